@@ -1,0 +1,73 @@
+"""Actor-critic reinforcement learning for discrete action spaces.
+
+>>> from actor_critic import Config, Trainer
+>>> for report in Trainer(Config(environment="CartPole-v1", total_timesteps=512, seed=1)):
+...     print(report.epoch, report.env_steps)
+1 256
+2 512
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from actor_critic.agent import ActorCriticAgent
+    from actor_critic.config import Config, Settings
+    from actor_critic.epoch_report import EpochReport
+    from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError, EnvironmentFault, NumericalError
+    from actor_critic.evaluation import Evaluation, evaluate
+    from actor_critic.networks import PolicyNetwork, ValueNetwork
+    from actor_critic.rewards import LinearReward, RewardModel
+    from actor_critic.spaces import ActionSpec, ObservationSpec
+    from actor_critic.trainer import Trainer
+
+__version__ = "0.1.0"
+
+# Each name is imported when it is first asked for: a command that needs no networks does not wait for PyTorch.
+_HOMES = {
+    "ActionSpec": "spaces",
+    "ActorCriticAgent": "agent",
+    "ActorCriticError": "errors",
+    "CheckpointError": "errors",
+    "Config": "config",
+    "ConfigError": "errors",
+    "EnvironmentFault": "errors",
+    "EpochReport": "epoch_report",
+    "Evaluation": "evaluation",
+    "LinearReward": "rewards",
+    "NumericalError": "errors",
+    "ObservationSpec": "spaces",
+    "PolicyNetwork": "networks",
+    "RewardModel": "rewards",
+    "Settings": "config",
+    "Trainer": "trainer",
+    "ValueNetwork": "networks",
+    "evaluate": "evaluation",
+}
+
+__all__ = [
+    "ActionSpec",
+    "ActorCriticAgent",
+    "ActorCriticError",
+    "CheckpointError",
+    "Config",
+    "ConfigError",
+    "EnvironmentFault",
+    "EpochReport",
+    "Evaluation",
+    "LinearReward",
+    "NumericalError",
+    "ObservationSpec",
+    "PolicyNetwork",
+    "RewardModel",
+    "Settings",
+    "Trainer",
+    "ValueNetwork",
+    "evaluate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

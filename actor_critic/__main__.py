@@ -1,0 +1,5 @@
+"""``python -m actor_critic`` is the command ``actor-critic``."""
+
+from actor_critic.cli import main
+
+main()

@@ -1,0 +1,20 @@
+"""Which device a setting means."""
+
+import torch
+
+from actor_critic.errors import ConfigError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device a setting means: "auto" is the first CUDA GPU if there is one, else the CPU.
+
+    Raises:
+        ConfigError: It is not there.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        name = "cuda" if count else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ConfigError(f'device: "{name}" is not there: PyTorch sees {count} CUDA GPUs; expected "auto" or "cpu"')
+    return device

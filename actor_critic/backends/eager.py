@@ -1,0 +1,145 @@
+"""The reference backend: :mod:`actor_critic.ops` with autograd."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from actor_critic.backends.base import Backend, Batch, UpdateRules, UpdateStatistics
+from actor_critic.errors import NumericalError
+from actor_critic.networks import PolicyNetwork, ValueNetwork
+from actor_critic.ops import categorical, losses
+from actor_critic.ops.adam import adam_step, clip_gradient_norm
+from actor_critic.parameters import FlatParameters
+
+
+class EagerBackend(Backend):
+    """PyTorch, one operation at a time.
+
+    Attributes:
+        first_moment: [P], Adam's m.
+        second_moment: [P], Adam's v.
+        steps: Optimizer steps taken so far.
+    """
+
+    def __init__(
+        self, policy: PolicyNetwork, value: ValueNetwork, parameters: FlatParameters, sizes: tuple[int, ...]
+    ) -> None:
+        """Execute two networks whose parameters live in one flat buffer.
+
+        Args:
+            policy: The actor.
+            value: The critic; it may share its encoder with the policy.
+            parameters: The buffer of both.
+            sizes: Choices per group of an action.
+        """
+        self._policy = policy
+        self._value = value
+        self._parameters = parameters
+        self._sizes = sizes
+        self.first_moment = torch.zeros_like(parameters.values)
+        self.second_moment = torch.zeros_like(parameters.values)
+        self.steps = 0
+
+    @torch.no_grad()
+    def act(self, features: Tensor, uniforms: npt.NDArray[np.float32], mask: Tensor | None) -> Tensor:
+        """Sample choices; see :class:`Backend`."""
+        log_probs = categorical.log_probabilities(self._policy(features), self._sizes, mask)
+        return categorical.sample(log_probs, self._sizes, torch.from_numpy(uniforms).to(features.device))
+
+    @torch.no_grad()
+    def act_greedily(self, features: Tensor, mask: Tensor | None) -> Tensor:
+        """The most probable choices; see :class:`Backend`."""
+        log_probs = categorical.log_probabilities(self._policy(features), self._sizes, mask)
+        return categorical.mode(log_probs, self._sizes)
+
+    @torch.no_grad()
+    def assess(self, features: Tensor, actions: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and values; see :class:`Backend`."""
+        logits, values = self._forward(features)
+        log_probs = categorical.log_probabilities(logits, self._sizes, masks)
+        return categorical.log_prob(log_probs, self._sizes, actions), values
+
+    @torch.no_grad()
+    def values(self, features: Tensor) -> Tensor:
+        """Values; see :class:`Backend`."""
+        values: Tensor = self._value(features)
+        return values
+
+    def update(
+        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: UpdateRules
+    ) -> UpdateStatistics:
+        """Take one optimizer step per minibatch.
+
+        Raises:
+            NumericalError: A loss or gradient is not finite; the step that would have used it is not taken.
+        """
+        self._parameters.check()
+        totals = torch.zeros(6)
+        taken = 0
+        for indices in minibatches:
+            rows = torch.from_numpy(indices).to(batch.features.device)
+            loss, figures = self._loss(batch, rows, rules)
+            if rules.target_kl is not None and float(figures[3]) > 1.5 * rules.target_kl:
+                break
+            self._parameters.gradients.zero_()
+            loss.backward()  # type: ignore[no-untyped-call]
+            gradient_norm = self._parameters.gradients.norm()
+            if not torch.isfinite(gradient_norm):
+                raise NumericalError(
+                    f"the gradient of optimizer step {self.steps + 1} is not finite (loss {float(loss.detach()):g}); "
+                    f"the step was not taken: lower learning_rate, set max_grad_norm, or look for extreme "
+                    f"observations or rewards"
+                )
+            if rules.max_grad_norm is not None:
+                clip_gradient_norm(self._parameters.gradients, gradient_norm, rules.max_grad_norm)
+            self.steps += 1
+            adam_step(
+                self._parameters.values,
+                self._parameters.gradients,
+                self.first_moment,
+                self.second_moment,
+                self.steps,
+                rules.learning_rate,
+                rules.adam_beta1,
+                rules.adam_beta2,
+                rules.adam_epsilon,
+            )
+            totals += torch.stack([*figures, gradient_norm]).cpu()
+            taken += 1
+        policy_loss, value_loss, entropy, kl, outside, norm = (totals / max(taken, 1)).tolist()
+        return UpdateStatistics(policy_loss, value_loss, entropy, kl, outside, norm, taken)
+
+    def _forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [B, A] and values [B]; a shared encoder runs once."""
+        if self._policy.encoder is not self._value.encoder:
+            return self._policy(features), self._value(features)
+        encoded = self._policy.encoder(features)
+        return self._policy.head(encoded), self._value.head(encoded).squeeze(-1)
+
+    def _loss(self, batch: Batch, rows: Tensor, rules: UpdateRules) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The loss of one minibatch with gradient, and its parts without: policy, value, entropy, KL, clip fraction."""
+        logits, values = self._forward(batch.features[rows])
+        masks = None if batch.masks is None else batch.masks[rows]
+        log_probs = categorical.log_probabilities(logits, self._sizes, masks)
+        chosen = categorical.log_prob(log_probs, self._sizes, batch.actions[rows])
+        log_ratios = chosen - batch.log_probs[rows]
+        advantages = batch.advantages[rows]
+        if rules.normalize_advantages:
+            advantages = losses.normalize_advantages(advantages)
+        if rules.clip_coef is None:
+            policy_loss = losses.policy_gradient_loss(chosen, advantages)
+        else:
+            policy_loss = losses.clipped_policy_loss(log_ratios, advantages, rules.clip_coef)
+        if rules.clip_vloss and rules.clip_coef is not None:
+            value_loss = losses.clipped_value_loss(values, batch.values[rows], batch.returns[rows], rules.clip_coef)
+        else:
+            value_loss = losses.value_loss(values, batch.returns[rows])
+        entropy = categorical.entropy(log_probs).mean()
+        loss = policy_loss - rules.ent_coef * entropy + rules.vf_coef * value_loss
+        with torch.no_grad():
+            kl = losses.approximate_kl(log_ratios)
+            outside = (torch.expm1(log_ratios).abs() > (rules.clip_coef or torch.inf)).float().mean()
+        return loss, (policy_loss.detach(), value_loss.detach(), entropy.detach(), kl, outside)

@@ -1,0 +1,134 @@
+"""The checkpoint format: one safetensors file, a JSON header, a digest over the whole training state. No pickle.
+
+The file is a plain safetensors file, so any safetensors reader opens the tensors. Its metadata holds one key,
+``actor_critic``: a JSON document with ``schema_version``, ``settings``, ``spaces``, ``counters`` and ``digest``.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from actor_critic.config import computed_fields, parse_json_object
+from actor_critic.errors import CheckpointError, ConfigError
+from actor_critic.files import write_durably
+
+SCHEMA_VERSION = 1
+_KEY = "actor_critic"
+_MAX_HEADER = 16 << 20
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training state at rest.
+
+    Attributes:
+        settings: The resolved settings, as :meth:`Settings.to_document` gives them.
+        spaces: The spaces the agent was built for.
+        counters: Epochs, environment steps and the like: whole numbers by name.
+        tensors: Weights, optimizer moments, normaliser statistics, running episodes.
+        records: Figures that are kept along but decide nothing, such as the best score so far.
+    """
+
+    settings: dict[str, Any]
+    spaces: dict[str, Any]
+    counters: dict[str, int]
+    tensors: dict[str, Tensor]
+    records: dict[str, float | None] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all that determines the future of the run, as 64 hexadecimal digits."""
+        header = {"settings": computed_fields(self.settings), "spaces": self.spaces, "counters": self.counters}
+        digest = hashlib.sha256(_canonical(header))
+        for name in sorted(self.tensors):
+            tensor = self.tensors[name].detach().cpu().contiguous()
+            digest.update(_canonical([name, str(tensor.dtype), list(tensor.shape)]))
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+
+def save(checkpoint: Checkpoint, path: Path) -> str:
+    """Write a checkpoint durably.
+
+    Returns:
+        Its digest.
+
+    Raises:
+        CheckpointError: The disk refused; what was there before is untouched.
+    """
+    digest = checkpoint.digest
+    header: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "settings": checkpoint.settings,
+        "spaces": checkpoint.spaces,
+        "counters": checkpoint.counters,
+        "records": checkpoint.records,
+        "digest": digest,
+    }
+    # The digest leaves out what only says how a run is recorded; this one makes sure of those bytes as well.
+    header["header_digest"] = hashlib.sha256(_canonical(header)).hexdigest()
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    try:
+        write_durably(path, safetensors.torch.save(tensors, {_KEY: json.dumps(header)}))
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
+    return digest
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint and prove it whole.
+
+    Raises:
+        CheckpointError: It cannot be read, is no checkpoint, is of a newer version, or its digest does not match.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
+    header = _read_header(data, path)
+    try:
+        tensors = safetensors.torch.load(data)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from None
+    checkpoint = Checkpoint(header["settings"], header["spaces"], header["counters"], tensors, header["records"])
+    if checkpoint.digest != header["digest"]:
+        raise CheckpointError(f"{path} is damaged: its content does not match its digest {header['digest'][:16]}…")
+    return checkpoint
+
+
+def _read_header(data: bytes, path: Path) -> dict[str, Any]:
+    """Our JSON document in the file's own header, read strictly: safetensors itself lets duplicate keys pass."""
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > min(len(data) - 8, _MAX_HEADER):
+        raise CheckpointError(f"{path} is not a checkpoint, or is cut short")
+    try:
+        outer = parse_json_object(data[8 : 8 + length], f"{path}: header")
+        text = outer.get("__metadata__", {}).get(_KEY)
+        if not isinstance(text, str):
+            raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of this program")
+        header = parse_json_object(text.encode(), f"{path}: header")
+    except (ConfigError, AttributeError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint: {error}") from None
+    version = header.get("schema_version")
+    if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{path} has schema version {version}; this program reads 1 to {SCHEMA_VERSION}: update actor-critic"
+        )
+    for name, kind in (("settings", dict), ("spaces", dict), ("counters", dict), ("records", dict), ("digest", str)):
+        if not isinstance(header.get(name), kind):
+            raise CheckpointError(f"{path} is damaged: its header lacks {name!r}")
+    claimed = header.pop("header_digest", None)
+    if claimed != hashlib.sha256(_canonical(header)).hexdigest():
+        raise CheckpointError(f"{path} is damaged: its header does not match its digest")
+    return header
+
+
+def _canonical(document: Any) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()

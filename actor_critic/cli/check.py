@@ -1,0 +1,42 @@
+"""`check`: whether an environment will work."""
+
+from typing import Any
+
+import click
+
+from actor_critic.cli.options import flags_layer, setting_options
+from actor_critic.config import RANDOM_STATES, resolve
+from actor_critic.errors import EnvironmentFault
+
+_STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
+
+
+@click.command("check")
+@click.argument("environment", metavar="ENV")
+@setting_options("environment_kwargs", "wrappers", "frame_stack", "max_episode_steps")
+def command(environment: str, **flags: Any) -> int:
+    """Say in words whether environment ENV will work, and what is wrong with it.
+
+    Tries its spaces, numbers, seeds, episodes and speed. Exit code 0 if it can be trained on, 3 if not.
+    """
+    from rich.text import Text
+
+    from actor_critic.cli.running import console
+    from actor_critic.environments import single_environment_maker
+    from actor_critic.environments.check import check_environment
+
+    screen = console()
+    if environment == RANDOM_STATES:
+        screen.print(f"{environment} is built in and works with every setting of input_dim and output_dim")
+        return 0
+    settings = resolve(flags_layer({**flags, "environment": environment})).settings
+    verdicts = []
+    for finding in check_environment(single_environment_maker(settings)):
+        verdicts.append(finding.verdict)
+        line = Text.assemble((f"{finding.verdict:8}", _STYLES[finding.verdict]), finding.text)
+        screen.print(line, soft_wrap=True)
+    if "problem" in verdicts:
+        raise EnvironmentFault(f"{environment} cannot be trained on; the problem is named above")
+    warned = " with the warnings above" if "warning" in verdicts else ""
+    screen.print(f"{environment} can be trained on{warned}", soft_wrap=True)
+    return 0

@@ -1,0 +1,37 @@
+"""`evaluate`: the returns of a trained policy."""
+
+import json
+
+import click
+
+
+@click.command("evaluate")
+@click.argument("path", metavar="RUN_OR_CHECKPOINT")
+@click.option("--episodes", type=click.IntRange(1), help="Episodes per mode. Default: the run's evaluation_episodes.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Which episodes. Default: the run's seed.")
+@click.option("--device", default="auto", show_default=True, help='"auto", "cpu", "cuda" or "cuda:N".')
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--trust-code", is_flag=True, help="Import the code that the checkpoint's settings name as module:Class.")
+def command(path: str, episodes: int | None, seed: int | None, device: str, as_json: bool, trust_code: bool) -> None:
+    """Run the policy of RUN_OR_CHECKPOINT (of a run, its last one) greedily and sampled on fresh episodes.
+
+    The episodes are seen neither in training nor in choosing the best checkpoint.
+    """
+    from actor_critic import checkpoints
+    from actor_critic.agent import ActorCriticAgent
+    from actor_critic.cli.console import print_evaluation
+    from actor_critic.cli.running import console, existing
+    from actor_critic.evaluation import evaluate
+    from actor_critic.imports import require_trust
+    from actor_critic.runs import find_checkpoint
+
+    file = find_checkpoint(existing(path))
+    checkpoint = checkpoints.load(file)
+    agent = ActorCriticAgent.from_checkpoint(checkpoint, file, device)
+    require_trust(agent.settings.imported_code, file, trust_code)
+    evaluation = evaluate(agent, episodes=episodes, seed=seed)
+    if as_json:
+        document = {"checkpoint": str(file), "digest": checkpoint.digest, **evaluation.to_document()}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        print_evaluation(console(), evaluation, f"{file}, {evaluation.episodes} episodes each")

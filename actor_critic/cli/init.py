@@ -1,0 +1,46 @@
+"""`init`: a starting settings file."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from actor_critic.cli.options import CONFIG_FILE, flags_layer, setting_options
+from actor_critic.config import resolve, starting_config
+from actor_critic.errors import ConfigError
+
+
+@click.command("init")
+@click.option("--config", "config_path", metavar="FILE", default=CONFIG_FILE, show_default=True, help="What to write.")
+@setting_options("environment", "algorithm", "environment_kwargs", "wrappers")
+def command(config_path: str, **flags: Any) -> None:
+    """Write a starting settings file for an environment. An existing file is never overwritten.
+
+    It holds the described keys with the values of the environment's preset; every other key is null, which means: from
+    the preset.
+    """
+    if Path(config_path).exists():
+        raise ConfigError(f"{config_path} exists already and is left as it is; name another one with --config")
+    said = flags_layer(flags)
+    settings = resolve(said).settings
+    input_dim, output_dim = settings.input_dim, settings.output_dim
+    if not settings.is_random_states:
+        from actor_critic.environments import single_environment_maker
+        from actor_critic.spaces import ActionSpec, ObservationSpec
+
+        env = single_environment_maker(settings)()
+        input_dim = ObservationSpec.from_space(env.observation_space).num_features
+        output_dim = ActionSpec.from_space(env.action_space).num_logits
+        env.close()
+    assert input_dim is not None and output_dim is not None
+    config = starting_config(settings.environment, settings.algorithm, input_dim, output_dim)
+    config = config.model_copy(
+        update={"environment_kwargs": said.config.environment_kwargs, "wrappers": said.config.wrappers}
+    )
+    try:
+        written = config.save_new(config_path)
+    except OSError as error:
+        raise ConfigError(f"{config_path} cannot be written: {error.strerror or error}") from None
+    if not written:
+        raise ConfigError(f"{config_path} exists already and is left as it is; name another one with --config")
+    click.echo(f"wrote {config_path} for {settings.environment}; `python main.py` trains from config.json")

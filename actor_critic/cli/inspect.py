@@ -1,0 +1,47 @@
+"""`inspect`: what a checkpoint holds."""
+
+import json
+
+import click
+
+
+@click.command("inspect")
+@click.argument("path", metavar="CHECKPOINT")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(path: str, as_json: bool) -> None:
+    """Show what CHECKPOINT (a file, or a run folder: its last one) holds, after proving it whole.
+
+    The digest is a SHA-256 over the whole training state: two runs with the same digest go on identically.
+    """
+    from actor_critic import checkpoints
+    from actor_critic.cli.running import console, existing
+    from actor_critic.runs import find_checkpoint
+
+    file = find_checkpoint(existing(path))
+    checkpoint = checkpoints.load(file)
+    document = {
+        "checkpoint": str(file),
+        "schema_version": checkpoints.SCHEMA_VERSION,
+        "epoch": checkpoint.counters.get("epoch", 0),
+        "env_steps": checkpoint.counters.get("env_steps", 0),
+        "digest": checkpoint.digest,
+        "counters": checkpoint.counters,
+        "settings": checkpoint.settings,
+        "spaces": checkpoint.spaces,
+        "tensors": {
+            name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
+            for name, tensor in sorted(checkpoint.tensors.items())
+        },
+    }
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+        return
+    screen = console()
+    for name, value in document.items():
+        if isinstance(value, dict):
+            screen.print(f"\n{name}", style="bold", highlight=False)
+            for key, entry in value.items():
+                shown = f"{entry['dtype']} {entry['shape']}" if name == "tensors" else json.dumps(entry)
+                screen.print(f"  {key}  {shown}", soft_wrap=True, highlight=False, markup=False)
+        else:
+            screen.print(f"{name}  {value}", soft_wrap=True, highlight=False, markup=False)

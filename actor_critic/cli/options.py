@@ -1,0 +1,76 @@
+"""A flag for every setting, made from the settings themselves."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from actor_critic.config import Config, Layer, allowed_values, base_type
+from actor_critic.errors import ConfigError
+
+CONFIG_FILE = "config.json"
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def setting_options(*names: str) -> Callable[[_Function], _Function]:
+    """Give a command a flag for each named setting, or for all of them."""
+
+    def decorate(function: _Function) -> _Function:
+        for name in reversed(names or tuple(Config.model_fields)):
+            function = click.option(*_declaration(name), **_attributes(name))(function)
+        return function
+
+    return decorate
+
+
+def flags_layer(flags: dict[str, Any]) -> Layer:
+    """The settings given as flags.
+
+    Raises:
+        ConfigError: One of them is wrong.
+    """
+    given = {name: _parse(name, value) for name, value in flags.items() if value is not None}
+    try:
+        return Layer("flag", Config(**given))
+    except ConfigError as error:
+        raise ConfigError(f"command line: {error}") from None
+
+
+def _declaration(name: str) -> tuple[str, ...]:
+    flag = name.replace("_", "-")
+    return (f"--{flag}/--no-{flag}" if base_type(name) is bool else f"--{flag}", name)
+
+
+def _attributes(name: str) -> dict[str, Any]:
+    text = " ".join((Config.model_fields[name].description or "").split())
+    if base_type(name) is bool:
+        return {"default": None, "help": text}
+    kind = {int: "INTEGER", float: "NUMBER", str: "TEXT", list: "LIST", dict: "JSON"}[base_type(name)]
+    return {"default": None, "help": f"{text} [{allowed_values(name)}]", "metavar": kind}
+
+
+def _parse(name: str, value: Any) -> Any:
+    """The value a flag's text means; text that means none is kept, for the settings to refuse with their own words."""
+    if not isinstance(value, str) or base_type(name) is str:
+        return value
+    if base_type(name) in (int, float):
+        with contextlib.suppress(ValueError):
+            number = float(value)
+            if base_type(name) is float:
+                return number
+            # 1e6 and 1_000_000 are how people write steps; 1.5 stays a number that is not whole.
+            return int(value) if value.lstrip("+-").replace("_", "").isdigit() else _whole(number)
+        return value
+    if base_type(name) is list and not value.lstrip().startswith("["):
+        return value.split(",")
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _whole(number: float) -> int | float:
+    return int(number) if number.is_integer() else number

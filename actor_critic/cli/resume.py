@@ -1,0 +1,52 @@
+"""`resume`: go on with a run."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from actor_critic.cli.options import flags_layer, setting_options
+from actor_critic.errors import ConfigError
+
+
+@click.command("resume")
+@click.argument("run", metavar="RUN")
+@setting_options("num_epochs", "total_timesteps", "device")
+@click.option("--trust-code", is_flag=True, help="Import the code that the run's settings name as module:Class.")
+def command(run: str, trust_code: bool, **flags: Any) -> int:
+    """Go on with the run in folder RUN from its newest sound checkpoint, exactly where it stood.
+
+    --num-epochs or --total-timesteps make a finished run longer; both count from its very beginning.
+    """
+    said = flags_layer(flags).config
+    if said.num_epochs is not None and said.total_timesteps is not None:
+        raise ConfigError(
+            "command line: --num-epochs and --total-timesteps are two ways to say the same; keep one of them"
+        )
+
+    # PyTorch is imported here and not above: a wrong flag is refused at once.
+    from actor_critic.cli.running import console, existing, log, log_to
+    from actor_critic.cli.running import run as run_to_the_end
+    from actor_critic.config import settings_from_document
+    from actor_critic.imports import require_trust
+    from actor_critic.runs import newest_sound
+    from actor_critic.trainer import Trainer
+
+    path, checkpoint, _ = newest_sound(existing(run))
+    settings = settings_from_document(checkpoint.settings, path)
+    require_trust(settings.imported_code, path, trust_code)
+    num_epochs = said.num_epochs
+    if said.total_timesteps is not None:
+        num_epochs = max(said.total_timesteps // settings.batch_size, 1)
+    with log_to(settings.log_file):
+        trainer = Trainer.resume(Path(run), num_epochs=num_epochs, device=said.device)
+        screen = console()
+        screen.print(f"resuming {path} after epoch {trainer.epoch}", soft_wrap=True, highlight=False)
+        if trainer.epoch >= trainer.settings.num_epochs:
+            planned = trainer.settings.num_epochs
+            note = f"the run is finished: {trainer.epoch} of {planned} epochs; --num-epochs makes it longer"
+            log.info(note)
+            screen.print(note, soft_wrap=True, highlight=False)
+            trainer.close()
+            return 0
+        return run_to_the_end(trainer, screen)

@@ -1,0 +1,102 @@
+"""What `train` and `resume` share: the log file, signals, the loop with its progress, the closing words."""
+
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from actor_critic.cli.console import ProgressView, print_evaluation
+from actor_critic.errors import ConfigError
+from actor_critic.trainer import INTERRUPTED, Trainer
+
+log = logging.getLogger("actor_critic")
+
+
+@contextlib.contextmanager
+def log_to(path: str) -> Iterator[None]:
+    """Append the log to a file while the block runs.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"log_file: {path} cannot be written: {error.strerror or error}; expected a writable path"
+        ) from None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    except Exception as error:
+        log.error("stopped by %s: %s", type(error).__name__, error)
+        raise
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+def run(trainer: Trainer, console: Console) -> int:
+    """Train to the end, or to the end of the epoch in which a signal came.
+
+    Returns:
+        The exit code: 0, or 128 + the signal.
+    """
+    received: list[int] = []
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        trainer.stop(INTERRUPTED)
+        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with ProgressView(console, trainer.settings, trainer.epoch) as view:
+            for report in trainer:
+                view.show(report)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        trainer.close()
+    _print_closing_words(trainer, console)
+    return 128 + received[0] if received else 0
+
+
+def _print_closing_words(trainer: Trainer, console: Console) -> None:
+    folder = trainer.run_folder
+    assert folder is not None
+    log.info("ended after epoch %d: %s", trainer.epoch, trainer.stop_reason)
+    if trainer.evaluation:
+        console.print()
+        print_evaluation(
+            console, trainer.evaluation, f"last weights, {trainer.evaluation.episodes} fresh episodes each"
+        )
+        console.print()
+    if trainer.stop_reason != "finished":
+        console.print(f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}", soft_wrap=True, highlight=False)
+    console.print(f"kept in {folder}", soft_wrap=True, highlight=False)
+    if trainer.epoch < trainer.settings.num_epochs:
+        console.print(f"go on with: actor-critic resume {folder}", soft_wrap=True, highlight=False)
+
+
+def console() -> Console:
+    """Standard output for people; wide enough when piped that no table is squeezed."""
+    return Console() if sys.stdout.isatty() else Console(width=120, color_system=None)
+
+
+def existing(path: str) -> Path:
+    """A path that is there.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if not Path(path).exists():
+        raise ConfigError(f"{path} does not exist; expected a run folder or a checkpoint file")
+    return Path(path)

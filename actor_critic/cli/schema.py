@@ -1,0 +1,14 @@
+"""`schema`: the JSON Schema of a settings file."""
+
+import json
+
+import click
+
+from actor_critic.config import Config
+
+
+@click.command("schema")
+def command() -> None:
+    """Print the JSON Schema of config.json: every key with its type, range and meaning."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+    click.echo(json.dumps(schema, indent=2, ensure_ascii=False))

@@ -1,0 +1,69 @@
+"""`train`: settings from flags, file, preset and defaults; then the run."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from actor_critic.cli.options import CONFIG_FILE, flags_layer, setting_options
+from actor_critic.config import RANDOM_STATES, Config, Layer, resolve, starting_config
+from actor_critic.errors import ConfigError
+
+
+@click.command("train")
+@click.option("--config", "config_path", metavar="FILE", help=f"Settings file; {CONFIG_FILE} where none is named.")
+@setting_options()
+def command(config_path: str | None, **flags: Any) -> int:
+    """Train a policy. Settings come from flags, else the settings file, else the preset, else the defaults.
+
+    Without config.json one is written, holding the defaults. Each run gets a folder checkpoints_YYYYMMDD_HHMMSS/.
+    """
+    layers, notes, new_file = _layers(config_path, flags_layer(flags))
+    resolution = resolve(*layers)
+
+    # PyTorch is imported here and not above: a wrong setting is refused at once.
+    from actor_critic.cli.console import print_settings
+    from actor_critic.cli.running import console, log, log_to, run
+    from actor_critic.runs import timestamped_path
+    from actor_critic.trainer import Trainer
+
+    screen = console()
+    trainer = Trainer(resolution.settings)
+    try:
+        with log_to(resolution.settings.log_file):
+            if new_file is not None and _write(new_file):
+                notes.append(f"wrote {CONFIG_FILE} with the default settings")
+            folder = trainer.keep_in(timestamped_path(Path()))
+            for note in notes:
+                screen.print(note, soft_wrap=True, highlight=False)
+                log.info(note)
+            log.info("start of %s with settings %s", folder, trainer.settings.to_document())
+            print_settings(screen, trainer.settings, resolution.sources)
+            screen.print(f"run folder {folder}", highlight=False)
+            return run(trainer, screen)
+    finally:
+        trainer.close()
+
+
+def _layers(config_path: str | None, flags: Layer) -> tuple[list[Layer], list[str], Config | None]:
+    """The sources to resolve, what to tell the user about them, and the settings file to write if any."""
+    if config_path is not None:
+        return [flags, Layer(config_path, Config.load(config_path))], [], None
+    wanted = flags.config.environment
+    if not Path(CONFIG_FILE).exists():
+        if wanted not in (None, RANDOM_STATES):
+            return [flags], [], None
+        start = starting_config(RANDOM_STATES, None, 10, 2)
+        return [flags, Layer(CONFIG_FILE, start)], [], start
+    file = Config.load(CONFIG_FILE)
+    if wanted is not None and wanted != (file.environment or RANDOM_STATES):
+        note = f"{CONFIG_FILE} is for {file.environment or RANDOM_STATES} and is not used; this run is for {wanted}"
+        return [flags], [note], None
+    return [flags, Layer(CONFIG_FILE, file)], [], None
+
+
+def _write(config: Config) -> bool:
+    try:
+        return config.save_new(CONFIG_FILE)
+    except OSError as error:
+        raise ConfigError(f"{CONFIG_FILE} cannot be written: {error.strerror or error}") from None

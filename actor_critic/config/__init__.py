@@ -1,0 +1,23 @@
+"""Settings: what the user said (Config), what it resolves to (Settings), and the presets between them."""
+
+from actor_critic.config.config import RANDOM_STATES, Config, allowed_values, base_type, nearest
+from actor_critic.config.reading import parse_json_object, read_json_object
+from actor_critic.config.resolve import Layer, Resolution, resolve, settings_from_document, starting_config
+from actor_critic.config.settings import Settings, computed_fields
+
+__all__ = [
+    "RANDOM_STATES",
+    "Config",
+    "Layer",
+    "Resolution",
+    "Settings",
+    "allowed_values",
+    "base_type",
+    "computed_fields",
+    "nearest",
+    "parse_json_object",
+    "read_json_object",
+    "resolve",
+    "settings_from_document",
+    "starting_config",
+]

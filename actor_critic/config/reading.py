@@ -1,0 +1,99 @@
+"""Strict JSON: what the standard parser lets through (duplicate keys, NaN, overflow, bombs) is an error here."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from actor_critic.errors import ConfigError
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 32
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read one JSON object from a file.
+
+    Raises:
+        ConfigError: The file cannot be read, or is not one strict JSON object.
+    """
+    try:
+        if path.is_dir():
+            raise ConfigError(f"{path} is a folder; expected a JSON file")
+        with open(path, "rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; `actor-critic init` writes a starting file") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{path} is larger than {MAX_BYTES} bytes; a settings file is a few kilobytes")
+    return parse_json_object(data, str(path))
+
+
+def parse_json_object(data: bytes, origin: str) -> dict[str, Any]:
+    """Parse one strict JSON object: UTF-8, unique keys, finite numbers, nested at most ``MAX_DEPTH`` deep.
+
+    Args:
+        data: The document.
+        origin: What to call it in an error.
+
+    Raises:
+        ConfigError: It is anything else.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{origin} is not UTF-8 text: byte {error.start} is {data[error.start]:#04x}") from None
+    try:
+        document = json.loads(
+            text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite_float
+        )
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{origin} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise ConfigError(f"{origin} is nested too deeply; at most {MAX_DEPTH} levels are allowed") from None
+    except ValueError as error:
+        raise ConfigError(f"{origin}: {error}") from None
+    if not isinstance(document, dict):
+        raise ConfigError(f"{origin} holds {_kind(document)}; expected one JSON object, {{…}}")
+    _check_depth(document, origin)
+    return document
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in document:
+            raise ValueError(f"key {key!r} appears twice; keep one of them")
+        document[key] = value
+    return document
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number in JSON; every number must be finite")
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"{text} is too large; every number must be finite")
+    return value
+
+
+def _check_depth(document: Any, origin: str) -> None:
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            if isinstance(node, (dict, list))
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return
+    raise ConfigError(f"{origin} is nested too deeply; at most {MAX_DEPTH} levels are allowed")
+
+
+def _kind(value: Any) -> str:
+    names = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    return names.get(type(value), "null")

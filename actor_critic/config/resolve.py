@@ -1,0 +1,238 @@
+"""From what the user said to what a run is: flag > file > preset of (environment, algorithm) > default."""
+
+import json
+from dataclasses import dataclass, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from actor_critic.config.config import RANDOM_STATES, Config
+from actor_critic.config.settings import SWITCHABLE, Settings
+from actor_critic.errors import ConfigError
+
+_DEFAULTS: dict[str, Any] = {
+    "environment": RANDOM_STATES,
+    "environment_kwargs": {},
+    "wrappers": [],
+    "frame_stack": 1,
+    "reward_model_kwargs": {},
+    "clip_rewards": "off",
+    "normalize_observations": False,
+    "normalize_rewards": False,
+    "seed": 42,
+    "batch_size": 32,
+    "num_epochs": 100,
+    "hidden_dim": 256,
+    "hidden_layers": 2,
+    "activation": "tanh",
+    "shared_encoder": False,
+    "learning_rate": 1e-4,
+    "anneal_lr": False,
+    "adam_beta1": 0.9,
+    "adam_beta2": 0.999,
+    "adam_epsilon": 1e-8,
+    "gamma": 0.99,
+    "gae_lambda": 0.95,
+    "update_epochs": 1,
+    "num_minibatches": 1,
+    "clip_coef": "off",
+    "clip_vloss": False,
+    "normalize_advantages": False,
+    "ent_coef": 0.0,
+    "vf_coef": 0.5,
+    "max_grad_norm": 0.5,
+    "target_kl": "off",
+    "device": "auto",
+    "threads": 1,
+    "checkpoint_interval": 10,
+    "keep_checkpoints": 5,
+    "evaluation_interval": "off",
+    "evaluation_episodes": 100,
+    "log_file": "actor_critic_training.log",
+}
+
+# Two names for one quantity: one source may say only one of them, and the higher source wins.
+_ALTERNATIVES = {"num_epochs": "total_timesteps", "batch_size": "num_steps"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One source of settings: how to call it in an error, and what it says."""
+
+    source: str
+    config: Config
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Resolved settings, and which source each came from."""
+
+    settings: Settings
+    sources: dict[str, str]
+
+
+def resolve(*layers: Layer) -> Resolution:
+    """Resolve what was said in one or more sources into complete, checked settings.
+
+    Args:
+        layers: The sources, highest precedence first; presets and defaults are added beneath them.
+
+    Returns:
+        The settings and, for each, the name of the source it came from.
+
+    Raises:
+        ConfigError: One source says a quantity twice, or two settings contradict each other.
+    """
+    for layer in layers:
+        for name, other in _ALTERNATIVES.items():
+            if getattr(layer.config, name) is not None and getattr(layer.config, other) is not None:
+                raise ConfigError(
+                    f"{layer.source} sets both {name}={getattr(layer.config, name)} and "
+                    f"{other}={getattr(layer.config, other)}, two ways to say the same; keep one of them"
+                )
+    said = [(layer.source, _spoken(layer.config)) for layer in layers]
+    environment = _first(said, "environment", _DEFAULTS["environment"])
+    is_random_states = environment == RANDOM_STATES
+    algorithm = _first(said, "algorithm", "a2c" if is_random_states else "ppo")
+    defaults = _DEFAULTS | {
+        "algorithm": algorithm,
+        "reward_model": "linear" if is_random_states else "environment",
+    }
+    if is_random_states:
+        defaults |= {"input_dim": 10, "output_dim": 2}
+    name, preset = load_preset(environment, algorithm)
+    said += [(f"preset {name}", _spoken(preset)), ("default", defaults)]
+
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for source, settings in said:
+        for key, value in settings.items():
+            overruled = key in values or _partner(key) in values
+            if not overruled:
+                values[key], sources[key] = value, source
+    _derive_sizes(values, sources, is_random_states)
+    _check(values, sources)
+    complete = {field.name: _switch(field.name, values.get(field.name)) for field in fields(Settings)}
+    return Resolution(Settings(**complete), sources)
+
+
+def preset_names() -> list[str]:
+    """The names of the presets in the package."""
+    folder = files("actor_critic.config") / "presets"
+    return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
+
+
+def load_preset(environment: str, algorithm: str) -> tuple[str, Config]:
+    """The preset of one environment, or the algorithm's general one where the environment has none of its own."""
+    folder = files("actor_critic.config") / "presets"
+    own = f"{environment.replace('/', '-')}.{algorithm}"
+    name = own if own in preset_names() else algorithm
+    return name, Config(**json.loads((folder / f"{name}.json").read_text())["settings"])
+
+
+def starting_config(environment: str, algorithm: str | None, input_dim: int, output_dim: int) -> Config:
+    """The file a user starts from: the described keys with their values, everything else left to the preset."""
+    settings = resolve(Layer("start", Config(environment=environment, algorithm=algorithm))).settings  # type: ignore[arg-type]
+    described = ("hidden_dim", "learning_rate", "batch_size", "num_epochs", "seed", "environment", "algorithm")
+    values = {name: getattr(settings, name) for name in described}
+    return Config(input_dim=input_dim, output_dim=output_dim, **values)
+
+
+def settings_from_document(document: dict[str, Any], origin: str | Path) -> Settings:
+    """Read settings that a run or checkpoint saved.
+
+    Raises:
+        ConfigError: They are not complete and valid.
+    """
+    try:
+        config = Config(**document)
+        missing = sorted(name for name in _DEFAULTS if document.get(name) is None)
+        if missing:
+            raise ConfigError(f"{', '.join(missing)} not set; saved settings are complete")
+        return resolve(Layer(str(origin), config)).settings
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: {error}") from None
+
+
+def _spoken(config: Config) -> dict[str, Any]:
+    return {name: value for name, value in config.model_dump().items() if value is not None}
+
+
+def _first(said: list[tuple[str, dict[str, Any]]], name: str, default: Any) -> Any:
+    return next((settings[name] for _, settings in said if name in settings), default)
+
+
+def _partner(name: str) -> str | None:
+    inverse = {other: key for key, other in _ALTERNATIVES.items()}
+    return _ALTERNATIVES.get(name) or inverse.get(name)
+
+
+def _derive_sizes(values: dict[str, Any], sources: dict[str, str], is_random_states: bool) -> None:
+    """Fill num_envs, batch_size and num_epochs, whichever way they were said."""
+    if "num_steps" in values:
+        # Every random state is an episode of its own: a batch of 32 is 32 environments, unless something else is said.
+        values.setdefault("num_envs", _DEFAULTS["batch_size"])
+        values["batch_size"] = values["num_envs"] * values.pop("num_steps")
+        sources["batch_size"] = f"num_envs x num_steps ({sources.pop('num_steps')})"
+    elif "num_envs" not in values:
+        values["num_envs"] = values["batch_size"]
+    sources.setdefault("num_envs", "= batch_size" if is_random_states else "default")
+    batch_size, num_envs = values["batch_size"], values["num_envs"]
+    if batch_size % num_envs:
+        raise ConfigError(
+            f"batch_size: {batch_size} ({sources['batch_size']}) is not a multiple of num_envs={num_envs} "
+            f"({sources['num_envs']}); try {_nearest_multiple(batch_size, num_envs)}, or another num_envs"
+        )
+    if "total_timesteps" in values:
+        total = values.pop("total_timesteps")
+        source = sources.pop("total_timesteps")
+        if total < batch_size:
+            raise ConfigError(
+                f"total_timesteps: {total} ({source}) is less than one epoch of batch_size={batch_size} "
+                f"({sources['batch_size']}); expected at least {batch_size}"
+            )
+        values["num_epochs"] = total // batch_size
+        sources["num_epochs"] = f"total_timesteps / batch_size ({source})"
+
+
+def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
+    """Cross-field rules; each message shows both numbers."""
+
+    def shown(name: str) -> str:
+        return f"{name}={values[name]} ({sources[name]})"
+
+    if values["batch_size"] % values["num_minibatches"]:
+        raise ConfigError(
+            f"num_minibatches: {values['num_minibatches']} ({sources['num_minibatches']}) does not divide "
+            f"{shown('batch_size')}; allowed are its divisors, such as "
+            f"{_nearest_divisor(values['batch_size'], values['num_minibatches'])}"
+        )
+    if values["clip_vloss"] and values["clip_coef"] == "off":
+        raise ConfigError(f"clip_vloss: true needs a clip range, but {shown('clip_coef')}; set clip_coef, such as 0.2")
+    if values["environment"] == RANDOM_STATES:
+        for name in ("environment_kwargs", "wrappers", "max_episode_steps"):
+            if values.get(name):
+                raise ConfigError(
+                    f"{name}: {values[name]} ({sources[name]}) does not apply to random states; remove it or name an "
+                    f"environment"
+                )
+        if values["frame_stack"] > 1:
+            raise ConfigError(f"{shown('frame_stack')}: random states have no past to stack; expected 1")
+        if values["reward_model"] == "environment":
+            raise ConfigError(
+                'reward_model: "environment" is not possible with random states, which have no reward of their own; '
+                'expected "linear" or "module:Class"'
+            )
+
+
+def _switch(name: str, value: Any) -> Any:
+    return None if name in SWITCHABLE and value == "off" else value
+
+
+def _nearest_multiple(number: int, step: int) -> int:
+    return max(step, round(number / step) * step)
+
+
+def _nearest_divisor(number: int, wanted: int) -> int:
+    small = [k for k in range(1, min(number, 1 << 16) + 1) if number % k == 0]
+    return min(small, key=lambda k: abs(k - wanted))

@@ -1,0 +1,148 @@
+"""What a run is: every setting with its value, none left open."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from actor_critic.config.config import RANDOM_STATES, Config
+
+# Fields in which None means that the feature is off. A file says "off" there, since its null means "from the preset".
+SWITCHABLE = frozenset({"clip_rewards", "clip_coef", "max_grad_norm", "target_kl", "evaluation_interval"})
+
+# Fields that say what is recorded, when to stop, or what the first weights were copied from (those are in the state).
+_NOT_COMPUTED = frozenset(
+    {
+        "checkpoint_interval",
+        "keep_checkpoints",
+        "evaluation_interval",
+        "evaluation_episodes",
+        "log_file",
+        "target_return",
+        "max_hours",
+        "init_from",
+    }
+)
+
+
+def computed_fields(document: dict[str, Any]) -> dict[str, Any]:
+    """The part of saved settings that decides the bits of the next epoch.
+
+    Args:
+        document: Settings as :meth:`Settings.to_json` writes them.
+
+    Returns:
+        Those of its entries that a run's digest covers. The length of the run is one only where the learning rate
+        depends on it.
+    """
+    left_out = _NOT_COMPUTED if document.get("anneal_lr") else _NOT_COMPUTED | {"num_epochs"}
+    return {name: value for name, value in document.items() if name not in left_out}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The resolved settings of a run: the names, ranges and meanings are those of :class:`Config`.
+
+    ``input_dim`` and ``output_dim`` are None until :meth:`fitted` takes them from the environment's spaces.
+    """
+
+    environment: str
+    environment_kwargs: dict[str, Any]
+    wrappers: list[str]
+    frame_stack: int
+    max_episode_steps: int | None
+    input_dim: int | None
+    output_dim: int | None
+    reward_model: str
+    reward_model_kwargs: dict[str, Any]
+    clip_rewards: float | None
+    normalize_observations: bool
+    normalize_rewards: bool
+
+    algorithm: str
+    seed: int
+    num_envs: int
+    batch_size: int
+    num_epochs: int
+    target_return: float | None
+    max_hours: float | None
+    init_from: str | None
+
+    hidden_dim: int
+    hidden_layers: int
+    activation: str
+    shared_encoder: bool
+
+    learning_rate: float
+    anneal_lr: bool
+    adam_beta1: float
+    adam_beta2: float
+    adam_epsilon: float
+    gamma: float
+    gae_lambda: float
+    update_epochs: int
+    num_minibatches: int
+    clip_coef: float | None
+    clip_vloss: bool
+    normalize_advantages: bool
+    ent_coef: float
+    vf_coef: float
+    max_grad_norm: float | None
+    target_kl: float | None
+
+    device: str
+    threads: int
+    checkpoint_interval: int
+    keep_checkpoints: int
+    evaluation_interval: int | None
+    evaluation_episodes: int
+    log_file: str
+
+    @property
+    def num_steps(self) -> int:
+        """Steps per environment and epoch, T."""
+        return self.batch_size // self.num_envs
+
+    @property
+    def total_timesteps(self) -> int:
+        """Environment steps of the whole run."""
+        return self.num_epochs * self.batch_size
+
+    @property
+    def minibatch_size(self) -> int:
+        """Transitions per optimizer step."""
+        return self.batch_size // self.num_minibatches
+
+    @property
+    def optimizer_steps(self) -> int:
+        """Optimizer steps of the whole run, where target_kl cuts none short."""
+        return self.num_epochs * self.update_epochs * self.num_minibatches
+
+    @property
+    def is_random_states(self) -> bool:
+        """Whether the problem is the built-in one."""
+        return self.environment == RANDOM_STATES
+
+    @property
+    def imported_code(self) -> list[str]:
+        """Every ``module:Name`` these settings make a program import."""
+        named = [self.reward_model, self.environment, *self.wrappers]
+        return [name for name in named if ":" in name]
+
+    def replace(self, **changes: Any) -> "Settings":
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_config(self) -> Config:
+        """The Config that resolves to exactly these settings, whatever the presets say."""
+        fields: dict[str, Any] = dataclasses.asdict(self)
+        switched = {name: "off" for name in SWITCHABLE if fields[name] is None}
+        return Config(**{**fields, **switched})
+
+    def to_document(self) -> dict[str, Any]:
+        """These settings as a JSON object, complete, from which the same run can be trained again."""
+        return self.to_config().model_dump(exclude={"num_steps", "total_timesteps"})
+
+    def to_json(self) -> bytes:
+        """:meth:`to_document` as indented text."""
+        return (json.dumps(self.to_document(), indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,170 @@
+"""Whether an environment will work, found out by trying it."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+
+from actor_critic.errors import ConfigError
+from actor_critic.spaces import ActionSpec, ObservationSpec
+
+_STEPS = 1000
+_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found out.
+
+    Attributes:
+        verdict: "ok", "warning" (it trains, but not as one might hope) or "problem" (it will not train).
+        text: What was found and, where something is wrong, the mend.
+    """
+
+    verdict: Literal["ok", "warning", "problem"]
+    text: str
+
+
+def check_environment(make: Callable[[], gym.Env[Any, Any]]) -> Iterator[Finding]:
+    """Try an environment: its spaces, its numbers, its seeds, its episodes, its speed.
+
+    Args:
+        make: Makes one instance.
+
+    Yields:
+        Findings, as they are made; after a problem that hides all else there are no more.
+    """
+    env = make()
+    try:
+        yield from _check_spaces(env)
+        problem = _check_contract(env)
+        yield problem or Finding("ok", f"{_STEPS} random steps kept the contract: shapes, dtypes, finite numbers")
+        if problem:
+            return
+        yield _check_seeds(make)
+        yield _check_episodes(env)
+        yield _check_speed(env)
+    except ConfigError as error:
+        yield Finding("problem", str(error))
+    except Exception as error:  # whatever somebody's environment raises
+        yield Finding("problem", f"it raised {type(error).__name__}: {error}")
+    finally:
+        env.close()
+
+
+def _check_spaces(env: gym.Env[Any, Any]) -> Iterator[Finding]:
+    observations = ObservationSpec.from_space(env.observation_space)
+    features = f"{observations.num_features} numbers for the networks"
+    yield Finding("ok", f"observations: {env.observation_space}, {features}")
+    actions = ActionSpec.from_space(env.action_space)
+    yield Finding("ok", f"actions: {env.action_space}, {actions.num_logits} logits")
+    if isinstance(env.observation_space, gym.spaces.Box):
+        largest = float(np.abs(env.observation_space.sample()).max(initial=0.0))
+        if largest > 100:
+            yield Finding("warning", f"observations reach {largest:.3g}: set normalize_observations to true")
+
+
+def _check_contract(env: gym.Env[Any, Any]) -> Finding | None:
+    random = np.random.default_rng(0)
+    observation, _ = env.reset(seed=0)
+    for step in range(_STEPS):
+        fault = _fault(env, observation)
+        if fault:
+            return Finding("problem", f"{'reset' if step == 0 else f'step {step}'} returned {fault}")
+        result: tuple[Any, ...] = env.step(_random_action(env, random))
+        if len(result) != 5:
+            return Finding(
+                "problem", f"step returns {len(result)} values; expected 5 (the interface before Gymnasium had 4)"
+            )
+        observation, reward, terminated, truncated, _ = result
+        if not np.isfinite(float(reward)):
+            return Finding("problem", f"step {step} returned the reward {reward}; expected a finite number")
+        if terminated or truncated:
+            observation, _ = env.reset()
+    return None
+
+
+def _fault(env: gym.Env[Any, Any], observation: Any) -> str | None:
+    spec = ObservationSpec.from_space(env.observation_space)
+    array = np.asarray(observation)
+    if array.shape != spec.shape:
+        return f"an observation of shape {array.shape}; its space says {spec.shape}"
+    if not np.can_cast(array.dtype, spec.dtype, "same_kind"):
+        return f"an observation of dtype {array.dtype}; its space says {spec.dtype}"
+    if not np.isfinite(array).all():
+        return "an observation that is not finite"
+    return None
+
+
+def _check_seeds(make: Callable[[], gym.Env[Any, Any]]) -> Finding:
+    first, second = make(), make()
+    try:
+        # The second instance has a past, the first one has none: a seeded reset must make them equal all the same.
+        second.reset(seed=1)
+        for _ in range(10):
+            if any(second.step(_random_action(second, np.random.default_rng(1)))[2:4]):
+                break
+        if _trace(first, 7) != _trace(second, 7):
+            return Finding(
+                "warning", "the same seed and actions gave two different episodes: runs will not be repeatable"
+            )
+        if _trace(first, 7) == _trace(first, 8):
+            return Finding(
+                "warning", "two seeds gave the same episode: either nothing in it is random, or seeds are ignored"
+            )
+    finally:
+        first.close()
+        second.close()
+    return Finding("ok", "the same seed and actions give the same episode, also in an instance with a past")
+
+
+def _trace(env: gym.Env[Any, Any], seed: int) -> list[Any]:
+    random = np.random.default_rng(3)
+    observation, _ = env.reset(seed=seed)
+    trace: list[Any] = [np.asarray(observation).tobytes()]
+    for _ in range(200):
+        observation, reward, terminated, truncated, _ = env.step(_random_action(env, random))
+        trace.append((np.asarray(observation).tobytes(), float(reward), bool(terminated), bool(truncated)))
+        if terminated or truncated:
+            break
+    return trace
+
+
+def _check_episodes(env: gym.Env[Any, Any]) -> Finding:
+    random = np.random.default_rng(0)
+    env.reset(seed=0)
+    lengths, length = [], 0
+    for _ in range(_STEPS):
+        _, _, terminated, truncated, _ = env.step(_random_action(env, random))
+        length += 1
+        if terminated or truncated:
+            lengths.append(length)
+            length = 0
+            env.reset()
+    if lengths:
+        return Finding(
+            "ok", f"episodes end: {len(lengths)} in {_STEPS} random steps, {np.mean(lengths):.0f} steps on average"
+        )
+    if env.spec is not None and env.spec.max_episode_steps:
+        return Finding("ok", f"no episode ended in {_STEPS} random steps; the limit is {env.spec.max_episode_steps}")
+    return Finding("warning", f"no episode ended in {_STEPS} random steps and there is no limit: set max_episode_steps")
+
+
+def _check_speed(env: gym.Env[Any, Any]) -> Finding:
+    random = np.random.default_rng(0)
+    env.reset(seed=0)
+    steps, started = 0, time.perf_counter()
+    while (seconds := time.perf_counter() - started) < _SECONDS:
+        _, _, terminated, truncated, _ = env.step(_random_action(env, random))
+        steps += 1
+        if terminated or truncated:
+            env.reset()
+    return Finding("ok", f"{steps / seconds:,.0f} steps per second, one instance in one process")
+
+
+def _random_action(env: gym.Env[Any, Any], random: np.random.Generator) -> Any:
+    spec = ActionSpec.from_space(env.action_space)
+    return spec.to_environment(random.integers(spec.sizes))

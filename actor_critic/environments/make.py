@@ -1,0 +1,144 @@
+"""Environments from settings: found, wrapped, limited, or one clear error."""
+
+import difflib
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.config import Settings
+from actor_critic.environments.random_states import RandomStatesVectorEnv
+from actor_critic.environments.vectorized import SameStepVectorEnv
+from actor_critic.errors import ActorCriticError, ConfigError
+from actor_critic.imports import load_class
+from actor_critic.seeding import Purpose
+
+VectorEnvironment = SameStepVectorEnv | RandomStatesVectorEnv
+
+# Packages that Gymnasium's own environments need, and how to get them.
+_PACKAGES = {
+    "box2d": 'pip install "gymnasium[box2d]"',
+    "mujoco": 'pip install "gymnasium[mujoco]"',
+    "toy_text": 'pip install "gymnasium[toy-text]"',
+    "classic_control": 'pip install "gymnasium[classic-control]"',
+    "ale_py": "pip install ale-py",
+}
+
+# Environments that other packages register: the beginning of their ids, the module to import, the package to install.
+_REGISTRARS = {
+    "ALE/": ("ale_py", "ale-py"),
+    "MiniGrid-": ("minigrid", "minigrid"),
+    "BabyAI-": ("minigrid", "minigrid"),
+    "MinAtar/": ("minatar.gym", "minatar"),
+}
+
+
+def make_vector_environment(
+    settings: Settings,
+    purpose: Purpose = Purpose.EPISODES,
+    num_envs: int | None = None,
+    quotas: npt.NDArray[np.int64] | None = None,
+) -> VectorEnvironment:
+    """Make the environments of a run, or those of an evaluation.
+
+    Args:
+        settings: Which environment, and how many.
+        purpose: ``EPISODES`` for training, ``SELECTION`` or ``TEST`` for evaluation.
+        num_envs: How many instead of ``settings.num_envs``.
+        quotas: [N], episodes that each runs before it rests; None is no limit.
+
+    Raises:
+        ConfigError: The environment cannot be made.
+    """
+    count = num_envs or settings.num_envs
+    if settings.is_random_states:
+        assert settings.input_dim is not None and settings.output_dim is not None
+        return RandomStatesVectorEnv(
+            count,
+            input_dim=settings.input_dim,
+            output_dim=settings.output_dim,
+            reward_model=settings.reward_model,
+            reward_model_kwargs=settings.reward_model_kwargs,
+            purpose=purpose,
+        )
+    return SameStepVectorEnv(single_environment_maker(settings), count, purpose=purpose, quotas=quotas)
+
+
+def single_environment_maker(settings: Settings) -> Callable[[], gym.Env[Any, Any]]:
+    """A function that makes one wrapped environment.
+
+    Raises:
+        ConfigError: From this call, a wrapper cannot be imported; from the function, the environment cannot be made.
+    """
+    wrappers = [load_class(name, "wrappers") for name in settings.wrappers]
+
+    def make() -> gym.Env[Any, Any]:
+        env = _make_one(settings)
+        for wrapper, name in zip(wrappers, settings.wrappers, strict=True):
+            try:
+                env = wrapper(env)
+            except Exception as error:  # whatever somebody's wrapper raises
+                raise ConfigError(f"wrappers: {name} fails on {settings.environment}: {error}") from error
+        if settings.frame_stack > 1:
+            env = gym.wrappers.FrameStackObservation(env, settings.frame_stack)
+        return env
+
+    return make
+
+
+def _make_one(settings: Settings) -> gym.Env[Any, Any]:
+    name = settings.environment
+    _import_registrar(name)
+    try:
+        env: gym.Env[Any, Any] = gym.make(
+            name, max_episode_steps=settings.max_episode_steps, disable_env_checker=True, **settings.environment_kwargs
+        )
+    except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv) as error:
+        raise ConfigError(f"environment: {name!r} is not registered{_nearest_environments(name)}") from error
+    except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:
+        raise ConfigError(
+            f"environment: {name!r} needs a package that is not installed: {_mend(name, error)}"
+        ) from error
+    except ActorCriticError:
+        raise
+    except TypeError as error:
+        raise ConfigError(f"environment_kwargs: {name!r} refuses {settings.environment_kwargs}: {error}") from error
+    except Exception as error:  # whatever somebody's environment raises
+        raise ConfigError(f"environment: {name!r} cannot be made: {type(error).__name__}: {error}") from error
+    return env
+
+
+def _import_registrar(name: str) -> None:
+    """Import the well-known package that registers an environment, so that its plain id works."""
+    for prefix, (module, package) in _REGISTRARS.items():
+        if name.startswith(prefix):
+            if importlib.util.find_spec(module.partition(".")[0]) is None:
+                raise ConfigError(
+                    f"environment: {name!r} comes with a package that is not installed: pip install {package}"
+                )
+            registered = importlib.import_module(module)
+            if hasattr(registered, "register_envs"):
+                registered.register_envs()
+
+
+def _nearest_environments(name: str) -> str:
+    known = [*gym.registry, "random-states"]
+    base = name.rpartition("-v")[0]
+    same = [other for other in known if base and other.rpartition("-v")[0] == base]
+    near = same or difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if near:
+        return f"; did you mean {' or '.join(near)}?"
+    return '; an environment of another package is named "module:Id", with the module that registers it'
+
+
+def _mend(name: str, error: Exception) -> str:
+    """How to install what is missing."""
+    spec = gym.registry.get(name)
+    entry = str(spec.entry_point) if spec else ""
+    for package, command in _PACKAGES.items():
+        if package in entry:
+            return command
+    return str(error)

@@ -1,0 +1,186 @@
+"""Single environments side by side, each episode with a seed of its own, reset in the step that ends it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from actor_critic.errors import EnvironmentFault
+from actor_critic.seeding import Purpose, episode_seed
+from actor_critic.spaces import ObservationSpec
+
+
+class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]):
+    """N environments stepped one after the other, in same-step autoreset.
+
+    Episode k of environment i begins with ``reset(seed=episode_seed(seed, purpose, i, k))``: what an environment does
+    is a function of the run's seed and the actions alone, and a running episode can be rebuilt anywhere from its number
+    and its actions so far.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], gym.Env[Any, Any]],
+        num_envs: int,
+        *,
+        purpose: Purpose = Purpose.EPISODES,
+        quotas: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        """Make N environments.
+
+        Args:
+            make: Makes one.
+            num_envs: N.
+            purpose: Which range the episodes' seeds come from.
+            quotas: [N], how many episodes each environment runs before it rests; None is no limit. A resting
+                environment is not stepped: it repeats its last observation with reward 0.
+
+        Raises:
+            EnvironmentFault: Two of them have different spaces.
+        """
+        self.envs = [make() for _ in range(num_envs)]
+        first = self.envs[0]
+        for index, env in enumerate(self.envs):
+            if env.observation_space != first.observation_space or env.action_space != first.action_space:
+                raise EnvironmentFault(f"environment {index} has other spaces than environment 0; all must be alike")
+        self.num_envs = num_envs
+        self.spec = first.spec
+        self.render_mode = first.render_mode
+        self.metadata = {**first.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
+        self.single_observation_space = first.observation_space
+        self.single_action_space = first.action_space
+        self.observation_space = batch_space(first.observation_space, num_envs)
+        self.action_space = batch_space(first.action_space, num_envs)
+
+        self._purpose = purpose
+        self._quotas = quotas
+        self._seed = 0
+        spec = ObservationSpec.from_space(first.observation_space)
+        self._shape = spec.shape
+        self._observations = np.zeros((num_envs, *spec.shape), spec.dtype)
+        self._final_observations = np.zeros_like(self._observations)
+        self._rewards = np.zeros(num_envs, np.float64)
+        self._terminated = np.zeros(num_envs, np.bool_)
+        self._truncated = np.zeros(num_envs, np.bool_)
+        self._episodes = np.zeros(num_envs, np.int64)
+        self._actions: list[list[Any]] = [[] for _ in range(num_envs)]
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+        """Begin episode 0 of every environment.
+
+        Args:
+            seed: The run's seed, an integer (0 where none is given); the environments' own are derived from it.
+            options: Handed to every environment.
+        """
+        first = seed[0] if isinstance(seed, list) else seed
+        self._seed = first or 0
+        self._episodes[:] = 0
+        for index in range(self.num_envs):
+            self._observations[index] = self._reset_one(index, options)
+        return self._observations, {}
+
+    def step(
+        self, actions: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
+        """Step every environment.
+
+        The returned arrays are overwritten by the next step. Where an episode ended, ``final_obs`` (marked by
+        ``_final_obs``) is its last observation, and the observation returned is the first of the next.
+
+        Raises:
+            EnvironmentFault: An environment raised, or returned something else than its space promises.
+        """
+        any_ended = False
+        for index, (env, action) in enumerate(zip(self.envs, actions, strict=True)):
+            if self._quotas is not None and self._episodes[index] >= self._quotas[index]:
+                self._rewards[index], self._terminated[index], self._truncated[index] = 0.0, False, False
+                continue
+            self._actions[index].append(action)
+            try:
+                observation, reward, terminated, truncated, _ = env.step(action)
+            except Exception as error:  # whatever somebody's environment raises
+                raise self._fault(index, f"raised {type(error).__name__}: {error}") from error
+            observation = self._checked(index, observation)
+            self._rewards[index], self._terminated[index], self._truncated[index] = reward, terminated, truncated
+            if terminated or truncated:
+                any_ended = True
+                self._final_observations[index] = observation
+                self._episodes[index] += 1
+                if self._quotas is None or self._episodes[index] < self._quotas[index]:
+                    observation = self._reset_one(index)
+            self._observations[index] = observation
+        infos: dict[str, Any] = {}
+        if any_ended:
+            infos = {"final_obs": self._final_observations, "_final_obs": self._terminated | self._truncated}
+        return self._observations, self._rewards, self._terminated, self._truncated, infos
+
+    def save_state(self) -> dict[str, npt.NDArray[np.int64]]:
+        """The running episodes: their numbers, and the actions taken in them so far."""
+        lengths = [len(actions) for actions in self._actions]
+        shape = self.single_action_space.shape or ()
+        taken = np.array([action for actions in self._actions for action in actions], np.int64).reshape(-1, *shape)
+        return {
+            "seed": np.array([self._seed], np.int64),
+            "episodes": self._episodes.copy(),
+            "lengths": np.array(lengths, np.int64),
+            "actions": taken,
+        }
+
+    def load_state(self, state: dict[str, npt.NDArray[np.int64]]) -> npt.NDArray[Any]:
+        """Rebuild the running episodes by resetting with their seeds and replaying their actions.
+
+        Returns:
+            The observations to act on.
+
+        Raises:
+            EnvironmentFault: An environment raised, or ended an episode that had not ended before.
+        """
+        self._seed = int(state["seed"][0])
+        self._episodes[:] = state["episodes"]
+        borders = np.cumsum(state["lengths"])[:-1]
+        for index, actions in enumerate(np.split(state["actions"], borders)):
+            observation = self._reset_one(index)
+            for action in actions:
+                self._actions[index].append(action)
+                observation, _, terminated, truncated, _ = self.envs[index].step(action)
+                if terminated or truncated:
+                    raise self._fault(index, "ended an episode on replay that was still running when it was saved")
+            self._observations[index] = self._checked(index, observation)
+        return self._observations
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close every environment."""
+        for env in self.envs:
+            env.close()
+
+    def _reset_one(self, index: int, options: dict[str, Any] | None = None) -> npt.NDArray[Any]:
+        self._actions[index] = []
+        seed = episode_seed(self._seed, self._purpose, index, int(self._episodes[index]))
+        try:
+            observation, _ = self.envs[index].reset(seed=seed, options=options)
+        except Exception as error:  # whatever somebody's environment raises
+            raise self._fault(index, f"raised {type(error).__name__} in reset: {error}") from error
+        return self._checked(index, observation)
+
+    def _checked(self, index: int, observation: Any) -> npt.NDArray[Any]:
+        # Without this an observation of shape (1,) or () would be spread over the whole row in silence.
+        array = np.asarray(observation)
+        if array.shape != self._shape:
+            raise self._fault(index, f"returned an observation of shape {array.shape}; its space says {self._shape}")
+        if not np.can_cast(array.dtype, self._observations.dtype, "same_kind"):
+            raise self._fault(
+                index, f"returned an observation of dtype {array.dtype}; its space says {self._observations.dtype}"
+            )
+        return array
+
+    def _fault(self, index: int, what: str) -> EnvironmentFault:
+        name = self.spec.id if self.spec else type(self.envs[index].unwrapped).__name__
+        return EnvironmentFault(
+            f"{name}, environment {index}, episode {self._episodes[index]}, step {len(self._actions[index])}: {what}"
+        )

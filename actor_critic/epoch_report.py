@@ -1,0 +1,68 @@
+"""What an iteration of a training run tells whoever is looping over it."""
+
+from dataclasses import dataclass, fields
+
+from actor_critic.evaluation import Evaluation
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch did.
+
+    Attributes:
+        epoch: Its number, from 1.
+        env_steps: Environment steps of the run so far.
+        episodes: Training episodes of the run that have ended.
+        mean_return: Mean return of the last 100 of them, as the environment rewards; None before the first ended.
+        mean_model_return: The same as the reward model rewards; None without one.
+        mean_length: Mean length of the last 100, in steps.
+        policy_loss: Mean over the epoch's optimizer steps; so are the next five.
+        value_loss: Half the mean squared error.
+        entropy: Of the policy, in nats.
+        approx_kl: From the policy before the epoch's first step.
+        clip_fraction: Share of probability ratios outside the clip range.
+        gradient_norm: Before clipping.
+        explained_variance: How much of the returns' variance the value function foresaw; None where they do not vary.
+        learning_rate: Of this epoch.
+        steps_per_second: Environment steps collected and learned from per second.
+        evaluation: The evaluation after this epoch, if one was due.
+    """
+
+    epoch: int
+    env_steps: int
+    episodes: int
+    mean_return: float | None
+    mean_model_return: float | None
+    mean_length: float | None
+    policy_loss: float
+    value_loss: float
+    entropy: float
+    approx_kl: float
+    clip_fraction: float
+    gradient_norm: float
+    explained_variance: float | None
+    learning_rate: float
+    steps_per_second: float
+    evaluation: Evaluation | None = None
+
+    def figures(self) -> dict[str, float | int | None]:
+        """Every figure by name, the epoch first."""
+        return {name: getattr(self, name) for name in FIGURES}
+
+    def describe(self, num_epochs: int) -> str:
+        """One line for one epoch."""
+        parts = [f"epoch {self.epoch}/{num_epochs}", f"steps {self.env_steps}"]
+        if self.mean_return is not None:
+            parts.append(f"return {self.mean_return:.2f}")
+        if self.mean_model_return is not None:
+            parts.append(f"model return {self.mean_model_return:.2f}")
+        parts += [
+            f"policy loss {self.policy_loss:.4f}",
+            f"value loss {self.value_loss:.4f}",
+            f"entropy {self.entropy:.3f}",
+            f"{self.steps_per_second:,.0f} steps/s",
+        ]
+        return " | ".join(parts)
+
+
+FIGURES = [field.name for field in fields(EpochReport) if field.name != "evaluation"]

@@ -1,0 +1,47 @@
+"""The only place that imports code which a setting names."""
+
+import importlib
+from typing import Any
+
+from actor_critic.errors import CheckpointError, ConfigError
+
+
+def load_class(name: str, field: str) -> type[Any]:
+    """Import the class that a setting names as "module:Class".
+
+    Args:
+        name: The module's dotted name, a colon, and the class.
+        field: The setting, for the error.
+
+    Raises:
+        ConfigError: There is no such module or class, or the module fails while it is imported.
+    """
+    module_name, _, class_name = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # whatever the user's own module raises while it is imported
+        raise ConfigError(
+            f"{field}: module {module_name!r} of {name!r} cannot be imported ({type(error).__name__}: {error}); is it "
+            f"installed, or in the folder you started from?"
+        ) from error
+    found = getattr(module, class_name, None)
+    if not isinstance(found, type):
+        raise ConfigError(f"{field}: module {module_name!r} has no class {class_name!r}")
+    return found
+
+
+def require_trust(names: list[str], origin: object, is_trusted: bool) -> None:
+    """Refuse to import code that a file names, unless the user said so.
+
+    Args:
+        names: What the file names.
+        origin: The file.
+        is_trusted: Whether the user said so.
+
+    Raises:
+        CheckpointError: There are names and no trust.
+    """
+    if names and not is_trusted:
+        raise CheckpointError(
+            f"{origin} names code to import: {', '.join(names)}; add --trust-code if you know and trust it"
+        )

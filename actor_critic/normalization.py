@@ -1,0 +1,91 @@
+"""Running statistics of observations and returns. They belong to the agent: saved with it, frozen in evaluation."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from actor_critic.ops.returns import discounted_sums
+
+_CLIP = 10.0
+_EPSILON = 1e-8
+
+
+class RunningMoments:
+    """Mean and variance of everything seen so far, merged batch by batch.
+
+    (Chan, Golub and LeVeque, 1979, "Updating formulae and a pairwise algorithm for computing sample variances".)
+
+    Attributes:
+        count: How many samples; a float64 scalar tensor.
+        mean: [*shape] float64.
+        squares: [*shape] float64, sum of squared deviations from the mean.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.count = torch.zeros((), dtype=torch.float64)
+        self.mean = torch.zeros(shape, dtype=torch.float64)
+        self.squares = torch.zeros(shape, dtype=torch.float64)
+
+    def update(self, batch: Tensor) -> None:
+        """Merge a batch [B, *shape]."""
+        batch = batch.to(torch.float64)
+        size = len(batch)
+        mean = batch.mean(0)
+        delta = mean - self.mean
+        total = self.count + size
+        self.squares += (batch - mean).square().sum(0) + delta.square() * self.count * size / total
+        self.mean += delta * size / total
+        self.count = total
+
+    @property
+    def variance(self) -> Tensor:
+        """[*shape] population variance; 1 before anything was seen."""
+        return self.squares / self.count if self.count > 0 else torch.ones_like(self.squares)
+
+    def state(self) -> dict[str, Tensor]:
+        """The statistics as tensors by name."""
+        return {"count": self.count, "mean": self.mean, "squares": self.squares}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take over what :meth:`state` gave."""
+        self.count, self.mean, self.squares = (state[name].clone() for name in ("count", "mean", "squares"))
+
+
+class ObservationNormalizer:
+    """Features shifted and scaled by their running moments, then clipped to ±10; unchanged until the first update."""
+
+    def __init__(self, num_features: int, device: torch.device) -> None:
+        self.moments = RunningMoments((num_features,))
+        self._device = device
+        self.refresh()
+
+    def update(self, features: Tensor) -> None:
+        """Merge features [B, num_features] into the statistics."""
+        self.moments.update(features.cpu())
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Recompute shift and scale after the moments changed."""
+        deviation = (self.moments.variance + _EPSILON).sqrt()
+        self._shift = self.moments.mean.to(self._device, torch.float32)
+        self._scale = (1 / deviation).to(self._device, torch.float32)
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Normalised features [B, num_features]."""
+        return ((features - self._shift) * self._scale).clamp(-_CLIP, _CLIP)
+
+
+class RewardNormalizer:
+    """Rewards divided by the running standard deviation of the discounted return (Engstrom et al., 2020, section 3)."""
+
+    def __init__(self, num_envs: int, gamma: float) -> None:
+        self.moments = RunningMoments(())
+        self.sums: npt.NDArray[np.float64] = np.zeros(num_envs)
+        self._gamma = gamma
+
+    def __call__(self, rewards: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+        """Merge a rollout's rewards [T, N] into the statistics and return them scaled [T, N]."""
+        sums, self.sums = discounted_sums(rewards, ended, self.sums, self._gamma)
+        self.moments.update(torch.from_numpy(sums.reshape(-1)))
+        return (rewards / np.sqrt(float(self.moments.variance) + _EPSILON)).astype(np.float32)

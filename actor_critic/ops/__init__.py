@@ -1,0 +1,5 @@
+"""Pure functions: returns, losses, the grouped categorical distribution, one step of Adam.
+
+They take arrays and numbers, never a settings object, and keep no state. This is the reference that every backend
+agrees with.
+"""

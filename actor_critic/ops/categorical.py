@@ -1,0 +1,103 @@
+"""The grouped categorical distribution: one distribution for every discrete action space.
+
+An action is G choices made independently, choice g among ``sizes[g]``. Its A = Σ sizes logits stand side by side:
+Discrete(n) is one group of n, MultiDiscrete has a group per entry, MultiBinary(n) is n groups of two. A mask is
+boolean over all A logits; a masked choice has probability exactly 0 and adds nothing to entropy or gradient.
+"""
+
+import torch
+from torch import Tensor
+
+
+def log_probabilities(logits: Tensor, sizes: tuple[int, ...], mask: Tensor | None = None) -> Tensor:
+    """Log-probabilities of every choice, normalised within each group.
+
+    Args:
+        logits: [B, A] float.
+        sizes: Choices per group, summing to A.
+        mask: [B, A] boolean, True where a choice is allowed; at least one per group.
+
+    Returns:
+        [B, A]; −∞ where masked.
+
+    Raises:
+        ValueError: Shapes do not fit.
+    """
+    if logits.ndim != 2 or logits.shape[1] != sum(sizes):
+        raise ValueError(f"expected logits [B, {sum(sizes)}] for groups {sizes}; got {tuple(logits.shape)}")
+    if mask is not None:
+        if mask.shape != logits.shape or mask.dtype != torch.bool:
+            raise ValueError(f"expected a boolean mask {tuple(logits.shape)}; got {mask.dtype} {tuple(mask.shape)}")
+        logits = logits.masked_fill(~mask, -torch.inf)
+    if len(sizes) == 1:
+        return torch.log_softmax(logits, -1)
+    return torch.cat([torch.log_softmax(group, -1) for group in torch.split(logits, list(sizes), -1)], -1)
+
+
+def log_prob(log_probs: Tensor, sizes: tuple[int, ...], actions: Tensor) -> Tensor:
+    """Log-probability of the actions taken, summed over groups.
+
+    Args:
+        log_probs: [B, A], from :func:`log_probabilities`.
+        sizes: Choices per group.
+        actions: [B, G] int64, each in [0, size of its group).
+
+    Returns:
+        [B].
+    """
+    return log_probs.gather(1, actions + _starts(sizes, actions.device)).sum(1)
+
+
+def entropy(log_probs: Tensor) -> Tensor:
+    """Entropy in nats, −Σ p log p, summed over groups; masked choices count 0.
+
+    Args:
+        log_probs: [B, A], from :func:`log_probabilities`.
+
+    Returns:
+        [B].
+    """
+    # 0 · −∞ is not a number: the masked entries are replaced before the product, and so have no gradient either.
+    finite = log_probs.masked_fill(log_probs == -torch.inf, 0.0)
+    return -(log_probs.exp() * finite).sum(1)
+
+
+def mode(log_probs: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    """The most probable choice of each group; the first one where several are equal.
+
+    Args:
+        log_probs: [B, A] log-probabilities, or logits.
+        sizes: Choices per group.
+
+    Returns:
+        [B, G] int64.
+    """
+    return torch.stack([group.argmax(-1) for group in torch.split(log_probs, list(sizes), -1)], -1)
+
+
+def sample(log_probs: Tensor, sizes: tuple[int, ...], uniforms: Tensor) -> Tensor:
+    """Sample each group by inverting its cumulative distribution at a given uniform number.
+
+    The smallest choice whose cumulative probability exceeds u is taken, so a choice of probability 0 never is.
+
+    Args:
+        log_probs: [B, A], from :func:`log_probabilities`.
+        sizes: Choices per group.
+        uniforms: [B, G] float in [0, 1).
+
+    Returns:
+        [B, G] int64.
+    """
+    chosen = []
+    for g, group in enumerate(torch.split(log_probs, list(sizes), -1)):
+        cumulative = group.exp().cumsum(-1)
+        total = cumulative[:, -1:]
+        # Rounding may lift u · total to total itself, which no choice exceeds: step just below it.
+        threshold = torch.minimum(uniforms[:, g : g + 1] * total, torch.nextafter(total, torch.zeros_like(total)))
+        chosen.append((cumulative <= threshold).sum(-1))
+    return torch.stack(chosen, -1)
+
+
+def _starts(sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """Where each group begins among the A logits, [G]."""
+    return torch.tensor((0, *sizes[:-1]), device=device).cumsum(0)

@@ -1,0 +1,93 @@
+"""Losses of the policy and the value function, over the transitions of one minibatch."""
+
+import torch
+from torch import Tensor
+
+
+def policy_gradient_loss(log_probs: Tensor, advantages: Tensor) -> Tensor:
+    """The policy-gradient loss, −mean(log π(a|s) Â) (Mnih et al., 2016, section 4).
+
+    Args:
+        log_probs: [B], log-probabilities of the actions taken, with gradient.
+        advantages: [B].
+
+    Raises:
+        ValueError: Shapes differ.
+    """
+    _check_batch(log_probs, advantages)
+    return -(log_probs * advantages).mean()
+
+
+def clipped_policy_loss(log_ratios: Tensor, advantages: Tensor, clip_coef: float) -> Tensor:
+    """PPO's clipped surrogate, −mean(min(r Â, clip(r, 1 − ε, 1 + ε) Â)) (Schulman et al., 2017, eq. 7).
+
+    Args:
+        log_ratios: [B], log r = log π(a|s) − log π_old(a|s), with gradient.
+        advantages: [B].
+        clip_coef: ε, above 0.
+
+    Raises:
+        ValueError: Shapes differ.
+    """
+    _check_batch(log_ratios, advantages)
+    ratios = log_ratios.exp()
+    return -torch.min(ratios * advantages, ratios.clamp(1 - clip_coef, 1 + clip_coef) * advantages).mean()
+
+
+def value_loss(values: Tensor, returns: Tensor) -> Tensor:
+    """Half the mean squared error, ½ mean((V − R)²).
+
+    Args:
+        values: [B], with gradient.
+        returns: [B], the targets.
+
+    Raises:
+        ValueError: Shapes differ.
+    """
+    _check_batch(values, returns)
+    return 0.5 * (values - returns).square().mean()
+
+
+def clipped_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip_coef: float) -> Tensor:
+    """Half the mean of the larger squared error, ½ mean(max((V − R)², (V_old + clip(V − V_old, ±ε) − R)²)).
+
+    (The clipping of PPO's reference implementation; Huang et al., 2022, detail 9.)
+
+    Args:
+        values: [B], with gradient.
+        old_values: [B], the values before the first step of the epoch.
+        returns: [B], the targets.
+        clip_coef: ε, above 0.
+
+    Raises:
+        ValueError: Shapes differ.
+    """
+    _check_batch(values, old_values, returns)
+    clipped = old_values + (values - old_values).clamp(-clip_coef, clip_coef)
+    return 0.5 * torch.max((values - returns).square(), (clipped - returns).square()).mean()
+
+
+def approximate_kl(log_ratios: Tensor) -> Tensor:
+    """Estimate of KL(π_old ‖ π), mean(r − 1 − log r): unbiased and never negative (Schulman, 2020).
+
+    Args:
+        log_ratios: [B], log π(a|s) − log π_old(a|s).
+    """
+    # expm1 keeps the digits that r - 1 loses near r = 1, where this is almost always evaluated.
+    return (torch.expm1(log_ratios) - log_ratios).mean()
+
+
+def normalize_advantages(advantages: Tensor) -> Tensor:
+    """Advantages shifted to mean 0 and scaled to deviation 1 (n − 1 degrees of freedom, ε = 1e-8).
+
+    Args:
+        advantages: [B]; a single one is returned as it is.
+    """
+    if len(advantages) == 1:
+        return advantages
+    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+
+
+def _check_batch(*tensors: Tensor) -> None:
+    if any(tensor.ndim != 1 or tensor.shape != tensors[0].shape for tensor in tensors):
+        raise ValueError(f"expected equal shapes [B]; got {[tuple(tensor.shape) for tensor in tensors]}")

@@ -1,0 +1,87 @@
+"""Returns and advantages of time-major rollouts."""
+
+import numpy as np
+import numpy.typing as npt
+
+
+def generalized_advantage(
+    rewards: npt.NDArray[np.float32],
+    values: npt.NDArray[np.float32],
+    next_values: npt.NDArray[np.float32],
+    terminated: npt.NDArray[np.bool_],
+    ended: npt.NDArray[np.bool_],
+    gamma: float,
+    gae_lambda: float,
+) -> npt.NDArray[np.float32]:
+    """Generalized advantage estimates.
+
+    δ_t = r_t + γ (1 − terminated_t) V(s'_t) − V(s_t),  Â_t = δ_t + γ λ (1 − ended_t) Â_{t+1}
+    (Schulman et al., 2016, "High-Dimensional Continuous Control Using Generalized Advantage Estimation", eq. 16).
+    A truncated step bootstraps from the value of its final observation; a terminated one from 0. Neither lets the
+    trace cross into the next episode.
+
+    Args:
+        rewards: [T, N].
+        values: [T, N], V of the state acted in.
+        next_values: [T, N], V of the state that followed: at an episode's end that of its final observation, not
+            of the state the next episode began in.
+        terminated: [T, N], whether the step ended the task.
+        ended: [T, N], whether the step was the episode's last (terminated or truncated).
+        gamma: Discount per step, in [0, 1].
+        gae_lambda: Trace decay λ, in [0, 1].
+
+    Returns:
+        [T, N] advantages; adding ``values`` gives the λ-returns.
+
+    Raises:
+        ValueError: Shapes or dtypes are not as above.
+    """
+    _check_time_major(rewards, values, next_values, np.dtype(np.float32))
+    _check_time_major(rewards, terminated, ended, np.dtype(np.bool_))
+    deltas = rewards + np.float32(gamma) * next_values * ~terminated - values  # (T, N)
+    decay = np.float32(gamma * gae_lambda) * ~ended  # (T, N)
+    advantages = np.empty_like(rewards)
+    running = np.zeros(rewards.shape[1], np.float32)
+    for t in reversed(range(len(rewards))):
+        running = deltas[t] + decay[t] * running
+        advantages[t] = running
+    return advantages
+
+
+def discounted_sums(
+    rewards: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_], start: npt.NDArray[np.float64], gamma: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Discounted sums of the rewards so far in each episode, G_t = r_t + γ (1 − ended_{t−1}) G_{t−1}.
+
+    Args:
+        rewards: [T, N].
+        ended: [T, N], whether the step was its episode's last.
+        start: [N], the sums carried over from before the first step (0 where an episode begins).
+        gamma: Discount per step, in [0, 1].
+
+    Returns:
+        The sums [T, N], and those to carry on with [N].
+
+    Raises:
+        ValueError: Shapes are not as above.
+    """
+    if rewards.ndim != 2 or ended.shape != rewards.shape or start.shape != rewards.shape[1:]:
+        raise ValueError(f"expected [T, N], [T, N] and [N]; got {rewards.shape}, {ended.shape} and {start.shape}")
+    sums = np.empty(rewards.shape, np.float64)
+    running = start
+    for t in range(len(rewards)):
+        running = rewards[t] + gamma * running
+        sums[t] = running
+        running = np.where(ended[t], 0.0, running)
+    return sums, running
+
+
+def _check_time_major(first: npt.NDArray[np.float32], *others_and_dtype: object) -> None:
+    *others, dtype = others_and_dtype
+    for array in others:
+        assert isinstance(array, np.ndarray)
+        if array.shape != first.shape or first.ndim != 2 or array.dtype != dtype or first.dtype != np.float32:
+            raise ValueError(
+                f"expected equal shapes [T, N], float32 rewards and {dtype} arrays; "
+                f"got {first.shape} {first.dtype} and {array.shape} {array.dtype}"
+            )

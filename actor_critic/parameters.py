@@ -1,0 +1,81 @@
+"""The flat buffer: all parameters in one tensor, all gradients in another."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from actor_critic.errors import NumericalError
+
+
+class FlatParameters:
+    """All parameters of some modules as views into one contiguous float32 tensor, their gradients into another.
+
+    One optimizer step, one norm, one copy then touch one array. Autograd accumulates into an existing gradient in
+    place, so the views hold through training.
+
+    Attributes:
+        values: [P] float32, every parameter in order of first appearance; a shared one is there once.
+        gradients: [P] float32, their gradients.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        """Move the parameters of ``modules`` into one buffer; their values are kept.
+
+        Args:
+            modules: Whose parameters; all on one device.
+
+        Raises:
+            TypeError: A parameter is not float32, or parameters live on different devices.
+        """
+        self._parameters = list({id(p): p for module in modules for p in module.parameters()}.values())
+        device = self._parameters[0].device
+        size = sum(parameter.numel() for parameter in self._parameters)
+        self.values = torch.empty(size, device=device)
+        self.gradients = torch.zeros(size, device=device)
+        self._bind()
+
+    def check(self) -> None:
+        """Make sure that every parameter still is a view of the buffer, binding anew those that were replaced.
+
+        Loading weights in place keeps the views; assigning ``parameter.data`` does not.
+
+        Raises:
+            TypeError: A parameter is not float32 any more (``.double()``, ``.half()``) or moved to another device.
+        """
+        offset = 0
+        for parameter in self._parameters:
+            gradient = parameter.grad
+            if (
+                parameter.data_ptr() != self.values[offset:].data_ptr()
+                or gradient is None
+                or gradient.data_ptr() != self.gradients[offset:].data_ptr()
+            ):
+                self._bind()
+                return
+            offset += parameter.numel()
+
+    def check_finite(self) -> None:
+        """Make sure that every parameter is a finite number.
+
+        Raises:
+            NumericalError: One is not.
+        """
+        if not bool(torch.isfinite(self.values).all()):
+            raise NumericalError("a parameter is not finite; lower learning_rate or max_grad_norm")
+
+    def _bind(self) -> None:
+        for parameter in self._parameters:
+            if parameter.dtype != torch.float32 or parameter.device != self.values.device:
+                raise TypeError(
+                    f"a parameter is {parameter.dtype} on {parameter.device}; training needs torch.float32 on "
+                    f"{self.values.device}: build a new agent for another device, and leave the dtype as it is"
+                )
+        offset = 0
+        with torch.no_grad():
+            for parameter in self._parameters:
+                piece = slice(offset, offset + parameter.numel())
+                self.values[piece].copy_(parameter.reshape(-1))
+                parameter.data = self.values[piece].view_as(parameter)
+                parameter.grad = self.gradients[piece].view_as(parameter)
+                offset += parameter.numel()

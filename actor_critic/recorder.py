@@ -1,0 +1,74 @@
+"""What a run leaves on disk: metrics, checkpoints and evaluations, kept around the loop and never inside it."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from actor_critic.checkpoints import Checkpoint
+from actor_critic.config import Settings
+from actor_critic.epoch_report import FIGURES, EpochReport
+from actor_critic.evaluation import Evaluation
+from actor_critic.metrics import MetricsWriter
+from actor_critic.runs import RunFolder
+
+log = logging.getLogger("actor_critic")
+
+
+class Recorder:
+    """Keeps the records of one run in its folder.
+
+    Attributes:
+        best: The best score so far; None before there is one.
+    """
+
+    def __init__(self, folder: RunFolder, settings: Settings, epoch: int, best: float | None) -> None:
+        """Begin, or go on after an epoch: figures that a stopped run wrote beyond it are dropped.
+
+        Args:
+            folder: The run folder.
+            settings: How often, and how many checkpoints are kept.
+            epoch: Epochs done.
+            best: The best score so far.
+
+        Raises:
+            OSError: The files cannot be written.
+        """
+        self._folder = folder
+        self._settings = settings
+        self._metrics = MetricsWriter(folder.path, FIGURES, epoch)
+        self.best = best
+
+    def keep(self, report: EpochReport, make_checkpoint: Callable[[], Checkpoint], is_last: bool) -> None:
+        """Keep what an epoch reported, and a checkpoint if one is due or it is the best so far.
+
+        Raises:
+            CheckpointError: The disk refused.
+        """
+        self._metrics.write(report.figures())
+        is_due = report.epoch % self._settings.checkpoint_interval == 0 or is_last
+        if self._settings.evaluation_interval is None:
+            score = report.mean_return if is_due else None
+        else:
+            score = report.evaluation.greedy.mean if report.evaluation else None
+        is_best = score is not None and (self.best is None or score > self.best)
+        if is_best:
+            self.best = score
+        if is_due or is_best:
+            checkpoint = make_checkpoint()
+            checkpoint.records["best"] = self.best
+            path = self._folder.save(checkpoint, report.epoch, is_best, self._settings.keep_checkpoints)
+            log.info("checkpoint %s%s", path, " (best so far)" if is_best else "")
+
+    def keep_evaluation_before(self, evaluation: Evaluation) -> None:
+        """Keep the evaluation of the first weights, to stand beside that of the last."""
+        self._folder.write_evaluation({"epoch": 0, "before_training": evaluation.to_document()})
+
+    def keep_evaluation(self, evaluation: Evaluation, epoch: int, env_steps: int) -> None:
+        """Keep the evaluation of the last weights."""
+        document: dict[str, Any] = {"epoch": epoch, "env_steps": env_steps, **evaluation.to_document()}
+        before = (self._folder.read_evaluation() or {}).get("before_training")
+        self._folder.write_evaluation(document | ({"before_training": before} if before else {}))
+
+    def close(self) -> None:
+        """Close the files."""
+        self._metrics.close()

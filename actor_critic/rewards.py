@@ -1,0 +1,160 @@
+"""RewardModel: where a training reward comes from when it is not the environment's own."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.errors import ConfigError
+from actor_critic.imports import load_class
+from actor_critic.seeding import Purpose, generator
+
+
+class RewardModel(ABC):
+    """A custom reward function. Subclass it, define :meth:`rewards`, and name it as ``module:Class``."""
+
+    def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
+        """Take the spaces of one environment; keyword arguments of a subclass come from ``reward_model_kwargs``."""
+        self.observation_space = observation_space
+        self.action_space = action_space
+
+    @abstractmethod
+    def rewards(
+        self,
+        states: npt.NDArray[Any],
+        actions: npt.NDArray[np.int64],
+        next_states: npt.NDArray[Any],
+        terminated: npt.NDArray[np.bool_],
+        environment_rewards: npt.NDArray[np.float32],
+    ) -> npt.NDArray[np.float32]:
+        """Rewards of B transitions.
+
+        Args:
+            states: [B, *shape], raw observations acted in.
+            actions: [B], or [B, G] for a space of several choices, as the environment took them.
+            next_states: [B, *shape], raw observations that followed; at an episode's end its final observation.
+            terminated: [B], whether the step ended the task.
+            environment_rewards: [B], the environment's own rewards (0 for random states).
+
+        Returns:
+            [B] finite float32.
+        """
+
+    def expected_rewards(self, states: npt.NDArray[Any]) -> npt.NDArray[np.float32] | None:
+        """Expected reward of every action in every state, [B, A], where it is known: then the optimum is known too.
+
+        Args:
+            states: [B, *shape], raw observations.
+
+        Returns:
+            None where it is not known, as here.
+        """
+        return None
+
+
+class EnvironmentReward(RewardModel):
+    """The environment's own rewards, unchanged."""
+
+    def rewards(
+        self,
+        states: npt.NDArray[Any],
+        actions: npt.NDArray[np.int64],
+        next_states: npt.NDArray[Any],
+        terminated: npt.NDArray[np.bool_],
+        environment_rewards: npt.NDArray[np.float32],
+    ) -> npt.NDArray[np.float32]:
+        """``environment_rewards`` themselves."""
+        return environment_rewards
+
+
+class LinearReward(RewardModel):
+    """The built-in reward for random states, r(s, a) = tanh(w_a · s): bounded, learnable, and fair to every action.
+
+    The K directions w_a point to the corners of a regular simplex of random orientation, so that under any rotation
+    invariant distribution of states each action is best equally often: half the states each for two actions. That
+    needs at least K − 1 state dimensions; with fewer the directions are random and some actions are best more often.
+    """
+
+    def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any], *, seed: int = 0) -> None:
+        """Draw the directions.
+
+        Args:
+            observation_space: A flat Box.
+            action_space: A Discrete space of K actions.
+            seed: Which orientation, 0 to 2³² − 1. It is part of the problem, not of the run: runs with different
+                seeds solve the same problem unless this is changed.
+
+        Raises:
+            ConfigError: The spaces are others.
+        """
+        super().__init__(observation_space, action_space)
+        if not (
+            isinstance(observation_space, gym.spaces.Box)
+            and len(observation_space.shape) == 1
+            and isinstance(action_space, gym.spaces.Discrete)
+        ):
+            raise ConfigError(
+                f'reward_model: "linear" needs flat Box states and Discrete actions; this environment has '
+                f"{observation_space} and {action_space}"
+            )
+        if not isinstance(seed, int) or not 0 <= seed < 2**32:
+            raise ConfigError(f"reward_model_kwargs: seed={seed!r} is not allowed; expected a whole number below 2**32")
+        dimensions, actions = observation_space.shape[0], int(action_space.n)
+        normal = generator(seed, Purpose.REWARD_MODEL).standard_normal
+        if dimensions >= actions - 1:
+            orientation = np.linalg.qr(normal((dimensions, actions - 1)))[0]  # (D, K − 1)
+            directions = _simplex_corners(actions) @ orientation.T  # (K, D)
+        else:
+            directions = normal((actions, dimensions))
+        self.directions = (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
+
+    def rewards(
+        self,
+        states: npt.NDArray[Any],
+        actions: npt.NDArray[np.int64],
+        next_states: npt.NDArray[Any],
+        terminated: npt.NDArray[np.bool_],
+        environment_rewards: npt.NDArray[np.float32],
+    ) -> npt.NDArray[np.float32]:
+        """tanh(w_a · s) of each transition."""
+        assert isinstance(self.action_space, gym.spaces.Discrete)
+        chosen = actions - int(self.action_space.start)
+        return np.tanh(np.einsum("bd,bd->b", states.astype(np.float32), self.directions[chosen]))
+
+    def expected_rewards(self, states: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """tanh(w_a · s) of every action."""
+        return np.tanh(states.astype(np.float32) @ self.directions.T)
+
+
+def _simplex_corners(count: int) -> npt.NDArray[np.float64]:
+    """The corners of a regular simplex around the origin, [K, K − 1]: the columns of a Helmert matrix."""
+    k = np.arange(1, count)
+    helmert = np.tri(count - 1, count)
+    helmert[k - 1, k] = -k
+    return (helmert / np.sqrt(k * (k + 1))[:, None]).T
+
+
+def make_reward_model(
+    name: str, kwargs: dict[str, Any], observation_space: gym.Space[Any], action_space: gym.Space[Any]
+) -> RewardModel:
+    """Build the reward model that settings name.
+
+    Args:
+        name: "environment", "linear", or "module:Class".
+        kwargs: Keyword arguments of its constructor, besides the two spaces.
+        observation_space: Of one environment.
+        action_space: Of one environment.
+
+    Raises:
+        ConfigError: It cannot be imported, is no RewardModel, or refuses its arguments.
+    """
+    built_in: dict[str, type[RewardModel]] = {"environment": EnvironmentReward, "linear": LinearReward}
+    model = built_in.get(name) or load_class(name, "reward_model")
+    if not issubclass(model, RewardModel):
+        raise ConfigError(f"reward_model: {name} is not a subclass of actor_critic.RewardModel")
+    try:
+        return model(observation_space, action_space, **kwargs)
+    except TypeError as error:
+        raise ConfigError(f"reward_model_kwargs: {name} refuses {kwargs}: {error}") from None

@@ -1,0 +1,177 @@
+"""Collects transitions, given a policy: environments on one side, preallocated time-major arrays on the other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.environments import VectorEnvironment
+from actor_critic.errors import EnvironmentFault
+from actor_critic.ops.returns import discounted_sums
+from actor_critic.spaces import ActionSpec, ObservationSpec
+
+Policy = Callable[[npt.NDArray[np.generic], npt.NDArray[np.float32]], npt.NDArray[np.int64]]
+
+_RECENT = 100
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """T steps of N environments. The arrays are overwritten by the next collection.
+
+    Attributes:
+        observations: [T + 1, N, *shape]; the last row is what the next collection begins with.
+        actions: [T, N, G] choices.
+        rewards: [T, N] float32, the environment's own.
+        terminated: [T, N].
+        truncated: [T, N].
+        final_observations: [E, *shape], of the E episodes that ended, in order of time.
+        final_steps: [E], the step each ended in.
+        final_envs: [E], the environment each ended in.
+    """
+
+    observations: npt.NDArray[np.generic]
+    actions: npt.NDArray[np.int64]
+    rewards: npt.NDArray[np.float32]
+    terminated: npt.NDArray[np.bool_]
+    truncated: npt.NDArray[np.bool_]
+    final_observations: npt.NDArray[np.generic]
+    final_steps: npt.NDArray[np.int64]
+    final_envs: npt.NDArray[np.int64]
+
+    @property
+    def ended(self) -> npt.NDArray[np.bool_]:
+        """[T, N], whether the step was its episode's last."""
+        return self.terminated | self.truncated
+
+    def next_observations(self) -> npt.NDArray[np.generic]:
+        """[T, N, *shape], what followed each step: at an episode's end its final observation."""
+        following = self.observations[1:].copy()
+        following[self.final_steps, self.final_envs] = self.final_observations
+        return following
+
+
+class Collector:
+    """Steps environments with a policy and keeps what they return."""
+
+    def __init__(
+        self, environment: VectorEnvironment, observations: ObservationSpec, actions: ActionSpec, num_steps: int
+    ) -> None:
+        """Allocate the arrays of a rollout.
+
+        Args:
+            environment: N environments.
+            observations: Their observation space.
+            actions: Their action space.
+            num_steps: T.
+        """
+        count = environment.num_envs
+        self._environment = environment
+        self._spec = actions
+        self._started = False
+        self._observations = np.zeros((num_steps + 1, count, *observations.shape), observations.dtype)
+        self._actions = np.zeros((num_steps, count, actions.num_groups), np.int64)
+        self._rewards = np.zeros((num_steps, count), np.float32)
+        self._terminated = np.zeros((num_steps, count), np.bool_)
+        self._truncated = np.zeros((num_steps, count), np.bool_)
+
+    def reset(self, seed: int) -> None:
+        """Begin the first episodes of a run."""
+        self._observations[-1] = self._environment.reset(seed=seed)[0]
+        self._started = True
+
+    def collect(self, policy: Policy, uniforms: npt.NDArray[np.float32]) -> Rollout:
+        """Take T steps in every environment.
+
+        Args:
+            policy: Gives choices [N, G] for observations [N, *shape] and uniform numbers [N, G].
+            uniforms: [T, N, G], the uniform numbers.
+
+        Raises:
+            EnvironmentFault: An environment failed, or returned a number that is not finite.
+        """
+        assert self._started, "reset or load_state comes before the first collection"
+        self._observations[0] = self._observations[-1]
+        finals: list[npt.NDArray[np.generic]] = []
+        for t in range(len(self._rewards)):
+            choices = policy(self._observations[t], uniforms[t])
+            self._actions[t] = choices
+            observations, rewards, terminated, truncated, infos = self._environment.step(
+                self._spec.to_environment(choices)
+            )
+            self._observations[t + 1] = observations
+            self._rewards[t] = rewards
+            self._terminated[t] = terminated
+            self._truncated[t] = truncated
+            if "final_obs" in infos:
+                finals.append(infos["final_obs"][infos["_final_obs"]])
+        steps, envs = np.nonzero(self._terminated | self._truncated)
+        rollout = Rollout(
+            self._observations,
+            self._actions,
+            self._rewards,
+            self._terminated,
+            self._truncated,
+            np.concatenate(finals) if finals else self._observations[:0, 0],
+            steps,
+            envs,
+        )
+        _check_finite(rollout)
+        return rollout
+
+    def save_state(self) -> dict[str, npt.NDArray[np.int64]]:
+        """What rebuilds the running episodes."""
+        return self._environment.save_state()
+
+    def load_state(self, state: dict[str, npt.NDArray[np.int64]]) -> None:
+        """Rebuild the running episodes."""
+        self._observations[-1] = self._environment.load_state(state)
+        self._started = True
+
+
+class EpisodeTotals:
+    """Sums of a per-step figure over episodes: their returns, or with ones for rewards their lengths."""
+
+    def __init__(self, num_envs: int) -> None:
+        self.running: npt.NDArray[np.float64] = np.zeros(num_envs)
+        self.recent: npt.NDArray[np.float64] = np.zeros(0)
+
+    def update(self, figures: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_]) -> int:
+        """Add T steps [T, N].
+
+        Returns:
+            How many episodes ended.
+        """
+        sums, self.running = discounted_sums(figures, ended, self.running, 1.0)
+        finished = sums[ended]
+        self.recent = np.concatenate([self.recent, finished])[-_RECENT:]
+        return len(finished)
+
+    @property
+    def count_is_full(self) -> bool:
+        """Whether the mean is over as many episodes as it will ever be."""
+        return len(self.recent) == _RECENT
+
+    @property
+    def mean(self) -> float | None:
+        """Mean over the last 100 episodes that ended; None before the first one did."""
+        return float(self.recent.mean()) if len(self.recent) else None
+
+
+def _check_finite(rollout: Rollout) -> None:
+    """Stop bad numbers before any optimizer step sees them."""
+    # Row t + 1 of the observations is what step t returned; row 0 is what a reset did, or the rollout before.
+    grid = np.indices(rollout.observations.shape[:2])
+    steps, envs = grid[0], grid[1]
+    for what, array, step, env in (
+        ("reward", rollout.rewards, steps[:-1], envs[:-1]),
+        ("observation", rollout.observations, steps - 1, envs),
+        ("final observation", rollout.final_observations, rollout.final_steps, rollout.final_envs),
+    ):
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            bad = ~np.isfinite(array.reshape(*step.shape, -1)).all(-1)
+            raise EnvironmentFault(
+                f"environment {env[bad][0]} returned a {what} that is not finite, in step "
+                f"{step[bad][0]} of this rollout"
+            )

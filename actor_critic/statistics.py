@@ -1,0 +1,49 @@
+"""Summaries of returns, with intervals that say what they are intervals over."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean, standard deviation and a bootstrap interval of the mean.
+
+    Attributes:
+        mean: Mean over the sample.
+        std: Standard deviation over the sample (n − 1; 0 for a single value).
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        level: Its confidence level.
+    """
+
+    mean: float
+    std: float
+    low: float
+    high: float
+    level: float = 0.95
+
+
+def summarize(values: npt.NDArray[np.float64], generator: np.random.Generator, level: float = 0.95) -> Summary:
+    """Summarise a sample with the percentile bootstrap of its mean (Efron and Tibshirani, 1993, chapter 13).
+
+    Args:
+        values: [n], at least one value.
+        generator: Draws the 2,000 resamples.
+        level: Confidence level, in (0, 1).
+
+    Returns:
+        The summary; with a single value its interval is that value.
+
+    Raises:
+        ValueError: The sample is empty or not one-dimensional.
+    """
+    if values.ndim != 1 or len(values) == 0:
+        raise ValueError(f"expected at least one value in an array [n]; got shape {values.shape}")
+    means = np.array([generator.choice(values, len(values)).mean() for _ in range(_RESAMPLES)])
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    std = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return Summary(float(values.mean()), std, float(low), float(high), level)

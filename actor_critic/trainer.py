@@ -1,0 +1,359 @@
+"""The training run, as an iterator of epoch reports: environment → rollout → advantages → update."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from actor_critic import runs
+from actor_critic.agent import ActorCriticAgent, Learned
+from actor_critic.backends import choose_device
+from actor_critic.checkpoints import Checkpoint, load
+from actor_critic.config import Config, Layer, Settings, resolve, settings_from_document
+from actor_critic.config.memory import check_fits_in_memory
+from actor_critic.environments import RandomStatesVectorEnv, make_vector_environment
+from actor_critic.epoch_report import EpochReport
+from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault
+from actor_critic.evaluation import Evaluation, evaluate
+from actor_critic.recorder import Recorder
+from actor_critic.rewards import EnvironmentReward, make_reward_model
+from actor_critic.rollout import Collector, EpisodeTotals, Rollout
+from actor_critic.runs import RunFolder
+from actor_critic.seeding import Purpose
+from actor_critic.spaces import ActionSpec, ObservationSpec
+
+log = logging.getLogger("actor_critic")
+log.addHandler(logging.NullHandler())  # silent until a program gives the log somewhere to go
+
+INTERRUPTED = "interrupted"
+
+
+class Trainer:
+    """A training run. Iterating trains: every step of the iterator is one epoch.
+
+    Without a run folder nothing is written. Leaving the loop closes the environments; iterating again goes on with
+    the next epoch, exactly as if the loop had not been left.
+
+    Attributes:
+        settings: The resolved settings.
+        agent: What is being trained.
+        epoch: Epochs done.
+        env_steps: Environment steps done.
+        stop_reason: Why the run ended; None while it has not.
+        evaluation: Of the last weights, once a run with a folder has ended.
+    """
+
+    def __init__(self, config: Config | Settings, run_folder: str | Path | None = None) -> None:
+        """Set up a run: settings resolved, environments made, networks built, the folder claimed last.
+
+        Args:
+            config: What to train.
+            run_folder: Where to keep checkpoints, metrics and evaluations; a folder that is not there yet. None keeps
+                nothing.
+
+        Raises:
+            ConfigError: A setting is wrong, the environment cannot be made, or it does not fit in memory.
+            CheckpointError: ``init_from`` names no sound checkpoint.
+        """
+        settings = config if isinstance(config, Settings) else resolve(Layer("Config", config)).settings
+        torch.set_num_threads(settings.threads)
+        settings = settings.replace(device=str(choose_device(settings.device)))
+        if settings.is_random_states:
+            check_fits_in_memory(settings)
+        self._environment = make_vector_environment(settings)
+        try:
+            self._set_up(settings)
+        except BaseException:
+            self._environment.close()
+            raise
+        self._folder: RunFolder | None = None
+        if run_folder is not None:
+            self.keep_in(run_folder)
+
+    def _set_up(self, settings: Settings) -> None:
+        space = self._environment.single_observation_space
+        observations = ObservationSpec.from_space(space)
+        actions = ActionSpec.from_space(self._environment.single_action_space)
+        self.settings = _fitted(settings, observations, actions)
+        check_fits_in_memory(self.settings)
+        name = "environment" if settings.is_random_states else settings.reward_model
+        self._reward_model = make_reward_model(
+            name, settings.reward_model_kwargs, space, self._environment.single_action_space
+        )
+        self.agent = ActorCriticAgent(self.settings, observations, actions)
+        if self.settings.init_from is not None:
+            self._warm_start(Path(self.settings.init_from))
+        self.epoch = 0
+        self.env_steps = 0
+        self.episodes = 0
+        self.stop_reason: str | None = None
+        self.evaluation: Evaluation | None = None
+        self._best: float | None = None
+        self._hours_before = 0.0
+        self._environment_is_open = True
+        self._paused: dict[str, npt.NDArray[np.int64]] | None = None
+        self._totals = {name: EpisodeTotals(settings.num_envs) for name in ("return", "length")}
+        if not isinstance(self._reward_model, EnvironmentReward):
+            self._totals["model_return"] = EpisodeTotals(settings.num_envs)
+
+    @classmethod
+    def resume(cls, run_folder: str | Path, *, num_epochs: int | None = None, device: str | None = None) -> Self:
+        """Take up a run where its newest sound checkpoint left it.
+
+        Args:
+            run_folder: The folder of the run.
+            num_epochs: A new length of the run, in epochs from its very beginning; None keeps the old one.
+            device: Another device than the run began on; None keeps it.
+
+        Raises:
+            ConfigError: It is no run folder or in use, or the new length contradicts the run.
+            CheckpointError: It holds no sound checkpoint.
+            EnvironmentFault: The environment does not replay its running episodes.
+        """
+        folder = RunFolder(Path(run_folder))
+        try:
+            path, checkpoint, passed_over = runs.newest_sound(folder.path)
+            for why in passed_over:
+                log.warning("passed over: %s", why)
+            settings = settings_from_document(checkpoint.settings, path)
+            if num_epochs is not None and num_epochs != settings.num_epochs:
+                if settings.anneal_lr:
+                    raise ConfigError(
+                        f"num_epochs: {num_epochs} would change the learning rates of this run, which is annealed over "
+                        f"{settings.num_epochs} epochs; start a new run with init_from={path}"
+                    )
+                settings = settings.replace(num_epochs=num_epochs)
+            trainer = cls(settings.replace(device=device or settings.device, init_from=None))
+            trainer._restore(checkpoint, path)
+        except BaseException:
+            folder.close()
+            raise
+        trainer._folder = folder
+        log.info("resuming %s after epoch %d", path, trainer.epoch)
+        return trainer
+
+    @property
+    def run_folder(self) -> Path | None:
+        """Where this run is kept; None if it is not."""
+        return self._folder.path if self._folder else None
+
+    def keep_in(self, run_folder: str | Path) -> Path:
+        """Keep this run in a new folder; where the name is taken, in the first free of ``name_2``, ``name_3`` …
+
+        Returns:
+            The folder.
+
+        Raises:
+            ConfigError: It cannot be made, or the run is kept somewhere already.
+        """
+        if self._folder is not None:
+            raise ConfigError(f"this run is kept in {self._folder.path} already")
+        self._folder = RunFolder.create(Path(run_folder), self.settings)
+        return self._folder.path
+
+    def stop(self, reason: str) -> None:
+        """End the run after the epoch that is running."""
+        self.stop_reason = reason
+
+    def __iter__(self) -> Iterator[EpochReport]:
+        """Train epoch by epoch until the run's end; with a run folder, keep its records on the way."""
+        collector = self._open()
+        recorder = Recorder(self._folder, self.settings, self.epoch, self._best) if self._folder else None
+        started = time.monotonic()
+        try:
+            if recorder:
+                self._evaluate_before(recorder)
+            while self.epoch < self.settings.num_epochs and self.stop_reason is None:
+                report = self._run_epoch(collector)
+                self._decide_to_stop(report, started)
+                if recorder:
+                    is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
+                    recorder.keep(report, lambda: self._checkpoint(collector), is_last)
+                    self._best = recorder.best
+                log.info("%s", report.describe(self.settings.num_epochs))
+                yield report
+            self.stop_reason = self.stop_reason or "finished"
+            if recorder and self.stop_reason != INTERRUPTED:
+                self._evaluate_after(recorder)
+        except Exception:
+            log.error("the run failed in epoch %d", self.epoch + 1, exc_info=True)
+            raise
+        finally:
+            self._hours_before += (time.monotonic() - started) / 3600
+            self._paused = collector.save_state()
+            self._environment.close()
+            self._environment_is_open = False
+            if recorder:
+                recorder.close()
+
+    def close(self) -> None:
+        """Let go of the environments and the run folder."""
+        if self._environment_is_open:
+            self._environment.close()
+            self._environment_is_open = False
+        if self._folder:
+            self._folder.close()
+
+    # --- one epoch ---
+
+    def _run_epoch(self, collector: Collector) -> EpochReport:
+        started = time.perf_counter()
+        epoch = self.epoch + 1
+        rollout = collector.collect(self.agent.choose, self.agent.action_noise(epoch))
+        rewards = self._rewards(rollout)
+        learned = self.agent.update(rollout, rewards, epoch)
+        self.epoch = epoch
+        self.env_steps += self.settings.batch_size
+        return self._report(rollout, rewards, learned, time.perf_counter() - started)
+
+    def _rewards(self, rollout: Rollout) -> npt.NDArray[np.float32]:
+        """The reward model's rewards [T, N] of a rollout."""
+        if isinstance(self._reward_model, EnvironmentReward):
+            return rollout.rewards
+        shape = rollout.rewards.shape
+        count = rollout.rewards.size
+        rewards = np.asarray(
+            self._reward_model.rewards(
+                rollout.observations[:-1].reshape(count, *rollout.observations.shape[2:]),
+                self.agent.actions.to_environment(rollout.actions).reshape(count, *rollout.actions.shape[3:]),
+                rollout.next_observations().reshape(count, *rollout.observations.shape[2:]),
+                rollout.terminated.reshape(count),
+                rollout.rewards.reshape(count),
+            ),
+            np.float32,
+        )
+        if rewards.shape != (count,) or not np.isfinite(rewards).all():
+            what = f"shape {rewards.shape}" if rewards.shape != (count,) else "numbers that are not finite"
+            raise EnvironmentFault(
+                f"reward_model {self.settings.reward_model} returned {what}; expected ({count},) finite rewards"
+            )
+        return rewards.reshape(shape)
+
+    def _report(
+        self, rollout: Rollout, rewards: npt.NDArray[np.float32], learned: Learned, seconds: float
+    ) -> EpochReport:
+        figures = {"return": rollout.rewards, "length": np.ones_like(rewards), "model_return": rewards}
+        ended = [self._totals[name].update(figures[name], rollout.ended) for name in self._totals]
+        self.episodes += ended[0]
+        statistics = asdict(learned.statistics)
+        del statistics["steps"]
+        return EpochReport(
+            epoch=self.epoch,
+            env_steps=self.env_steps,
+            episodes=self.episodes,
+            mean_return=self._totals["return"].mean,
+            mean_model_return=self._totals["model_return"].mean if "model_return" in self._totals else None,
+            mean_length=self._totals["length"].mean,
+            explained_variance=learned.explained_variance,
+            learning_rate=learned.learning_rate,
+            steps_per_second=self.settings.batch_size / max(seconds, 1e-9),
+            evaluation=self._evaluation_if_due(),
+            **statistics,
+        )
+
+    def _decide_to_stop(self, report: EpochReport, started: float) -> None:
+        settings = self.settings
+        if settings.target_return is not None and self._totals["return"].count_is_full:
+            assert report.mean_return is not None
+            if report.mean_return >= settings.target_return:
+                self.stop(f"target_return {settings.target_return:g} reached")
+        hours = self._hours_before + (time.monotonic() - started) / 3600
+        if settings.max_hours is not None and hours >= settings.max_hours:
+            self.stop(f"max_hours {settings.max_hours:g} passed")
+
+    # --- keeping ---
+
+    def _checkpoint(self, collector: Collector) -> Checkpoint:
+        tensors: dict[str, Tensor] = {}
+        for name, totals in self._totals.items():
+            tensors[f"episodes.{name}.running"] = torch.from_numpy(totals.running)
+            tensors[f"episodes.{name}.recent"] = torch.from_numpy(totals.recent)
+        for name, array in collector.save_state().items():
+            tensors[f"environment.{name}"] = torch.from_numpy(array)
+        counters = {"epoch": self.epoch, "env_steps": self.env_steps, "episodes": self.episodes}
+        return self.agent.checkpoint(counters, tensors)
+
+    def _restore(self, checkpoint: Checkpoint, path: Path) -> None:
+        try:
+            tensors = {name: tensor.numpy() for name, tensor in checkpoint.tensors.items()}
+            self.agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])
+            self.epoch = checkpoint.counters["epoch"]
+            self.env_steps = checkpoint.counters["env_steps"]
+            self.episodes = checkpoint.counters["episodes"]
+            self._best = checkpoint.records.get("best")
+            for name, totals in self._totals.items():
+                totals.running = tensors[f"episodes.{name}.running"].copy()
+                totals.recent = tensors[f"episodes.{name}.recent"].copy()
+            self._paused = {
+                name.removeprefix("environment."): array
+                for name, array in tensors.items()
+                if name.startswith("environment.")
+            }
+        except KeyError as error:
+            raise CheckpointError(f"{path} is an agent, not a training state: it lacks {error}") from None
+
+    def _open(self) -> Collector:
+        """Environments at the point where the run stands."""
+        if not self._environment_is_open:
+            self._environment = make_vector_environment(self.settings)
+            self._environment_is_open = True
+        agent = self.agent
+        collector = Collector(self._environment, agent.observations, agent.actions, self.settings.num_steps)
+        if self._paused is None:
+            collector.reset(self.settings.seed)
+        else:
+            collector.load_state(self._paused)
+        return collector
+
+    def _warm_start(self, path: Path) -> None:
+        try:
+            self.agent.load_weights(load(runs.find_checkpoint(path)).tensors)
+        except CheckpointError as error:
+            raise ConfigError(f"init_from: {path} does not fit: {error}") from None
+
+    # --- evaluation ---
+
+    def _evaluation_if_due(self) -> Evaluation | None:
+        interval = self.settings.evaluation_interval
+        if interval is None or self.epoch % interval:
+            return None
+        evaluation = evaluate(self.agent, purpose=Purpose.SELECTION)
+        log.info("evaluation after epoch %d: %s", self.epoch, evaluation.describe())
+        return evaluation
+
+    def _evaluate_before(self, recorder: Recorder) -> None:
+        """Evaluate the first weights, where there is an optimum to compare the last ones with."""
+        if self.epoch == 0 and isinstance(self._environment, RandomStatesVectorEnv):
+            evaluation = evaluate(self.agent)
+            log.info("evaluation before training: %s", evaluation.describe())
+            recorder.keep_evaluation_before(evaluation)
+
+    def _evaluate_after(self, recorder: Recorder) -> None:
+        self.evaluation = evaluate(self.agent)
+        log.info("evaluation after training: %s", self.evaluation.describe())
+        recorder.keep_evaluation(self.evaluation, self.epoch, self.env_steps)
+
+
+def _fitted(settings: Settings, observations: ObservationSpec, actions: ActionSpec) -> Settings:
+    """Settings with both dimensions taken from the spaces.
+
+    Raises:
+        ConfigError: The settings say something else.
+    """
+    found = {"input_dim": observations.num_features, "output_dim": actions.num_logits}
+    for name, value in found.items():
+        said = getattr(settings, name)
+        if said is not None and said != value:
+            space = "observation" if name == "input_dim" else "action"
+            raise ConfigError(
+                f"{name}: {said} contradicts {settings.environment}, whose {space} space says {value}; set it to null "
+                f"or {value}, or let `actor-critic init --environment {settings.environment}` write a fitting file"
+            )
+    return settings.replace(**found)

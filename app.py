@@ -1,0 +1,5 @@
+"""Train from config.json: another name for main.py, the same as ``actor-critic train``."""
+
+from actor_critic.cli import main
+
+main("train")

@@ -1,0 +1,5 @@
+"""Train from config.json: the same as ``actor-critic train``."""
+
+from actor_critic.cli import main
+
+main("train")
