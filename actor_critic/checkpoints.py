@@ -12,7 +12,6 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from actor_critic.config import computed_fields, parse_json_object
@@ -50,7 +49,7 @@ class Checkpoint:
         for name in sorted(self.tensors):
             tensor = self.tensors[name].detach().cpu().contiguous()
             digest.update(_canonical([name, str(tensor.dtype), list(tensor.shape)]))
-            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+            digest.update(tensor.numpy().tobytes())
         return digest.hexdigest()
 
 

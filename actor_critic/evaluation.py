@@ -98,7 +98,7 @@ def evaluate(
     """Run a policy greedily and sampled on the same fresh episodes of the environment it was trained for.
 
     Each mode runs exactly the episodes asked for, all to their end, so that short ones are not favoured. Statistics
-    are frozen and nothing of the agent changes.
+    are frozen and nothing of the agent changes. Where the environment has no step limit, an episode ends after 10,000.
 
     Args:
         agent: The policy.

@@ -32,7 +32,9 @@ class MetricsWriter:
         write_durably(path, _rows_until(path, columns, epoch))
         self._file = open(path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - lives as long as the run
         self._csv = csv.DictWriter(self._file, columns)
-        self._events = SummaryWriter(logdir=str(folder), purge_step=epoch + 1 if epoch else None)
+        # The name of an event file holds the second it was opened in: the suffix keeps two from being one.
+        purge = epoch + 1 if epoch else None
+        self._events = SummaryWriter(logdir=str(folder), purge_step=purge, filename_suffix=f".{epoch:09d}")
 
     def write(self, row: Row) -> None:
         """Record one epoch; None is an empty cell, and no event."""

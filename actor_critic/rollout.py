@@ -172,6 +172,5 @@ def _check_finite(rollout: Rollout) -> None:
         if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
             bad = ~np.isfinite(array.reshape(*step.shape, -1)).all(-1)
             raise EnvironmentFault(
-                f"environment {env[bad][0]} returned a {what} that is not finite, in step "
-                f"{step[bad][0]} of this rollout"
+                f"environment {env[bad][0]}: the {what} of step {step[bad][0]} of this rollout is not finite"
             )

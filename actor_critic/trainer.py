@@ -47,6 +47,7 @@ class Trainer:
         epoch: Epochs done.
         env_steps: Environment steps done.
         stop_reason: Why the run ended; None while it has not.
+        is_over: Whether the last epoch is done and kept; what may still follow is the evaluation of the last weights.
         evaluation: Of the last weights, once a run with a folder has ended.
     """
 
@@ -79,8 +80,11 @@ class Trainer:
 
     def _set_up(self, settings: Settings) -> None:
         space = self._environment.single_observation_space
-        observations = ObservationSpec.from_space(space)
-        actions = ActionSpec.from_space(self._environment.single_action_space)
+        try:
+            observations = ObservationSpec.from_space(space)
+            actions = ActionSpec.from_space(self._environment.single_action_space)
+        except ConfigError as error:
+            raise ConfigError(f"environment: {settings.environment}: {error}") from None
         self.settings = _fitted(settings, observations, actions)
         check_fits_in_memory(self.settings)
         name = "environment" if settings.is_random_states else settings.reward_model
@@ -94,6 +98,7 @@ class Trainer:
         self.env_steps = 0
         self.episodes = 0
         self.stop_reason: str | None = None
+        self.is_over = False
         self.evaluation: Evaluation | None = None
         self._best: float | None = None
         self._hours_before = 0.0
@@ -180,6 +185,7 @@ class Trainer:
                 log.info("%s", report.describe(self.settings.num_epochs))
                 yield report
             self.stop_reason = self.stop_reason or "finished"
+            self.is_over = True
             if recorder and self.stop_reason != INTERRUPTED:
                 self._evaluate_after(recorder)
         except Exception:

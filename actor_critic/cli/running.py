@@ -53,14 +53,18 @@ def run(trainer: Trainer, console: Console) -> int:
 
     def on_signal(number: int, _: FrameType | None) -> None:
         received.append(number)
-        trainer.stop(INTERRUPTED)
         signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+        if trainer.is_over:
+            raise KeyboardInterrupt  # only an evaluation is cut short
+        trainer.stop(INTERRUPTED)
 
     previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with ProgressView(console, trainer.settings, trainer.epoch) as view:
             for report in trainer:
                 view.show(report)
+    except KeyboardInterrupt:
+        log.info("interrupted in the evaluation of the last weights")
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

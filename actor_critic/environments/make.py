@@ -18,6 +18,9 @@ from actor_critic.seeding import Purpose
 
 VectorEnvironment = SameStepVectorEnv | RandomStatesVectorEnv
 
+EVALUATION_STEP_LIMIT = 10_000
+"""Steps after which an evaluation ends an episode of an environment that has no limit of its own."""
+
 # Packages that Gymnasium's own environments need, and how to get them.
 _PACKAGES = {
     "box2d": 'pip install "gymnasium[box2d]"',
@@ -64,7 +67,21 @@ def make_vector_environment(
             reward_model_kwargs=settings.reward_model_kwargs,
             purpose=purpose,
         )
-    return SameStepVectorEnv(single_environment_maker(settings), count, purpose=purpose, quotas=quotas)
+    make = single_environment_maker(settings)
+    if purpose is not Purpose.EPISODES:
+        make = _ending(make)
+    return SameStepVectorEnv(make, count, purpose=purpose, quotas=quotas)
+
+
+def _ending(make: Callable[[], gym.Env[Any, Any]]) -> Callable[[], gym.Env[Any, Any]]:
+    """Make sure that every episode ends: a policy that goes round in circles must not be evaluated for ever."""
+
+    def make_ending() -> gym.Env[Any, Any]:
+        env = make()
+        has_limit = env.spec is not None and env.spec.max_episode_steps is not None
+        return env if has_limit else gym.wrappers.TimeLimit(env, EVALUATION_STEP_LIMIT)
+
+    return make_ending
 
 
 def single_environment_maker(settings: Settings) -> Callable[[], gym.Env[Any, Any]]:

@@ -1,5 +1,6 @@
 """Single environments side by side, each episode with a seed of its own, reset in the step that ends it."""
 
+from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -67,7 +68,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._terminated = np.zeros(num_envs, np.bool_)
         self._truncated = np.zeros(num_envs, np.bool_)
         self._episodes = np.zeros(num_envs, np.int64)
-        self._actions: list[list[Any]] = [[] for _ in range(num_envs)]
+        self._actions = [array("q") for _ in range(num_envs)]  # choices of the running episodes, eight bytes each
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -101,7 +102,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             if self._quotas is not None and self._episodes[index] >= self._quotas[index]:
                 self._rewards[index], self._terminated[index], self._truncated[index] = 0.0, False, False
                 continue
-            self._actions[index].append(action)
+            self._actions[index].extend(action.flat)
             try:
                 observation, reward, terminated, truncated, _ = env.step(action)
             except Exception as error:  # whatever somebody's environment raises
@@ -122,14 +123,11 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
 
     def save_state(self) -> dict[str, npt.NDArray[np.int64]]:
         """The running episodes: their numbers, and the actions taken in them so far."""
-        lengths = [len(actions) for actions in self._actions]
-        shape = self.single_action_space.shape or ()
-        taken = np.array([action for actions in self._actions for action in actions], np.int64).reshape(-1, *shape)
         return {
             "seed": np.array([self._seed], np.int64),
             "episodes": self._episodes.copy(),
-            "lengths": np.array(lengths, np.int64),
-            "actions": taken,
+            "lengths": np.array([len(actions) for actions in self._actions], np.int64),
+            "actions": np.concatenate([np.array(actions, np.int64) for actions in self._actions]),
         }
 
     def load_state(self, state: dict[str, npt.NDArray[np.int64]]) -> npt.NDArray[Any]:
@@ -144,10 +142,11 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._seed = int(state["seed"][0])
         self._episodes[:] = state["episodes"]
         borders = np.cumsum(state["lengths"])[:-1]
+        shape = self.single_action_space.shape or ()
         for index, actions in enumerate(np.split(state["actions"], borders)):
             observation = self._reset_one(index)
-            for action in actions:
-                self._actions[index].append(action)
+            self._actions[index].extend(actions)
+            for action in actions.reshape(-1, *shape):
                 observation, _, terminated, truncated, _ = self.envs[index].step(action)
                 if terminated or truncated:
                     raise self._fault(index, "ended an episode on replay that was still running when it was saved")
@@ -160,7 +159,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             env.close()
 
     def _reset_one(self, index: int, options: dict[str, Any] | None = None) -> npt.NDArray[Any]:
-        self._actions[index] = []
+        self._actions[index] = array("q")
         seed = episode_seed(self._seed, self._purpose, index, int(self._episodes[index]))
         try:
             observation, _ = self.envs[index].reset(seed=seed, options=options)
@@ -170,17 +169,16 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
 
     def _checked(self, index: int, observation: Any) -> npt.NDArray[Any]:
         # Without this an observation of shape (1,) or () would be spread over the whole row in silence.
-        array = np.asarray(observation)
-        if array.shape != self._shape:
-            raise self._fault(index, f"returned an observation of shape {array.shape}; its space says {self._shape}")
-        if not np.can_cast(array.dtype, self._observations.dtype, "same_kind"):
+        found = np.asarray(observation)
+        if found.shape != self._shape:
+            raise self._fault(index, f"returned an observation of shape {found.shape}; its space says {self._shape}")
+        if not np.can_cast(found.dtype, self._observations.dtype, "same_kind"):
             raise self._fault(
-                index, f"returned an observation of dtype {array.dtype}; its space says {self._observations.dtype}"
+                index, f"returned an observation of dtype {found.dtype}; its space says {self._observations.dtype}"
             )
-        return array
+        return found
 
     def _fault(self, index: int, what: str) -> EnvironmentFault:
         name = self.spec.id if self.spec else type(self.envs[index].unwrapped).__name__
-        return EnvironmentFault(
-            f"{name}, environment {index}, episode {self._episodes[index]}, step {len(self._actions[index])}: {what}"
-        )
+        step = len(self._actions[index]) // int(np.prod(self.single_action_space.shape or 1))
+        return EnvironmentFault(f"{name}, environment {index}, episode {self._episodes[index]}, step {step}: {what}")

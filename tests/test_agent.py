@@ -1,0 +1,138 @@
+"""ActorCriticAgent: acting, learning, keeping."""
+
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from actor_critic import ActionSpec, ActorCriticAgent, Config, ObservationSpec, Trainer
+from actor_critic.errors import CheckpointError, ConfigError
+from tests import toys  # noqa: F401 - registers the environments
+
+FOUR = gym.spaces.Discrete(4)
+BOX = ObservationSpec.from_space(gym.spaces.Box(-1, 1, (3,), np.float32))
+
+
+def _agent(actions: gym.Space = FOUR, spec: ObservationSpec = BOX, **settings: object) -> ActorCriticAgent:
+    return ActorCriticAgent(Config(hidden_dim=16, **settings), spec, ActionSpec.from_space(actions))
+
+
+def test_one_observation_gives_an_int_and_a_batch_gives_an_array() -> None:
+    agent = _agent()
+    assert type(agent.act(np.zeros(3))) is int
+    assert agent.act([0.0, 0.5, 1.0], deterministic=True) in range(4)
+    actions = agent.act(np.zeros((5, 3), np.float32))
+    assert actions.shape == (5,)
+    assert isinstance(agent.value(np.zeros(3, np.float32)), float)
+    assert agent.value(np.zeros((5, 3), np.float32)).shape == (5,)
+
+
+def test_actions_are_named_as_the_environment_names_them() -> None:
+    agent = _agent(gym.spaces.Discrete(2, start=10))
+    assert set(agent.act(np.zeros((100, 3)))) == {10, 11}
+    vector = _agent(gym.spaces.MultiDiscrete([2, 3]))
+    assert vector.act(np.zeros(3)).shape == (2,)
+    assert vector.act(np.zeros((7, 3))).shape == (7, 2)
+
+
+def test_deterministic_is_the_most_probable_action_and_sampling_follows_the_probabilities() -> None:
+    agent = _agent()
+    with torch.no_grad():
+        agent.policy.head.bias.copy_(torch.tensor([0.0, 3.0, 2.0, -50.0]))
+        probabilities = torch.softmax(agent.policy(torch.zeros(1, 3)), -1)[0].numpy()
+    assert agent.act(np.zeros(3), deterministic=True) == 1
+    counts = np.bincount(agent.act(np.zeros((20_000, 3))), minlength=4) / 20_000
+    np.testing.assert_allclose(counts, probabilities, atol=0.015)
+
+
+def test_a_masked_action_is_never_taken() -> None:
+    agent = _agent()
+    with torch.no_grad():
+        agent.policy.head.bias.copy_(torch.tensor([50.0, 0.0, 0.0, 0.0]))
+    mask = np.array([False, True, False, True])
+    assert set(agent.act(np.zeros((500, 3)), action_mask=np.tile(mask, (500, 1)))) == {1, 3}
+    assert agent.act(np.zeros(3), action_mask=mask, deterministic=True) in (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"observation": np.zeros(4)}, r"shape \(4,\) does not fit; expected \(3,\)"),
+        ({"observation": np.zeros((2, 2, 3))}, "does not fit"),
+        ({"observation": np.zeros(3, complex)}, "dtype complex128 does not fit; expected float32"),
+        (
+            {"observation": np.zeros(3), "action_mask": [True]},
+            r"action_mask: shape \(1,\) does not fit; expected \(4,\)",
+        ),
+        ({"observation": np.zeros(3), "action_mask": [False] * 4}, "row 0 allows no action"),
+        ({"observation": np.zeros(3), "state": 0}, "no memory"),
+    ],
+)
+def test_bad_arguments_say_what_was_expected(arguments: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        _agent().act(**arguments)
+
+
+def test_the_same_seed_builds_the_same_agent_whatever_torch_was_seeded_with() -> None:
+    torch.manual_seed(1)
+    first = _agent(seed=3)
+    torch.manual_seed(2)
+    assert torch.equal(first.parameters.values, _agent(seed=3).parameters.values)
+    assert not torch.equal(first.parameters.values, _agent(seed=4).parameters.values)
+
+
+def test_a_shared_encoder_is_shared_and_counted_once() -> None:
+    separate, shared = _agent(), _agent(shared_encoder=True)
+    assert shared.policy.encoder is shared.value_network.encoder
+    encoder = sum(parameter.numel() for parameter in shared.policy.encoder.parameters())
+    assert len(separate.parameters.values) - len(shared.parameters.values) == encoder
+
+
+def test_an_agent_is_saved_and_loaded_whole(tmp_path: Path) -> None:
+    config = Config(
+        environment="Countdown-v0", num_epochs=3, num_envs=2, num_steps=8, num_minibatches=2,
+        normalize_observations=True, normalize_rewards=True, seed=1,
+    )  # fmt: skip
+    trainer = Trainer(config)
+    for _ in trainer:
+        pass
+    trainer.agent.save(tmp_path / "agent.safetensors")
+    loaded = ActorCriticAgent.load(tmp_path / "agent.safetensors")
+    observations = np.random.default_rng(0).uniform(-1, 5, (50, 2)).astype(np.float32)
+    np.testing.assert_array_equal(loaded.value(observations), trainer.agent.value(observations))
+    for name, tensor in trainer.agent.state().items():
+        assert torch.equal(loaded.state()[name], tensor), name
+    assert loaded.optimizer_steps == trainer.agent.optimizer_steps == 3 * 4 * 2
+    assert loaded.settings == trainer.agent.settings
+
+
+def test_weights_of_another_shape_are_refused_by_name_and_nothing_is_changed() -> None:
+    agent = _agent()
+    before = agent.parameters.values.clone()
+    with pytest.raises(CheckpointError, match=r"policy\.head\.weight: expected \(4, 16\).*found \(2, 16\)"):
+        agent.load_weights(_agent(gym.spaces.Discrete(2)).state())
+    assert torch.equal(agent.parameters.values, before)
+
+
+def test_a_device_that_is_not_there_is_a_config_error() -> None:
+    with pytest.raises(ConfigError, match='"cuda:99" is not there'):
+        _agent(device="cuda:99")
+
+
+@pytest.mark.parametrize(
+    ("terminates", "value"), [(False, 1 / (1 - 0.9)), (True, np.mean([(1 - 0.9**k) / (1 - 0.9) for k in range(1, 6)]))]
+)
+def test_the_critic_learns_the_value_that_truncation_and_termination_imply(terminates: bool, value: float) -> None:
+    # Reward 1 a step in one state that shows nothing of the time. Cut off after five steps it is worth 1/(1 - γ) = 10.
+    # Terminated, the critic can only learn the mean over the five steps of what is left, (1 - γ^k)/(1 - γ) for k = 1…5.
+    config = Config(
+        environment="Steady-v0", environment_kwargs={"terminates": terminates}, algorithm="a2c", gamma=0.9,
+        gae_lambda=1.0 if terminates else 0.95, num_envs=5, num_steps=5, num_epochs=600, learning_rate=0.01,
+        hidden_dim=8, max_grad_norm="off", anneal_lr=True,
+    )  # fmt: skip
+    trainer = Trainer(config)
+    for _ in trainer:
+        pass
+    assert trainer.agent.value(np.ones(1, np.float32)) == pytest.approx(value, rel=0.02)

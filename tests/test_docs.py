@@ -1,0 +1,47 @@
+"""What the documentation shows is run."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import actor_critic
+
+ROOT = Path(__file__).parent.parent
+
+
+def _run(code: str, folder: Path) -> str:
+    result = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=folder, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_the_python_example_of_the_readme_learns_cartpole(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    output = _run(block, tmp_path).splitlines()
+    assert output[0] == "1 None" or output[0].startswith("1 ")
+    assert len(output) == 390 + 1
+    assert float(output[-1]) >= 475
+    assert [entry.name for entry in tmp_path.iterdir()] == ["cartpole.safetensors"]
+
+
+def test_the_example_files_run() -> None:
+    output = _run((ROOT / "docs/examples/custom_reward.py").read_text(), ROOT / "docs/examples")
+    assert float(output.split("greedy ")[1].split()[0]) > 0.9
+
+
+def test_the_public_names_are_one_list_and_all_there() -> None:
+    assert sorted(actor_critic._HOMES) == sorted(actor_critic.__all__)
+    for name in actor_critic.__all__:
+        assert getattr(actor_critic, name).__name__ == name
+
+
+def test_importing_the_package_does_not_wait_for_torch() -> None:
+    _run("import sys, actor_critic; actor_critic.Config(); assert 'torch' not in sys.modules", ROOT)
+
+
+def test_the_architecture_page_names_every_room() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    for entry in (ROOT / "actor_critic").iterdir():
+        if not entry.name.startswith("__") and entry.suffix in ("", ".py"):
+            assert f"`{entry.name}{'/' if entry.is_dir() else ''}`" in page, entry.name

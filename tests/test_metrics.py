@@ -1,0 +1,46 @@
+"""The sinks."""
+
+import csv
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from actor_critic.metrics import MetricsWriter
+
+COLUMNS = ["epoch", "mean_return", "loss"]
+
+
+def _rows(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "metrics.csv", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _events(folder: Path, name: str) -> list[tuple[int, float]]:
+    accumulator = EventAccumulator(str(folder))
+    accumulator.Reload()
+    return [(event.step, event.value) for event in accumulator.Scalars(name)]
+
+
+def _write(folder: Path, epochs: range, after: int, scale: float) -> None:
+    writer = MetricsWriter(folder, COLUMNS, after)
+    for epoch in epochs:
+        writer.write({"epoch": epoch, "mean_return": None if epoch == 1 else scale * epoch, "loss": 0.5})
+    writer.close()
+
+
+def test_a_row_and_an_event_per_epoch(tmp_path: Path) -> None:
+    _write(tmp_path, range(1, 4), 0, 1.0)
+    assert [row["epoch"] for row in _rows(tmp_path)] == ["1", "2", "3"]
+    assert _rows(tmp_path)[0]["mean_return"] == ""
+    assert _events(tmp_path, "mean_return") == [(2, 2.0), (3, 3.0)]
+
+
+def test_going_on_neither_loses_nor_doubles_a_row(tmp_path: Path) -> None:
+    _write(tmp_path, range(1, 6), 0, 1.0)
+    with open(tmp_path / "metrics.csv", "a") as stream:
+        stream.write("6,1.")  # a row torn by a crash
+    _write(tmp_path, range(4, 7), 3, 10.0)
+    rows = _rows(tmp_path)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
+    assert [row["mean_return"] for row in rows] == ["", "2.0", "3.0", "40.0", "50.0", "60.0"]
+    assert _events(tmp_path, "mean_return") == [(2, 2.0), (3, 3.0), (4, 40.0), (5, 50.0), (6, 60.0)]

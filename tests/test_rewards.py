@@ -1,0 +1,187 @@
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from actor_critic.errors import ConfigError
+from actor_critic.rewards import EnvironmentReward, LinearReward, RewardModel, make_reward_model
+
+DISCRETE = gym.spaces.Discrete(2)
+
+
+def box(*shape: int) -> gym.spaces.Box:
+    return gym.spaces.Box(-np.inf, np.inf, shape)
+
+
+BOX = box(4)
+
+
+def normal_states(count: int, dimensions: int) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(99).standard_normal((count, dimensions), np.float32)
+
+
+def rewards_of(model: RewardModel, states: npt.NDArray[Any], actions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    return model.rewards(states, actions, states, np.ones(len(states), np.bool_), np.zeros(len(states), np.float32))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 2**32 - 1])
+@pytest.mark.parametrize("dimensions", [1, 2, 10, 100])
+def test_each_of_two_actions_is_best_in_about_half_of_the_states(dimensions: int, seed: int) -> None:
+    model = LinearReward(box(dimensions), DISCRETE, seed=seed)
+    best = model.expected_rewards(normal_states(5000, dimensions)).argmax(1)
+    assert 0.4 < best.mean() < 0.6
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize(("dimensions", "actions"), [(2, 3), (3, 4), (10, 5), (9, 10), (40, 12)])
+def test_every_action_is_best_equally_often_where_the_dimensions_allow_it(
+    dimensions: int, actions: int, seed: int
+) -> None:
+    model = LinearReward(box(dimensions), gym.spaces.Discrete(actions), seed=seed)
+    best = model.expected_rewards(normal_states(20_000, dimensions)).argmax(1)
+    # Deviation of a frequency at most √(⅓ · ⅔ / 20000) = 0.0033.
+    np.testing.assert_allclose(np.bincount(best, minlength=actions) / 20_000, 1 / actions, atol=0.015)
+
+
+@pytest.mark.parametrize(("dimensions", "actions"), [(1, 2), (3, 4), (10, 2), (2, 6)])
+def test_directions_have_length_one(dimensions: int, actions: int) -> None:
+    directions = LinearReward(box(dimensions), gym.spaces.Discrete(actions)).directions
+    assert directions.shape == (actions, dimensions)
+    np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("dimensions", "actions"), [(1, 2), (3, 4), (10, 5)])
+def test_directions_are_corners_of_a_regular_simplex(dimensions: int, actions: int) -> None:
+    # The angle between any two of K corners has cosine −1/(K − 1).
+    directions = LinearReward(box(dimensions), gym.spaces.Discrete(actions), seed=3).directions
+    expected = np.where(np.eye(actions, dtype=np.bool_), 1, -1 / (actions - 1))
+    np.testing.assert_allclose(directions @ directions.T, expected, atol=1e-6)
+
+
+def test_orientation_depends_on_the_seed_alone() -> None:
+    one, same, other = (LinearReward(BOX, DISCRETE, seed=seed).directions for seed in (5, 5, 6))
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(one - other).max() > 0.01
+
+
+def test_reward_is_bounded_whatever_the_state() -> None:
+    model = LinearReward(BOX, DISCRETE)
+    found = model.expected_rewards(np.concatenate([normal_states(1000, 4), 1e30 * normal_states(10, 4)]))
+    assert np.isfinite(found).all()
+    assert np.abs(found).max() <= 1
+    assert np.abs(found[:1000]).mean() > 0.3  # not squashed to nothing either
+
+
+@pytest.mark.parametrize("start", [0, 1, -3])
+def test_rewards_are_the_expected_rewards_of_the_actions_taken(start: int) -> None:
+    model = LinearReward(BOX, gym.spaces.Discrete(3, start=start), seed=1)
+    states = normal_states(200, 4)
+    choices = np.random.default_rng(0).integers(3, size=200)
+    found = rewards_of(model, states, choices + start)
+    assert found.shape == (200,)
+    assert found.dtype == model.expected_rewards(states).dtype == np.float32
+    np.testing.assert_allclose(found, model.expected_rewards(states)[np.arange(200), choices], rtol=1e-5, atol=1e-6)
+
+
+def test_reward_is_tanh_of_the_projection() -> None:
+    model = LinearReward(box(1), DISCRETE)
+    sign = model.directions[0, 0]
+    assert abs(sign) == 1
+    found = rewards_of(model, np.array([[0.5], [0.5]], np.float32), np.array([0, 1]))
+    np.testing.assert_allclose(found, sign * np.tanh([0.5, -0.5]), rtol=1e-6)
+
+
+def test_single_action_has_a_finite_reward() -> None:
+    found = LinearReward(BOX, gym.spaces.Discrete(1)).expected_rewards(normal_states(10, 4))
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize(
+    ("observations", "actions"),
+    [(box(2, 2), DISCRETE), (gym.spaces.Discrete(4), DISCRETE), (BOX, gym.spaces.MultiDiscrete([2, 2])), (BOX, BOX)],
+    ids=str,
+)
+def test_linear_reward_on_other_spaces_is_refused_with_both_named(
+    observations: gym.Space[Any], actions: gym.Space[Any]
+) -> None:
+    with pytest.raises(ConfigError, match='reward_model: "linear" needs flat Box states') as caught:
+        make_reward_model("linear", {}, observations, actions)
+    assert str(observations) in str(caught.value)
+    assert str(actions) in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "1", None])
+def test_linear_reward_refuses_a_seed_that_is_none(seed: object) -> None:
+    with pytest.raises(ConfigError, match="reward_model_kwargs: seed="):
+        make_reward_model("linear", {"seed": seed}, BOX, DISCRETE)
+
+
+def test_environment_reward_is_the_environment_own() -> None:
+    model = make_reward_model("environment", {}, BOX, DISCRETE)
+    own = np.array([1.0, -2.0], np.float32)
+    states = np.zeros((2, 4), np.float32)
+    assert isinstance(model, EnvironmentReward)
+    np.testing.assert_array_equal(model.rewards(states, np.zeros(2, np.int64), states, np.ones(2, np.bool_), own), own)
+    assert model.expected_rewards(states) is None
+
+
+@pytest.fixture
+def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """A module of the user's, under a name of its own for each test."""
+    name = f"rewards_of_{request.node.name.partition('[')[0]}"
+    (tmp_path / f"{name}.py").write_text(
+        "import numpy as np\n"
+        "from actor_critic.rewards import RewardModel\n"
+        "class Scaled(RewardModel):\n"
+        "    def __init__(self, observation_space, action_space, *, scale):\n"
+        "        super().__init__(observation_space, action_space)\n"
+        "        if scale < 0: raise ValueError(f'scale={scale} is negative')\n"
+        "        self.scale = scale\n"
+        "    def rewards(self, states, actions, next_states, terminated, environment_rewards):\n"
+        "        return (self.scale * actions).astype(np.float32)\n"
+        "class Abstract(RewardModel): pass\n"
+        "class Other: pass\n"
+        "def function(): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+def test_user_class_is_built_with_the_spaces_and_its_own_arguments(user_module: str) -> None:
+    model = make_reward_model(f"{user_module}:Scaled", {"scale": 2.5}, BOX, DISCRETE)
+    assert model.observation_space is BOX
+    assert model.action_space is DISCRETE
+    np.testing.assert_array_equal(rewards_of(model, np.zeros((2, 4)), np.array([0, 2])), [0, 5])
+    assert model.expected_rewards(np.zeros((2, 4))) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "message"),
+    [
+        ("Scaled", {}, "reward_model_kwargs: .* refuses .*scale"),
+        ("Scaled", {"scale": 1, "colour": 2}, "reward_model_kwargs: .* refuses .*colour"),
+        ("Scaled", {"scale": -1}, "reward_model.*scale=-1 is negative"),
+        ("Abstract", {}, "rewards"),
+        ("Other", {}, "is not a subclass of actor_critic.RewardModel"),
+        ("Missing", {}, "has no class 'Missing'"),
+        ("function", {}, "has no class 'function'"),
+    ],
+)
+def test_user_class_that_cannot_be_built_is_a_config_error(
+    user_module: str, name: str, kwargs: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_reward_model(f"{user_module}:{name}", kwargs, BOX, DISCRETE)
+
+
+@pytest.mark.parametrize("name", ["no_such_module:Class", "linaer", ":Class", "rewards_that_fail:Class"])
+def test_module_that_cannot_be_imported_is_a_config_error(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rewards_that_fail.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"reward_model: module .* cannot be imported"):
+        make_reward_model(name, {}, BOX, DISCRETE)

@@ -1,0 +1,100 @@
+"""The run folder."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from actor_critic import runs
+from actor_critic.checkpoints import Checkpoint
+from actor_critic.config import Config, Layer, resolve
+from actor_critic.errors import CheckpointError, ConfigError
+from actor_critic.runs import RunFolder
+
+SETTINGS = resolve(Layer("test", Config())).settings
+
+
+def _checkpoint(number: int) -> Checkpoint:
+    return Checkpoint({}, {}, {"epoch": number}, {"w": torch.tensor([float(number)])})
+
+
+def test_runs_begun_in_the_same_second_get_folders_of_their_own(tmp_path: Path) -> None:
+    wanted = runs.timestamped_path(tmp_path)
+    assert re.fullmatch(r"checkpoints_\d{8}_\d{6}", wanted.name)
+    with ThreadPoolExecutor(16) as pool:
+        folders = list(pool.map(lambda _: RunFolder.create(wanted, SETTINGS), range(32)))
+    assert len({folder.path for folder in folders}) == 32
+    assert wanted in {folder.path for folder in folders}
+    for folder in folders:
+        assert json.loads((folder.path / "settings.json").read_text())["learning_rate"] == 1e-4
+
+
+def test_only_the_newest_checkpoints_stay_and_last_and_best_are_found_by_name(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", SETTINGS)
+    for epoch in range(1, 6):
+        folder.save(_checkpoint(epoch), epoch, is_best=epoch == 2, keep=2)
+    names = sorted(entry.name for entry in folder.path.glob("*.safetensors"))
+    assert names == ["best.safetensors", "epoch_000004.safetensors", "epoch_000005.safetensors", "last.safetensors"]
+    assert runs.checkpoints.load(folder.last).counters["epoch"] == 5
+    assert runs.checkpoints.load(folder.best).counters["epoch"] == 2
+    assert not list(folder.path.glob(".*.tmp"))
+
+
+def test_a_checkpoint_past_a_million_epochs_is_still_the_newest(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", SETTINGS)
+    for epoch in (999_999, 1_000_000):
+        folder.save(_checkpoint(epoch), epoch, is_best=False, keep=5)
+    assert runs.newest_sound(folder.path)[1].counters["epoch"] == 1_000_000
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", SETTINGS)
+    for epoch in (1, 2):
+        folder.save(_checkpoint(epoch), epoch, is_best=False, keep=5)
+    newest = folder.path / "epoch_000002.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    path, checkpoint, passed_over = runs.newest_sound(folder.path)
+    assert path.name == "epoch_000001.safetensors"
+    assert checkpoint.counters["epoch"] == 1
+    assert len(passed_over) == 1
+    assert str(newest) in passed_over[0]
+
+
+def test_a_run_without_a_sound_checkpoint_is_an_error(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", SETTINGS)
+    with pytest.raises(CheckpointError, match="no sound checkpoint"):
+        runs.newest_sound(folder.path)
+
+
+def test_a_second_process_is_kept_out_and_a_dead_one_is_forgotten(tmp_path: Path) -> None:
+    path = RunFolder.create(tmp_path / "run", SETTINGS).path
+    hold = (
+        "import sys, time; from pathlib import Path; from actor_critic.runs import RunFolder; "
+        f"held = RunFolder(Path({str(path)!r})); print('held', flush=True); time.sleep(60)"
+    )
+    # The folder made above was let go of when it was collected.
+    with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, env=os.environ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(ConfigError, match="in use by another process"):
+            RunFolder(path)
+        process.kill()
+        process.wait()
+    RunFolder(path).close()
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"holds no settings\.json"):
+        RunFolder(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_a_config_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be made"):
+        RunFolder.create(tmp_path / "file" / "run", SETTINGS)

@@ -1,0 +1,289 @@
+"""The training run: what it computes, reports, keeps, and takes up again."""
+
+import csv
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from actor_critic import Config, ConfigError, EnvironmentFault, RewardModel, Settings, Trainer
+from actor_critic.checkpoints import load
+from actor_critic.runs import newest_sound
+from tests import toys  # noqa: F401 - registers the environments
+
+CARTPOLE = {"environment": "CartPole-v1", "num_envs": 4, "num_steps": 16, "hidden_dim": 16, "seed": 7}
+PPO = {"algorithm": "ppo", "num_minibatches": 4, "update_epochs": 2, "evaluation_episodes": 2}
+
+
+def _train(run_folder: Path | None = None, **settings: object) -> Trainer:
+    trainer = Trainer(Config(**(CARTPOLE | PPO | settings)), run_folder)
+    for _ in trainer:
+        pass
+    trainer.close()
+    return trainer
+
+
+def _digest(trainer: Trainer) -> str:
+    assert trainer.run_folder is not None
+    return newest_sound(trainer.run_folder)[1].digest
+
+
+class Bonus(RewardModel):
+    """The environment's reward and ten more for every step that does not terminate."""
+
+    def rewards(
+        self,
+        states: npt.NDArray[np.float32],
+        actions: npt.NDArray[np.int64],
+        next_states: npt.NDArray[np.float32],
+        terminated: npt.NDArray[np.bool_],
+        environment_rewards: npt.NDArray[np.float32],
+    ) -> npt.NDArray[np.float32]:
+        # The counter in the state tells whether state and next state belong together, also at an episode's end.
+        assert (next_states[:, 0] == states[:, 0] + 1).all()
+        assert (terminated == (next_states[:, 0] == 3)).all()
+        np.testing.assert_array_equal(environment_rewards, states[:, 1] * actions)
+        return environment_rewards + 10 * ~terminated
+
+
+class Broken(Bonus):
+    def rewards(self, *transitions: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        return np.full(len(transitions[0]), np.nan, np.float32)
+
+
+def test_an_epoch_reports_its_place_and_its_figures() -> None:
+    reports = list(
+        Trainer(Config(environment="Countdown-v0", num_envs=2, num_steps=2, num_minibatches=1, num_epochs=3))
+    )
+    assert [report.epoch for report in reports] == [1, 2, 3]
+    assert [report.env_steps for report in reports] == [4, 8, 12]
+    assert [report.episodes for report in reports] == [0, 2, 4]
+    assert reports[0].mean_return is None
+    assert reports[0].mean_length is None
+    assert reports[1].mean_length == 3.0
+    assert reports[0].entropy == pytest.approx(np.log(2), abs=0.01)
+    assert reports[0].mean_model_return is None
+
+
+def test_without_a_run_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _train(num_epochs=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_leaving_the_loop_closes_the_environments_and_iterating_again_goes_on_exactly() -> None:
+    straight = _train(num_epochs=6)
+    trainer = Trainer(Config(**(CARTPOLE | PPO | {"num_epochs": 6})))
+    for stop in (1, 4, 6):
+        for report in trainer:
+            assert not trainer._environment.closed
+            if report.epoch == stop:
+                break
+        assert trainer._environment.closed
+    assert trainer.epoch == 6
+    assert torch.equal(trainer.agent.parameters.values, straight.agent.parameters.values)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"algorithm": "a2c", "num_minibatches": 1, "update_epochs": 1},
+        {"normalize_observations": True, "normalize_rewards": True, "clip_rewards": 5.0, "shared_encoder": True},
+        {"environment": "random-states", "num_steps": None, "batch_size": 64, "num_envs": None},
+        {"anneal_lr": False, "target_kl": 0.001, "clip_vloss": True},
+    ],
+    ids=["ppo", "a2c", "normalised", "random states", "target_kl"],
+)
+def test_a_resumed_run_is_the_run_that_was_stopped(tmp_path: Path, settings: dict[str, object]) -> None:
+    settings = {"num_epochs": 9, "checkpoint_interval": 1, "keep_checkpoints": 9, **settings}
+    straight = _train(tmp_path / "straight", **settings)
+    trainer = Trainer(Config(**(CARTPOLE | PPO | settings)), tmp_path / "stopped")
+    for report in trainer:
+        if report.epoch == 4:
+            break
+    trainer.close()
+    resumed = Trainer.resume(tmp_path / "stopped")
+    assert resumed.epoch == 4
+    for _ in resumed:
+        pass
+    resumed.close()
+    for epoch in range(1, 10):
+        name = f"epoch_{epoch:06d}.safetensors"
+        assert load(tmp_path / "straight" / name).digest == load(tmp_path / "stopped" / name).digest, name
+    assert len({load(path).digest for path in (tmp_path / "straight").glob("epoch_*")}) == 9
+    with open(tmp_path / "stopped" / "metrics.csv") as ours, open(tmp_path / "straight" / "metrics.csv") as theirs:
+        for mine, other in zip(csv.DictReader(ours), csv.DictReader(theirs), strict=True):
+            assert {**mine, "steps_per_second": ""} == {**other, "steps_per_second": ""}
+    evaluations = [json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("straight", "stopped")]
+    assert evaluations[0] == evaluations[1]
+    assert straight.evaluation == resumed.evaluation
+
+
+def test_records_do_not_change_what_is_computed(tmp_path: Path) -> None:
+    plain = _train(num_epochs=4)
+    kept = _train(tmp_path / "run", num_epochs=4, checkpoint_interval=1, evaluation_interval=2)
+    assert torch.equal(plain.agent.parameters.values, kept.agent.parameters.values)
+
+
+def test_a_finished_run_can_be_made_longer(tmp_path: Path) -> None:
+    long = _train(tmp_path / "long", num_epochs=6, anneal_lr=False)
+    _train(tmp_path / "short", num_epochs=3, anneal_lr=False)
+    longer = Trainer.resume(tmp_path / "short", num_epochs=6)
+    assert [report.epoch for report in longer] == [4, 5, 6]
+    assert _digest(longer) == _digest(long)
+    longer.close()
+
+
+def test_a_length_that_would_change_the_learning_rates_is_refused(tmp_path: Path) -> None:
+    _train(tmp_path / "run", num_epochs=3, anneal_lr=True)
+    with pytest.raises(ConfigError, match="num_epochs: 6 would change the learning rates"):
+        Trainer.resume(tmp_path / "run", num_epochs=6)
+
+
+def test_the_learning_rate_falls_linearly_to_one_step_above_zero() -> None:
+    trainer = Trainer(Config(**(CARTPOLE | PPO | {"num_epochs": 4, "anneal_lr": True, "learning_rate": 0.1})))
+    assert [report.learning_rate for report in trainer] == pytest.approx([0.1, 0.075, 0.05, 0.025])
+
+
+def test_the_run_folder_holds_all_that_is_described(tmp_path: Path) -> None:
+    trainer = _train(tmp_path / "run", num_epochs=25, keep_checkpoints=2)
+    names = {entry.name.split(".tfevents")[0] for entry in (tmp_path / "run").iterdir()}
+    assert names == {
+        ".lock", "settings.json", "metrics.csv", "evaluation.json", "events.out", "best.safetensors",
+        "last.safetensors", "epoch_000020.safetensors", "epoch_000025.safetensors",
+    }  # fmt: skip
+    settings = json.loads((tmp_path / "run" / "settings.json").read_text())
+    assert settings["input_dim"] == 4
+    assert Config(**settings).learning_rate == trainer.settings.learning_rate
+    last = load(tmp_path / "run" / "last.safetensors")
+    assert (last.counters["epoch"], last.counters["env_steps"]) == (25, 25 * 64)
+
+
+def test_training_from_the_saved_settings_is_the_same_run(tmp_path: Path) -> None:
+    first = _train(tmp_path / "first", num_epochs=3)
+    again = Trainer(Config.load(tmp_path / "first" / "settings.json"), tmp_path / "again")
+    for _ in again:
+        pass
+    assert _digest(again) == _digest(first)
+    again.close()
+
+
+def test_the_best_checkpoint_is_the_one_with_the_highest_score(tmp_path: Path) -> None:
+    trainer = Trainer(
+        Config(**(CARTPOLE | PPO | {"num_epochs": 12, "evaluation_interval": 3, "learning_rate": 0.01})),
+        tmp_path / "run",
+    )
+    scores = {report.epoch: report.evaluation.greedy.mean for report in trainer if report.evaluation}
+    trainer.close()
+    assert list(scores) == [3, 6, 9, 12]
+    best = load(tmp_path / "run" / "best.safetensors")
+    assert best.counters["epoch"] == max(scores, key=lambda epoch: scores[epoch])
+    assert best.records["best"] == max(scores.values())
+
+
+def test_a_reward_model_replaces_rewards_and_is_reported_beside_the_true_return() -> None:
+    settings = {"environment": "Countdown-v0", "reward_model": "tests.test_trainer:Bonus", "seed": 1}
+    trainer = Trainer(Config(num_envs=2, num_steps=6, num_minibatches=1, num_epochs=2, **settings))
+    for report in trainer:
+        assert report.mean_return is not None
+        assert report.mean_return <= 3.0
+        assert report.mean_model_return == pytest.approx(report.mean_return + 20.0)
+
+
+def test_a_reward_model_that_returns_nonsense_is_a_fault() -> None:
+    trainer = Trainer(Config(environment="Countdown-v0", reward_model="tests.test_trainer:Broken", num_epochs=1))
+    with pytest.raises(EnvironmentFault, match=r"reward_model tests\.test_trainer:Broken returned numbers"):
+        next(iter(trainer))
+
+
+def test_a_run_stops_early_when_the_target_is_reached(tmp_path: Path) -> None:
+    trainer = Trainer(
+        Config(environment="Countdown-v0", num_envs=8, num_steps=16, num_epochs=500, target_return=0.5),
+        tmp_path / "run",
+    )
+    reports = list(trainer)
+    trainer.close()
+    assert trainer.stop_reason == "target_return 0.5 reached"
+    assert reports[-1].mean_return is not None
+    assert reports[-1].mean_return >= 0.5
+    assert reports[-1].episodes >= 100
+    assert load(tmp_path / "run" / "last.safetensors").counters["epoch"] == reports[-1].epoch < 500
+    assert (tmp_path / "run" / "evaluation.json").exists()
+
+
+def test_a_run_stops_early_when_its_time_has_passed() -> None:
+    trainer = Trainer(Config(**(CARTPOLE | PPO | {"num_epochs": 10**6, "max_hours": 0.2 / 3600})))
+    count = sum(1 for _ in trainer)
+    assert 1 <= count < 10**4
+    assert trainer.stop_reason is not None
+    assert trainer.stop_reason.startswith("max_hours")
+
+
+def test_a_warm_start_takes_weights_and_normaliser_and_nothing_else(tmp_path: Path) -> None:
+    source = _train(tmp_path / "source", num_epochs=3, normalize_observations=True)
+    fresh = Trainer(
+        Config(**(CARTPOLE | PPO | {"init_from": str(tmp_path / "source"), "normalize_observations": True}))
+    )
+    assert torch.equal(fresh.agent.parameters.values, source.agent.parameters.values)
+    state, old = fresh.agent.state(), source.agent.state()
+    assert torch.equal(state["observation_normalizer.mean"], old["observation_normalizer.mean"])
+    assert not state["optimizer.first_moment"].any()
+    assert (fresh.epoch, fresh.agent.optimizer_steps) == (0, 0)
+    with pytest.raises(ConfigError, match=r"init_from: .* does not fit: policy\.encoder\.0\.weight"):
+        Trainer(Config(**(CARTPOLE | PPO | {"init_from": str(tmp_path / "source"), "hidden_dim": 8})))
+    with pytest.raises(ConfigError, match=r"init_from: .*nowhere"):
+        Trainer(Config(init_from=str(tmp_path / "nowhere")))
+
+
+def test_dimensions_that_contradict_the_environment_say_how_to_get_a_fitting_file() -> None:
+    with pytest.raises(ConfigError, match=r"input_dim: 10 contradicts CartPole-v1.*says 4.*actor-critic init --env"):
+        Trainer(Config(environment="CartPole-v1", input_dim=10))
+    with pytest.raises(ConfigError, match=r"output_dim: 3 contradicts CartPole-v1"):
+        Trainer(Config(environment="CartPole-v1", output_dim=3))
+
+
+def test_wrappers_frame_stack_and_step_limit_reach_the_environment() -> None:
+    trainer = Trainer(
+        Config(
+            environment="CartPole-v1",
+            wrappers=["gymnasium.wrappers:FlattenObservation"],
+            frame_stack=3,
+            max_episode_steps=5,
+            num_epochs=1,
+            num_envs=2,
+            num_steps=16,
+            num_minibatches=1,
+        )
+    )
+    assert trainer.settings.input_dim == 12
+    (report,) = trainer
+    assert report.mean_length == 5.0
+
+
+def test_discrete_observations_are_learned_from() -> None:
+    trainer = Trainer(
+        Config(environment="FrozenLake-v1", environment_kwargs={"is_slippery": False}, seed=1, total_timesteps=40_000)
+    )
+    assert trainer.settings.input_dim == 16
+    reports = list(trainer)
+    assert reports[-1].mean_return is not None
+    assert reports[-1].mean_return > 0.9
+
+
+def test_a_failure_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    trainer = Trainer(Config(environment="Faulty-v0", environment_kwargs={"fault": "raise"}, num_epochs=1))
+    with caplog.at_level(logging.INFO, "actor_critic"), pytest.raises(EnvironmentFault, match="the simulator crashed"):
+        next(iter(trainer))
+    assert "the run failed in epoch 1" in caplog.text
+    assert "Traceback" in caplog.text
+
+
+def test_settings_can_be_given_resolved() -> None:
+    resolved = Trainer(Config(**(CARTPOLE | PPO))).settings
+    assert isinstance(resolved, Settings)
+    assert Trainer(resolved).settings == resolved

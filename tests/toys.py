@@ -1,0 +1,102 @@
+"""Environments small enough to know by heart."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+
+class Countdown(gym.Env[npt.NDArray[np.float32], int]):
+    """Shows (steps taken, a number drawn at reset); ends after ``length`` steps; action 1 earns the number shown."""
+
+    observation_space = gym.spaces.Box(-10.0, 1000.0, (2,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, length: int = 3, truncates: bool = False) -> None:
+        self._length = length
+        self._truncates = truncates
+        self._steps = 0
+        self._number = 0.0
+
+    def _observe(self) -> npt.NDArray[np.float32]:
+        return np.array([self._steps, self._number], np.float32)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        super().reset(seed=seed)
+        self._steps = 0
+        self._number = float(self.np_random.uniform())
+        return self._observe(), {}
+
+    def step(self, action: int) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        self._steps += 1
+        ended = self._steps == self._length
+        reward = self._number * int(action)
+        return self._observe(), reward, ended and not self._truncates, ended and self._truncates, {}
+
+
+class Steady(gym.Env[npt.NDArray[np.float32], int]):
+    """One state, reward 1 a step. It ends after five steps: cut off (truncated), or for good (terminated)."""
+
+    observation_space = gym.spaces.Box(0.0, 1.0, (1,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, terminates: bool) -> None:
+        self._terminates = terminates
+        self._steps = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        super().reset(seed=seed)
+        self._steps = 0
+        return np.ones(1, np.float32), {}
+
+    def step(self, action: int) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        self._steps += 1
+        ended = self._steps == 5
+        return np.ones(1, np.float32), 1.0, ended and self._terminates, ended and not self._terminates, {}
+
+
+class Faulty(Countdown):
+    """A Countdown that goes wrong in its second step, in the way its argument says."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__()
+        self._fault = fault
+
+    def step(self, action: int) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = super().step(action)
+        if self._steps == 2:
+            match self._fault:
+                case "raise":
+                    raise RuntimeError("the simulator crashed")
+                case "shape":
+                    observation = observation[:1]
+                case "dtype":
+                    observation = observation.astype(np.complex64)
+                case "nan observation":
+                    observation = observation * np.float32(np.nan)
+                case "inf reward":
+                    reward = float("inf")
+        if self._fault == "nan final" and terminated:
+            observation = observation * np.float32(np.nan)
+        return observation, reward, terminated, truncated, info
+
+
+class Endless(Steady):
+    """A Steady that never ends."""
+
+    def __init__(self) -> None:
+        super().__init__(terminates=False)
+
+    def step(self, action: int) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        return np.ones(1, np.float32), 1.0, False, False, {}
+
+
+gym.register("Countdown-v0", Countdown)
+gym.register("Steady-v0", Steady)
+gym.register("Faulty-v0", Faulty)
+gym.register("Endless-v0", Endless)
