@@ -16,10 +16,7 @@ def write_durably(path: Path, data: bytes) -> None:
     """
     temporary = _temporary_name(path)
     try:
-        with open(temporary, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+        _write_and_sync(temporary, data)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -53,20 +50,28 @@ def create_exclusively(path: Path, data: bytes) -> bool:
     Raises:
         OSError: The disk refused; nothing is left behind.
     """
+    temporary = _temporary_name(path)
     try:
-        stream = open(path, "xb")  # noqa: SIM115 - the file must be removed again when the write below fails
-    except FileExistsError:
-        return False
-    try:
-        with stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+        _write_and_sync(temporary, data)
+        try:
+            os.link(temporary, path)  # unlike a rename, a link never replaces what is there
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without hard links
+            if path.exists():
+                return False
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
     return True
+
+
+def _write_and_sync(path: Path, data: bytes) -> None:
+    with open(path, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _temporary_name(path: Path) -> Path:

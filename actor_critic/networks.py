@@ -46,7 +46,9 @@ class PolicyNetwork(nn.Module):
             generator: Source of the initial weights; None takes torch's global one.
         """
         super().__init__()
-        self.encoder = encoder or hidden_stack(input_dim, hidden_dim, hidden_layers, activation, generator)
+        if encoder is None:
+            encoder = hidden_stack(input_dim, hidden_dim, hidden_layers, activation, generator)
+        self.encoder = encoder
         self.head = orthogonal_linear(hidden_dim if hidden_layers else input_dim, output_dim, 0.01, generator)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -73,7 +75,9 @@ class ValueNetwork(nn.Module):
     ) -> None:
         """Build the network; the arguments are those of :class:`PolicyNetwork`."""
         super().__init__()
-        self.encoder = encoder or hidden_stack(input_dim, hidden_dim, hidden_layers, activation, generator)
+        if encoder is None:
+            encoder = hidden_stack(input_dim, hidden_dim, hidden_layers, activation, generator)
+        self.encoder = encoder
         self.head = orthogonal_linear(hidden_dim if hidden_layers else input_dim, 1, 1.0, generator)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -114,7 +118,7 @@ def encode(observations: Tensor, spec: ObservationSpec) -> Tensor:
     Returns:
         [B, spec.num_features] float32: boxes flattened, categories one-hot encoded side by side.
     """
-    flat = observations.reshape(len(observations), -1)
+    flat = observations.reshape(len(observations), math.prod(spec.shape))
     if spec.kind == "box":
         return flat.to(torch.float32)
     offsets = torch.tensor((0, *spec.sizes[:-1]), device=flat.device).cumsum(0)

@@ -73,6 +73,8 @@ class ObservationNormalizer:
 
     def __call__(self, features: Tensor) -> Tensor:
         """Normalised features [B, num_features]."""
+        if not self.moments.count:
+            return features
         return ((features - self._shift) * self._scale).clamp(-_CLIP, _CLIP)
 
 
@@ -88,4 +90,7 @@ class RewardNormalizer:
         """Merge a rollout's rewards [T, N] into the statistics and return them scaled [T, N]."""
         sums, self.sums = discounted_sums(rewards, ended, self.sums, self._gamma)
         self.moments.update(torch.from_numpy(sums.reshape(-1)))
-        return (rewards / np.sqrt(float(self.moments.variance) + _EPSILON)).astype(np.float32)
+        variance = float(self.moments.variance)
+        if variance == 0:  # nothing varied yet, so there is no scale to speak of
+            return rewards
+        return (rewards / np.sqrt(variance + _EPSILON)).astype(np.float32)

@@ -28,32 +28,34 @@ class FlatParameters:
         Raises:
             TypeError: A parameter is not float32, or parameters live on different devices.
         """
-        self._parameters = list({id(p): p for module in modules for p in module.parameters()}.values())
-        device = self._parameters[0].device
-        size = sum(parameter.numel() for parameter in self._parameters)
-        self.values = torch.empty(size, device=device)
-        self.gradients = torch.zeros(size, device=device)
+        self._modules = modules
+        first = self._parameters()[0]
+        size = sum(parameter.numel() for parameter in self._parameters())
+        self.values = torch.empty(size, device=first.device)
+        self.gradients = torch.zeros(size, device=first.device)
         self._bind()
 
     def check(self) -> None:
-        """Make sure that every parameter still is a view of the buffer, binding anew those that were replaced.
+        """Make sure that every parameter is a view of the buffer, taking over those that were replaced.
 
-        Loading weights in place keeps the views; assigning ``parameter.data`` does not.
+        Loading weights in place keeps the views; assigning ``parameter.data`` or a new parameter does not.
 
         Raises:
-            TypeError: A parameter is not float32 any more (``.double()``, ``.half()``) or moved to another device.
+            TypeError: A parameter is not float32 any more (``.double()``, ``.half()``), moved to another device, or there
+                are more or fewer numbers than the buffer holds (tied, added or reshaped parameters).
         """
         offset = 0
-        for parameter in self._parameters:
+        for parameter in self._parameters():
             gradient = parameter.grad
             if (
                 parameter.data_ptr() != self.values[offset:].data_ptr()
                 or gradient is None
                 or gradient.data_ptr() != self.gradients[offset:].data_ptr()
             ):
-                self._bind()
-                return
+                break
             offset += parameter.numel()
+        if offset != len(self.values):
+            self._bind()
 
     def check_finite(self) -> None:
         """Make sure that every parameter is a finite number.
@@ -64,18 +66,29 @@ class FlatParameters:
         if not bool(torch.isfinite(self.values).all()):
             raise NumericalError("a parameter is not finite; lower learning_rate or max_grad_norm")
 
+    def _parameters(self) -> list[nn.Parameter]:
+        """The parameters as they are now, in order of first appearance; a shared one is there once."""
+        return list({id(p): p for module in self._modules for p in module.parameters()}.values())
+
     def _bind(self) -> None:
-        for parameter in self._parameters:
+        parameters = self._parameters()
+        for parameter in parameters:
             if parameter.dtype != torch.float32 or parameter.device != self.values.device:
                 raise TypeError(
                     f"a parameter is {parameter.dtype} on {parameter.device}; training needs torch.float32 on "
                     f"{self.values.device}: build a new agent for another device, and leave the dtype as it is"
                 )
-        offset = 0
+        size = sum(parameter.numel() for parameter in parameters)
+        if size != len(self.values):
+            raise TypeError(
+                f"the networks hold {size} numbers, but were built with {len(self.values)}: build a new agent"
+            )
         with torch.no_grad():
-            for parameter in self._parameters:
+            # All at once, before any view is moved: a parameter may be looking at another one's place.
+            self.values.copy_(torch.cat([parameter.reshape(-1) for parameter in parameters]))
+            offset = 0
+            for parameter in parameters:
                 piece = slice(offset, offset + parameter.numel())
-                self.values[piece].copy_(parameter.reshape(-1))
                 parameter.data = self.values[piece].view_as(parameter)
                 parameter.grad = self.gradients[piece].view_as(parameter)
                 offset += parameter.numel()

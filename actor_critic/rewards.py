@@ -103,7 +103,7 @@ class LinearReward(RewardModel):
             raise ConfigError(f"reward_model_kwargs: seed={seed!r} is not allowed; expected a whole number below 2**32")
         dimensions, actions = observation_space.shape[0], int(action_space.n)
         normal = generator(seed, Purpose.REWARD_MODEL).standard_normal
-        if dimensions >= actions - 1:
+        if 1 <= actions - 1 <= dimensions:
             orientation = np.linalg.qr(normal((dimensions, actions - 1)))[0]  # (D, K − 1)
             directions = _simplex_corners(actions) @ orientation.T  # (K, D)
         else:
@@ -156,5 +156,7 @@ def make_reward_model(
         raise ConfigError(f"reward_model: {name} is not a subclass of actor_critic.RewardModel")
     try:
         return model(observation_space, action_space, **kwargs)
-    except TypeError as error:
-        raise ConfigError(f"reward_model_kwargs: {name} refuses {kwargs}: {error}") from None
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever the user's own constructor raises
+        raise ConfigError(f"reward_model_kwargs: {name} refuses {kwargs}: {error}") from error

@@ -43,7 +43,7 @@ def generator(seed: int, purpose: Purpose, *index: int) -> np.random.Generator:
     Args:
         seed: The run's seed, 0 to 2³² − 1.
         purpose: What the numbers are for.
-        index: Which stream of that purpose, such as the epoch; non-negative.
+        index: Which stream of that purpose, such as the epoch; each from 0 to 2³² − 1.
 
     Returns:
         A fresh Philox generator; equal arguments give equal numbers on every machine.

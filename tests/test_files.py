@@ -63,25 +63,41 @@ def test_write_replaces_the_whole_file_and_leaves_nothing_else(tmp_path: Path) -
     assert names(tmp_path) == ["file"]
 
 
-def test_content_is_synced_before_the_rename_and_the_folder_after_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    events = []
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What becomes durable, in order: the fsync of a file, of a folder, and renames."""
+    found = []
     fsync, replace = os.fsync, os.replace
 
     def recorded_fsync(descriptor: int) -> None:
         status = os.fstat(descriptor)
-        events.append("folder" if stat.S_ISDIR(status.st_mode) else f"{status.st_size} bytes")
+        found.append("folder" if stat.S_ISDIR(status.st_mode) else f"{status.st_size} bytes")
         fsync(descriptor)
 
     def recorded_replace(source: Path, target: Path) -> None:
-        events.append("rename")
+        found.append("rename")
         replace(source, target)
 
     monkeypatch.setattr(os, "fsync", recorded_fsync)
     monkeypatch.setattr(os, "replace", recorded_replace)
+    return found
+
+
+def test_content_is_synced_before_the_rename_and_the_folder_after_it(tmp_path: Path, events: list[str]) -> None:
     write_durably(tmp_path / "file", NEW)
     assert events == ["300000 bytes", "rename", "folder"]
+
+
+def test_link_syncs_the_folder_after_the_rename(tmp_path: Path, events: list[str]) -> None:
+    (tmp_path / "source").write_bytes(NEW)
+    link_durably(tmp_path / "source", tmp_path / "target")
+    assert events == ["rename", "folder"]
+
+
+def test_exclusive_creation_syncs_the_content_and_then_the_folder(tmp_path: Path, events: list[str]) -> None:
+    create_exclusively(tmp_path / "file", NEW)
+    assert events[0] == "300000 bytes"
+    assert events[-1] == "folder"
 
 
 def test_full_disk_leaves_the_old_file_and_no_temporary(tmp_path: Path) -> None:

@@ -106,10 +106,11 @@ def test_assigned_data_is_taken_over_and_bound_anew() -> None:
     assert torch.equal(flat.values[flat.values != 7], before[flat.values != 7])
 
 
-def test_removed_gradients_are_bound_anew() -> None:
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_removed_or_replaced_gradients_are_bound_anew(is_removed: bool) -> None:
     policy, value = networks()
     flat = FlatParameters([policy, value])
-    nn.Module.zero_grad(policy, set_to_none=True)
+    policy.encoder[0].weight.grad = None if is_removed else torch.ones(HIDDEN, INPUTS)
     flat.check()
     assert_bound(flat, policy, value)
     loss_of(policy, value, 0).backward()

@@ -31,6 +31,10 @@ def test_different_seed_purpose_or_index_gives_a_different_stream(one: Key, othe
     assert draws[0] != draws[1]
 
 
+def test_every_bit_of_the_seed_counts() -> None:
+    assert len({generator(seed, Purpose.ACTIONS).bytes(16) for seed in (0, *(2**bit for bit in range(32)))}) == 33
+
+
 def test_a_trailing_zero_index_is_another_stream() -> None:
     assert len({generator(0, Purpose.ACTIONS, *[0] * n).bytes(16) for n in range(6)}) == 6
 

@@ -92,9 +92,8 @@ def sample(log_probs: Tensor, sizes: tuple[int, ...], uniforms: Tensor) -> Tenso
     for g, group in enumerate(torch.split(log_probs, list(sizes), -1)):
         cumulative = group.exp().cumsum(-1)
         total = cumulative[:, -1:]
-        # Rounding may lift u · total to total itself, which no choice exceeds: step just below it.
-        threshold = torch.minimum(uniforms[:, g : g + 1] * total, torch.nextafter(total, torch.zeros_like(total)))
-        chosen.append((cumulative <= threshold).sum(-1))
+        # For u below 1 the product is below the total, also when rounded: some choice always exceeds it.
+        chosen.append((cumulative <= uniforms[:, g : g + 1] * total).sum(-1))
     return torch.stack(chosen, -1)
 
 

@@ -49,8 +49,10 @@ def test_step_zero_and_unequal_shapes_are_refused() -> None:
 
 
 @pytest.mark.parametrize("max_norm", [1e-3, 0.5, 4.99, 5.0, 5.01, 100.0])
-def test_clipping_equals_that_of_torch(max_norm: float) -> None:
-    gradients = torch.tensor([3.0, 0.0, -4.0])  # norm 5
+@pytest.mark.parametrize("scale", [1.0, 1e-6])
+def test_clipping_equals_that_of_torch(max_norm: float, scale: float) -> None:
+    gradients = scale * torch.tensor([3.0, 0.0, -4.0])  # norm 5 · scale
+    max_norm *= scale
     reference = torch.zeros(3, requires_grad=True)
     reference.grad = gradients.clone()
     torch.nn.utils.clip_grad_norm_([reference], max_norm)

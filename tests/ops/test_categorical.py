@@ -70,6 +70,7 @@ def test_masked_distribution_is_the_distribution_over_the_allowed_choices_alone(
 ) -> None:
     logits, mask = random_logits(seed, 3, sizes), random_mask(seed, 3, sizes)
     log_probs = categorical.log_probabilities(logits, sizes, mask)
+    assert (log_probs[~mask] == -torch.inf).all()
     assert (log_probs.exp()[~mask] == 0).all()
     for row in range(3):
         entropy = 0.0
