@@ -64,12 +64,12 @@ class ActorCriticAgent:
         if isinstance(settings, Config):
             settings = resolve(Layer("Config", settings)).settings
         self.device = choose_device(settings.device)
-        self.settings = settings.replace(device=str(self.device))
+        features, logits = observations.num_features, actions.num_logits
+        self.settings = settings.replace(device=str(self.device), input_dim=features, output_dim=logits)
         self.observations = observations
         self.actions = actions
         random = torch.Generator().manual_seed(integer_seed(settings.seed, Purpose.PARAMETERS))
         shape = {"hidden_layers": settings.hidden_layers, "activation": settings.activation}
-        features, logits = observations.num_features, actions.num_logits
         self.policy = PolicyNetwork(features, logits, settings.hidden_dim, generator=random, **shape)  # type: ignore[arg-type]
         self.value_network = ValueNetwork(
             features,
@@ -116,16 +116,7 @@ class ActorCriticAgent:
         """
         if state is not None:
             raise ValueError("state: this policy has no memory; expected None")
-        array = np.asarray(observation)
-        is_single = array.shape == self.observations.shape
-        if not is_single and array.shape[1:] != self.observations.shape:
-            raise ValueError(
-                f"observation: shape {array.shape} does not fit; expected {self.observations.shape}, or a batch "
-                f"(B, {', '.join(map(str, self.observations.shape))})"
-            )
-        if not np.can_cast(array.dtype, self.observations.dtype, "same_kind"):
-            raise ValueError(f"observation: dtype {array.dtype} does not fit; expected {self.observations.dtype}")
-        batch = array[None] if is_single else array
+        batch, is_single = self.observations.as_batch(observation)
         mask = None
         if action_mask is not None:
             allowed = self.actions.check_mask(np.asarray(action_mask), None if is_single else len(batch))
@@ -154,9 +145,8 @@ class ActorCriticAgent:
 
     def value(self, observation: Any) -> Any:
         """The critic's estimate of the return from one observation (a float), or from each of a batch (array [B])."""
-        array = np.asarray(observation)
-        is_single = array.shape == self.observations.shape
-        values = self._backend.values(self._features(array[None] if is_single else array)).cpu().numpy()
+        batch, is_single = self.observations.as_batch(observation)
+        values = self._backend.values(self._features(batch)).cpu().numpy()
         return float(values[0]) if is_single else values
 
     # --- learning ---

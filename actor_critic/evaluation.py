@@ -124,7 +124,7 @@ def evaluate(
     def run(choose: _Chooser) -> tuple[npt.NDArray[np.float64], float, Reference | None]:
         environment = make_vector_environment(settings, purpose, side_by_side, quotas)
         try:
-            noise = generator(seed, purpose, 0)
+            noise = generator(seed, Purpose.EVALUATION_ACTIONS, int(purpose))
             return _run_episodes(environment, choose, quotas, seed, noise, agent.actions.num_groups, agent)
         finally:
             environment.close()

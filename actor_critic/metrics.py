@@ -3,8 +3,6 @@
 import csv
 import io
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tensorboardX import SummaryWriter
 
@@ -48,14 +46,6 @@ class MetricsWriter:
         """Flush and close both files."""
         self._file.close()
         self._events.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _rows_until(path: Path, columns: list[str], epoch: int) -> bytes:

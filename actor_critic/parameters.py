@@ -41,8 +41,8 @@ class FlatParameters:
         Loading weights in place keeps the views; assigning ``parameter.data`` or a new parameter does not.
 
         Raises:
-            TypeError: A parameter is not float32 any more (``.double()``, ``.half()``), moved to another device, or there
-                are more or fewer numbers than the buffer holds (tied, added or reshaped parameters).
+            TypeError: A parameter is not float32 any more (``.double()``, ``.half()``), moved to another device, or
+                there are more or fewer numbers than the buffer holds (tied, added or reshaped parameters).
         """
         offset = 0
         for parameter in self._parameters():

@@ -36,6 +36,7 @@ class Recorder:
         self._folder = folder
         self._settings = settings
         self._metrics = MetricsWriter(folder.path, FIGURES, epoch)
+        self._saved_epoch = epoch if epoch else None
         self.best = best
 
     def keep(self, report: EpochReport, make_checkpoint: Callable[[], Checkpoint], is_last: bool) -> None:
@@ -54,10 +55,16 @@ class Recorder:
         if is_best:
             self.best = score
         if is_due or is_best:
-            checkpoint = make_checkpoint()
-            checkpoint.records["best"] = self.best
-            path = self._folder.save(checkpoint, report.epoch, is_best, self._settings.keep_checkpoints)
-            log.info("checkpoint %s%s", path, " (best so far)" if is_best else "")
+            self._save(make_checkpoint(), report.epoch, is_best)
+
+    def keep_last(self, epoch: int, make_checkpoint: Callable[[], Checkpoint]) -> None:
+        """Make sure that the epoch a run was left after has a checkpoint.
+
+        Raises:
+            CheckpointError: The disk refused.
+        """
+        if self._saved_epoch != epoch:
+            self._save(make_checkpoint(), epoch, is_best=False)
 
     def keep_evaluation_before(self, evaluation: Evaluation) -> None:
         """Keep the evaluation of the first weights, to stand beside that of the last."""
@@ -68,6 +75,12 @@ class Recorder:
         document: dict[str, Any] = {"epoch": epoch, "env_steps": env_steps, **evaluation.to_document()}
         before = (self._folder.read_evaluation() or {}).get("before_training")
         self._folder.write_evaluation(document | ({"before_training": before} if before else {}))
+
+    def _save(self, checkpoint: Checkpoint, epoch: int, is_best: bool) -> None:
+        checkpoint.records["best"] = self.best
+        path = self._folder.save(checkpoint, epoch, is_best, self._settings.keep_checkpoints)
+        self._saved_epoch = epoch
+        log.info("checkpoint %s%s", path, " (best so far)" if is_best else "")
 
     def close(self) -> None:
         """Close the files."""

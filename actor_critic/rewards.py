@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.errors import ConfigError
+from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.imports import load_class
 from actor_critic.seeding import Purpose, generator
 
@@ -52,21 +52,6 @@ class RewardModel(ABC):
             None where it is not known, as here.
         """
         return None
-
-
-class EnvironmentReward(RewardModel):
-    """The environment's own rewards, unchanged."""
-
-    def rewards(
-        self,
-        states: npt.NDArray[Any],
-        actions: npt.NDArray[np.int64],
-        next_states: npt.NDArray[Any],
-        terminated: npt.NDArray[np.bool_],
-        environment_rewards: npt.NDArray[np.float32],
-    ) -> npt.NDArray[np.float32]:
-        """``environment_rewards`` themselves."""
-        return environment_rewards
 
 
 class LinearReward(RewardModel):
@@ -142,7 +127,7 @@ def make_reward_model(
     """Build the reward model that settings name.
 
     Args:
-        name: "environment", "linear", or "module:Class".
+        name: "linear", or "module:Class".
         kwargs: Keyword arguments of its constructor, besides the two spaces.
         observation_space: Of one environment.
         action_space: Of one environment.
@@ -150,8 +135,7 @@ def make_reward_model(
     Raises:
         ConfigError: It cannot be imported, is no RewardModel, or refuses its arguments.
     """
-    built_in: dict[str, type[RewardModel]] = {"environment": EnvironmentReward, "linear": LinearReward}
-    model = built_in.get(name) or load_class(name, "reward_model")
+    model: type[RewardModel] = LinearReward if name == "linear" else load_class(name, "reward_model")
     if not issubclass(model, RewardModel):
         raise ConfigError(f"reward_model: {name} is not a subclass of actor_critic.RewardModel")
     try:
@@ -160,3 +144,38 @@ def make_reward_model(
         raise
     except Exception as error:  # whatever the user's own constructor raises
         raise ConfigError(f"reward_model_kwargs: {name} refuses {kwargs}: {error}") from error
+
+
+def compute_rewards(
+    model: RewardModel,
+    states: npt.NDArray[Any],
+    actions: npt.NDArray[np.int64],
+    next_states: npt.NDArray[Any],
+    terminated: npt.NDArray[np.bool_],
+    environment_rewards: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float32]:
+    """Ask a reward model for the rewards of B transitions, and make sure that they are rewards.
+
+    The model gets views that it cannot write to: what is trained on and logged is what the environment returned.
+
+    Raises:
+        EnvironmentFault: The model raised, or returned another shape or a number that is not finite.
+    """
+    name = type(model).__name__
+    views: list[Any] = [array.view() for array in (states, actions, next_states, terminated, environment_rewards)]
+    for view in views:
+        view.setflags(write=False)
+    try:
+        rewards = np.asarray(model.rewards(*views), np.float32)
+    except Exception as error:  # whatever the user's own model raises
+        raise EnvironmentFault(f"reward_model {name} raised {type(error).__name__}: {error}") from error
+    if rewards.shape != terminated.shape:
+        raise EnvironmentFault(
+            f"reward_model {name} returned rewards of shape {rewards.shape}; expected {terminated.shape}"
+        )
+    if not np.isfinite(rewards).all():
+        row = int(np.argmin(np.isfinite(rewards)))
+        raise EnvironmentFault(
+            f"reward_model {name} returned {rewards[row]} for transition {row}; expected a finite number"
+        )
+    return rewards

@@ -161,16 +161,16 @@ class EpisodeTotals:
 
 def _check_finite(rollout: Rollout) -> None:
     """Stop bad numbers before any optimizer step sees them."""
-    # Row t + 1 of the observations is what step t returned; row 0 is what a reset did, or the rollout before.
-    grid = np.indices(rollout.observations.shape[:2])
-    steps, envs = grid[0], grid[1]
-    for what, array, step, env in (
-        ("reward", rollout.rewards, steps[:-1], envs[:-1]),
-        ("observation", rollout.observations, steps - 1, envs),
-        ("final observation", rollout.final_observations, rollout.final_steps, rollout.final_envs),
+    for what, array in (
+        ("reward", rollout.rewards),
+        ("observation", rollout.observations),
+        ("final observation", rollout.final_observations),
     ):
         if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-            bad = ~np.isfinite(array.reshape(*step.shape, -1)).all(-1)
-            raise EnvironmentFault(
-                f"environment {env[bad][0]}: the {what} of step {step[bad][0]} of this rollout is not finite"
-            )
+            first = np.argwhere(~np.isfinite(array))[0]
+            if what == "final observation":
+                step, env = rollout.final_steps[first[0]], rollout.final_envs[first[0]]
+            else:
+                # Row t + 1 of the observations is what step t returned; row 0 is what a reset did.
+                step, env = first[0] - (what == "observation"), first[1]
+            raise EnvironmentFault(f"environment {env}: the {what} of step {step} of this rollout is not finite")

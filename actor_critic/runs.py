@@ -34,12 +34,22 @@ class RunFolder:
         self.path = path
         # The operating system lets go of the lock when its holder dies, so a lock left behind is never stale.
         self._lock = FileLock(path / ".lock")
+        self.claim()
+
+    def claim(self) -> None:
+        """Take the folder for this object, unless it has it already.
+
+        Raises:
+            ConfigError: Another process, or another trainer in this one, has it.
+        """
+        if self._lock.is_locked:
+            return
         try:
             self._lock.acquire(blocking=False)
         except Timeout:
-            raise ConfigError(f"{path} is in use by another process; wait until it ends") from None
+            raise ConfigError(f"{self.path} is in use by another trainer; wait until it ends") from None
         except OSError as error:
-            raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
+            raise ConfigError(f"{self.path} cannot be written: {error.strerror or error}") from None
 
     @classmethod
     def create(cls, path: Path, settings: Settings) -> "RunFolder":
@@ -64,6 +74,17 @@ class RunFolder:
             path.rmdir()
             raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
         return cls(path)
+
+    def write_settings(self, settings: Settings) -> None:
+        """Replace ``settings.json``, for a run that was made longer.
+
+        Raises:
+            CheckpointError: The disk refused.
+        """
+        try:
+            write_durably(self.path / "settings.json", settings.to_json())
+        except OSError as error:
+            raise CheckpointError(f"{self.path} cannot be written: {error.strerror or error}") from None
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -90,7 +111,7 @@ class RunFolder:
         try:
             link_durably(path, self.last)
             if is_best:
-                link_durably(path, self.best)
+                write_durably(self.best, path.read_bytes())  # a copy: what damages one spares the other
             for _, old in self.periodic()[:-keep]:
                 old.unlink(missing_ok=True)
         except OSError as error:
@@ -128,7 +149,7 @@ def timestamped_path(root: Path) -> Path:
 
 
 def newest_sound(path: Path) -> tuple[Path, checkpoints.Checkpoint, list[str]]:
-    """The newest checkpoint of a run that proves whole.
+    """The newest checkpoint of a run that proves whole; the best one, where no periodic one does.
 
     Returns:
         Its path, its content, and why each newer one was passed over.
@@ -137,7 +158,9 @@ def newest_sound(path: Path) -> tuple[Path, checkpoints.Checkpoint, list[str]]:
         CheckpointError: The run has none.
     """
     passed_over: list[str] = []
-    for _, candidate in reversed(_periodic(path)):
+    candidates = [candidate for _, candidate in reversed(_periodic(path))]
+    candidates += [best for best in [path / "best.safetensors"] if best.exists()]
+    for candidate in candidates:
         try:
             return candidate, checkpoints.load(candidate), passed_over
         except CheckpointError as error:
@@ -146,17 +169,17 @@ def newest_sound(path: Path) -> tuple[Path, checkpoints.Checkpoint, list[str]]:
     raise CheckpointError(f"{path} holds no sound checkpoint{why}")
 
 
-def find_checkpoint(path: Path) -> Path:
-    """The checkpoint a person means by a checkpoint file or by a run folder (then its last one).
+def find_checkpoint(path: Path) -> tuple[Path, checkpoints.Checkpoint]:
+    """The checkpoint a person means by a checkpoint file, or by a run folder (then its newest sound one).
 
     Raises:
-        CheckpointError: There is nothing there.
+        CheckpointError: There is none, or it is damaged.
     """
     if path.is_dir():
-        return newest_sound(path)[0]
+        return newest_sound(path)[:2]
     if not path.exists():
         raise CheckpointError(f"{path} does not exist; expected a run folder or a checkpoint file")
-    return path
+    return path, checkpoints.load(path)
 
 
 def _periodic(folder: Path) -> list[tuple[int, Path]]:

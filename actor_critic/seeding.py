@@ -24,7 +24,7 @@ class Purpose(IntEnum):
     REWARD_MODEL = 6
     PREDICTION = 7
     BOOTSTRAP = 8
-    USER_CODE = 9
+    EVALUATION_ACTIONS = 9
 
 
 # Training, best-checkpoint selection and final tests draw their episode seeds from three disjoint ranges, so an

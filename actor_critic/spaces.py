@@ -145,6 +145,37 @@ class ObservationSpec:
         """Numbers that the networks see per observation."""
         return sum(self.sizes) if self.kind == "categories" else int(np.prod(self.shape))
 
+    def as_batch(self, observation: Any) -> tuple[npt.NDArray[np.generic], bool]:
+        """A batch of one or more observations, as an array of its own.
+
+        Args:
+            observation: One observation, or a batch [B, *shape].
+
+        Returns:
+            The batch, and whether a single observation was given.
+
+        Raises:
+            ValueError: Its shape, dtype or categories do not fit.
+        """
+        array = np.asarray(observation)
+        is_single = array.shape == self.shape
+        if not is_single and (array.ndim == 0 or array.shape[1:] != self.shape):
+            expected = f"{self.shape}, or a batch ({', '.join(map(str, ('B', *self.shape)))})"
+            raise ValueError(f"observation: shape {array.shape} does not fit; expected {expected}")
+        if not np.can_cast(array.dtype, self.dtype, "same_kind"):
+            raise ValueError(f"observation: dtype {array.dtype} does not fit; expected {self.dtype}")
+        if not self.contains(array):
+            raise ValueError("observation: a category is outside its space")
+        return np.array(array.reshape(-1, *self.shape) if is_single else array, self.dtype), is_single
+
+    def contains(self, array: npt.NDArray[np.generic]) -> bool:
+        """Whether all categories in an array of shape [..., *shape] are there; true for a box."""
+        if self.kind == "box":
+            return True
+        low = np.array(self.starts).reshape(self.shape)
+        high = low + np.array(self.sizes).reshape(self.shape)
+        return bool(((array >= low) & (array < high)).all())
+
     def to_document(self) -> dict[str, Any]:
         """A JSON document that :meth:`from_document` reads back."""
         return {

@@ -15,15 +15,15 @@ from torch import Tensor
 from actor_critic import runs
 from actor_critic.agent import ActorCriticAgent, Learned
 from actor_critic.backends import choose_device
-from actor_critic.checkpoints import Checkpoint, load
+from actor_critic.checkpoints import Checkpoint
 from actor_critic.config import Config, Layer, Settings, resolve, settings_from_document
 from actor_critic.config.memory import check_fits_in_memory
 from actor_critic.environments import RandomStatesVectorEnv, make_vector_environment
 from actor_critic.epoch_report import EpochReport
-from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault
+from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.evaluation import Evaluation, evaluate
 from actor_critic.recorder import Recorder
-from actor_critic.rewards import EnvironmentReward, make_reward_model
+from actor_critic.rewards import RewardModel, compute_rewards, make_reward_model
 from actor_critic.rollout import Collector, EpisodeTotals, Rollout
 from actor_critic.runs import RunFolder
 from actor_critic.seeding import Purpose
@@ -68,15 +68,16 @@ class Trainer:
         settings = settings.replace(device=str(choose_device(settings.device)))
         if settings.is_random_states:
             check_fits_in_memory(settings)
+        self._folder: RunFolder | None = None
         self._environment = make_vector_environment(settings)
+        self._environment_is_open = True
         try:
             self._set_up(settings)
+            if run_folder is not None:
+                self.keep_in(run_folder)
         except BaseException:
-            self._environment.close()
+            self.close()
             raise
-        self._folder: RunFolder | None = None
-        if run_folder is not None:
-            self.keep_in(run_folder)
 
     def _set_up(self, settings: Settings) -> None:
         space = self._environment.single_observation_space
@@ -87,10 +88,11 @@ class Trainer:
             raise ConfigError(f"environment: {settings.environment}: {error}") from None
         self.settings = _fitted(settings, observations, actions)
         check_fits_in_memory(self.settings)
-        name = "environment" if settings.is_random_states else settings.reward_model
-        self._reward_model = make_reward_model(
-            name, settings.reward_model_kwargs, space, self._environment.single_action_space
-        )
+        self._reward_model: RewardModel | None = None
+        if settings.reward_model != "environment" and not settings.is_random_states:  # random states have one inside
+            self._reward_model = make_reward_model(
+                settings.reward_model, settings.reward_model_kwargs, space, self._environment.single_action_space
+            )
         self.agent = ActorCriticAgent(self.settings, observations, actions)
         if self.settings.init_from is not None:
             self._warm_start(Path(self.settings.init_from))
@@ -101,11 +103,12 @@ class Trainer:
         self.is_over = False
         self.evaluation: Evaluation | None = None
         self._best: float | None = None
-        self._hours_before = 0.0
-        self._environment_is_open = True
+        self._hours = 0.0
+        self._is_iterating = False
+        self._is_mid_epoch = False
         self._paused: dict[str, npt.NDArray[np.int64]] | None = None
         self._totals = {name: EpisodeTotals(settings.num_envs) for name in ("return", "length")}
-        if not isinstance(self._reward_model, EnvironmentReward):
+        if self._reward_model:
             self._totals["model_return"] = EpisodeTotals(settings.num_envs)
 
     @classmethod
@@ -137,6 +140,7 @@ class Trainer:
                 settings = settings.replace(num_epochs=num_epochs)
             trainer = cls(settings.replace(device=device or settings.device, init_from=None))
             trainer._restore(checkpoint, path)
+            folder.write_settings(trainer.settings)
         except BaseException:
             folder.close()
             raise
@@ -163,27 +167,40 @@ class Trainer:
         self._folder = RunFolder.create(Path(run_folder), self.settings)
         return self._folder.path
 
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether the run folder holds the evaluation of the weights as they are."""
+        document = (self._folder.read_evaluation() if self._folder else None) or {}
+        return document.get("epoch") == self.epoch and "greedy" in document
+
     def stop(self, reason: str) -> None:
         """End the run after the epoch that is running."""
         self.stop_reason = reason
 
     def __iter__(self) -> Iterator[EpochReport]:
-        """Train epoch by epoch until the run's end; with a run folder, keep its records on the way."""
-        collector = self._open()
-        recorder = Recorder(self._folder, self.settings, self.epoch, self._best) if self._folder else None
+        """Train epoch by epoch until the run's end; with a run folder, keep its records on the way.
+
+        Raises:
+            EnvironmentFault: The environment or the reward model failed.
+            NumericalError: A loss, gradient or parameter stopped being finite.
+            CheckpointError: The disk refused.
+            RuntimeError: The run is being iterated over already, or an epoch of it was cut short by an error.
+        """
+        if self._is_iterating:
+            raise RuntimeError("this run is being iterated over already")
+        if self._is_mid_epoch:
+            raise RuntimeError("an epoch of this run was cut short; its state is neither before nor after that epoch")
+        self._is_iterating = True
         started = time.monotonic()
+        recorder, collector = None, None
         try:
+            if self._folder:
+                self._folder.claim()
+                recorder = Recorder(self._folder, self.settings, self.epoch, self._best)
+            collector = self._open()
             if recorder:
                 self._evaluate_before(recorder)
-            while self.epoch < self.settings.num_epochs and self.stop_reason is None:
-                report = self._run_epoch(collector)
-                self._decide_to_stop(report, started)
-                if recorder:
-                    is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
-                    recorder.keep(report, lambda: self._checkpoint(collector), is_last)
-                    self._best = recorder.best
-                log.info("%s", report.describe(self.settings.num_epochs))
-                yield report
+            yield from self._train(collector, recorder, started)
             self.stop_reason = self.stop_reason or "finished"
             self.is_over = True
             if recorder and self.stop_reason != INTERRUPTED:
@@ -192,15 +209,38 @@ class Trainer:
             log.error("the run failed in epoch %d", self.epoch + 1, exc_info=True)
             raise
         finally:
-            self._hours_before += (time.monotonic() - started) / 3600
-            self._paused = collector.save_state()
-            self._environment.close()
-            self._environment_is_open = False
+            self._hours += (time.monotonic() - started) / 3600
+            if collector:
+                self._paused = collector.save_state()
             if recorder:
                 recorder.close()
+            self.close()
+            self._is_iterating = False
+
+    def _train(self, collector: Collector, recorder: Recorder | None, started: float) -> Iterator[EpochReport]:
+        """The loop; however it is left, between two epochs, the last one has a checkpoint."""
+
+        def checkpoint() -> Checkpoint:
+            return self._checkpoint(collector, self._hours + (time.monotonic() - started) / 3600)
+
+        try:
+            while self.epoch < self.settings.num_epochs and self.stop_reason is None:
+                self._is_mid_epoch = True
+                report = self._run_epoch(collector)
+                self._is_mid_epoch = False
+                self._decide_to_stop(report, self._hours + (time.monotonic() - started) / 3600)
+                if recorder:
+                    is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
+                    recorder.keep(report, checkpoint, is_last)
+                    self._best = recorder.best
+                log.info("%s", report.describe(self.settings.num_epochs))
+                yield report
+        finally:
+            if recorder and not self._is_mid_epoch:
+                recorder.keep_last(self.epoch, checkpoint)
 
     def close(self) -> None:
-        """Let go of the environments and the run folder."""
+        """Let go of the environments and the run folder; iterating takes them again."""
         if self._environment_is_open:
             self._environment.close()
             self._environment_is_open = False
@@ -221,26 +261,19 @@ class Trainer:
 
     def _rewards(self, rollout: Rollout) -> npt.NDArray[np.float32]:
         """The reward model's rewards [T, N] of a rollout."""
-        if isinstance(self._reward_model, EnvironmentReward):
+        if self._reward_model is None:
             return rollout.rewards
-        shape = rollout.rewards.shape
         count = rollout.rewards.size
-        rewards = np.asarray(
-            self._reward_model.rewards(
-                rollout.observations[:-1].reshape(count, *rollout.observations.shape[2:]),
-                self.agent.actions.to_environment(rollout.actions).reshape(count, *rollout.actions.shape[3:]),
-                rollout.next_observations().reshape(count, *rollout.observations.shape[2:]),
-                rollout.terminated.reshape(count),
-                rollout.rewards.reshape(count),
-            ),
-            np.float32,
+        shape = rollout.observations.shape[2:]
+        rewards = compute_rewards(
+            self._reward_model,
+            rollout.observations[:-1].reshape(count, *shape),
+            self.agent.actions.to_environment(rollout.actions.reshape(count, -1)),
+            rollout.next_observations().reshape(count, *shape),
+            rollout.terminated.reshape(count),
+            rollout.rewards.reshape(count),
         )
-        if rewards.shape != (count,) or not np.isfinite(rewards).all():
-            what = f"shape {rewards.shape}" if rewards.shape != (count,) else "numbers that are not finite"
-            raise EnvironmentFault(
-                f"reward_model {self.settings.reward_model} returned {what}; expected ({count},) finite rewards"
-            )
-        return rewards.reshape(shape)
+        return rewards.reshape(rollout.rewards.shape)
 
     def _report(
         self, rollout: Rollout, rewards: npt.NDArray[np.float32], learned: Learned, seconds: float
@@ -264,19 +297,18 @@ class Trainer:
             **statistics,
         )
 
-    def _decide_to_stop(self, report: EpochReport, started: float) -> None:
+    def _decide_to_stop(self, report: EpochReport, hours: float) -> None:
         settings = self.settings
         if settings.target_return is not None and self._totals["return"].count_is_full:
             assert report.mean_return is not None
             if report.mean_return >= settings.target_return:
                 self.stop(f"target_return {settings.target_return:g} reached")
-        hours = self._hours_before + (time.monotonic() - started) / 3600
         if settings.max_hours is not None and hours >= settings.max_hours:
             self.stop(f"max_hours {settings.max_hours:g} passed")
 
     # --- keeping ---
 
-    def _checkpoint(self, collector: Collector) -> Checkpoint:
+    def _checkpoint(self, collector: Collector, hours: float) -> Checkpoint:
         tensors: dict[str, Tensor] = {}
         for name, totals in self._totals.items():
             tensors[f"episodes.{name}.running"] = torch.from_numpy(totals.running)
@@ -284,7 +316,9 @@ class Trainer:
         for name, array in collector.save_state().items():
             tensors[f"environment.{name}"] = torch.from_numpy(array)
         counters = {"epoch": self.epoch, "env_steps": self.env_steps, "episodes": self.episodes}
-        return self.agent.checkpoint(counters, tensors)
+        checkpoint = self.agent.checkpoint(counters, tensors)
+        checkpoint.records["hours"] = hours
+        return checkpoint
 
     def _restore(self, checkpoint: Checkpoint, path: Path) -> None:
         try:
@@ -294,6 +328,7 @@ class Trainer:
             self.env_steps = checkpoint.counters["env_steps"]
             self.episodes = checkpoint.counters["episodes"]
             self._best = checkpoint.records.get("best")
+            self._hours = checkpoint.records.get("hours") or 0.0
             for name, totals in self._totals.items():
                 totals.running = tensors[f"episodes.{name}.running"].copy()
                 totals.recent = tensors[f"episodes.{name}.recent"].copy()
@@ -320,9 +355,17 @@ class Trainer:
 
     def _warm_start(self, path: Path) -> None:
         try:
-            self.agent.load_weights(load(runs.find_checkpoint(path)).tensors)
+            source, checkpoint = runs.find_checkpoint(path)
+            for name in ("activation", "shared_encoder", "normalize_observations"):
+                if checkpoint.settings.get(name) != getattr(self.settings, name):
+                    raise CheckpointError(
+                        f"it was trained with {name}={checkpoint.settings.get(name)}, and this run has "
+                        f"{getattr(self.settings, name)}"
+                    )
+            self.agent.load_weights(checkpoint.tensors)
         except CheckpointError as error:
             raise ConfigError(f"init_from: {path} does not fit: {error}") from None
+        log.info("weights from %s", source)
 
     # --- evaluation ---
 

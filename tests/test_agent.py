@@ -108,6 +108,13 @@ def test_an_agent_is_saved_and_loaded_whole(tmp_path: Path) -> None:
     assert loaded.settings == trainer.agent.settings
 
 
+def test_an_agent_that_never_trained_is_saved_and_loaded_too(tmp_path: Path) -> None:
+    agent = _agent(environment="CartPole-v1")
+    agent.save(tmp_path / "agent.safetensors")
+    loaded = ActorCriticAgent.load(tmp_path / "agent.safetensors")
+    assert torch.equal(loaded.parameters.values, agent.parameters.values)
+
+
 def test_weights_of_another_shape_are_refused_by_name_and_nothing_is_changed() -> None:
     agent = _agent()
     before = agent.parameters.values.clone()

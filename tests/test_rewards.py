@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from actor_critic.errors import ConfigError
-from actor_critic.rewards import EnvironmentReward, LinearReward, RewardModel, make_reward_model
+from actor_critic.errors import ConfigError, EnvironmentFault
+from actor_critic.rewards import LinearReward, RewardModel, compute_rewards, make_reward_model
 
 DISCRETE = gym.spaces.Discrete(2)
 
@@ -119,13 +119,46 @@ def test_linear_reward_refuses_a_seed_that_is_none(seed: object) -> None:
         make_reward_model("linear", {"seed": seed}, BOX, DISCRETE)
 
 
-def test_environment_reward_is_the_environment_own() -> None:
-    model = make_reward_model("environment", {}, BOX, DISCRETE)
-    own = np.array([1.0, -2.0], np.float32)
-    states = np.zeros((2, 4), np.float32)
-    assert isinstance(model, EnvironmentReward)
-    np.testing.assert_array_equal(model.rewards(states, np.zeros(2, np.int64), states, np.ones(2, np.bool_), own), own)
-    assert model.expected_rewards(states) is None
+class Misbehaving(RewardModel):
+    """Returns what it was told to, or raises it."""
+
+    def __init__(self, *spaces: gym.Space, result: object) -> None:
+        super().__init__(*spaces)
+        self._result = result
+
+    def rewards(self, states: np.ndarray, *others: np.ndarray) -> np.ndarray:
+        if isinstance(self._result, Exception):
+            raise self._result
+        return np.asarray(self._result)
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (1.0, r"returned rewards of shape \(\); expected \(2,\)"),
+        ([[1.0], [2.0]], r"returned rewards of shape \(2, 1\); expected \(2,\)"),
+        ([0.0, np.nan], "returned nan for transition 1"),
+        (["a", "b"], "raised ValueError"),
+        (KeyError("x"), "raised KeyError"),
+    ],
+)
+def test_a_reward_model_that_misbehaves_is_a_fault(result: object, words: str) -> None:
+    model = Misbehaving(BOX, DISCRETE, result=result)
+    zeros = np.zeros(2)
+    with pytest.raises(EnvironmentFault, match=f"reward_model Misbehaving {words}"):
+        compute_rewards(model, np.zeros((2, 4)), zeros.astype(int), np.zeros((2, 4)), zeros > 0, zeros)
+
+
+def test_a_reward_model_cannot_change_what_it_is_shown() -> None:
+    class Meddling(Misbehaving):
+        def rewards(self, states: np.ndarray, *others: np.ndarray) -> np.ndarray:
+            states *= 0
+            return states[:, 0]
+
+    states = np.ones((2, 4))
+    with pytest.raises(EnvironmentFault, match="read-only"):
+        compute_rewards(Meddling(BOX, DISCRETE, result=None), states, *[np.zeros(2)] * 4)
+    assert states.all()
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def test_a_second_process_is_kept_out_and_a_dead_one_is_forgotten(tmp_path: Path
     with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, env=os.environ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
-        with pytest.raises(ConfigError, match="in use by another process"):
+        with pytest.raises(ConfigError, match="in use by another trainer"):
             RunFolder(path)
         process.kill()
         process.wait()

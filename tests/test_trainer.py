@@ -197,7 +197,7 @@ def test_a_reward_model_replaces_rewards_and_is_reported_beside_the_true_return(
 
 def test_a_reward_model_that_returns_nonsense_is_a_fault() -> None:
     trainer = Trainer(Config(environment="Countdown-v0", reward_model="tests.test_trainer:Broken", num_epochs=1))
-    with pytest.raises(EnvironmentFault, match=r"reward_model tests\.test_trainer:Broken returned numbers"):
+    with pytest.raises(EnvironmentFault, match="reward_model Broken returned nan for transition 0"):
         next(iter(trainer))
 
 
@@ -234,10 +234,63 @@ def test_a_warm_start_takes_weights_and_normaliser_and_nothing_else(tmp_path: Pa
     assert torch.equal(state["observation_normalizer.mean"], old["observation_normalizer.mean"])
     assert not state["optimizer.first_moment"].any()
     assert (fresh.epoch, fresh.agent.optimizer_steps) == (0, 0)
-    with pytest.raises(ConfigError, match=r"init_from: .* does not fit: policy\.encoder\.0\.weight"):
-        Trainer(Config(**(CARTPOLE | PPO | {"init_from": str(tmp_path / "source"), "hidden_dim": 8})))
-    with pytest.raises(ConfigError, match=r"init_from: .*nowhere"):
-        Trainer(Config(init_from=str(tmp_path / "nowhere")))
+    for changes, words in (
+        ({"hidden_dim": 8}, r"policy\.encoder\.0\.weight: expected \(8, 4\)"),
+        ({"normalize_observations": False}, "trained with normalize_observations=True, and this run has False"),
+        ({"activation": "relu"}, "trained with activation=tanh, and this run has relu"),
+        ({"init_from": str(tmp_path / "nowhere")}, "does not exist"),
+    ):
+        settings = {"init_from": str(tmp_path / "source"), "normalize_observations": True, **changes}
+        with pytest.raises(ConfigError, match=rf"init_from: .* does not fit: .*{words}"):
+            Trainer(Config(**(CARTPOLE | PPO | settings)))
+
+
+def test_a_run_left_in_any_way_has_a_checkpoint_of_its_last_epoch(tmp_path: Path) -> None:
+    for name, stop_at in (("broken off", 3), ("stopped", 3), ("before the first epoch", 0)):
+        trainer = Trainer(Config(**(CARTPOLE | PPO | {"num_epochs": 9})), tmp_path / name)
+        if stop_at == 0:
+            trainer.stop("on second thoughts")
+        for report in trainer:
+            if report.epoch == stop_at and name == "broken off":
+                break
+            if report.epoch == stop_at:
+                trainer.stop("enough")
+        assert newest_sound(tmp_path / name)[1].counters["epoch"] == stop_at
+        resumed = Trainer.resume(tmp_path / name)
+        assert next(iter(resumed)).epoch == stop_at + 1
+        resumed.close()
+
+
+def test_an_epoch_that_was_cut_short_is_not_built_on() -> None:
+    trainer = Trainer(Config(environment="Faulty-v0", environment_kwargs={"fault": "raise"}, num_epochs=1))
+    with pytest.raises(EnvironmentFault):
+        next(iter(trainer))
+    with pytest.raises(RuntimeError, match="an epoch of this run was cut short"):
+        next(iter(trainer))
+
+
+def test_one_run_is_iterated_over_once_at_a_time() -> None:
+    trainer = Trainer(Config(**(CARTPOLE | PPO | {"num_epochs": 3})))
+    for _ in trainer:
+        with pytest.raises(RuntimeError, match="iterated over already"):
+            next(iter(trainer))
+
+
+def test_a_run_cut_off_before_its_evaluation_is_evaluated_when_resumed(tmp_path: Path) -> None:
+    trainer = _train(tmp_path / "run", num_epochs=2)
+    assert trainer.is_evaluated
+    (tmp_path / "run" / "evaluation.json").unlink()
+    resumed = Trainer.resume(tmp_path / "run")
+    assert not resumed.is_evaluated
+    assert list(resumed) == []
+    assert resumed.is_evaluated
+    assert resumed.evaluation == trainer.evaluation
+
+
+def test_reward_model_arguments_reach_the_model_of_random_states() -> None:
+    first, other = (Trainer(Config(reward_model_kwargs={"seed": seed}, num_epochs=1)) for seed in (0, 1))
+    directions = [trainer._environment.reward_model.directions for trainer in (first, other)]
+    assert not np.allclose(*directions)
 
 
 def test_dimensions_that_contradict_the_environment_say_how_to_get_a_fitting_file() -> None:

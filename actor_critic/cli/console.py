@@ -7,6 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from actor_critic.config import Settings
 from actor_critic.epoch_report import EpochReport
@@ -24,7 +25,8 @@ def print_settings(console: Console, settings: Settings, sources: dict[str, str]
     for name, value in settings.to_document().items():
         fallback = "environment" if name in ("input_dim", "output_dim") else ""
         style = "dim" if sources.get(name) == "default" else ""
-        table.add_row(name, "-" if value is None else str(value), sources.get(name, fallback), style=style)
+        shown = Text("-" if value is None else str(value))
+        table.add_row(name, shown, Text(sources.get(name, fallback)), style=style)
     console.print(table)
     console.print(
         f"{settings.num_envs} environments x {settings.num_steps} steps = {settings.batch_size} transitions per epoch, "
@@ -32,6 +34,7 @@ def print_settings(console: Console, settings: Settings, sources: dict[str, str]
         f"{settings.num_epochs} epochs = {settings.total_timesteps:,} steps on {settings.device}",
         soft_wrap=True,
         highlight=False,
+        markup=False,
     )
 
 
@@ -62,7 +65,7 @@ class ProgressView:
         if not self._console.is_terminal:
             if report.epoch % self._every == 0 or report.epoch == 1 or is_last:
                 line = report.describe(self._settings.num_epochs)
-                self._console.print(line, soft_wrap=True, highlight=False)
+                self._console.print(line, soft_wrap=True, highlight=False, markup=False)
             return
         now = time.monotonic()
         self._progress.update(self._task, completed=report.epoch, figures=_figures(report))
@@ -83,7 +86,7 @@ class ProgressView:
 
 def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> None:
     """Print both modes of an evaluation."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in ("policy", "mean", "std", "95% interval over episodes", "mean length"):
         table.add_column(column, justify="left" if column == "policy" else "right")
     rows = (

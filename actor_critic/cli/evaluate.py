@@ -17,7 +17,6 @@ def command(path: str, episodes: int | None, seed: int | None, device: str, as_j
 
     The episodes are seen neither in training nor in choosing the best checkpoint.
     """
-    from actor_critic import checkpoints
     from actor_critic.agent import ActorCriticAgent
     from actor_critic.cli.console import print_evaluation
     from actor_critic.cli.running import console, existing
@@ -25,8 +24,7 @@ def command(path: str, episodes: int | None, seed: int | None, device: str, as_j
     from actor_critic.imports import require_trust
     from actor_critic.runs import find_checkpoint
 
-    file = find_checkpoint(existing(path))
-    checkpoint = checkpoints.load(file)
+    file, checkpoint = find_checkpoint(existing(path))
     agent = ActorCriticAgent.from_checkpoint(checkpoint, file, device)
     require_trust(agent.settings.imported_code, file, trust_code)
     evaluation = evaluate(agent, episodes=episodes, seed=seed)

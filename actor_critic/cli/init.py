@@ -1,5 +1,6 @@
 """`init`: a starting settings file."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ def command(config_path: str, **flags: Any) -> None:
     It holds the described keys with the values of the environment's preset; every other key is null, which means: from
     the preset.
     """
-    if Path(config_path).exists():
-        raise ConfigError(f"{config_path} exists already and is left as it is; name another one with --config")
+    path = Path(config_path)
+    if os.path.exists(path):  # unlike Path.exists, False for a name that cannot be
+        raise ConfigError(f"{path} exists already and is left as it is; name another one with --config")
     said = flags_layer(flags)
     settings = resolve(said).settings
     input_dim, output_dim = settings.input_dim, settings.output_dim
@@ -29,18 +31,22 @@ def command(config_path: str, **flags: Any) -> None:
         from actor_critic.spaces import ActionSpec, ObservationSpec
 
         env = single_environment_maker(settings)()
-        input_dim = ObservationSpec.from_space(env.observation_space).num_features
-        output_dim = ActionSpec.from_space(env.action_space).num_logits
-        env.close()
+        try:
+            input_dim = ObservationSpec.from_space(env.observation_space).num_features
+            output_dim = ActionSpec.from_space(env.action_space).num_logits
+        except ConfigError as error:
+            raise ConfigError(f"environment: {settings.environment}: {error}") from None
+        finally:
+            env.close()
     assert input_dim is not None and output_dim is not None
     config = starting_config(settings.environment, settings.algorithm, input_dim, output_dim)
     config = config.model_copy(
         update={"environment_kwargs": said.config.environment_kwargs, "wrappers": said.config.wrappers}
     )
     try:
-        written = config.save_new(config_path)
+        written = config.save_new(path)
     except OSError as error:
-        raise ConfigError(f"{config_path} cannot be written: {error.strerror or error}") from None
+        raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
     if not written:
-        raise ConfigError(f"{config_path} exists already and is left as it is; name another one with --config")
-    click.echo(f"wrote {config_path} for {settings.environment}; `python main.py` trains from config.json")
+        raise ConfigError(f"{path} exists already and is left as it is; name another one with --config")
+    click.echo(f"wrote {path} for {settings.environment}; `python main.py` trains from config.json")

@@ -17,8 +17,7 @@ def command(path: str, as_json: bool) -> None:
     from actor_critic.cli.running import console, existing
     from actor_critic.runs import find_checkpoint
 
-    file = find_checkpoint(existing(path))
-    checkpoint = checkpoints.load(file)
+    file, checkpoint = find_checkpoint(existing(path))
     document = {
         "checkpoint": str(file),
         "schema_version": checkpoints.SCHEMA_VERSION,

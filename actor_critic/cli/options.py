@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from actor_critic.config import Config, Layer, allowed_values, base_type
+from actor_critic.config import Config, Layer, allowed_values, base_type, parse_json_object
 from actor_critic.errors import ConfigError
 
 CONFIG_FILE = "config.json"
@@ -64,6 +64,8 @@ def _parse(name: str, value: Any) -> Any:
             # 1e6 and 1_000_000 are how people write steps; 1.5 stays a number that is not whole.
             return int(value) if value.lstrip("+-").replace("_", "").isdigit() else _whole(number)
         return value
+    if base_type(name) is dict:  # as strictly as in a file
+        return parse_json_object(value.encode(errors="surrogateescape"), f"command line: {name}: {value[:60]!r}")
     if base_type(name) is list and not value.lstrip().startswith("["):
         return value.split(",")
     try:

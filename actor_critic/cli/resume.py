@@ -6,12 +6,13 @@ from typing import Any
 import click
 
 from actor_critic.cli.options import flags_layer, setting_options
+from actor_critic.config import DEFAULT_LOG
 from actor_critic.errors import ConfigError
 
 
 @click.command("resume")
 @click.argument("run", metavar="RUN")
-@setting_options("num_epochs", "total_timesteps", "device")
+@setting_options("num_epochs", "total_timesteps", "device", "log_file")
 @click.option("--trust-code", is_flag=True, help="Import the code that the run's settings name as module:Class.")
 def command(run: str, trust_code: bool, **flags: Any) -> int:
     """Go on with the run in folder RUN from its newest sound checkpoint, exactly where it stood.
@@ -25,28 +26,42 @@ def command(run: str, trust_code: bool, **flags: Any) -> int:
         )
 
     # PyTorch is imported here and not above: a wrong flag is refused at once.
-    from actor_critic.cli.running import console, existing, log, log_to
+    from actor_critic.cli.running import console, existing, log, log_to, say
     from actor_critic.cli.running import run as run_to_the_end
     from actor_critic.config import settings_from_document
     from actor_critic.imports import require_trust
     from actor_critic.runs import newest_sound
     from actor_critic.trainer import Trainer
 
-    path, checkpoint, _ = newest_sound(existing(run))
+    path, checkpoint, passed_over = newest_sound(existing(run))
     settings = settings_from_document(checkpoint.settings, path)
     require_trust(settings.imported_code, path, trust_code)
     num_epochs = said.num_epochs
     if said.total_timesteps is not None:
-        num_epochs = max(said.total_timesteps // settings.batch_size, 1)
-    with log_to(settings.log_file):
+        num_epochs = said.total_timesteps // settings.batch_size
+        if num_epochs == 0:
+            raise ConfigError(
+                f"command line: total_timesteps: {said.total_timesteps} is less than one epoch of "
+                f"batch_size={settings.batch_size}; expected at least {settings.batch_size}"
+            )
+    with log_to(said.log_file or _harmless_log(settings.log_file)):
         trainer = Trainer.resume(Path(run), num_epochs=num_epochs, device=said.device)
         screen = console()
-        screen.print(f"resuming {path} after epoch {trainer.epoch}", soft_wrap=True, highlight=False)
-        if trainer.epoch >= trainer.settings.num_epochs:
+        for why in passed_over:
+            say(screen, f"passed over: {why}")
+        say(screen, f"resuming {path} after epoch {trainer.epoch}")
+        if trainer.epoch >= trainer.settings.num_epochs and trainer.is_evaluated:
             planned = trainer.settings.num_epochs
             note = f"the run is finished: {trainer.epoch} of {planned} epochs; --num-epochs makes it longer"
             log.info(note)
-            screen.print(note, soft_wrap=True, highlight=False)
+            say(screen, note)
             trainer.close()
             return 0
         return run_to_the_end(trainer, screen)
+
+
+def _harmless_log(saved: str) -> str:
+    """The log a run names, if it is one beneath this folder: a stranger's run must not choose a file to append to."""
+    path = Path(saved)
+    is_harmless = path.suffix == ".log" and not path.is_absolute() and ".." not in path.parts
+    return saved if is_harmless else DEFAULT_LOG

@@ -53,7 +53,8 @@ def run(trainer: Trainer, console: Console) -> int:
 
     def on_signal(number: int, _: FrameType | None) -> None:
         received.append(number)
-        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)  # a second one, of either kind, ends the process at once
         if trainer.is_over:
             raise KeyboardInterrupt  # only an evaluation is cut short
         trainer.stop(INTERRUPTED)
@@ -84,10 +85,15 @@ def _print_closing_words(trainer: Trainer, console: Console) -> None:
         )
         console.print()
     if trainer.stop_reason != "finished":
-        console.print(f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}", soft_wrap=True, highlight=False)
-    console.print(f"kept in {folder}", soft_wrap=True, highlight=False)
-    if trainer.epoch < trainer.settings.num_epochs:
-        console.print(f"go on with: actor-critic resume {folder}", soft_wrap=True, highlight=False)
+        say(console, f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
+    say(console, f"kept in {folder}")
+    if trainer.epoch < trainer.settings.num_epochs or not trainer.evaluation:
+        say(console, f"go on with: actor-critic resume {folder}")
+
+
+def say(console: Console, line: str) -> None:
+    """Print one line as it is, whatever characters a path or setting in it has."""
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def console() -> Console:

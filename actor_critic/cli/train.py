@@ -23,7 +23,7 @@ def command(config_path: str | None, **flags: Any) -> int:
 
     # PyTorch is imported here and not above: a wrong setting is refused at once.
     from actor_critic.cli.console import print_settings
-    from actor_critic.cli.running import console, log, log_to, run
+    from actor_critic.cli.running import console, log, log_to, run, say
     from actor_critic.runs import timestamped_path
     from actor_critic.trainer import Trainer
 
@@ -35,11 +35,11 @@ def command(config_path: str | None, **flags: Any) -> int:
                 notes.append(f"wrote {CONFIG_FILE} with the default settings")
             folder = trainer.keep_in(timestamped_path(Path()))
             for note in notes:
-                screen.print(note, soft_wrap=True, highlight=False)
+                say(screen, note)
                 log.info(note)
             log.info("start of %s with settings %s", folder, trainer.settings.to_document())
             print_settings(screen, trainer.settings, resolution.sources)
-            screen.print(f"run folder {folder}", highlight=False)
+            say(screen, f"run folder {folder}")
             return run(trainer, screen)
     finally:
         trainer.close()

@@ -2,10 +2,11 @@
 
 from actor_critic.config.config import RANDOM_STATES, Config, allowed_values, base_type, nearest
 from actor_critic.config.reading import parse_json_object, read_json_object
-from actor_critic.config.resolve import Layer, Resolution, resolve, settings_from_document, starting_config
+from actor_critic.config.resolve import DEFAULT_LOG, Layer, Resolution, resolve, settings_from_document, starting_config
 from actor_critic.config.settings import Settings, computed_fields
 
 __all__ = [
+    "DEFAULT_LOG",
     "RANDOM_STATES",
     "Config",
     "Layer",

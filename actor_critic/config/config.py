@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
@@ -14,8 +15,12 @@ from actor_critic.files import create_exclusively, write_durably
 from actor_critic.seeding import MAX_SEED
 
 RANDOM_STATES = "random-states"
+MAX_ENVS = 65536
 
 _Off = Literal["off"]
+
+# Settings are kept inside other documents (a settings file, a checkpoint's header), which nest MAX_DEPTH deep at most.
+_MAX_KWARGS_DEPTH = MAX_DEPTH - 8
 
 _Class = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", examples=["module:Class"])]
 _RewardModel = Annotated[
@@ -25,6 +30,7 @@ _RewardModel = Annotated[
         examples=["environment", "linear", "module:Class"],
     ),
 ]
+_Path = Annotated[str, Field(pattern=r"^[^\x00]+$", examples=["folder/name"])]
 _Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$", examples=["auto", "cpu", "cuda", "cuda:1"])]
 _Count = Annotated[int, Field(ge=1, le=10**12)]
 _Positive = Annotated[float, Field(gt=0)]
@@ -82,8 +88,8 @@ class Config(BaseModel):
     passes). Default: "a2c" for random states, else "ppo"."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
     """The one source of randomness: same settings and seed, same bits. Default: 42."""
-    num_envs: Annotated[int, Field(ge=1, le=65536)] | None = None
-    """Environments stepped side by side. Default for random states: batch_size / num_steps."""
+    num_envs: Annotated[int, Field(ge=1, le=MAX_ENVS)] | None = None
+    """Environments stepped side by side. Default for random states: batch_size, as each is an episode of its own."""
     batch_size: Annotated[int, Field(ge=1, le=2**31)] | None = None
     """Transitions collected per epoch, = num_envs x num_steps. Default: 32.
     (Stable-Baselines3 gives this name to its minibatch; here that is batch_size / num_minibatches.)"""
@@ -97,7 +103,7 @@ class Config(BaseModel):
     """Stop early once the mean return of the last 100 training episodes reaches this."""
     max_hours: _Positive | None = None
     """Stop early, after the epoch in which this wall-clock time has passed, in hours."""
-    init_from: Annotated[str, Field(min_length=1)] | None = None
+    init_from: _Path | None = None
     """Warm start: a checkpoint or run folder whose weights and normaliser (nothing else) the agent begins with."""
 
     # --- the networks ---
@@ -162,7 +168,7 @@ class Config(BaseModel):
     with the highest mean training return)."""
     evaluation_episodes: Annotated[int, Field(ge=1, le=10**6)] | None = None
     """Episodes per evaluation, for the greedy and for the sampled policy each. Default: 100 (random states: 1000)."""
-    log_file: Annotated[str, Field(min_length=1)] | None = None
+    log_file: _Path | None = None
     """The log that a command appends to. Default: "actor_critic_training.log"."""
 
     @model_validator(mode="wrap")
@@ -183,11 +189,11 @@ class Config(BaseModel):
         Raises:
             ConfigError: The file is not strict JSON, or a setting in it is wrong.
         """
+        document = read_json_object(Path(path))
         try:
-            return cls(**read_json_object(Path(path)))
+            return cls(**document)
         except ConfigError as error:
-            text = str(error)
-            raise ConfigError(text if text.startswith(str(path)) else f"{path}: {text}") from None
+            raise ConfigError(f"{path}: {error}") from None
 
     def save(self, path: str | Path) -> None:
         """Write this as a settings file that :meth:`load` reads back equal; an existing file is replaced atomically."""
@@ -277,7 +283,7 @@ def _explain(error: ValidationError) -> str:
     for problem in error.errors(include_url=False):
         name = str(problem["loc"][0]) if problem["loc"] else ""
         if problem["type"] == "extra_forbidden":
-            clauses[name] = f"unknown setting {name!r}{nearest(name, list(Config.model_fields))}"
+            clauses[name] = f"unknown setting {_show(name)}{nearest(name, list(Config.model_fields))}"
         elif name in Config.model_fields:
             clauses[name] = f"{name}: {_show(problem['input'])} is not allowed; expected {allowed_values(name)}"
         else:
@@ -286,21 +292,26 @@ def _explain(error: ValidationError) -> str:
 
 
 def _show(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # more digits, or nested deeper, than Python itself prints
+        text = "a value too large to show"
     kind = "" if isinstance(value, (int, float, str)) and not isinstance(value, bool) else f" ({type(value).__name__})"
     return (text if len(text) <= 60 else f"{text[:57]}...") + kind
 
 
-def _check_is_json(name: str, value: Any, depth: int = 0) -> None:
+def _check_is_json(name: str, value: Any, depth: int = 1) -> None:
     """Refuse what a JSON file could not hold, so that a run's settings can always be written and read back."""
-    if depth > MAX_DEPTH:
-        raise ConfigError(f"{name} is nested too deeply; at most {MAX_DEPTH} levels are allowed")
+    if depth > _MAX_KWARGS_DEPTH and isinstance(value, (list, dict)):
+        raise ConfigError(f"{name} is nested too deeply; at most {_MAX_KWARGS_DEPTH} levels are allowed")
     match value:
-        case None | bool() | int():
+        case None | bool():
             return
-        case float():
-            if value - value != 0:
-                raise ConfigError(f"{name}: {value} is not allowed; every number must be finite")
+        case int() | float():
+            if not abs(value) <= sys.float_info.max:
+                raise ConfigError(
+                    f"{name}: {_show(value)} is not allowed; every number must be finite (below 1.8e308 in size)"
+                )
         case str():
             if any("\ud800" <= character <= "\udfff" for character in value):
                 raise ConfigError(f"{name}: {value!r} holds half a surrogate pair, which is not valid Unicode")

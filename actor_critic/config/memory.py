@@ -5,7 +5,8 @@ import psutil
 from actor_critic.config.settings import Settings
 from actor_critic.errors import ConfigError
 
-_FLOAT = 4
+_FLOAT, _DOUBLE = 4, 8
+_STATES_AT_A_TIME = 4096  # random states are drawn in blocks of this many, and at least one for each environment
 
 
 def check_fits_in_memory(settings: Settings) -> None:
@@ -21,17 +22,27 @@ def check_fits_in_memory(settings: Settings) -> None:
     hidden, layers = settings.hidden_dim, settings.hidden_layers
     inputs, outputs = settings.input_dim, settings.output_dim
     last = hidden if layers else inputs
-    weights = 2 * (inputs * hidden * bool(layers) + hidden * hidden * max(layers - 1, 0)) + last * (outputs + 1)
+    trunk = inputs * hidden * bool(layers) + hidden * hidden * max(layers - 1, 0)
+    trunks = 1 if settings.shared_encoder else 2
+    weights = trunks * trunk + last * (outputs + 1)
+    # Values and probabilities of a whole batch are computed in one pass, which keeps a layer's input and output.
+    one_pass = _FLOAT * settings.batch_size * (2 * hidden * bool(layers) + 2 * outputs)
+    # An optimizer step keeps every layer's output, and makes several of the logits' size.
+    one_step = _FLOAT * settings.minibatch_size * (trunks * hidden * layers + 6 * outputs)
     needs = {
         # value, gradient and both of Adam's moments
         "hidden_dim": 4 * _FLOAT * weights,
         # observations as collected, as features, and the figures of each transition
-        "batch_size": _FLOAT * settings.batch_size * (3 * inputs * settings.frame_stack + 16),
-        # activations kept for the backward pass, and the logits with their probabilities
-        "num_minibatches": _FLOAT * settings.minibatch_size * (4 * hidden * layers + 6 * outputs),
+        "batch_size": _FLOAT * settings.batch_size * (3 * inputs + 16) + one_pass,
+        "num_minibatches": max(one_step - one_pass, 0),
     }
-    if settings.is_random_states and inputs >= outputs - 1:
-        needs["output_dim"] = 4 * 8 * outputs * outputs  # the reward model's directions
+    if settings.is_random_states:
+        # a block of states for training, and one for evaluation
+        needs["input_dim"] = 2 * _FLOAT * inputs * max(_STATES_AT_A_TIME, settings.num_envs)
+        # the reward of every action in every state, where evaluations look up the optimum
+        needs["evaluation_episodes"] = 2 * _FLOAT * settings.evaluation_episodes * outputs
+        if settings.reward_model == "linear":
+            needs["output_dim"] = 2 * _DOUBLE * outputs * inputs  # the directions, and their orientation
     total, free = sum(needs.values()), psutil.virtual_memory().available
     if total > free:
         culprit = max(needs, key=lambda name: needs[name])

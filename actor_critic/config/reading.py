@@ -1,6 +1,7 @@
 """Strict JSON: what the standard parser lets through (duplicate keys, NaN, overflow, bombs) is an error here."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,7 @@ def parse_json_object(data: bytes, origin: str) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{origin} is not UTF-8 text: byte {error.start} is {data[error.start]:#04x}") from None
     try:
-        document = json.loads(
-            text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite_float
-        )
+        document = json.loads(text, object_pairs_hook=_unique_keys, parse_int=_whole_number)
     except json.JSONDecodeError as error:
         raise ConfigError(f"{origin} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
@@ -56,7 +55,7 @@ def parse_json_object(data: bytes, origin: str) -> dict[str, Any]:
         raise ConfigError(f"{origin}: {error}") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{origin} holds {_kind(document)}; expected one JSON object, {{…}}")
-    _check_depth(document, origin)
+    _check_values(document, origin)
     return document
 
 
@@ -69,26 +68,27 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return document
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number in JSON; every number must be finite")
+def _whole_number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:  # more digits than Python converts: beyond every floating-point number as well
+        return float(text)
 
 
-def _finite_float(text: str) -> float:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError(f"{text} is too large; every number must be finite")
-    return value
-
-
-def _check_depth(document: Any, origin: str) -> None:
-    level = [document]
+def _check_values(document: dict[str, Any], origin: str) -> None:
+    """Refuse nesting beyond ``MAX_DEPTH`` and, naming the top-level key, numbers that are not finite."""
+    level: list[tuple[str, Any]] = [("", document)]
     for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for node in level
-            if isinstance(node, (dict, list))
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
+        inside: list[tuple[str, Any]] = []
+        for name, node in level:
+            entries = node.items() if isinstance(node, dict) else (("", item) for item in node)
+            inside += [(name or key, child) for key, child in entries]
+        for name, value in inside:
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(
+                    f"{origin}: {name}: {value} is not allowed; every number must be finite (below 1.8e308 in size)"
+                )
+        level = [(name, node) for name, node in inside if isinstance(node, (dict, list))]
         if not level:
             return
     raise ConfigError(f"{origin} is nested too deeply; at most {MAX_DEPTH} levels are allowed")

@@ -1,14 +1,17 @@
 """From what the user said to what a run is: flag > file > preset of (environment, algorithm) > default."""
 
+import copy
 import json
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from actor_critic.config.config import RANDOM_STATES, Config
+from actor_critic.config.config import MAX_ENVS, RANDOM_STATES, Config
 from actor_critic.config.settings import SWITCHABLE, Settings
 from actor_critic.errors import ConfigError
+
+DEFAULT_LOG = "actor_critic_training.log"
 
 _DEFAULTS: dict[str, Any] = {
     "environment": RANDOM_STATES,
@@ -48,8 +51,11 @@ _DEFAULTS: dict[str, Any] = {
     "keep_checkpoints": 5,
     "evaluation_interval": "off",
     "evaluation_episodes": 100,
-    "log_file": "actor_critic_training.log",
+    "log_file": DEFAULT_LOG,
 }
+
+# Settings that stay null in a run: there is no such limit, target or source.
+_OPEN = frozenset({"max_episode_steps", "target_return", "max_hours", "init_from"})
 
 # Two names for one quantity: one source may say only one of them, and the higher source wins.
 _ALTERNATIVES = {"num_epochs": "total_timesteps", "batch_size": "num_steps"}
@@ -94,7 +100,7 @@ def resolve(*layers: Layer) -> Resolution:
     environment = _first(said, "environment", _DEFAULTS["environment"])
     is_random_states = environment == RANDOM_STATES
     algorithm = _first(said, "algorithm", "a2c" if is_random_states else "ppo")
-    defaults = _DEFAULTS | {
+    defaults = copy.deepcopy(_DEFAULTS) | {
         "algorithm": algorithm,
         "reward_model": "linear" if is_random_states else "environment",
     }
@@ -112,8 +118,7 @@ def resolve(*layers: Layer) -> Resolution:
                 values[key], sources[key] = value, source
     _derive_sizes(values, sources, is_random_states)
     _check(values, sources)
-    complete = {field.name: _switch(field.name, values.get(field.name)) for field in fields(Settings)}
-    return Resolution(Settings(**complete), sources)
+    return Resolution(_complete(values), sources)
 
 
 def preset_names() -> list[str]:
@@ -139,17 +144,21 @@ def starting_config(environment: str, algorithm: str | None, input_dim: int, out
 
 
 def settings_from_document(document: dict[str, Any], origin: str | Path) -> Settings:
-    """Read settings that a run or checkpoint saved.
+    """Read settings that a run or checkpoint saved. They are complete: no preset or default of today enters them.
 
     Raises:
         ConfigError: They are not complete and valid.
     """
     try:
         config = Config(**document)
-        missing = sorted(name for name in _DEFAULTS if document.get(name) is None)
+        missing = [f.name for f in fields(Settings) if f.name not in _OPEN and document.get(f.name) is None]
         if missing:
             raise ConfigError(f"{', '.join(missing)} not set; saved settings are complete")
-        return resolve(Layer(str(origin), config)).settings
+        values = _spoken(config)
+        if unknown := sorted(set(_ALTERNATIVES.values()) & set(values)):
+            raise ConfigError(f"{', '.join(unknown)} set; saved settings hold {', '.join(_ALTERNATIVES)} instead")
+        _check(values, dict.fromkeys(values, str(origin)))
+        return _complete(values)
     except ConfigError as error:
         raise ConfigError(f"{origin}: {error}") from None
 
@@ -173,16 +182,12 @@ def _derive_sizes(values: dict[str, Any], sources: dict[str, str], is_random_sta
         # Every random state is an episode of its own: a batch of 32 is 32 environments, unless something else is said.
         values.setdefault("num_envs", _DEFAULTS["batch_size"])
         values["batch_size"] = values["num_envs"] * values.pop("num_steps")
+        Config(batch_size=values["batch_size"])  # the product has to keep the range, too
         sources["batch_size"] = f"num_envs x num_steps ({sources.pop('num_steps')})"
     elif "num_envs" not in values:
-        values["num_envs"] = values["batch_size"]
-    sources.setdefault("num_envs", "= batch_size" if is_random_states else "default")
+        values["num_envs"] = _largest_divisor(values["batch_size"], MAX_ENVS)
     batch_size, num_envs = values["batch_size"], values["num_envs"]
-    if batch_size % num_envs:
-        raise ConfigError(
-            f"batch_size: {batch_size} ({sources['batch_size']}) is not a multiple of num_envs={num_envs} "
-            f"({sources['num_envs']}); try {_nearest_multiple(batch_size, num_envs)}, or another num_envs"
-        )
+    sources.setdefault("num_envs", "= batch_size" if num_envs == batch_size else "default")
     if "total_timesteps" in values:
         total = values.pop("total_timesteps")
         source = sources.pop("total_timesteps")
@@ -201,6 +206,11 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
     def shown(name: str) -> str:
         return f"{name}={values[name]} ({sources[name]})"
 
+    if values["batch_size"] % values["num_envs"]:
+        raise ConfigError(
+            f"batch_size: {values['batch_size']} ({sources['batch_size']}) is not a multiple of {shown('num_envs')}; "
+            f"try {_nearest_multiple(values['batch_size'], values['num_envs'])}, or another num_envs"
+        )
     if values["batch_size"] % values["num_minibatches"]:
         raise ConfigError(
             f"num_minibatches: {values['num_minibatches']} ({sources['num_minibatches']}) does not divide "
@@ -225,12 +235,18 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
             )
 
 
-def _switch(name: str, value: Any) -> Any:
-    return None if name in SWITCHABLE and value == "off" else value
+def _complete(values: dict[str, Any]) -> Settings:
+    """Settings from checked values; those that may stay open are None where nothing was said."""
+    switched_off = {name for name in SWITCHABLE if values[name] == "off"}
+    return Settings(**{f.name: None if f.name in switched_off else values.get(f.name) for f in fields(Settings)})  # type: ignore[arg-type]
 
 
 def _nearest_multiple(number: int, step: int) -> int:
     return max(step, round(number / step) * step)
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    return next(k for k in range(min(number, limit), 0, -1) if number % k == 0)
 
 
 def _nearest_divisor(number: int, wanted: int) -> int:

@@ -43,7 +43,7 @@ def computed_fields(document: dict[str, Any]) -> dict[str, Any]:
 class Settings:
     """The resolved settings of a run: the names, ranges and meanings are those of :class:`Config`.
 
-    ``input_dim`` and ``output_dim`` are None until :meth:`fitted` takes them from the environment's spaces.
+    ``input_dim`` and ``output_dim`` are None until a trainer takes them from the environment's spaces.
     """
 
     environment: str

@@ -40,9 +40,9 @@ def check_environment(make: Callable[[], gym.Env[Any, Any]]) -> Iterator[Finding
     env = make()
     try:
         yield from _check_spaces(env)
-        problem = _check_contract(env)
-        yield problem or Finding("ok", f"{_STEPS} random steps kept the contract: shapes, dtypes, finite numbers")
-        if problem:
+        contract = _check_contract(env)
+        yield contract
+        if contract.verdict == "problem":
             return
         yield _check_seeds(make)
         yield _check_episodes(env)
@@ -50,7 +50,8 @@ def check_environment(make: Callable[[], gym.Env[Any, Any]]) -> Iterator[Finding
     except ConfigError as error:
         yield Finding("problem", str(error))
     except Exception as error:  # whatever somebody's environment raises
-        yield Finding("problem", f"it raised {type(error).__name__}: {error}")
+        mend = "; reset returns 2 values and step 5 in Gymnasium" if "to unpack" in str(error) else ""
+        yield Finding("problem", f"it raised {type(error).__name__}: {error}{mend}")
     finally:
         env.close()
 
@@ -61,19 +62,16 @@ def _check_spaces(env: gym.Env[Any, Any]) -> Iterator[Finding]:
     yield Finding("ok", f"observations: {env.observation_space}, {features}")
     actions = ActionSpec.from_space(env.action_space)
     yield Finding("ok", f"actions: {env.action_space}, {actions.num_logits} logits")
-    if isinstance(env.observation_space, gym.spaces.Box):
-        largest = float(np.abs(env.observation_space.sample()).max(initial=0.0))
-        if largest > 100:
-            yield Finding("warning", f"observations reach {largest:.3g}: set normalize_observations to true")
 
 
-def _check_contract(env: gym.Env[Any, Any]) -> Finding | None:
+def _check_contract(env: gym.Env[Any, Any]) -> Finding:
     random = np.random.default_rng(0)
-    observation, _ = env.reset(seed=0)
-    for step in range(_STEPS):
-        fault = _fault(env, observation)
-        if fault:
-            return Finding("problem", f"{'reset' if step == 0 else f'step {step}'} returned {fault}")
+    ended, largest = True, 0.0
+    for step in range(1, _STEPS + 1):
+        if ended:
+            observation, _ = env.reset(seed=0 if step == 1 else None)
+            if fault := _fault(env, observation):
+                return Finding("problem", f"reset returned {fault}")
         result: tuple[Any, ...] = env.step(_random_action(env, random))
         if len(result) != 5:
             return Finding(
@@ -82,9 +80,13 @@ def _check_contract(env: gym.Env[Any, Any]) -> Finding | None:
         observation, reward, terminated, truncated, _ = result
         if not np.isfinite(float(reward)):
             return Finding("problem", f"step {step} returned the reward {reward}; expected a finite number")
-        if terminated or truncated:
-            observation, _ = env.reset()
-    return None
+        if fault := _fault(env, observation):
+            return Finding("problem", f"step {step} returned {fault}")
+        ended = terminated or truncated
+        largest = max(largest, float(np.abs(observation).max(initial=0.0)))
+    if ObservationSpec.from_space(env.observation_space).kind == "box" and largest > 100:
+        return Finding("warning", f"observations reach {largest:.3g}: set normalize_observations to true")
+    return Finding("ok", f"{_STEPS} random steps kept the contract: shapes, dtypes, finite numbers")
 
 
 def _fault(env: gym.Env[Any, Any], observation: Any) -> str | None:
@@ -96,6 +98,8 @@ def _fault(env: gym.Env[Any, Any], observation: Any) -> str | None:
         return f"an observation of dtype {array.dtype}; its space says {spec.dtype}"
     if not np.isfinite(array).all():
         return "an observation that is not finite"
+    if not spec.contains(array):
+        return f"the observation {observation}, which is not in its space {env.observation_space}"
     return None
 
 
@@ -167,4 +171,4 @@ def _check_speed(env: gym.Env[Any, Any]) -> Finding:
 
 def _random_action(env: gym.Env[Any, Any], random: np.random.Generator) -> Any:
     spec = ActionSpec.from_space(env.action_space)
-    return spec.to_environment(random.integers(spec.sizes))
+    return spec.to_environment(random.integers(spec.sizes)[None])[0]

@@ -109,6 +109,9 @@ def single_environment_maker(settings: Settings) -> Callable[[], gym.Env[Any, An
 def _make_one(settings: Settings) -> gym.Env[Any, Any]:
     name = settings.environment
     _import_registrar(name)
+    if ":" not in name and name not in gym.registry:
+        # Gymnasium would take the newest version of an id without one: the same settings would mean another problem.
+        raise ConfigError(f"environment: {name!r} is not registered{_nearest_environments(name)}")
     try:
         env: gym.Env[Any, Any] = gym.make(
             name, max_episode_steps=settings.max_episode_steps, disable_env_checker=True, **settings.environment_kwargs
@@ -143,7 +146,7 @@ def _import_registrar(name: str) -> None:
 
 def _nearest_environments(name: str) -> str:
     known = [*gym.registry, "random-states"]
-    base = name.rpartition("-v")[0]
+    base = name.rpartition("-v")[0] or name
     same = [other for other in known if base and other.rpartition("-v")[0] == base]
     near = same or difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if near:

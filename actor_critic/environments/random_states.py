@@ -8,7 +8,7 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from actor_critic.rewards import RewardModel, make_reward_model
+from actor_critic.rewards import RewardModel, compute_rewards, make_reward_model
 from actor_critic.seeding import Purpose, generator
 
 _BLOCK = 4096  # states drawn at a time: a fixed number, since the stream is cut along its borders
@@ -74,9 +74,14 @@ class RandomStatesVectorEnv(gym.vector.VectorEnv[npt.NDArray[np.float32], npt.ND
     def step(
         self, actions: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
-        """Reward every decision [N] and show the next states [N, D]."""
+        """Reward every decision [N] and show the next states [N, D].
+
+        Raises:
+            EnvironmentFault: The reward model failed.
+        """
         states = self._states()
-        rewards = self.reward_model.rewards(states, np.asarray(actions), states, self._ones, self._no_reward)
+        actions = np.asarray(actions)
+        rewards = compute_rewards(self.reward_model, states, actions, states, self._ones, self._no_reward)
         self._step += 1
         if self._step % self._rows == 0:
             self._draw_block()

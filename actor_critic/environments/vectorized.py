@@ -60,9 +60,8 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._purpose = purpose
         self._quotas = quotas
         self._seed = 0
-        spec = ObservationSpec.from_space(first.observation_space)
-        self._shape = spec.shape
-        self._observations = np.zeros((num_envs, *spec.shape), spec.dtype)
+        self._spec = ObservationSpec.from_space(first.observation_space)
+        self._observations = np.zeros((num_envs, *self._spec.shape), self._spec.dtype)
         self._final_observations = np.zeros_like(self._observations)
         self._rewards = np.zeros(num_envs, np.float64)
         self._terminated = np.zeros(num_envs, np.bool_)
@@ -105,10 +104,10 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             self._actions[index].extend(action.flat)
             try:
                 observation, reward, terminated, truncated, _ = env.step(action)
-            except Exception as error:  # whatever somebody's environment raises
+                self._rewards[index], self._terminated[index], self._truncated[index] = reward, terminated, truncated
+            except Exception as error:  # whatever somebody's environment raises or returns
                 raise self._fault(index, f"raised {type(error).__name__}: {error}") from error
             observation = self._checked(index, observation)
-            self._rewards[index], self._terminated[index], self._truncated[index] = reward, terminated, truncated
             if terminated or truncated:
                 any_ended = True
                 self._final_observations[index] = observation
@@ -169,13 +168,20 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
 
     def _checked(self, index: int, observation: Any) -> npt.NDArray[Any]:
         # Without this an observation of shape (1,) or () would be spread over the whole row in silence.
-        found = np.asarray(observation)
-        if found.shape != self._shape:
-            raise self._fault(index, f"returned an observation of shape {found.shape}; its space says {self._shape}")
+        try:
+            found = np.asarray(observation)
+        except ValueError as error:
+            raise self._fault(index, f"returned an observation that is no array: {error}") from error
+        if found.shape != self._spec.shape:
+            raise self._fault(
+                index, f"returned an observation of shape {found.shape}; its space says {self._spec.shape}"
+            )
         if not np.can_cast(found.dtype, self._observations.dtype, "same_kind"):
             raise self._fault(
                 index, f"returned an observation of dtype {found.dtype}; its space says {self._observations.dtype}"
             )
+        if not self._spec.contains(found):
+            raise self._fault(index, f"returned the observation {found}, outside {self.single_observation_space}")
         return found
 
     def _fault(self, index: int, what: str) -> EnvironmentFault:

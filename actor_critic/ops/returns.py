@@ -36,8 +36,10 @@ def generalized_advantage(
     Raises:
         ValueError: Shapes or dtypes are not as above.
     """
-    _check_time_major(rewards, values, next_values, np.dtype(np.float32))
-    _check_time_major(rewards, terminated, ended, np.dtype(np.bool_))
+    for array in (rewards, values, next_values):
+        _check_time_major(array, rewards.shape, np.float32)
+    for flags in (terminated, ended):
+        _check_time_major(flags, rewards.shape, np.bool_)
     deltas = rewards + np.float32(gamma) * next_values * ~terminated - values  # (T, N)
     decay = np.float32(gamma * gae_lambda) * ~ended  # (T, N)
     advantages = np.empty_like(rewards)
@@ -76,12 +78,8 @@ def discounted_sums(
     return sums, running
 
 
-def _check_time_major(first: npt.NDArray[np.float32], *others_and_dtype: object) -> None:
-    *others, dtype = others_and_dtype
-    for array in others:
-        assert isinstance(array, np.ndarray)
-        if array.shape != first.shape or first.ndim != 2 or array.dtype != dtype or first.dtype != np.float32:
-            raise ValueError(
-                f"expected equal shapes [T, N], float32 rewards and {dtype} arrays; "
-                f"got {first.shape} {first.dtype} and {array.shape} {array.dtype}"
-            )
+def _check_time_major(array: npt.NDArray[np.generic], shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+    if array.ndim != 2 or array.shape != shape or array.dtype != dtype:
+        raise ValueError(
+            f"expected shape [T, N] = {shape} and dtype {dtype.__name__}; got {array.shape} and {array.dtype}"
+        )
