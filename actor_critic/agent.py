@@ -119,8 +119,7 @@ class ActorCriticAgent:
         batch, is_single = self.observations.as_batch(observation)
         mask = None
         if action_mask is not None:
-            allowed = self.actions.check_mask(np.asarray(action_mask), None if is_single else len(batch))
-            mask = torch.from_numpy(allowed).to(self.device)
+            mask = self.actions.check_mask(np.asarray(action_mask), None if is_single else len(batch))
         uniforms = None
         if not deterministic:
             uniforms = self._prediction_noise.random((len(batch), self.actions.num_groups), np.float32)
@@ -133,14 +132,24 @@ class ActorCriticAgent:
         self,
         observations: npt.NDArray[np.generic],
         uniforms: npt.NDArray[np.float32] | None,
-        mask: Tensor | None = None,
+        mask: npt.NDArray[np.bool_] | None = None,
     ) -> npt.NDArray[np.int64]:
-        """Choices [B, G] for raw observations [B, *shape]: sampled at uniform numbers [B, G], or greedy without."""
+        """Choices for a batch, without the checks of :meth:`act`.
+
+        Args:
+            observations: [B, *shape], raw.
+            uniforms: [B, G], the uniform numbers to sample at; None takes the most probable choices.
+            mask: [B, A], True where a choice is allowed; None allows all.
+
+        Returns:
+            [B, G], each choice counted from 0.
+        """
         features = self._features(observations)
+        allowed = None if mask is None else torch.from_numpy(mask).to(self.device)
         if uniforms is None:
-            choices = self._backend.act_greedily(features, mask)
+            choices = self._backend.act_greedily(features, allowed)
         else:
-            choices = self._backend.act(features, uniforms, mask)
+            choices = self._backend.act(features, uniforms, allowed)
         return choices.cpu().numpy()
 
     def value(self, observation: Any) -> Any:
@@ -215,7 +224,10 @@ class ActorCriticAgent:
             self._observation_normalizer.update(self._encoded(observed[:count]))
         features = self._features(observed)
         actions = torch.from_numpy(rollout.actions.reshape(count, -1)).to(self.device)
-        log_probs, values = self._backend.assess(features[:count], actions, None)
+        masks = None
+        if rollout.masks is not None:
+            masks = torch.from_numpy(rollout.masks.reshape(count, -1)).to(self.device)
+        log_probs, values = self._backend.assess(features[:count], actions, masks)
         values_now = values.cpu().numpy().reshape(steps, envs)
         last = self._backend.values(features[count:]).cpu().numpy()
         next_values = np.concatenate([values_now[1:], last[None]])  # (T, N)
@@ -238,7 +250,7 @@ class ActorCriticAgent:
         batch = Batch(
             features[:count],
             actions,
-            None,
+            masks,
             log_probs,
             values,
             torch.from_numpy(advantages.reshape(-1)).to(self.device),

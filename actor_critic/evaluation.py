@@ -1,6 +1,5 @@
 """Returns of a policy on episodes it never trained on, greedy and sampled side by side, with intervals."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +8,12 @@ import numpy.typing as npt
 
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.environments import RandomStatesVectorEnv, VectorEnvironment, make_vector_environment
+from actor_critic.rollout import Policy
 from actor_critic.seeding import Purpose, generator
 from actor_critic.statistics import Summary, summarize
 
 _SIDE_BY_SIDE = 10  # environments stepped together: each holds a simulator in memory
 _INTERVAL = "95% bootstrap interval over the episodes of this one policy; it says nothing about other seeds"
-
-_Chooser = Callable[[npt.NDArray[np.generic], npt.NDArray[np.float32]], npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ def evaluate(
     side_by_side = count if settings.is_random_states else min(count, _SIDE_BY_SIDE)
     quotas = np.array([len(part) for part in np.array_split(np.arange(count), side_by_side)])
 
-    def run(choose: _Chooser) -> tuple[npt.NDArray[np.float64], float, Reference | None]:
+    def run(choose: Policy) -> tuple[npt.NDArray[np.float64], float, Reference | None]:
         environment = make_vector_environment(settings, purpose, side_by_side, quotas)
         try:
             noise = generator(seed, Purpose.EVALUATION_ACTIONS, int(purpose))
@@ -129,7 +127,7 @@ def evaluate(
         finally:
             environment.close()
 
-    greedy, greedy_length, reference = run(lambda observations, _: agent.choose(observations, None))
+    greedy, greedy_length, reference = run(lambda observations, _, mask: agent.choose(observations, None, mask))
     sampled, sampled_length, _ = run(agent.choose)
     bootstrap = generator(seed, Purpose.BOOTSTRAP, int(purpose))
     return Evaluation(
@@ -145,7 +143,7 @@ def evaluate(
 
 def _run_episodes(
     environment: VectorEnvironment,
-    choose: _Chooser,
+    choose: Policy,
     quotas: npt.NDArray[np.int64],
     seed: int,
     noise: np.random.Generator,
@@ -153,7 +151,7 @@ def _run_episodes(
     agent: ActorCriticAgent,
 ) -> tuple[npt.NDArray[np.float64], float, Reference | None]:
     """Returns of all episodes, their mean length, and what could be had where that is known."""
-    observations, _ = environment.reset(seed=seed)
+    observations, infos = environment.reset(seed=seed)
     reference = _reference(environment, observations)
     count = environment.num_envs
     running, lengths, done = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
@@ -161,8 +159,8 @@ def _run_episodes(
     steps = 0
     while (done < quotas).any():
         uniforms = noise.random((count, num_groups), np.float32)
-        actions = agent.actions.to_environment(choose(observations, uniforms))
-        observations, rewards, terminated, truncated, _ = environment.step(actions)
+        actions = agent.actions.to_environment(choose(observations, uniforms, infos.get("action_mask")))
+        observations, rewards, terminated, truncated, infos = environment.step(actions)
         running += rewards
         lengths += 1
         for index in np.flatnonzero((terminated | truncated) & (done < quotas)):

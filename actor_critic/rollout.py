@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,9 @@ from actor_critic.errors import EnvironmentFault
 from actor_critic.ops.returns import discounted_sums
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
-Policy = Callable[[npt.NDArray[np.generic], npt.NDArray[np.float32]], npt.NDArray[np.int64]]
+Policy = Callable[
+    [npt.NDArray[np.generic], npt.NDArray[np.float32], npt.NDArray[np.bool_] | None], npt.NDArray[np.int64]
+]
 
 _RECENT = 100
 
@@ -23,6 +26,7 @@ class Rollout:
     Attributes:
         observations: [T + 1, N, *shape]; the last row is what the next collection begins with.
         actions: [T, N, G] choices.
+        masks: [T, N, A], True where a choice was allowed; None where all always are.
         rewards: [T, N] float32, the environment's own.
         terminated: [T, N].
         truncated: [T, N].
@@ -33,6 +37,7 @@ class Rollout:
 
     observations: npt.NDArray[np.generic]
     actions: npt.NDArray[np.int64]
+    masks: npt.NDArray[np.bool_] | None
     rewards: npt.NDArray[np.float32]
     terminated: npt.NDArray[np.bool_]
     truncated: npt.NDArray[np.bool_]
@@ -72,20 +77,20 @@ class Collector:
         self._started = False
         self._observations = np.zeros((num_steps + 1, count, *observations.shape), observations.dtype)
         self._actions = np.zeros((num_steps, count, actions.num_groups), np.int64)
+        self._masks: npt.NDArray[np.bool_] | None = None  # [T + 1, N, A] once the environments gave one
         self._rewards = np.zeros((num_steps, count), np.float32)
         self._terminated = np.zeros((num_steps, count), np.bool_)
         self._truncated = np.zeros((num_steps, count), np.bool_)
 
     def reset(self, seed: int) -> None:
         """Begin the first episodes of a run."""
-        self._observations[-1] = self._environment.reset(seed=seed)[0]
-        self._started = True
+        self._begin(*self._environment.reset(seed=seed))
 
     def collect(self, policy: Policy, uniforms: npt.NDArray[np.float32]) -> Rollout:
         """Take T steps in every environment.
 
         Args:
-            policy: Gives choices [N, G] for observations [N, *shape] and uniform numbers [N, G].
+            policy: Gives choices [N, G] for observations [N, *shape], uniform numbers [N, G] and masks [N, A] or None.
             uniforms: [T, N, G], the uniform numbers.
 
         Raises:
@@ -93,14 +98,17 @@ class Collector:
         """
         assert self._started, "reset or load_state comes before the first collection"
         self._observations[0] = self._observations[-1]
+        if self._masks is not None:
+            self._masks[0] = self._masks[-1]
         finals: list[npt.NDArray[np.generic]] = []
         for t in range(len(self._rewards)):
-            choices = policy(self._observations[t], uniforms[t])
+            choices = policy(self._observations[t], uniforms[t], None if self._masks is None else self._masks[t])
             self._actions[t] = choices
             observations, rewards, terminated, truncated, infos = self._environment.step(
                 self._spec.to_environment(choices)
             )
             self._observations[t + 1] = observations
+            self._keep_mask(t + 1, infos)
             self._rewards[t] = rewards
             self._terminated[t] = terminated
             self._truncated[t] = truncated
@@ -110,6 +118,7 @@ class Collector:
         rollout = Rollout(
             self._observations,
             self._actions,
+            None if self._masks is None else self._masks[:-1],
             self._rewards,
             self._terminated,
             self._truncated,
@@ -126,8 +135,20 @@ class Collector:
 
     def load_state(self, state: dict[str, npt.NDArray[np.int64]]) -> None:
         """Rebuild the running episodes."""
-        self._observations[-1] = self._environment.load_state(state)
+        self._begin(*self._environment.load_state(state))
+
+    def _begin(self, observations: npt.NDArray[np.generic], infos: dict[str, Any]) -> None:
+        self._observations[-1] = observations
+        self._keep_mask(-1, infos)
         self._started = True
+
+    def _keep_mask(self, row: int, infos: dict[str, Any]) -> None:
+        if "action_mask" not in infos:
+            return
+        if self._masks is None:
+            # Environments that mask at all mostly do so from their first observation on; what came before allowed all.
+            self._masks = np.ones((len(self._observations), *infos["action_mask"].shape), np.bool_)
+        self._masks[row] = infos["action_mask"]
 
 
 class EpisodeTotals:

@@ -75,12 +75,15 @@ class ActionSpec:
         if mask.shape != expected:
             raise ValueError(f"action_mask: shape {mask.shape} does not fit; expected {expected}")
         rows = mask.reshape(-1, self.num_logits).astype(np.bool_)
-        for group in np.split(rows, np.cumsum(self.sizes)[:-1], axis=1):
-            if not group.any(1).all():
-                raise ValueError(
-                    f"action_mask: row {int(np.argmin(group.any(1)))} allows no action; expected at least one"
-                )
+        allows = self.allows_an_action(rows)
+        if not allows.all():
+            raise ValueError(f"action_mask: row {int(np.argmin(allows))} allows no action; expected at least one")
         return rows
+
+    def allows_an_action(self, masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Which rows of masks [B, A] leave at least one choice in every group, [B]."""
+        starts = np.cumsum((0, *self.sizes[:-1]))
+        return np.asarray(np.logical_or.reduceat(masks, starts, axis=1).all(1))
 
     def to_document(self) -> dict[str, Any]:
         """A JSON document that :meth:`from_document` reads back."""

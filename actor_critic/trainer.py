@@ -86,7 +86,7 @@ class Trainer:
             actions = ActionSpec.from_space(self._environment.single_action_space)
         except ConfigError as error:
             raise ConfigError(f"environment: {settings.environment}: {error}") from None
-        self.settings = _fitted(settings, observations, actions)
+        self.settings = settings.fitted(observations.num_features, actions.num_logits)
         check_fits_in_memory(self.settings)
         self._reward_model: RewardModel | None = None
         if settings.reward_model != "environment" and not settings.is_random_states:  # random states have one inside
@@ -388,21 +388,3 @@ class Trainer:
         self.evaluation = evaluate(self.agent)
         log.info("evaluation after training: %s", self.evaluation.describe())
         recorder.keep_evaluation(self.evaluation, self.epoch, self.env_steps)
-
-
-def _fitted(settings: Settings, observations: ObservationSpec, actions: ActionSpec) -> Settings:
-    """Settings with both dimensions taken from the spaces.
-
-    Raises:
-        ConfigError: The settings say something else.
-    """
-    found = {"input_dim": observations.num_features, "output_dim": actions.num_logits}
-    for name, value in found.items():
-        said = getattr(settings, name)
-        if said is not None and said != value:
-            space = "observation" if name == "input_dim" else "action"
-            raise ConfigError(
-                f"{name}: {said} contradicts {settings.environment}, whose {space} space says {value}; set it to null "
-                f"or {value}, or let `actor-critic init --environment {settings.environment}` write a fitting file"
-            )
-    return settings.replace(**found)

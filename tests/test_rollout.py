@@ -17,7 +17,7 @@ def _collector(vector: SameStepVectorEnv, num_steps: int) -> Collector:
     return collector
 
 
-def _always_one(observations: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+def _always_one(observations: np.ndarray, uniforms: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
     return np.ones((len(observations), 1), np.int64)
 
 

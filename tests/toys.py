@@ -96,7 +96,80 @@ class Endless(Steady):
         return np.ones(1, np.float32), 1.0, False, False, {}
 
 
+class Guarded(gym.Env[npt.NDArray[np.float32], npt.NDArray[np.int64]]):
+    """Two choices, of three and of two, of which a mask drawn anew each step allows some; a forbidden one raises."""
+
+    observation_space = gym.spaces.Box(0.0, 1.0, (5,), np.float32)
+    action_space = gym.spaces.MultiDiscrete([3, 2])
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self.mask = np.ones(5, np.int8)
+
+    def _draw(self) -> npt.NDArray[np.float32]:
+        self.mask = self.np_random.integers(2, size=5).astype(np.int8)
+        self.mask[self.np_random.integers(3)] = 1
+        self.mask[3 + self.np_random.integers(2)] = 1
+        return self.mask.astype(np.float32)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        super().reset(seed=seed)
+        self._steps = 0
+        return self._draw(), {"action_mask": self.mask}
+
+    def step(self, action: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        if not (self.mask[action[0]] and self.mask[3 + action[1]]):
+            raise ValueError(f"action {action} is forbidden by {self.mask}")
+        self._steps += 1
+        observation = self._draw()
+        if self._steps == 6:
+            self.mask[:] = 0  # nothing is allowed any more where nothing is left to do
+        return observation, float(action[0] + action[1]), self._steps == 6, False, {"action_mask": self.mask}
+
+
+class GuardedByMethod(Guarded):
+    """A Guarded that keeps its mask behind ``action_masks()``."""
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        return self.mask.astype(bool)
+
+    def reset(self, **kwargs: Any) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        return super().reset(**kwargs)[0], {}
+
+    def step(self, action: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        return *super().step(action)[:4], {}
+
+
+class GuardedByObservation(gym.Wrapper[Any, Any, Any, Any]):
+    """A Guarded that shows its mask as part of the observation."""
+
+    def __init__(self) -> None:
+        super().__init__(Guarded())
+        self.observation_space = gym.spaces.Dict(
+            {"observation": self.env.observation_space, "action_mask": gym.spaces.MultiBinary(5)}
+        )
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        observation, info = self.env.reset(**kwargs)
+        return {"observation": observation, "action_mask": info["action_mask"].copy()}, {}
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return (
+            {"observation": observation, "action_mask": info["action_mask"].copy()},
+            reward,
+            terminated,
+            truncated,
+            {},
+        )
+
+
 gym.register("Countdown-v0", Countdown)
 gym.register("Steady-v0", Steady)
 gym.register("Faulty-v0", Faulty)
 gym.register("Endless-v0", Endless)
+gym.register("Guarded-v0", Guarded)
+gym.register("GuardedByMethod-v0", GuardedByMethod)
+gym.register("GuardedByObservation-v0", GuardedByObservation)

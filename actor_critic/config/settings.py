@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from actor_critic.config.config import RANDOM_STATES, Config
+from actor_critic.errors import ConfigError
 
 # Fields in which None means that the feature is off. A file says "off" there, since its null means "from the preset".
 SWITCHABLE = frozenset({"clip_rewards", "clip_coef", "max_grad_norm", "target_kl", "evaluation_interval"})
@@ -43,7 +44,7 @@ def computed_fields(document: dict[str, Any]) -> dict[str, Any]:
 class Settings:
     """The resolved settings of a run: the names, ranges and meanings are those of :class:`Config`.
 
-    ``input_dim`` and ``output_dim`` are None until a trainer takes them from the environment's spaces.
+    ``input_dim`` and ``output_dim`` are None until :meth:`fitted` takes them from the environment's spaces.
     """
 
     environment: str
@@ -128,6 +129,21 @@ class Settings:
         """Every ``module:Name`` these settings make a program import."""
         named = [self.reward_model, self.environment, *self.wrappers]
         return [name for name in named if ":" in name]
+
+    def fitted(self, input_dim: int, output_dim: int) -> "Settings":
+        """A copy with the dimensions of the environment's spaces.
+
+        Raises:
+            ConfigError: These settings say something else.
+        """
+        for name, found, space in (("input_dim", input_dim, "observation"), ("output_dim", output_dim, "action")):
+            said = getattr(self, name)
+            if said is not None and said != found:
+                raise ConfigError(
+                    f"{name}: {said} contradicts {self.environment}, whose {space} space says {found}; set it to null "
+                    f"or {found}, or let `actor-critic init --environment {self.environment}` write a fitting file"
+                )
+        return self.replace(input_dim=input_dim, output_dim=output_dim)
 
     def replace(self, **changes: Any) -> "Settings":
         """A copy with some fields changed."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.config import Settings
+from actor_critic.environments.masks import with_masks_in_info
 from actor_critic.environments.random_states import RandomStatesVectorEnv
 from actor_critic.environments.vectorized import SameStepVectorEnv
 from actor_critic.errors import ActorCriticError, ConfigError
@@ -93,7 +94,7 @@ def single_environment_maker(settings: Settings) -> Callable[[], gym.Env[Any, An
     wrappers = [load_class(name, "wrappers") for name in settings.wrappers]
 
     def make() -> gym.Env[Any, Any]:
-        env = _make_one(settings)
+        env = with_masks_in_info(_make_one(settings))
         for wrapper, name in zip(wrappers, settings.wrappers, strict=True):
             try:
                 env = wrapper(env)

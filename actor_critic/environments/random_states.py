@@ -91,11 +91,11 @@ class RandomStatesVectorEnv(gym.vector.VectorEnv[npt.NDArray[np.float32], npt.ND
         """All that determines the rest of the stream."""
         return {"step": np.array([self._seed, self._step], np.int64)}
 
-    def load_state(self, state: dict[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
-        """Go on where :meth:`save_state` was called; returns the states to decide in."""
+    def load_state(self, state: dict[str, npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        """Go on where :meth:`save_state` was called; returns what :meth:`reset` does."""
         self._seed, self._step = state["step"].tolist()
         self._draw_block()
-        return self._states()
+        return self._states(), {}
 
     def _draw_block(self) -> None:
         random = generator(self._seed, self._purpose, self._step // self._rows)

@@ -10,9 +10,10 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from actor_critic.environments.masks import KEY, read_mask
 from actor_critic.errors import EnvironmentFault
 from actor_critic.seeding import Purpose, episode_seed
-from actor_critic.spaces import ObservationSpec
+from actor_critic.spaces import ActionSpec, ObservationSpec
 
 
 class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]):
@@ -67,6 +68,8 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._terminated = np.zeros(num_envs, np.bool_)
         self._truncated = np.zeros(num_envs, np.bool_)
         self._episodes = np.zeros(num_envs, np.int64)
+        self._action_spec = ActionSpec.from_space(first.action_space)
+        self._masks: npt.NDArray[np.bool_] | None = None
         self._actions = [array("q") for _ in range(num_envs)]  # choices of the running episodes, eight bytes each
 
     def reset(
@@ -83,7 +86,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._episodes[:] = 0
         for index in range(self.num_envs):
             self._observations[index] = self._reset_one(index, options)
-        return self._observations, {}
+        return self._observations, self._mask_infos()
 
     def step(
         self, actions: npt.NDArray[np.int64]
@@ -91,7 +94,8 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         """Step every environment.
 
         The returned arrays are overwritten by the next step. Where an episode ended, ``final_obs`` (marked by
-        ``_final_obs``) is its last observation, and the observation returned is the first of the next.
+        ``_final_obs``) is its last observation, and the observation returned is the first of the next. ``action_mask``
+        [N, A], where the environments give one, belongs to the observations returned.
 
         Raises:
             EnvironmentFault: An environment raised, or returned something else than its space promises.
@@ -103,7 +107,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 continue
             self._actions[index].extend(action.flat)
             try:
-                observation, reward, terminated, truncated, _ = env.step(action)
+                observation, reward, terminated, truncated, info = env.step(action)
                 self._rewards[index], self._terminated[index], self._truncated[index] = reward, terminated, truncated
             except Exception as error:  # whatever somebody's environment raises or returns
                 raise self._fault(index, f"raised {type(error).__name__}: {error}") from error
@@ -114,10 +118,12 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 self._episodes[index] += 1
                 if self._quotas is None or self._episodes[index] < self._quotas[index]:
                     observation = self._reset_one(index)
+            else:
+                self._read_mask(index, info)  # that of a final observation may allow nothing, and is never used
             self._observations[index] = observation
-        infos: dict[str, Any] = {}
+        infos = self._mask_infos()
         if any_ended:
-            infos = {"final_obs": self._final_observations, "_final_obs": self._terminated | self._truncated}
+            infos |= {"final_obs": self._final_observations, "_final_obs": self._terminated | self._truncated}
         return self._observations, self._rewards, self._terminated, self._truncated, infos
 
     def save_state(self) -> dict[str, npt.NDArray[np.int64]]:
@@ -129,11 +135,11 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             "actions": np.concatenate([np.array(actions, np.int64) for actions in self._actions]),
         }
 
-    def load_state(self, state: dict[str, npt.NDArray[np.int64]]) -> npt.NDArray[Any]:
+    def load_state(self, state: dict[str, npt.NDArray[np.int64]]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Rebuild the running episodes by resetting with their seeds and replaying their actions.
 
         Returns:
-            The observations to act on.
+            The observations to act on, and what belongs to them, as from :meth:`reset`.
 
         Raises:
             EnvironmentFault: An environment raised, or ended an episode that had not ended before.
@@ -146,11 +152,12 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             observation = self._reset_one(index)
             self._actions[index].extend(actions)
             for action in actions.reshape(-1, *shape):
-                observation, _, terminated, truncated, _ = self.envs[index].step(action)
+                observation, _, terminated, truncated, info = self.envs[index].step(action)
+                self._read_mask(index, info)
                 if terminated or truncated:
                     raise self._fault(index, "ended an episode on replay that was still running when it was saved")
             self._observations[index] = self._checked(index, observation)
-        return self._observations
+        return self._observations, self._mask_infos()
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close every environment."""
@@ -161,10 +168,29 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._actions[index] = array("q")
         seed = episode_seed(self._seed, self._purpose, index, int(self._episodes[index]))
         try:
-            observation, _ = self.envs[index].reset(seed=seed, options=options)
+            observation, info = self.envs[index].reset(seed=seed, options=options)
         except Exception as error:  # whatever somebody's environment raises
             raise self._fault(index, f"raised {type(error).__name__} in reset: {error}") from error
+        self._read_mask(index, info)
         return self._checked(index, observation)
+
+    def _read_mask(self, index: int, info: dict[str, Any]) -> None:
+        try:
+            mask = read_mask(info, self._action_spec)
+        except ValueError as error:
+            raise self._fault(index, f"returned a mask that does not fit: {error}") from error
+        if mask is None:
+            if self._masks is not None:
+                self._masks[index] = True
+            return
+        if self._masks is None:
+            self._masks = np.ones((self.num_envs, self._action_spec.num_logits), np.bool_)
+        if not self._action_spec.allows_an_action(mask[None])[0]:
+            raise self._fault(index, "returned a mask that allows no action, though the episode goes on")
+        self._masks[index] = mask
+
+    def _mask_infos(self) -> dict[str, Any]:
+        return {} if self._masks is None else {KEY: self._masks, f"_{KEY}": np.ones(self.num_envs, np.bool_)}
 
     def _checked(self, index: int, observation: Any) -> npt.NDArray[Any]:
         # Without this an observation of shape (1,) or () would be spread over the whole row in silence.

@@ -62,7 +62,7 @@ def test_running_episodes_are_rebuilt_by_replay() -> None:
     state = vector.save_state()
     assert state["episodes"].max() > 0
     copy = SameStepVectorEnv(make, 4)
-    np.testing.assert_array_equal(copy.load_state(state), vector._observations)
+    np.testing.assert_array_equal(copy.load_state(state)[0], vector._observations)
     for _ in range(60):
         actions = random.integers(2, size=4)
         for ours, theirs in zip(vector.step(actions)[:4], copy.step(actions)[:4], strict=True):

@@ -1,0 +1,82 @@
+"""Action masks, whichever way an environment gives them: all become ``info["action_mask"]``."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.spaces import ActionSpec
+
+KEY = "action_mask"
+
+
+def with_masks_in_info(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    """Make an environment give its masks in ``info["action_mask"]``.
+
+    Three conventions are known: that one itself (Gymnasium), an ``"action_mask"`` key of a Dict observation
+    (PettingZoo, RLlib), which is taken out of the observation, and a method ``action_masks()`` (sb3-contrib).
+    """
+    space = env.observation_space
+    if isinstance(space, gym.spaces.Dict) and KEY in space.spaces:
+        return _MaskFromObservation(env)
+    if env.has_wrapper_attr("action_masks"):
+        return _MaskFromMethod(env)
+    return env
+
+
+def read_mask(info: dict[str, Any], actions: ActionSpec) -> npt.NDArray[np.bool_] | None:
+    """The mask [A] that belongs to the observation just returned; None where the environment gives none.
+
+    A space of several choices may give one array of A entries, or one for each choice.
+
+    Raises:
+        ValueError: It has another length.
+    """
+    if KEY not in info:
+        return None
+    given = info[KEY]
+    parts = list(given) if isinstance(given, (tuple, list)) else [given]
+    mask = np.concatenate([np.asarray(part).reshape(-1) for part in parts])
+    if mask.shape != (actions.num_logits,):
+        raise ValueError(f"{KEY} has {mask.size} entries; expected {actions.num_logits}")
+    return mask.astype(np.bool_)
+
+
+class _MaskFromObservation(gym.Wrapper[Any, Any, Any, Any]):
+    """Takes the mask out of a Dict observation; where one other entry is left, that is the observation."""
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        super().__init__(env)
+        assert isinstance(env.observation_space, gym.spaces.Dict)
+        rest = {name: space for name, space in env.observation_space.spaces.items() if name != KEY}
+        self._only = next(iter(rest)) if len(rest) == 1 else None
+        self.observation_space = rest[self._only] if self._only is not None else gym.spaces.Dict(rest)
+
+    def _split(self, observation: dict[str, Any], info: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        rest = {name: value for name, value in observation.items() if name != KEY}
+        return rest[self._only] if self._only is not None else rest, {**info, KEY: observation[KEY]}
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        return self._split(*self.env.reset(**kwargs))
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, info = self._split(observation, info)
+        return observation, reward, terminated, truncated, info
+
+
+class _MaskFromMethod(gym.Wrapper[Any, Any, Any, Any]):
+    """Asks the environment's ``action_masks()`` after every reset and step."""
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self._masks = env.get_wrapper_attr("action_masks")
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        observation, info = self.env.reset(**kwargs)
+        return observation, {**info, KEY: self._masks()}
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, reward, terminated, truncated, {**info, KEY: self._masks()}

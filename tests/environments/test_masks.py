@@ -1,0 +1,102 @@
+"""Action masks from their source to the update."""
+
+from collections.abc import Callable
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from actor_critic import Config, Trainer, evaluate
+from actor_critic.environments import SameStepVectorEnv
+from actor_critic.environments.masks import read_mask, with_masks_in_info
+from actor_critic.errors import EnvironmentFault
+from actor_critic.spaces import ActionSpec
+from tests import toys
+
+SPEC = ActionSpec("vector", (3, 2), (0, 0))
+GUARDED = {"num_envs": 3, "num_steps": 20, "num_minibatches": 2, "hidden_dim": 16, "num_epochs": 40, "seed": 2}
+
+
+@pytest.mark.parametrize("make", [toys.Guarded, toys.GuardedByMethod, toys.GuardedByObservation])
+def test_every_convention_becomes_the_same_mask(make: Callable[[], gym.Env]) -> None:
+    env, plain = with_masks_in_info(make()), toys.Guarded()
+    assert env.observation_space == plain.observation_space
+    observation, info = env.reset(seed=3)
+    expected, _ = plain.reset(seed=3)
+    np.testing.assert_array_equal(observation, expected)
+    np.testing.assert_array_equal(read_mask(info, SPEC), plain.mask.astype(bool))
+    for _ in range(5):
+        action = np.array([np.argmax(plain.mask[:3]), np.argmax(plain.mask[3:])])
+        info = env.step(action)[4]
+        plain.step(action)
+        np.testing.assert_array_equal(read_mask(info, SPEC), plain.mask.astype(bool))
+
+
+def test_an_environment_without_masks_is_left_as_it_is() -> None:
+    env = gym.make("CartPole-v1")
+    assert with_masks_in_info(env) is env
+    assert read_mask({}, SPEC) is None
+
+
+def test_a_mask_may_come_in_parts() -> None:
+    parts = {"action_mask": (np.array([1, 0, 1]), np.array([0, 1]))}
+    mask = read_mask(parts, SPEC)
+    assert mask is not None
+    assert mask.tolist() == [True, False, True, False, True]
+
+
+def test_the_vectoriser_shows_the_mask_of_the_observation_it_shows() -> None:
+    vector = SameStepVectorEnv(toys.Guarded, 2)
+    observations, infos = vector.reset(seed=0)
+    for _ in range(20):  # the observation is the mask, also after an end, where the final one allowed nothing
+        np.testing.assert_array_equal(infos["action_mask"], observations.astype(bool))
+        assert infos["_action_mask"].all()
+        masks = infos["action_mask"]
+        actions = np.stack([masks[:, :3].argmax(1), masks[:, 3:].argmax(1)], 1)
+        observations, _, _, _, infos = vector.step(actions)
+    copy = SameStepVectorEnv(toys.Guarded, 2)
+    _, rebuilt = copy.load_state(vector.save_state())
+    np.testing.assert_array_equal(rebuilt["action_mask"], infos["action_mask"])
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (np.ones(4), "action_mask has 4 entries; expected 5"),
+        (np.array([1, 1, 1, 0, 0]), "allows no action, though the episode goes on"),
+    ],
+)
+def test_a_bad_mask_names_environment_and_step(mask: np.ndarray, words: str) -> None:
+    class Bad(toys.Guarded):
+        def step(self, action: np.ndarray) -> tuple:
+            return *super().step(action)[:4], {"action_mask": mask}
+
+    made = iter([toys.Guarded(), Bad()])
+    vector = SameStepVectorEnv(lambda: next(made), 2)
+    masks = vector.reset(seed=0)[1]["action_mask"]
+    with pytest.raises(EnvironmentFault, match=f"environment 1, episode 0, step 1: .*{words}"):
+        vector.step(np.stack([masks[:, :3].argmax(1), masks[:, 3:].argmax(1)], 1))
+
+
+@pytest.mark.parametrize("name", ["Guarded-v0", "GuardedByMethod-v0", "GuardedByObservation-v0"])
+def test_a_masked_environment_is_learned_without_one_forbidden_action(name: str) -> None:
+    # A forbidden action raises: that none does, in 2,400 steps of training and 20 episodes of evaluation, is the test.
+    trainer = Trainer(Config(environment=name, learning_rate=0.01, **GUARDED))
+    reports = list(trainer)
+    assert reports[0].mean_return is not None
+    assert reports[-1].mean_return is not None
+    assert reports[-1].mean_return > reports[0].mean_return + 1
+    evaluation = evaluate(trainer.agent, episodes=10)
+    assert evaluation.greedy.mean > reports[0].mean_return + 1
+
+
+def test_training_on_masks_is_the_same_whichever_way_they_come() -> None:
+    weights = []
+    for name in ("Guarded-v0", "GuardedByMethod-v0", "GuardedByObservation-v0"):
+        trainer = Trainer(Config(environment=name, **(GUARDED | {"num_epochs": 3})))
+        for _ in trainer:
+            pass
+        weights.append(trainer.agent.parameters.values)
+    assert torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
