@@ -10,6 +10,20 @@ import numpy.typing as npt
 from actor_critic.errors import ConfigError
 
 
+def read_spaces(
+    environment: str, observation_space: gym.Space[Any], action_space: gym.Space[Any]
+) -> "tuple[ObservationSpec, ActionSpec]":
+    """Describe both spaces of an environment.
+
+    Raises:
+        ConfigError: One of them is not supported; the message names the environment.
+    """
+    try:
+        return ObservationSpec.from_space(observation_space), ActionSpec.from_space(action_space)
+    except ConfigError as error:
+        raise ConfigError(f"environment: {environment}: {error}") from None
+
+
 @dataclass(frozen=True)
 class ActionSpec:
     """A discrete action space as G groups of choices.

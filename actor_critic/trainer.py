@@ -27,7 +27,7 @@ from actor_critic.rewards import RewardModel, compute_rewards, make_reward_model
 from actor_critic.rollout import Collector, EpisodeTotals, Rollout
 from actor_critic.runs import RunFolder
 from actor_critic.seeding import Purpose
-from actor_critic.spaces import ActionSpec, ObservationSpec
+from actor_critic.spaces import read_spaces
 
 log = logging.getLogger("actor_critic")
 log.addHandler(logging.NullHandler())  # silent until a program gives the log somewhere to go
@@ -81,17 +81,14 @@ class Trainer:
 
     def _set_up(self, settings: Settings) -> None:
         space = self._environment.single_observation_space
-        try:
-            observations = ObservationSpec.from_space(space)
-            actions = ActionSpec.from_space(self._environment.single_action_space)
-        except ConfigError as error:
-            raise ConfigError(f"environment: {settings.environment}: {error}") from None
+        action_space = self._environment.single_action_space
+        observations, actions = read_spaces(settings.environment, space, action_space)
         self.settings = settings.fitted(observations.num_features, actions.num_logits)
         check_fits_in_memory(self.settings)
         self._reward_model: RewardModel | None = None
         if settings.reward_model != "environment" and not settings.is_random_states:  # random states have one inside
             self._reward_model = make_reward_model(
-                settings.reward_model, settings.reward_model_kwargs, space, self._environment.single_action_space
+                settings.reward_model, settings.reward_model_kwargs, space, action_space
             )
         self.agent = ActorCriticAgent(self.settings, observations, actions)
         if self.settings.init_from is not None:

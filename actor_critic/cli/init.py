@@ -28,16 +28,12 @@ def command(config_path: str, **flags: Any) -> None:
     input_dim, output_dim = settings.input_dim, settings.output_dim
     if not settings.is_random_states:
         from actor_critic.environments import single_environment_maker
-        from actor_critic.spaces import ActionSpec, ObservationSpec
+        from actor_critic.spaces import read_spaces
 
         env = single_environment_maker(settings)()
-        try:
-            input_dim = ObservationSpec.from_space(env.observation_space).num_features
-            output_dim = ActionSpec.from_space(env.action_space).num_logits
-        except ConfigError as error:
-            raise ConfigError(f"environment: {settings.environment}: {error}") from None
-        finally:
-            env.close()
+        observations, actions = read_spaces(settings.environment, env.observation_space, env.action_space)
+        input_dim, output_dim = observations.num_features, actions.num_logits
+        env.close()
     assert input_dim is not None and output_dim is not None
     config = starting_config(settings.environment, settings.algorithm, input_dim, output_dim)
     config = config.model_copy(

@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space
 from actor_critic.environments.masks import KEY, read_mask
 from actor_critic.errors import EnvironmentFault
 from actor_critic.seeding import Purpose, episode_seed
-from actor_critic.spaces import ActionSpec, ObservationSpec
+from actor_critic.spaces import read_spaces
 
 
 class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]):
@@ -42,6 +42,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 environment is not stepped: it repeats its last observation with reward 0.
 
         Raises:
+            ConfigError: Their spaces are not supported.
             EnvironmentFault: Two of them have different spaces.
         """
         self.envs = [make() for _ in range(num_envs)]
@@ -61,14 +62,14 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._purpose = purpose
         self._quotas = quotas
         self._seed = 0
-        self._spec = ObservationSpec.from_space(first.observation_space)
+        self._name = first.spec.id if first.spec else type(first.unwrapped).__name__
+        self._spec, self._action_spec = read_spaces(self._name, first.observation_space, first.action_space)
         self._observations = np.zeros((num_envs, *self._spec.shape), self._spec.dtype)
         self._final_observations = np.zeros_like(self._observations)
         self._rewards = np.zeros(num_envs, np.float64)
         self._terminated = np.zeros(num_envs, np.bool_)
         self._truncated = np.zeros(num_envs, np.bool_)
         self._episodes = np.zeros(num_envs, np.int64)
-        self._action_spec = ActionSpec.from_space(first.action_space)
         self._masks: npt.NDArray[np.bool_] | None = None
         self._actions = [array("q") for _ in range(num_envs)]  # choices of the running episodes, eight bytes each
 
@@ -211,6 +212,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         return found
 
     def _fault(self, index: int, what: str) -> EnvironmentFault:
-        name = self.spec.id if self.spec else type(self.envs[index].unwrapped).__name__
         step = len(self._actions[index]) // int(np.prod(self.single_action_space.shape or 1))
-        return EnvironmentFault(f"{name}, environment {index}, episode {self._episodes[index]}, step {step}: {what}")
+        return EnvironmentFault(
+            f"{self._name}, environment {index}, episode {self._episodes[index]}, step {step}: {what}"
+        )

@@ -1,0 +1,291 @@
+"""From what the user said to what a run is."""
+
+import json
+import sys
+from dataclasses import fields, replace
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+
+from actor_critic.config import (
+    RANDOM_STATES,
+    Config,
+    Layer,
+    Settings,
+    computed_fields,
+    parse_json_object,
+    resolve,
+    settings_from_document,
+    starting_config,
+)
+from actor_critic.config.resolve import _DEFAULTS, load_preset, preset_names
+from actor_critic.config.settings import SWITCHABLE
+from actor_critic.errors import ConfigError
+from tests.config.documents import resolvable_configs
+
+NULLABLE = {field.name for field in fields(Settings) if "None" in str(field.type)}
+DEFAULT = resolve(Layer("test", Config())).settings
+
+
+def _resolve(**said: Any) -> Settings:
+    return resolve(Layer("file", Config(**said))).settings
+
+
+CARTPOLE = _resolve(environment="CartPole-v1", input_dim=4, output_dim=2)
+
+
+def _refusal(*layers: Layer) -> str:
+    with pytest.raises(ConfigError) as caught:
+        resolve(*layers)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- precedence ---
+
+
+def test_a_flag_beats_the_file_which_beats_the_preset_which_beats_the_default() -> None:
+    flags = Config(gamma=0.1)
+    file = Config(environment="CartPole-v1", gamma=0.2, gae_lambda=0.3)
+    resolution = resolve(Layer("flag", flags), Layer("config.json", file))
+    expected = {
+        "gamma": (0.1, "flag"),
+        "gae_lambda": (0.3, "config.json"),
+        "environment": ("CartPole-v1", "config.json"),
+        "update_epochs": (20, "preset CartPole-v1.ppo"),
+        "algorithm": ("ppo", "default"),
+        "vf_coef": (0.5, "default"),
+    }
+    found = {name: (getattr(resolution.settings, name), resolution.sources[name]) for name in expected}
+    assert found == expected
+
+
+def test_every_setting_that_has_a_value_has_a_source() -> None:
+    for environment in (RANDOM_STATES, "CartPole-v1"):
+        resolution = resolve(Layer("file", Config(environment=environment)))
+        said = {field.name for field in fields(Settings) if getattr(resolution.settings, field.name) is not None}
+        switched_off = {name for name in SWITCHABLE if getattr(resolution.settings, name) is None}
+        assert resolution.sources.keys() == said | switched_off
+
+
+def test_null_means_from_the_preset_and_off_means_off() -> None:
+    assert _resolve(environment="CartPole-v1", clip_coef=None).clip_coef == 0.2
+    assert _resolve(environment="CartPole-v1", clip_coef="off").clip_coef is None
+    assert _resolve(environment="CartPole-v1", max_grad_norm="off").max_grad_norm is None
+    assert _resolve(environment="CartPole-v1").max_grad_norm == 0.5
+    assert _resolve(environment="CartPole-v1", algorithm="a2c").clip_coef is None
+    said = resolve(Layer("flag", Config(target_kl="off")), Layer("config.json", Config(target_kl=0.01)))
+    assert (said.settings.target_kl, said.sources["target_kl"]) == (None, "flag")
+
+
+def test_the_default_job_is_the_described_one() -> None:
+    described = {
+        "environment": RANDOM_STATES, "input_dim": 10, "output_dim": 2, "hidden_dim": 256, "learning_rate": 1e-4,
+        "batch_size": 32, "num_epochs": 100, "seed": 42, "algorithm": "a2c", "reward_model": "linear",
+    }  # fmt: skip
+    assert {name: getattr(DEFAULT, name) for name in described} == described
+    assert (DEFAULT.num_envs, DEFAULT.num_steps, DEFAULT.total_timesteps) == (32, 1, 3200)
+
+
+def test_the_starting_file_holds_the_described_keys_and_leaves_the_rest_to_the_preset() -> None:
+    start = starting_config(RANDOM_STATES, None, 10, 2)
+    assert start.model_dump(exclude_none=True).keys() == {
+        "input_dim", "output_dim", "hidden_dim", "learning_rate", "batch_size", "num_epochs", "seed", "environment",
+        "algorithm",
+    }  # fmt: skip
+    assert resolve(Layer("file", start)).settings == DEFAULT
+    for algorithm in ("a2c", "ppo"):
+        start = starting_config("CartPole-v1", algorithm, 4, 2)
+        assert resolve(Layer("file", start)).settings == replace(
+            _resolve(environment="CartPole-v1", algorithm=algorithm), input_dim=4, output_dim=2
+        )
+
+
+# --- sizes ---
+
+
+@pytest.mark.parametrize(
+    "both", [{"num_epochs": 5, "total_timesteps": 320}, {"batch_size": 64, "num_steps": 2}], ids=lambda both: min(both)
+)
+def test_one_source_may_not_say_one_quantity_in_two_ways(both: dict[str, int]) -> None:
+    (name, value), (other, other_value) = both.items()
+    text = _refusal(Layer("config.json", Config(**both)))  # type: ignore[arg-type]
+    assert f"config.json sets both {name}={value} and {other}={other_value}" in text
+
+
+@pytest.mark.parametrize(
+    ("flag", "file", "expected"),
+    [
+        ({"num_epochs": 5}, {"total_timesteps": 3200}, {"num_epochs": 5}),
+        ({"total_timesteps": 95}, {"num_epochs": 100}, {"num_epochs": 2, "total_timesteps": 64}),
+        ({"batch_size": 64}, {"num_steps": 7}, {"batch_size": 64}),
+        ({"num_steps": 4}, {"batch_size": 64, "num_envs": 3}, {"batch_size": 12, "num_steps": 4}),
+        ({"num_steps": 2}, {"batch_size": 64}, {"batch_size": 64, "num_envs": 32}),
+        ({"num_envs": 4}, {"batch_size": 64}, {"batch_size": 64, "num_steps": 16}),
+        ({"batch_size": 20, "total_timesteps": 59}, {}, {"num_epochs": 2}),
+        ({"total_timesteps": 32}, {}, {"num_epochs": 1}),
+    ],
+)
+def test_the_higher_source_decides_a_quantity_whichever_way_it_says_it(
+    flag: dict[str, int], file: dict[str, int], expected: dict[str, int]
+) -> None:
+    settings = resolve(Layer("flag", Config(**flag)), Layer("config.json", Config(**file))).settings  # type: ignore[arg-type]
+    assert {name: getattr(settings, name) for name in expected} == expected
+    assert settings.num_envs * settings.num_steps == settings.batch_size
+
+
+def test_a_preset_gives_way_to_num_steps() -> None:
+    settings = _resolve(environment="CartPole-v1", num_steps=5)
+    assert (settings.num_envs, settings.batch_size) == (8, 40)
+
+
+def test_a_run_of_no_epoch_is_refused() -> None:
+    text = _refusal(Layer("flag", Config(total_timesteps=31)))
+    assert "total_timesteps: 31 (flag)" in text and "batch_size=32" in text and "expected at least 32" in text
+
+
+def test_sizes_that_do_not_divide_are_refused_with_both_numbers_and_a_mend() -> None:
+    text = _refusal(Layer("config.json", Config(batch_size=32, num_envs=7)))
+    assert text.startswith("batch_size: 32 (config.json)") and "num_envs=7 (config.json)" in text and "try 35" in text
+    text = _refusal(Layer("flag", Config(num_minibatches=5)))
+    assert text.startswith("num_minibatches: 5 (flag)") and "batch_size=32 (default)" in text and "such as 4" in text
+
+
+def test_a_product_beyond_the_range_of_batch_size_is_refused() -> None:
+    text = _refusal(Layer("flag", Config(num_envs=65536, num_steps=2**20)))
+    assert text.startswith(f"batch_size: {2**36} is not allowed") and f"at most {2**31}" in text
+
+
+def test_a_batch_larger_than_environments_are_allowed_is_spread_over_steps() -> None:
+    settings = _resolve(batch_size=100_000)
+    assert (settings.num_envs, settings.num_steps) == (50_000, 2)
+    assert settings.to_config().num_envs == 50_000
+
+
+# --- settings that contradict each other ---
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"clip_vloss": True}, "clip_vloss: true needs a clip range, but clip_coef=off (default)"),
+        ({"wrappers": ["m:C"]}, "wrappers: ['m:C'] (file) does not apply to random states"),
+        ({"environment_kwargs": {"a": 1}}, "environment_kwargs: {'a': 1} (file) does not apply to random states"),
+        ({"max_episode_steps": 9}, "max_episode_steps: 9 (file) does not apply to random states"),
+        ({"frame_stack": 2}, "frame_stack=2 (file): random states have no past to stack; expected 1"),
+        ({"reward_model": "environment"}, 'reward_model: "environment" is not possible with random states'),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(said: dict[str, Any], words: str) -> None:
+    assert words in _refusal(Layer("file", Config(**said)))
+
+
+# --- there and back ---
+
+
+def test_settings_have_the_fields_of_config_without_the_second_names() -> None:
+    assert [field.name for field in fields(Settings)] == [
+        name for name in Config.model_fields if name not in ("num_steps", "total_timesteps")
+    ]
+    assert NULLABLE >= SWITCHABLE
+
+
+@given(resolvable_configs())
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_settings_said_again_are_the_same_settings(config: Config) -> None:
+    settings = resolve(Layer("config.json", config)).settings
+    settings = replace(settings, input_dim=settings.input_dim or 4, output_dim=settings.output_dim or 2)
+    assert resolve(Layer("again", settings.to_config())).settings == settings
+    document = parse_json_object(settings.to_json(), "settings.json")
+    assert settings_from_document(document, "settings.json") == settings
+    spoken = config.model_dump(exclude_none=True, exclude={"num_steps", "total_timesteps"})
+    for name, value in spoken.items():
+        resolved = getattr(settings, name)
+        assert resolved == value or (name in SWITCHABLE and (value, resolved) == ("off", None))
+
+
+@pytest.mark.parametrize("settings", [DEFAULT, CARTPOLE], ids=["random states", "named"])
+def test_saved_settings_must_be_complete(settings: Settings) -> None:
+    document = settings.to_document()
+    may_be_open = NULLABLE - SWITCHABLE - {"input_dim", "output_dim"}  # a run knows its sizes
+    for name in document:
+        lacking = {key: value for key, value in document.items() if key != name}
+        for incomplete in (lacking, document | {name: None}):
+            if name in may_be_open:
+                assert settings_from_document(incomplete, "run/settings.json") == settings
+                continue
+            with pytest.raises(ConfigError, match=rf"^run/settings\.json: {name} not set; saved settings are complete"):
+                settings_from_document(incomplete, "run/settings.json")
+
+
+def test_saved_settings_do_not_change_with_the_presets(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = CARTPOLE.to_document()
+    before = settings_from_document(document, "run/settings.json")
+    module = sys.modules["actor_critic.config.resolve"]  # its name in the package is that of the function
+    monkeypatch.setattr(module, "load_preset", lambda *_: ("new", Config(max_hours=1)))
+    monkeypatch.setitem(_DEFAULTS, "target_return", 2.0)
+    changed = _resolve(environment="CartPole-v1", num_envs=8)
+    assert (changed.max_hours, changed.target_return) == (1.0, 2.0)
+    assert settings_from_document(document, "run/settings.json") == before
+
+
+@pytest.mark.parametrize("change", [{"gamma": 2}, {"unheard_of": 1}, {"total_timesteps": 3200}, {"num_envs": 5}])
+def test_saved_settings_must_be_valid(change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"^run/settings\.json: "):
+        settings_from_document(DEFAULT.to_document() | change, "run/settings.json")
+
+
+def test_a_digest_covers_what_decides_the_next_epoch_and_nothing_else() -> None:
+    recorded = {
+        "checkpoint_interval", "keep_checkpoints", "evaluation_interval", "evaluation_episodes", "log_file",
+        "target_return", "max_hours", "init_from",
+    }  # fmt: skip
+    document = DEFAULT.to_document()
+    assert document.keys() - computed_fields(document).keys() == recorded | {"num_epochs"}
+    annealed = document | {"anneal_lr": True}
+    assert annealed.keys() - computed_fields(annealed).keys() == recorded
+
+
+# --- presets ---
+
+
+def _preset(name: str) -> dict[str, Any]:
+    return parse_json_object((files("actor_critic.config") / "presets" / f"{name}.json").read_bytes(), name)
+
+
+def test_each_algorithm_has_a_preset_for_random_states_and_for_everything_else() -> None:
+    assert {"a2c", "ppo", "random-states.a2c", "random-states.ppo"} <= set(preset_names())
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_is_sound(name: str) -> None:
+    document = _preset(name)
+    assert document.keys() == {"environment", "algorithm", "source", "settings"}
+    environment, algorithm = document["environment"], document["algorithm"]
+    assert name == (algorithm if environment == "*" else f"{environment.replace('/', '-')}.{algorithm}")
+    assert len(document["source"]) > 20
+    wanted = "Acrobot-v1" if environment == "*" else environment
+    found, config = load_preset(wanted, algorithm)
+    assert found == name
+    spoken = config.model_dump(exclude_none=True)
+    assert spoken == document["settings"] and spoken
+    # Settings say None where a file says null: a preset may only set what can be switched off again.
+    assert not spoken.keys() & (NULLABLE - SWITCHABLE)
+    # Which preset applies, how long a run lasts and where it runs is not for a preset to say.
+    assert not spoken.keys() & {"environment", "algorithm", "seed", "num_epochs", "total_timesteps", "num_steps"}
+    assert not spoken.keys() & {"device", "threads", "log_file"}
+    settings = _resolve(environment=wanted, algorithm=algorithm)
+    for key, value in spoken.items():
+        assert getattr(settings, key) == (None if value == "off" else value)
+    assert settings.num_envs * settings.num_steps == settings.batch_size
+    assert settings.num_minibatches * settings.minibatch_size == settings.batch_size
+
+
+def test_an_environment_without_a_preset_of_its_own_gets_the_general_one() -> None:
+    resolution = resolve(Layer("flag", Config(environment="module:Unknown-v0", algorithm="a2c")))
+    assert resolution.sources["learning_rate"] == "preset a2c"
+    assert resolution.settings.learning_rate == _preset("a2c")["settings"]["learning_rate"]
+    assert json.loads(resolution.settings.to_json())["clip_coef"] == "off"
