@@ -179,15 +179,17 @@ class ActorCriticAgent:
         settings = self.settings
         rewards = self._training_rewards(rewards, rollout.ended)
         batch, explained = self._prepare(rollout, rewards)
+        left = 1 - (epoch - 1) / settings.num_epochs  # of what is annealed
+        clip_coef = settings.clip_coef
         rules = UpdateRules(
-            learning_rate=self.learning_rate(epoch),
+            learning_rate=settings.learning_rate * (left if settings.anneal_lr else 1.0),
             adam_beta1=settings.adam_beta1,
             adam_beta2=settings.adam_beta2,
             adam_epsilon=settings.adam_epsilon,
-            clip_coef=settings.clip_coef,
+            clip_coef=clip_coef * left if clip_coef is not None and settings.anneal_clip else clip_coef,
             clip_vloss=settings.clip_vloss,
             normalize_advantages=settings.normalize_advantages,
-            ent_coef=settings.ent_coef,
+            ent_coef=settings.ent_coef * (left if settings.anneal_ent else 1.0),
             vf_coef=settings.vf_coef,
             max_grad_norm=settings.max_grad_norm,
             target_kl=settings.target_kl,
@@ -195,12 +197,6 @@ class ActorCriticAgent:
         statistics = self._backend.update(batch, self._minibatches(epoch), rules)
         self.parameters.check_finite()
         return Learned(statistics, explained, rules.learning_rate)
-
-    def learning_rate(self, epoch: int) -> float:
-        """The learning rate of an epoch, counted from 1."""
-        settings = self.settings
-        left = 1 - (epoch - 1) / settings.num_epochs if settings.anneal_lr else 1.0
-        return settings.learning_rate * left
 
     @property
     def optimizer_steps(self) -> int:

@@ -129,10 +129,10 @@ class Trainer:
                 log.warning("passed over: %s", why)
             settings = settings_from_document(checkpoint.settings, path)
             if num_epochs is not None and num_epochs != settings.num_epochs:
-                if settings.anneal_lr:
+                if settings.is_annealed:
                     raise ConfigError(
-                        f"num_epochs: {num_epochs} would change the learning rates of this run, which is annealed over "
-                        f"{settings.num_epochs} epochs; start a new run with init_from={path}"
+                        f"num_epochs: {num_epochs} would change this run, which is annealed over {settings.num_epochs} "
+                        f"epochs; start a new run with init_from={path}"
                     )
                 settings = settings.replace(num_epochs=num_epochs)
             trainer = cls(settings.replace(device=device or settings.device, init_from=None))

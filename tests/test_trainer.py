@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from actor_critic import Config, ConfigError, EnvironmentFault, RewardModel, Settings, Trainer
+from actor_critic.backends import Batch, EagerBackend, UpdateRules, UpdateStatistics
 from actor_critic.checkpoints import load
 from actor_critic.runs import newest_sound
 from tests import toys  # noqa: F401 - registers the environments
@@ -141,13 +142,25 @@ def test_a_finished_run_can_be_made_longer(tmp_path: Path) -> None:
 
 def test_a_length_that_would_change_the_learning_rates_is_refused(tmp_path: Path) -> None:
     _train(tmp_path / "run", num_epochs=3, anneal_lr=True)
-    with pytest.raises(ConfigError, match="num_epochs: 6 would change the learning rates"):
+    with pytest.raises(ConfigError, match="num_epochs: 6 would change this run, which is annealed over 3"):
         Trainer.resume(tmp_path / "run", num_epochs=6)
 
 
-def test_the_learning_rate_falls_linearly_to_one_step_above_zero() -> None:
-    trainer = Trainer(Config(**(CARTPOLE | PPO | {"num_epochs": 4, "anneal_lr": True, "learning_rate": 0.1})))
-    assert [report.learning_rate for report in trainer] == pytest.approx([0.1, 0.075, 0.05, 0.025])
+def test_what_is_annealed_falls_linearly_to_one_step_above_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    update = EagerBackend.update
+
+    def spy(self: EagerBackend, batch: Batch, minibatches: list[np.ndarray], rules: UpdateRules) -> UpdateStatistics:
+        seen.append((rules.learning_rate, rules.clip_coef, rules.ent_coef))
+        return update(self, batch, minibatches, rules)
+
+    monkeypatch.setattr(EagerBackend, "update", spy)
+    settings = {"learning_rate": 0.1, "clip_coef": 0.2, "ent_coef": 0.01, "num_epochs": 4}
+    _train(**settings, anneal_lr=True, anneal_clip=True, anneal_ent=True)
+    assert np.array(seen) == pytest.approx(np.outer([1, 0.75, 0.5, 0.25], [0.1, 0.2, 0.01]))
+    seen.clear()
+    _train(**settings, anneal_lr=False)
+    assert np.array(seen) == pytest.approx(np.tile([0.1, 0.2, 0.01], (4, 1)))
 
 
 def test_the_run_folder_holds_all_that_is_described(tmp_path: Path) -> None:

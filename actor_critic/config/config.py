@@ -122,6 +122,10 @@ class Config(BaseModel):
     anneal_lr: bool | None = None
     """Lower the learning rate linearly, from learning_rate in the first epoch towards 0 after the last.
     Default: false."""
+    anneal_clip: bool | None = None
+    """Lower clip_coef in the same way. Default: false."""
+    anneal_ent: bool | None = None
+    """Lower ent_coef in the same way. Default: false."""
     adam_beta1: _Decay | None = None
     """Decay of Adam's first moment. Default: 0.9."""
     adam_beta2: _Decay | None = None

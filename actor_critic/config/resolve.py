@@ -31,6 +31,8 @@ _DEFAULTS: dict[str, Any] = {
     "shared_encoder": False,
     "learning_rate": 1e-4,
     "anneal_lr": False,
+    "anneal_clip": False,
+    "anneal_ent": False,
     "adam_beta1": 0.9,
     "adam_beta2": 0.999,
     "adam_epsilon": 1e-8,
@@ -219,6 +221,8 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
         )
     if values["clip_vloss"] and values["clip_coef"] == "off":
         raise ConfigError(f"clip_vloss: true needs a clip range, but {shown('clip_coef')}; set clip_coef, such as 0.2")
+    if values["anneal_clip"] and values["clip_coef"] == "off":
+        raise ConfigError(f"anneal_clip: true needs a clip range, but {shown('clip_coef')}; set clip_coef, such as 0.2")
     if values["environment"] == RANDOM_STATES:
         for name in ("environment_kwargs", "wrappers", "max_episode_steps"):
             if values.get(name):

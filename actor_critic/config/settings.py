@@ -11,6 +11,9 @@ from actor_critic.errors import ConfigError
 # Fields in which None means that the feature is off. A file says "off" there, since its null means "from the preset".
 SWITCHABLE = frozenset({"clip_rewards", "clip_coef", "max_grad_norm", "target_kl", "evaluation_interval"})
 
+# Fields that make a coefficient depend on the length of the run.
+ANNEALING = ("anneal_lr", "anneal_clip", "anneal_ent")
+
 # Fields that say what is recorded, when to stop, or what the first weights were copied from (those are in the state).
 _NOT_COMPUTED = frozenset(
     {
@@ -33,10 +36,11 @@ def computed_fields(document: dict[str, Any]) -> dict[str, Any]:
         document: Settings as :meth:`Settings.to_json` writes them.
 
     Returns:
-        Those of its entries that a run's digest covers. The length of the run is one only where the learning rate
-        depends on it.
+        Those of its entries that a run's digest covers. The length of the run is one only where something is annealed
+        over it.
     """
-    left_out = _NOT_COMPUTED if document.get("anneal_lr") else _NOT_COMPUTED | {"num_epochs"}
+    is_annealed = any(document.get(name) for name in ANNEALING)
+    left_out = _NOT_COMPUTED if is_annealed else _NOT_COMPUTED | {"num_epochs"}
     return {name: value for name, value in document.items() if name not in left_out}
 
 
@@ -76,6 +80,8 @@ class Settings:
 
     learning_rate: float
     anneal_lr: bool
+    anneal_clip: bool
+    anneal_ent: bool
     adam_beta1: float
     adam_beta2: float
     adam_epsilon: float
@@ -118,6 +124,11 @@ class Settings:
     def optimizer_steps(self) -> int:
         """Optimizer steps of the whole run, where target_kl cuts none short."""
         return self.num_epochs * self.update_epochs * self.num_minibatches
+
+    @property
+    def is_annealed(self) -> bool:
+        """Whether some coefficient depends on the length of the run."""
+        return any(getattr(self, name) for name in ANNEALING)
 
     @property
     def is_random_states(self) -> bool:

@@ -211,4 +211,4 @@ def test_an_error_of_several_lines_is_told_in_one(shell: Shell) -> None:
     (shell.folder / "failing_module.py").write_text("raise ValueError('first line\\nsecond line')")
     outcome = shell("train", "--environment", "failing_module:Id-v0")
     _check_refused(outcome, "environment: 'failing_module:Id-v0'", "ValueError: first line second line")
-    assert shell.contents().keys() <= {"failing_module.py", "__pycache__"}
+    assert {entry.name for entry in shell.folder.iterdir()} <= {"failing_module.py", "__pycache__"}

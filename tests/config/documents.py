@@ -72,15 +72,16 @@ def resolvable_configs(draw: st.DrawFn) -> Config:
     divisors = st.integers(1, 8)
     num_envs, minibatches, rest = draw(divisors), draw(divisors), draw(divisors)
     environment = draw(st.sampled_from([None, RANDOM_STATES, "CartPole-v1", "Acrobot-v1", "module:Id-v0"]))
+    needs_clip_range = config.clip_vloss or config.anneal_clip
     changes: dict[str, Any] = {
         "environment": environment,
         "num_envs": num_envs,
         "num_minibatches": minibatches,
         "batch_size": num_envs * minibatches * rest,
         "num_steps": None,
-        "clip_coef": config.clip_coef if config.clip_coef != "off" or not config.clip_vloss else 0.2,
+        "clip_coef": config.clip_coef if config.clip_coef != "off" or not needs_clip_range else 0.2,
     }
-    if config.clip_vloss and changes["clip_coef"] is None:
+    if needs_clip_range and changes["clip_coef"] is None:
         changes["clip_coef"] = 0.1
     if config.total_timesteps is not None:
         changes |= {"num_epochs": None, "total_timesteps": max(config.total_timesteps, changes["batch_size"])}

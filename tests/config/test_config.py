@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actor_critic.checkpoints import Checkpoint, load, save
@@ -119,7 +119,7 @@ def test_every_field_says_what_it_means_and_what_it_accepts(name: str) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=12), JSON_VALUES, max_size=4) | JSON_VALUES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_document_is_a_config_or_one_line_about_what_is_wrong(document: Any) -> None:
     try:
         config = Config.model_validate(document)
@@ -130,7 +130,7 @@ def test_any_document_is_a_config_or_one_line_about_what_is_wrong(document: Any)
 
 
 @given(config=configs())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_saved_config_is_read_back_equal(config: Config, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "round_trip.json"
     config.save(path)

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 
 from actor_critic.config import (
@@ -172,6 +172,7 @@ def test_a_batch_larger_than_environments_are_allowed_is_spread_over_steps() -> 
     ("said", "words"),
     [
         ({"clip_vloss": True}, "clip_vloss: true needs a clip range, but clip_coef=off (default)"),
+        ({"anneal_clip": True}, "anneal_clip: true needs a clip range, but clip_coef=off (default)"),
         ({"wrappers": ["m:C"]}, "wrappers: ['m:C'] (file) does not apply to random states"),
         ({"environment_kwargs": {"a": 1}}, "environment_kwargs: {'a': 1} (file) does not apply to random states"),
         ({"max_episode_steps": 9}, "max_episode_steps: 9 (file) does not apply to random states"),
@@ -194,7 +195,7 @@ def test_settings_have_the_fields_of_config_without_the_second_names() -> None:
 
 
 @given(resolvable_configs())
-@hypothesis_settings(max_examples=200, deadline=None)
+@hypothesis_settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_settings_said_again_are_the_same_settings(config: Config) -> None:
     settings = resolve(Layer("config.json", config)).settings
     settings = replace(settings, input_dim=settings.input_dim or 4, output_dim=settings.output_dim or 2)
