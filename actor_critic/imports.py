@@ -19,7 +19,7 @@ def load_class(name: str, field: str) -> type[Any]:
     module_name, _, class_name = name.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # whatever the user's own module raises while it is imported
+    except (Exception, SystemExit) as error:  # whatever the user's own module does while it is imported
         raise ConfigError(
             f"{field}: module {module_name!r} of {name!r} cannot be imported ({type(error).__name__}: {error}); is it "
             f"installed, or in the folder you started from?"

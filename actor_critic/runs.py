@@ -58,6 +58,7 @@ class RunFolder:
         Raises:
             ConfigError: It cannot be made.
         """
+        document = settings.to_json()
         number, wanted = 1, path
         while True:
             try:
@@ -69,7 +70,7 @@ class RunFolder:
             except OSError as error:
                 raise ConfigError(f"the run folder {path} cannot be made: {error.strerror or error}") from None
         try:
-            write_durably(path / "settings.json", settings.to_json())
+            write_durably(path / "settings.json", document)
         except OSError as error:
             path.rmdir()
             raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from actor_critic.errors import ActorCriticError
+from actor_critic.errors import ActorCriticError, ConfigError
 
 _COMMANDS = {
     "train": "Train a policy; what `python main.py` does.",
@@ -50,11 +50,18 @@ def main(*prefix: str) -> NoReturn:
     Args:
         prefix: Words to put before the arguments given, such as "train".
     """
-    # Classes of the user's own are named "module:Class" and found in the folder the command is started from.
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
+    try:
+        # Classes of the user's own are named "module:Class" and found in the folder the command is started from.
+        folder = str(Path.cwd())
+    except OSError:
+        _fail("the folder this was started from is not there any more; change to another one", ConfigError.exit_code)
+    if folder not in sys.path:
+        sys.path.append(folder)
     try:
         sys.exit(cli.main([*prefix, *sys.argv[1:]], prog_name="actor-critic", standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.ctx.get_help())
+        sys.exit(0)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except ActorCriticError as error:

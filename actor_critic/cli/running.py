@@ -11,10 +11,25 @@ from types import FrameType
 from rich.console import Console
 
 from actor_critic.cli.console import ProgressView, print_evaluation
+from actor_critic.cli.options import CONFIG_FILE
 from actor_critic.errors import ConfigError
 from actor_critic.trainer import INTERRUPTED, Trainer
 
 log = logging.getLogger("actor_critic")
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that says so when it cannot be written, instead of printing a traceback for every line."""
+
+    def __init__(self, path: str, encoding: str) -> None:
+        super().__init__(path, encoding=encoding)
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is the standard library's
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            raise error
+        super().handleError(record)
 
 
 @contextlib.contextmanager
@@ -24,13 +39,15 @@ def log_to(path: str) -> Iterator[None]:
     Raises:
         ConfigError: The file cannot be written.
     """
+    if Path(path).exists() and Path(CONFIG_FILE).exists() and Path(path).samefile(CONFIG_FILE):
+        raise ConfigError(f"log_file: {path} is the settings file; expected another path")
     try:
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = _LogFile(path, encoding="utf-8")
+        handler.emit(log.makeRecord(log.name, logging.INFO, __file__, 0, "command %s", (sys.argv[1:],), None))
     except OSError as error:
         raise ConfigError(
             f"log_file: {path} cannot be written: {error.strerror or error}; expected a writable path"
         ) from None
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:

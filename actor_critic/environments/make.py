@@ -127,7 +127,7 @@ def _make_one(settings: Settings) -> gym.Env[Any, Any]:
         raise
     except TypeError as error:
         raise ConfigError(f"environment_kwargs: {name!r} refuses {settings.environment_kwargs}: {error}") from error
-    except Exception as error:  # whatever somebody's environment raises
+    except (Exception, SystemExit) as error:  # whatever somebody's environment does while it is made
         raise ConfigError(f"environment: {name!r} cannot be made: {type(error).__name__}: {error}") from error
     return env
 

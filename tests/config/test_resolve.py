@@ -246,8 +246,9 @@ def test_a_digest_covers_what_decides_the_next_epoch_and_nothing_else() -> None:
     }  # fmt: skip
     document = DEFAULT.to_document()
     assert document.keys() - computed_fields(document).keys() == recorded | {"num_epochs"}
-    annealed = document | {"anneal_lr": True}
-    assert annealed.keys() - computed_fields(annealed).keys() == recorded
+    for name in ("anneal_lr", "anneal_clip", "anneal_ent"):
+        annealed = document | {name: True}
+        assert annealed.keys() - computed_fields(annealed).keys() == recorded
 
 
 # --- presets ---
