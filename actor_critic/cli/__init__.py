@@ -17,6 +17,7 @@ _COMMANDS = {
     "inspect": "Show what a checkpoint holds; nothing that it names is imported.",
     "check": "Say whether an environment will work, and what is wrong with it.",
     "init": "Write a starting config.json.",
+    "presets": "List the tuned settings that come with the package.",
     "schema": "Print the JSON Schema of config.json.",
 }
 

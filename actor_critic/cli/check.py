@@ -21,7 +21,7 @@ def command(environment: str, **flags: Any) -> int:
     """
     from rich.text import Text
 
-    from actor_critic.cli.running import console
+    from actor_critic.cli.screen import console
     from actor_critic.environments import single_environment_maker
     from actor_critic.environments.check import check_environment
 

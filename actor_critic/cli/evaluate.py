@@ -19,7 +19,8 @@ def command(path: str, episodes: int | None, seed: int | None, device: str, as_j
     """
     from actor_critic.agent import ActorCriticAgent
     from actor_critic.cli.console import print_evaluation
-    from actor_critic.cli.running import console, existing
+    from actor_critic.cli.running import existing
+    from actor_critic.cli.screen import console
     from actor_critic.evaluation import evaluate
     from actor_critic.imports import require_trust
     from actor_critic.runs import find_checkpoint

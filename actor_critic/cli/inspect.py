@@ -14,7 +14,8 @@ def command(path: str, as_json: bool) -> None:
     The digest is a SHA-256 over the whole training state: two runs with the same digest go on identically.
     """
     from actor_critic import checkpoints
-    from actor_critic.cli.running import console, existing
+    from actor_critic.cli.running import existing
+    from actor_critic.cli.screen import console
     from actor_critic.runs import find_checkpoint
 
     file, checkpoint = find_checkpoint(existing(path))

@@ -26,8 +26,9 @@ def command(run: str, trust_code: bool, **flags: Any) -> int:
         )
 
     # PyTorch is imported here and not above: a wrong flag is refused at once.
-    from actor_critic.cli.running import console, existing, log, log_to, say
+    from actor_critic.cli.running import existing, log, log_to
     from actor_critic.cli.running import run as run_to_the_end
+    from actor_critic.cli.screen import console, say
     from actor_critic.config import settings_from_document
     from actor_critic.imports import require_trust
     from actor_critic.runs import newest_sound

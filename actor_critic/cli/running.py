@@ -12,6 +12,7 @@ from rich.console import Console
 
 from actor_critic.cli.console import ProgressView, print_evaluation
 from actor_critic.cli.options import CONFIG_FILE
+from actor_critic.cli.screen import say
 from actor_critic.errors import ConfigError
 from actor_critic.trainer import INTERRUPTED, Trainer
 
@@ -106,16 +107,6 @@ def _print_closing_words(trainer: Trainer, console: Console) -> None:
     say(console, f"kept in {folder}")
     if trainer.epoch < trainer.settings.num_epochs or not trainer.evaluation:
         say(console, f"go on with: actor-critic resume {folder}")
-
-
-def say(console: Console, line: str) -> None:
-    """Print one line as it is, whatever characters a path or setting in it has."""
-    console.print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-def console() -> Console:
-    """Standard output for people; wide enough when piped that no table is squeezed."""
-    return Console() if sys.stdout.isatty() else Console(width=120, color_system=None)
 
 
 def existing(path: str) -> Path:

@@ -23,7 +23,8 @@ def command(config_path: str | None, **flags: Any) -> int:
 
     # PyTorch is imported here and not above: a wrong setting is refused at once.
     from actor_critic.cli.console import print_settings
-    from actor_critic.cli.running import console, log, log_to, run, say
+    from actor_critic.cli.running import log, log_to, run
+    from actor_critic.cli.screen import console, say
     from actor_critic.runs import timestamped_path
     from actor_critic.trainer import Trainer
 

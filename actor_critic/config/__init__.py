@@ -1,6 +1,7 @@
 """Settings: what the user said (Config), what it resolves to (Settings), and the presets between them."""
 
 from actor_critic.config.config import RANDOM_STATES, Config, allowed_values, base_type, nearest
+from actor_critic.config.preset import Preset, find_preset, list_presets
 from actor_critic.config.reading import parse_json_object, read_json_object
 from actor_critic.config.resolve import DEFAULT_LOG, Layer, Resolution, resolve, settings_from_document, starting_config
 from actor_critic.config.settings import Settings, computed_fields
@@ -10,11 +11,14 @@ __all__ = [
     "RANDOM_STATES",
     "Config",
     "Layer",
+    "Preset",
     "Resolution",
     "Settings",
     "allowed_values",
     "base_type",
     "computed_fields",
+    "find_preset",
+    "list_presets",
     "nearest",
     "parse_json_object",
     "read_json_object",

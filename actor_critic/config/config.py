@@ -86,6 +86,9 @@ class Config(BaseModel):
     algorithm: Literal["a2c", "ppo"] | None = None
     """Whose preset fills the settings left null: "a2c" (one unclipped step per epoch) or "ppo" (several clipped
     passes). Default: "a2c" for random states, else "ppo"."""
+    preset: Literal["auto", "none"] | None = None
+    """Whether a preset fills the settings left null: "auto" takes that of the environment and algorithm, or the
+    algorithm's general one; "none" leaves the plain defaults. Default: "auto"."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
     """The one source of randomness: same settings and seed, same bits. Default: 42."""
     num_envs: Annotated[int, Field(ge=1, le=MAX_ENVS)] | None = None

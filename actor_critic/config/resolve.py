@@ -1,19 +1,19 @@
 """From what the user said to what a run is: flag > file > preset of (environment, algorithm) > default."""
 
 import copy
-import json
 from dataclasses import dataclass, fields
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from actor_critic.config.config import MAX_ENVS, RANDOM_STATES, Config
+from actor_critic.config.preset import find_preset
 from actor_critic.config.settings import SWITCHABLE, Settings
 from actor_critic.errors import ConfigError
 
 DEFAULT_LOG = "actor_critic_training.log"
 
 _DEFAULTS: dict[str, Any] = {
+    "preset": "auto",
     "environment": RANDOM_STATES,
     "environment_kwargs": {},
     "wrappers": [],
@@ -108,8 +108,10 @@ def resolve(*layers: Layer) -> Resolution:
     }
     if is_random_states:
         defaults |= {"input_dim": 10, "output_dim": 2}
-    name, preset = load_preset(environment, algorithm)
-    said += [(f"preset {name}", _spoken(preset)), ("default", defaults)]
+    if _first(said, "preset", "auto") == "auto":
+        preset = find_preset(environment, algorithm)
+        said.append((f"preset {preset.name}", _spoken(preset.config)))
+    said.append(("default", defaults))
 
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -121,20 +123,6 @@ def resolve(*layers: Layer) -> Resolution:
     _derive_sizes(values, sources, is_random_states)
     _check(values, sources)
     return Resolution(_complete(values), sources)
-
-
-def preset_names() -> list[str]:
-    """The names of the presets in the package."""
-    folder = files("actor_critic.config") / "presets"
-    return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
-
-
-def load_preset(environment: str, algorithm: str) -> tuple[str, Config]:
-    """The preset of one environment, or the algorithm's general one where the environment has none of its own."""
-    folder = files("actor_critic.config") / "presets"
-    own = f"{environment.replace('/', '-')}.{algorithm}"
-    name = own if own in preset_names() else algorithm
-    return name, Config(**json.loads((folder / f"{name}.json").read_text())["settings"])
 
 
 def starting_config(environment: str, algorithm: str | None, input_dim: int, output_dim: int) -> Config:

@@ -25,6 +25,7 @@ _NOT_COMPUTED = frozenset(
         "target_return",
         "max_hours",
         "init_from",
+        "preset",
     }
 )
 
@@ -65,6 +66,7 @@ class Settings:
     normalize_rewards: bool
 
     algorithm: str
+    preset: str
     seed: int
     num_envs: int
     batch_size: int

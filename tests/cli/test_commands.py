@@ -16,7 +16,7 @@ from actor_critic.errors import ConfigError
 from tests.cli.running import Outcome, Shell
 from tests.config.documents import conforms
 
-COMMANDS = ["train", "resume", "evaluate", "inspect", "check", "init", "schema"]
+COMMANDS = ["train", "resume", "evaluate", "inspect", "check", "init", "presets", "schema"]
 QUICK = ["--num-epochs", "1", "--batch-size", "8", "--num-minibatches", "1", "--evaluation-episodes", "1"]
 QUICK += ["--hidden-dim", "4"]
 
@@ -413,3 +413,15 @@ def test_check_refuses_an_environment_that_cannot_be_made(shell: Shell) -> None:
     outcome = shell("check", "CartPol-v1")
     assert (outcome.code, outcome.out) == (2, "")
     assert "did you mean CartPole-v1" in outcome.err
+
+
+# --- presets ---
+
+
+def test_presets_are_listed_with_source_and_expectation(shell: Shell) -> None:
+    outcome = shell("presets")
+    assert outcome.code == 0
+    for words in ("CartPole-v1", "any other", "random-states", "Stable-Baselines3"):
+        assert words in outcome.out
+    documents = json.loads(shell("presets", "--json").out)
+    assert {"environment", "algorithm", "source", "evaluation", "expected", "settings"} == documents[0].keys()

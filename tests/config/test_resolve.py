@@ -21,7 +21,8 @@ from actor_critic.config import (
     settings_from_document,
     starting_config,
 )
-from actor_critic.config.resolve import _DEFAULTS, load_preset, preset_names
+from actor_critic.config.preset import Preset, find_preset, list_presets
+from actor_critic.config.resolve import _DEFAULTS
 from actor_critic.config.settings import SWITCHABLE
 from actor_critic.errors import ConfigError
 from tests.config.documents import resolvable_configs
@@ -226,7 +227,8 @@ def test_saved_settings_do_not_change_with_the_presets(monkeypatch: pytest.Monke
     document = CARTPOLE.to_document()
     before = settings_from_document(document, "run/settings.json")
     module = sys.modules["actor_critic.config.resolve"]  # its name in the package is that of the function
-    monkeypatch.setattr(module, "load_preset", lambda *_: ("new", Config(max_hours=1)))
+    changed_preset = Preset(environment="*", algorithm="ppo", source="elsewhere", settings={"max_hours": 1.0})
+    monkeypatch.setattr(module, "find_preset", lambda *_: changed_preset)
     monkeypatch.setitem(_DEFAULTS, "target_return", 2.0)
     changed = _resolve(environment="CartPole-v1", num_envs=8)
     assert (changed.max_hours, changed.target_return) == (1.0, 2.0)
@@ -242,7 +244,7 @@ def test_saved_settings_must_be_valid(change: dict[str, Any]) -> None:
 def test_a_digest_covers_what_decides_the_next_epoch_and_nothing_else() -> None:
     recorded = {
         "checkpoint_interval", "keep_checkpoints", "evaluation_interval", "evaluation_episodes", "log_file",
-        "target_return", "max_hours", "init_from",
+        "target_return", "max_hours", "init_from", "preset",
     }  # fmt: skip
     document = DEFAULT.to_document()
     assert document.keys() - computed_fields(document).keys() == recorded | {"num_epochs"}
@@ -254,26 +256,30 @@ def test_a_digest_covers_what_decides_the_next_epoch_and_nothing_else() -> None:
 # --- presets ---
 
 
-def _preset(name: str) -> dict[str, Any]:
-    return parse_json_object((files("actor_critic.config") / "presets" / f"{name}.json").read_bytes(), name)
-
-
 def test_each_algorithm_has_a_preset_for_random_states_and_for_everything_else() -> None:
-    assert {"a2c", "ppo", "random-states.a2c", "random-states.ppo"} <= set(preset_names())
+    names = {preset.name for preset in list_presets()}
+    assert {"a2c", "ppo", "random-states.a2c", "random-states.ppo"} <= names
 
 
-@pytest.mark.parametrize("name", preset_names())
-def test_a_preset_is_sound(name: str) -> None:
-    document = _preset(name)
-    assert document.keys() == {"environment", "algorithm", "source", "settings"}
-    environment, algorithm = document["environment"], document["algorithm"]
-    assert name == (algorithm if environment == "*" else f"{environment.replace('/', '-')}.{algorithm}")
-    assert len(document["source"]) > 20
-    wanted = "Acrobot-v1" if environment == "*" else environment
-    found, config = load_preset(wanted, algorithm)
-    assert found == name
-    spoken = config.model_dump(exclude_none=True)
-    assert spoken == document["settings"] and spoken
+def test_a_preset_is_named_as_its_file_is() -> None:
+    folder = files("actor_critic.config") / "presets"
+    assert sorted(f"{preset.name}.json" for preset in list_presets()) == sorted(p.name for p in folder.iterdir())
+
+
+def test_without_a_preset_the_plain_defaults_hold() -> None:
+    settings = _resolve(environment="CartPole-v1", preset="none")
+    assert (settings.learning_rate, settings.batch_size, settings.hidden_dim) == (1e-4, 32, 256)
+    assert settings.clip_coef is None
+
+
+@pytest.mark.parametrize("preset", list_presets(), ids=lambda preset: preset.name)
+def test_a_preset_is_sound(preset: Preset) -> None:
+    environment, algorithm = preset.environment, preset.algorithm
+    assert len(preset.source) > 20
+    wanted = "Unheard-v0" if environment == "*" else environment
+    assert find_preset(wanted, algorithm) == preset
+    spoken = preset.config.model_dump(exclude_none=True)
+    assert spoken == preset.settings and spoken
     # Settings say None where a file says null: a preset may only set what can be switched off again.
     assert not spoken.keys() & (NULLABLE - SWITCHABLE)
     # Which preset applies, how long a run lasts and where it runs is not for a preset to say.
@@ -289,5 +295,5 @@ def test_a_preset_is_sound(name: str) -> None:
 def test_an_environment_without_a_preset_of_its_own_gets_the_general_one() -> None:
     resolution = resolve(Layer("flag", Config(environment="module:Unknown-v0", algorithm="a2c")))
     assert resolution.sources["learning_rate"] == "preset a2c"
-    assert resolution.settings.learning_rate == _preset("a2c")["settings"]["learning_rate"]
+    assert resolution.settings.learning_rate == find_preset("any", "a2c").settings["learning_rate"]
     assert json.loads(resolution.settings.to_json())["clip_coef"] == "off"
