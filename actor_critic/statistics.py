@@ -47,3 +47,42 @@ def summarize(values: npt.NDArray[np.float64], generator: np.random.Generator, l
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     std = float(values.std(ddof=1)) if len(values) > 1 else 0.0
     return Summary(float(values.mean()), std, float(low), float(high), level)
+
+
+def interquartile_mean(values: npt.NDArray[np.float64]) -> float:
+    """Mean of the middle half: a quarter of the values, rounded down, is dropped at each end.
+
+    (Agarwal et al., 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice", section 4.3.)
+
+    Args:
+        values: [n], such as one score per seed.
+
+    Raises:
+        ValueError: The sample is empty or not one-dimensional.
+    """
+    if values.ndim != 1 or len(values) == 0:
+        raise ValueError(f"expected at least one value in an array [n]; got shape {values.shape}")
+    dropped = len(values) // 4
+    return float(np.sort(values)[dropped : len(values) - dropped].mean())
+
+
+def summarize_seeds(
+    scores: npt.NDArray[np.float64], generator: np.random.Generator, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Interquartile mean over seeds and its percentile-bootstrap interval, with the seed as unit.
+
+    Args:
+        scores: [n], one score per seed.
+        generator: Draws the 2,000 resamples.
+        level: Confidence level, in (0, 1).
+
+    Returns:
+        The interquartile mean, and the lower and upper end of the interval.
+
+    Raises:
+        ValueError: The sample is empty or not one-dimensional.
+    """
+    mean = interquartile_mean(scores)
+    means = [interquartile_mean(generator.choice(scores, len(scores))) for _ in range(_RESAMPLES)]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return mean, float(low), float(high)

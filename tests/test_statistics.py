@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actor_critic.statistics import Summary, summarize
+from actor_critic.statistics import Summary, interquartile_mean, summarize, summarize_seeds
 
 
 def random(seed: int = 0) -> np.random.Generator:
@@ -63,3 +63,23 @@ def test_lower_level_gives_a_narrower_interval() -> None:
 def test_sample_that_is_empty_or_not_one_dimensional_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="expected at least one value"):
         summarize(np.zeros(shape), random())
+
+
+def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end() -> None:
+    assert interquartile_mean(np.array([100.0, 1.0, 2.0, 3.0, -50.0])) == 2.0
+    assert interquartile_mean(np.array([4.0, 1.0, 2.0, 100.0])) == 3.0
+    assert interquartile_mean(np.array([7.0])) == 7.0
+    assert interquartile_mean(np.arange(100.0)) == 49.5
+    with pytest.raises(ValueError, match="at least one value"):
+        interquartile_mean(np.zeros(0))
+
+
+def test_the_interval_over_seeds_holds_the_mean_and_narrows_with_more_seeds() -> None:
+    random = np.random.default_rng(0)
+    widths = []
+    for count in (5, 500):
+        mean, low, high = summarize_seeds(random.normal(size=count), np.random.default_rng(1))
+        assert low <= mean <= high
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 3
+    assert summarize_seeds(np.full(5, 3.0), random) == (3.0, 3.0, 3.0)

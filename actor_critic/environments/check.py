@@ -8,6 +8,7 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 
+from actor_critic.environments.masks import read_mask
 from actor_critic.errors import ConfigError
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
@@ -65,14 +66,14 @@ def _check_spaces(env: gym.Env[Any, Any]) -> Iterator[Finding]:
 
 
 def _check_contract(env: gym.Env[Any, Any]) -> Finding:
-    random = np.random.default_rng(0)
+    play = _RandomPlay(env)
     ended, largest = True, 0.0
     for step in range(1, _STEPS + 1):
         if ended:
-            observation, _ = env.reset(seed=0 if step == 1 else None)
+            observation = play.reset(0 if step == 1 else None)
             if fault := _fault(env, observation):
                 return Finding("problem", f"reset returned {fault}")
-        result: tuple[Any, ...] = env.step(_random_action(env, random))
+        result = play.step()
         if len(result) != 5:
             return Finding(
                 "problem", f"step returns {len(result)} values; expected 5 (the interface before Gymnasium had 4)"
@@ -107,9 +108,10 @@ def _check_seeds(make: Callable[[], gym.Env[Any, Any]]) -> Finding:
     first, second = make(), make()
     try:
         # The second instance has a past, the first one has none: a seeded reset must make them equal all the same.
-        second.reset(seed=1)
+        past = _RandomPlay(second, seed=1)
+        past.reset(1)
         for _ in range(10):
-            if any(second.step(_random_action(second, np.random.default_rng(1)))[2:4]):
+            if any(past.step()[2:4]):
                 break
         if _trace(first, 7) != _trace(second, 7):
             return Finding(
@@ -126,11 +128,11 @@ def _check_seeds(make: Callable[[], gym.Env[Any, Any]]) -> Finding:
 
 
 def _trace(env: gym.Env[Any, Any], seed: int) -> list[Any]:
-    random = np.random.default_rng(3)
-    observation, _ = env.reset(seed=seed)
+    play = _RandomPlay(env, seed=3)
+    observation = play.reset(seed)
     trace: list[Any] = [np.asarray(observation).tobytes()]
     for _ in range(200):
-        observation, reward, terminated, truncated, _ = env.step(_random_action(env, random))
+        observation, reward, terminated, truncated, _ = play.step()
         trace.append((np.asarray(observation).tobytes(), float(reward), bool(terminated), bool(truncated)))
         if terminated or truncated:
             break
@@ -138,16 +140,16 @@ def _trace(env: gym.Env[Any, Any], seed: int) -> list[Any]:
 
 
 def _check_episodes(env: gym.Env[Any, Any]) -> Finding:
-    random = np.random.default_rng(0)
-    env.reset(seed=0)
+    play = _RandomPlay(env)
+    play.reset(0)
     lengths, length = [], 0
     for _ in range(_STEPS):
-        _, _, terminated, truncated, _ = env.step(_random_action(env, random))
+        _, _, terminated, truncated, _ = play.step()
         length += 1
         if terminated or truncated:
             lengths.append(length)
             length = 0
-            env.reset()
+            play.reset()
     if lengths:
         return Finding(
             "ok", f"episodes end: {len(lengths)} in {_STEPS} random steps, {np.mean(lengths):.0f} steps on average"
@@ -158,17 +160,38 @@ def _check_episodes(env: gym.Env[Any, Any]) -> Finding:
 
 
 def _check_speed(env: gym.Env[Any, Any]) -> Finding:
-    random = np.random.default_rng(0)
-    env.reset(seed=0)
+    play = _RandomPlay(env)
+    play.reset(0)
     steps, started = 0, time.perf_counter()
     while (seconds := time.perf_counter() - started) < _SECONDS:
-        _, _, terminated, truncated, _ = env.step(_random_action(env, random))
+        _, _, terminated, truncated, _ = play.step()
         steps += 1
         if terminated or truncated:
-            env.reset()
+            play.reset()
     return Finding("ok", f"{steps / seconds:,.0f} steps per second, one instance in one process")
 
 
-def _random_action(env: gym.Env[Any, Any], random: np.random.Generator) -> Any:
-    spec = ActionSpec.from_space(env.action_space)
-    return spec.to_environment(random.integers(spec.sizes)[None])[0]
+class _RandomPlay:
+    """Plays allowed actions at random."""
+
+    def __init__(self, env: gym.Env[Any, Any], seed: int = 0) -> None:
+        self._env = env
+        self._actions = ActionSpec.from_space(env.action_space)
+        self._random = np.random.default_rng(seed)
+        self._info: dict[str, Any] = {}
+
+    def reset(self, seed: int | None = None) -> Any:
+        """Begin an episode; returns its first observation."""
+        observation, self._info = self._env.reset(seed=seed)
+        return observation
+
+    def step(self) -> tuple[Any, ...]:
+        """Take one action; returns whatever the environment does."""
+        mask = read_mask(self._info, self._actions)
+        weights = self._random.random(self._actions.num_logits)
+        weights = weights if mask is None else np.where(mask, weights, -1.0)
+        groups = np.split(weights, np.cumsum(self._actions.sizes)[:-1])
+        choices = np.array([[group.argmax() for group in groups]])
+        result: tuple[Any, ...] = self._env.step(self._actions.to_environment(choices)[0])
+        self._info = result[4] if len(result) == 5 else {}
+        return result

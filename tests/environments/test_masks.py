@@ -9,6 +9,7 @@ import torch
 
 from actor_critic import Config, Trainer, evaluate
 from actor_critic.environments import SameStepVectorEnv
+from actor_critic.environments.check import check_environment
 from actor_critic.environments.masks import read_mask, with_masks_in_info
 from actor_critic.errors import EnvironmentFault
 from actor_critic.spaces import ActionSpec
@@ -100,3 +101,9 @@ def test_training_on_masks_is_the_same_whichever_way_they_come() -> None:
         weights.append(trainer.agent.parameters.values)
     assert torch.equal(weights[0], weights[1])
     assert torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("make", [toys.Guarded, toys.GuardedByMethod, toys.GuardedByObservation])
+def test_check_plays_only_what_is_allowed(make: Callable[[], gym.Env]) -> None:
+    findings = list(check_environment(lambda: with_masks_in_info(make())))
+    assert {finding.verdict for finding in findings} == {"ok"}
