@@ -59,16 +59,7 @@ class RunFolder:
             ConfigError: It cannot be made.
         """
         document = settings.to_json()
-        number, wanted = 1, path
-        while True:
-            try:
-                path.mkdir(parents=True)
-                break
-            except FileExistsError:
-                number += 1
-                path = wanted.with_name(f"{wanted.name}_{number}")
-            except OSError as error:
-                raise ConfigError(f"the run folder {path} cannot be made: {error.strerror or error}") from None
+        path = new_folder(path)
         try:
             write_durably(path / "settings.json", document)
         except OSError as error:
@@ -142,6 +133,25 @@ class RunFolder:
             write_durably(path, (json.dumps(document, indent=2) + "\n").encode())
         except OSError as error:
             raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def new_folder(wanted: Path) -> Path:
+    """Make a folder that was not there: ``wanted``, or the first free of ``wanted_2``, ``wanted_3`` …
+
+    Raises:
+        ConfigError: It cannot be made.
+    """
+    number, path = 1, wanted
+    while True:
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            path = wanted.with_name(f"{wanted.name}_{number}")
+        except OSError as error:
+            raise ConfigError(f"the run folder {path} cannot be made: {error.strerror or error}") from None
+        else:
+            return path
 
 
 def timestamped_path(root: Path) -> Path:

@@ -8,16 +8,20 @@ import click
 from actor_critic.cli.options import CONFIG_FILE, flags_layer, setting_options
 from actor_critic.config import RANDOM_STATES, Config, Layer, resolve, starting_config
 from actor_critic.errors import ConfigError
+from actor_critic.seeding import MAX_SEED
 
 
 @click.command("train")
 @click.option("--config", "config_path", metavar="FILE", help=f"Settings file; {CONFIG_FILE} where none is named.")
+@click.option("--seeds", "has_seeds", is_flag=True, help="Train several seeds side by side: --seeds 1 2 3 4 5.")
+@click.argument("seeds", nargs=-1, type=click.IntRange(0, MAX_SEED))
 @setting_options()
-def command(config_path: str | None, **flags: Any) -> int:
+def command(config_path: str | None, has_seeds: bool, seeds: tuple[int, ...], **flags: Any) -> int:
     """Train a policy. Settings come from flags, else the settings file, else the preset, else the defaults.
 
     Without config.json one is written, holding the defaults. Each run gets a folder checkpoints_YYYYMMDD_HHMMSS/.
     """
+    _check_seeds(has_seeds, seeds, flags["seed"])
     layers, notes, new_file = _layers(config_path, flags_layer(flags))
     resolution = resolve(*layers)
 
@@ -25,6 +29,7 @@ def command(config_path: str | None, **flags: Any) -> int:
     from actor_critic.cli.console import print_settings
     from actor_critic.cli.running import log, log_to, run
     from actor_critic.cli.screen import console, say
+    from actor_critic.cli.seeds import run_seeds
     from actor_critic.runs import timestamped_path
     from actor_critic.trainer import Trainer
 
@@ -34,16 +39,29 @@ def command(config_path: str | None, **flags: Any) -> int:
         with log_to(resolution.settings.log_file):
             if new_file is not None and _write(new_file):
                 notes.append(f"wrote {CONFIG_FILE} with the default settings")
-            folder = trainer.keep_in(timestamped_path(Path()))
             for note in notes:
                 say(screen, note)
                 log.info(note)
+            if seeds:
+                trainer.close()
+                print_settings(screen, trainer.settings, resolution.sources | {"seed": "each of --seeds"})
+                return run_seeds(trainer.settings, seeds, timestamped_path(Path()), screen)
+            folder = trainer.keep_in(timestamped_path(Path()))
             log.info("start of %s with settings %s", folder, trainer.settings.to_document())
             print_settings(screen, trainer.settings, resolution.sources)
             say(screen, f"run folder {folder}")
             return run(trainer, screen)
     finally:
         trainer.close()
+
+
+def _check_seeds(has_seeds: bool, seeds: tuple[int, ...], seed: int | None) -> None:
+    if seeds and not has_seeds:
+        raise ConfigError(f"command line: {seeds[0]} belongs to no flag; did you mean --seeds {seeds[0]}?")
+    if has_seeds and (len(seeds) < 2 or len(set(seeds)) < len(seeds)):
+        raise ConfigError("command line: --seeds takes at least two different seeds, such as --seeds 1 2 3 4 5")
+    if has_seeds and seed is not None:
+        raise ConfigError("command line: --seed and --seeds are both given; keep one of them")
 
 
 def _layers(config_path: str | None, flags: Layer) -> tuple[list[Layer], list[str], Config | None]:
