@@ -75,6 +75,10 @@ def _load() -> dict[str, Any]:
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
 
 
+def _save(results: dict[str, Any]) -> None:
+    write_durably(RESULTS, (json.dumps(results, indent=1, sort_keys=True) + "\n").encode())
+
+
 def _table(results: dict[str, Any]) -> list[str]:
     lines = [
         "| environment | algorithm | steps | published | at least | reached [95 % over seeds] | each seed | policy |",
@@ -114,16 +118,18 @@ def _write_page(results: dict[str, Any]) -> None:
 def main() -> None:
     """Measure what is missing, then write the page."""
     wanted = sys.argv[1:]
-    results = _load()
+    current = {_key(row, seed) for row in ROWS for seed in SEEDS}
+    results = {key: result for key, result in _load().items() if key in current}
     RESULTS.parent.mkdir(exist_ok=True)
     rows = [row for row in ROWS if not wanted or row.environment in wanted]
     missing = [(row, seed) for row in rows for seed in SEEDS if _key(row, seed) not in results]
+    _save(results)
     with ProcessPoolExecutor(2) as pool:
         running = {pool.submit(_measure, row, seed): _key(row, seed) for row, seed in missing}
         for future in as_completed(running):
             results[running[future]] = future.result()
             print(json.dumps(future.result()), flush=True)
-            write_durably(RESULTS, (json.dumps(results, indent=1, sort_keys=True) + "\n").encode())
+            _save(results)
     _write_page(results)
     print(f"wrote {PAGE}")
 
