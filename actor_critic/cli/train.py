@@ -14,14 +14,14 @@ from actor_critic.seeding import MAX_SEED
 @click.command("train")
 @click.option("--config", "config_path", metavar="FILE", help=f"Settings file; {CONFIG_FILE} where none is named.")
 @click.option("--seeds", "has_seeds", is_flag=True, help="Train several seeds side by side: --seeds 1 2 3 4 5.")
-@click.argument("seeds", nargs=-1, type=click.IntRange(0, MAX_SEED))
+@click.argument("words", nargs=-1, metavar="")
 @setting_options()
-def command(config_path: str | None, has_seeds: bool, seeds: tuple[int, ...], **flags: Any) -> int:
+def command(config_path: str | None, has_seeds: bool, words: tuple[str, ...], **flags: Any) -> int:
     """Train a policy. Settings come from flags, else the settings file, else the preset, else the defaults.
 
     Without config.json one is written, holding the defaults. Each run gets a folder checkpoints_YYYYMMDD_HHMMSS/.
     """
-    _check_seeds(has_seeds, seeds, flags["seed"])
+    seeds = _read_seeds(has_seeds, words, flags["seed"])
     layers, notes, new_file = _layers(config_path, flags_layer(flags))
     resolution = resolve(*layers)
 
@@ -55,13 +55,24 @@ def command(config_path: str | None, has_seeds: bool, seeds: tuple[int, ...], **
         trainer.close()
 
 
-def _check_seeds(has_seeds: bool, seeds: tuple[int, ...], seed: int | None) -> None:
-    if seeds and not has_seeds:
-        raise ConfigError(f"command line: {seeds[0]} belongs to no flag; did you mean --seeds {seeds[0]}?")
-    if has_seeds and (len(seeds) < 2 or len(set(seeds)) < len(seeds)):
-        raise ConfigError("command line: --seeds takes at least two different seeds, such as --seeds 1 2 3 4 5")
-    if has_seeds and seed is not None:
+def _read_seeds(has_seeds: bool, words: tuple[str, ...], seed: Any) -> tuple[int, ...]:
+    """The seeds of --seeds; words that follow no such flag are a mistake."""
+    if words and not has_seeds:
+        hint = f"; did you mean --seeds {' '.join(words)}?" if words[0].isdigit() else ""
+        raise ConfigError(f"command line: unexpected extra argument {words[0]!r}{hint}")
+    if not has_seeds:
+        return ()
+    if seed is not None:
         raise ConfigError("command line: --seed and --seeds are both given; keep one of them")
+    for word in words:
+        if not (word.isascii() and word.isdigit() and len(word) <= 10 and int(word) <= MAX_SEED):
+            raise ConfigError(
+                f"command line: --seeds: {word!r} is not allowed; expected whole numbers from 0 to {MAX_SEED}"
+            )
+    seeds = tuple(int(word) for word in words)
+    if len(seeds) < 2 or len(set(seeds)) < len(seeds):
+        raise ConfigError("command line: --seeds takes at least two different seeds, such as --seeds 1 2 3 4 5")
+    return seeds
 
 
 def _layers(config_path: str | None, flags: Layer) -> tuple[list[Layer], list[str], Config | None]:

@@ -36,9 +36,10 @@ def test_each_seed_is_the_run_it_would_be_alone_and_they_are_summed_up(shell: Sh
         (["--seeds"], "--seeds takes at least two different seeds"),
         (["--seeds", "1", "1"], "--seeds takes at least two different seeds"),
         (["--seeds", "1", "2", "--seed", "3"], "--seed and --seeds are both given"),
-        (["7"], "7 belongs to no flag"),
+        (["7"], "unexpected extra argument '7'; did you mean --seeds 7?"),
         (["--seeds", "1", "-2"], "-2"),
-        (["--seeds", "1", "x"], "'x' is not a valid integer"),
+        (["--seeds", "1", "x"], "--seeds: 'x' is not allowed; expected whole numbers from 0 to 4294967295"),
+        (["--seeds", "1", "4294967296"], "--seeds: '4294967296' is not allowed"),
     ],
 )
 def test_seeds_that_make_no_sense_are_refused(shell: Shell, arguments: list[str], words: str) -> None:
