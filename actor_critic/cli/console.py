@@ -29,9 +29,9 @@ def print_settings(console: Console, settings: Settings, sources: dict[str, str]
         table.add_row(name, shown, Text(sources.get(name, fallback)), style=style)
     console.print(table)
     console.print(
-        f"{settings.num_envs} environments x {settings.num_steps} steps = {settings.batch_size} transitions per epoch, "
-        f"in {settings.num_minibatches} minibatches of {settings.minibatch_size}, {settings.update_epochs} passes; "
-        f"{settings.num_epochs} epochs = {settings.total_timesteps:,} steps on {settings.device}",
+        f"batch: {settings.num_envs} environments x {settings.num_steps} steps = {settings.batch_size}, "
+        f"minibatch: {settings.minibatch_size}, passes: {settings.update_epochs}, "
+        f"run: {settings.num_epochs} epochs = {settings.total_timesteps:,} steps on {settings.device}",
         soft_wrap=True,
         highlight=False,
         markup=False,
