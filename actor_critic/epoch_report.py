@@ -50,7 +50,7 @@ class EpochReport:
         return {name: getattr(self, name) for name in FIGURES}
 
     def describe(self, num_epochs: int) -> str:
-        """One line for one epoch."""
+        """This in one line."""
         parts = [f"epoch {self.epoch}/{num_epochs}", f"steps {self.env_steps}"]
         if self.mean_return is not None:
             parts.append(f"return {self.mean_return:.2f}")

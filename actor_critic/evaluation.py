@@ -10,6 +10,7 @@ from actor_critic.agent import ActorCriticAgent
 from actor_critic.environments import RandomStatesVectorEnv, VectorEnvironment, make_vector_environment
 from actor_critic.rollout import Policy
 from actor_critic.seeding import Purpose, generator
+from actor_critic.spaces import ActionSpec
 from actor_critic.statistics import Summary, summarize
 
 _SIDE_BY_SIDE = 10  # environments stepped together: each holds a simulator in memory
@@ -75,7 +76,7 @@ class Evaluation:
         return document
 
     def describe(self) -> str:
-        """One line for one self."""
+        """This in one line."""
         parts = [
             f"{name} {summary.mean:.4g} [{summary.low:.4g}, {summary.high:.4g}]"
             for name, summary in (("greedy", self.greedy), ("sampled", self.sampled))
@@ -123,7 +124,7 @@ def evaluate(
         environment = make_vector_environment(settings, purpose, side_by_side, quotas)
         try:
             noise = generator(seed, Purpose.EVALUATION_ACTIONS, int(purpose))
-            return _run_episodes(environment, choose, quotas, seed, noise, agent.actions.num_groups, agent)
+            return _run_episodes(agent.actions, environment, choose, quotas, seed, noise)
         finally:
             environment.close()
 
@@ -142,13 +143,12 @@ def evaluate(
 
 
 def _run_episodes(
+    spec: ActionSpec,
     environment: VectorEnvironment,
     choose: Policy,
     quotas: npt.NDArray[np.int64],
     seed: int,
     noise: np.random.Generator,
-    num_groups: int,
-    agent: ActorCriticAgent,
 ) -> tuple[npt.NDArray[np.float64], float, Reference | None]:
     """Returns of all episodes, their mean length, and what could be had where that is known."""
     observations, infos = environment.reset(seed=seed)
@@ -158,8 +158,8 @@ def _run_episodes(
     returns: list[float] = []
     steps = 0
     while (done < quotas).any():
-        uniforms = noise.random((count, num_groups), np.float32)
-        actions = agent.actions.to_environment(choose(observations, uniforms, infos.get("action_mask")))
+        uniforms = noise.random((count, spec.num_groups), np.float32)
+        actions = spec.to_environment(choose(observations, uniforms, infos.get("action_mask")))
         observations, rewards, terminated, truncated, infos = environment.step(actions)
         running += rewards
         lengths += 1

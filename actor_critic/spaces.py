@@ -150,7 +150,10 @@ class ObservationSpec:
                 sizes, starts = space.nvec.flatten().tolist(), space.start.flatten().tolist()
                 return cls("categories", space.shape, "int64", tuple(sizes), tuple(starts))
             case gym.spaces.Dict() | gym.spaces.Tuple():
-                mend = 'wrap it with "gymnasium.wrappers:FlattenObservation"'
+                mend = (
+                    'wrap it so that it returns one array, with "gymnasium.wrappers:FlattenObservation" or one of its own '
+                    'package\'s wrappers, such as "minigrid.wrappers:ImgObsWrapper"'
+                )
             case gym.spaces.Text() | gym.spaces.Graph() | gym.spaces.Sequence():
                 mend = "wrap it so that it returns an array of fixed shape"
             case _:

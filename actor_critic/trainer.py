@@ -230,7 +230,8 @@ class Trainer:
                     is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
                     recorder.keep(report, checkpoint, is_last)
                     self._best = recorder.best
-                log.info("%s", report.describe(self.settings.num_epochs))
+                if log.isEnabledFor(logging.INFO):
+                    log.info("%s", report.describe(self.settings.num_epochs))
                 yield report
         finally:
             if recorder and not self._is_mid_epoch:
