@@ -151,8 +151,8 @@ class ObservationSpec:
                 return cls("categories", space.shape, "int64", tuple(sizes), tuple(starts))
             case gym.spaces.Dict() | gym.spaces.Tuple():
                 mend = (
-                    'wrap it so that it returns one array, with "gymnasium.wrappers:FlattenObservation" or one of its own '
-                    'package\'s wrappers, such as "minigrid.wrappers:ImgObsWrapper"'
+                    'wrap it so that it returns one array: with "gymnasium.wrappers:FlattenObservation", or a wrapper '
+                    'of its own package such as "minigrid.wrappers:ImgObsWrapper"'
                 )
             case gym.spaces.Text() | gym.spaces.Graph() | gym.spaces.Sequence():
                 mend = "wrap it so that it returns an array of fixed shape"
