@@ -367,7 +367,7 @@ def test_check_says_that_cartpole_will_work(shell: Shell) -> None:
         ("Old", "step returns 4 values; expected 5"),
         ("LimitedOld", "reset returns 2 values and step 5 in Gymnasium"),
         ("Continuous", "is continuous; this software is for discrete actions"),
-        ("Nested", 'wrap it with "gymnasium.wrappers:FlattenObservation"'),
+        ("Nested", 'returns one array: with "gymnasium.wrappers:FlattenObservation", or a wrapper of its own'),
         ("Category", "step 3 returned the observation 3, which is not in its space Discrete(3)"),
         ("Crash", "it raised RuntimeError: the simulator crashed"),
     ],
