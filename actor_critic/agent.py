@@ -10,16 +10,18 @@ import torch
 from torch import Tensor
 
 from actor_critic import checkpoints
-from actor_critic.backends import Batch, EagerBackend, UpdateRules, UpdateStatistics, choose_device
+from actor_critic.backends import Batch, EagerBackend, Sequences, UpdateRules, UpdateStatistics, choose_device
 from actor_critic.checkpoints import Checkpoint
 from actor_critic.config import Config, Layer, Settings, resolve, settings_from_document
+from actor_critic.encoders import EncoderMaker, encode
 from actor_critic.errors import CheckpointError, ConfigError, NumericalError
-from actor_critic.networks import PolicyNetwork, ValueNetwork, encode
+from actor_critic.imports import class_name
+from actor_critic.networks import make_networks
 from actor_critic.normalization import ObservationNormalizer, RewardNormalizer, RunningMoments
 from actor_critic.ops.returns import generalized_advantage
 from actor_critic.parameters import FlatParameters
 from actor_critic.rollout import Rollout
-from actor_critic.seeding import Purpose, generator, integer_seed
+from actor_critic.seeding import Purpose, generator
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
 
@@ -50,38 +52,39 @@ class ActorCriticAgent:
         parameters: Both networks' parameters and gradients, each as one flat tensor.
     """
 
-    def __init__(self, settings: Settings | Config, observations: ObservationSpec, actions: ActionSpec) -> None:
+    def __init__(
+        self,
+        settings: Settings | Config,
+        observations: ObservationSpec,
+        actions: ActionSpec,
+        encoder: EncoderMaker | None = None,
+    ) -> None:
         """Build both networks, with weights drawn from the seed.
 
         Args:
             settings: What to build; a Config is resolved first.
             observations: The observation space, such as ``ObservationSpec.from_space(env.observation_space)``.
             actions: The action space, such as ``ActionSpec.from_space(env.action_space)``.
+            encoder: A module class of yours to encode observations with; the settings then name it.
 
         Raises:
-            ConfigError: The device is not there.
+            ConfigError: The device is not there, or the observations do not fit the encoder.
         """
         if isinstance(settings, Config):
             settings = resolve(Layer("Config", settings)).settings
+        if encoder is not None:
+            settings = settings.replace(encoder=class_name(encoder))
         self.device = choose_device(settings.device)
         features, logits = observations.num_features, actions.num_logits
         self.settings = settings.replace(device=str(self.device), input_dim=features, output_dim=logits)
         self.observations = observations
         self.actions = actions
-        random = torch.Generator().manual_seed(integer_seed(settings.seed, Purpose.PARAMETERS))
-        shape = {"hidden_layers": settings.hidden_layers, "activation": settings.activation}
-        self.policy = PolicyNetwork(features, logits, settings.hidden_dim, generator=random, **shape)  # type: ignore[arg-type]
-        self.value_network = ValueNetwork(
-            features,
-            settings.hidden_dim,
-            encoder=self.policy.encoder if settings.shared_encoder else None,
-            generator=random,
-            **shape,  # type: ignore[arg-type]
-        )
+        self.policy, self.value_network = make_networks(self.settings, observations, actions, encoder)
         self.policy.to(self.device)
         self.value_network.to(self.device)
-        self.parameters = FlatParameters([self.policy, self.value_network])
+        self.parameters = _flat([self.policy, self.value_network], settings.encoder)
         self._backend = EagerBackend(self.policy, self.value_network, self.parameters, actions.sizes)
+        self._value_states = np.zeros((settings.num_envs, self.value_network.trunk.state_dim), np.float32)
         self._observation_normalizer = (
             ObservationNormalizer(features, self.device) if settings.normalize_observations else None
         )
@@ -96,67 +99,104 @@ class ActorCriticAgent:
         self,
         observation: Any,
         *,
-        state: None = None,
+        state: npt.NDArray[np.float32] | None = None,
         action_mask: npt.ArrayLike | None = None,
         deterministic: bool = False,
     ) -> Any:
         """Choose an action for one observation, or one for each observation of a batch.
 
         Args:
-            observation: One observation as the environment gives it, or a batch [B, *shape].
-            state: Hidden state of a policy with memory; this policy has none.
+            observation: One observation as the environment gives it, or a batch [B, *shape]; where observations are
+                dicts or tuples, a batch is a dict or tuple of arrays.
+            state: With memory, what the call before returned, [S] or [B, S]; None at the beginning of an episode.
             action_mask: [A] or [B, A] boolean, True where an action is allowed; None allows all.
             deterministic: Take the most probable action instead of sampling one.
 
         Returns:
-            For one observation the action, an int or an array [G]; for a batch an array [B] or [B, G].
+            For one observation the action as the environment takes it: an int, an array, a dict or tuple; for a batch
+            an array [B] or [B, *shape], or a dict or tuple of arrays. With memory ``(action, state)``.
 
         Raises:
-            ValueError: The observation or mask has the wrong shape or dtype, or allows no action.
+            ValueError: The observation, state or mask has the wrong shape or dtype, or allows no action.
         """
-        if state is not None:
-            raise ValueError("state: this policy has no memory; expected None")
         batch, is_single = self.observations.as_batch(observation)
+        states = self._check_state(state, None if is_single else len(batch))
         mask = None
         if action_mask is not None:
             mask = self.actions.check_mask(np.asarray(action_mask), None if is_single else len(batch))
         uniforms = None
         if not deterministic:
             uniforms = self._prediction_noise.random((len(batch), self.actions.num_groups), np.float32)
-        actions = self.actions.to_environment(self.choose(batch, uniforms, mask))
+        choices, after = self.choose(batch, uniforms, mask, states)
         if not is_single:
-            return actions
-        return int(actions[0]) if self.actions.kind == "discrete" else actions[0]
+            actions = self.actions.to_environment(choices)
+            return (actions, after) if self.has_memory else actions
+        action = self.actions.one_by_one(choices)[0]
+        action = int(action) if np.ndim(action) == 0 and not self.actions.is_nested else action
+        return (action, after[0]) if self.has_memory else action
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether what the agent does depends on what it saw before."""
+        return self.settings.memory is not None
+
+    def initial_state(self, count: int) -> npt.NDArray[np.float32]:
+        """Hidden states [count, S] at the beginning of an episode; no columns without memory."""
+        return np.zeros((count, self.policy.trunk.state_dim), np.float32)
 
     def choose(
         self,
-        observations: npt.NDArray[np.generic],
+        observations: npt.NDArray[Any],
         uniforms: npt.NDArray[np.float32] | None,
-        mask: npt.NDArray[np.bool_] | None = None,
-    ) -> npt.NDArray[np.int64]:
+        mask: npt.NDArray[np.bool_] | None,
+        states: npt.NDArray[np.float32],
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Choices for a batch, without the checks of :meth:`act`.
 
         Args:
             observations: [B, *shape], raw.
             uniforms: [B, G], the uniform numbers to sample at; None takes the most probable choices.
             mask: [B, A], True where a choice is allowed; None allows all.
+            states: [B, S], hidden states before.
 
         Returns:
-            [B, G], each choice counted from 0.
+            Choices [B, G], each counted from 0, and hidden states [B, S] afterwards.
         """
         features = self._features(observations)
         allowed = None if mask is None else torch.from_numpy(mask).to(self.device)
-        if uniforms is None:
-            choices = self._backend.act_greedily(features, allowed)
-        else:
-            choices = self._backend.act(features, uniforms, allowed)
-        return choices.cpu().numpy()
+        before = torch.from_numpy(states).to(self.device)
+        choices, after = self._backend.act(features, uniforms, allowed, before)
+        return choices.cpu().numpy(), after.cpu().numpy()
 
     def value(self, observation: Any) -> Any:
-        """The critic's estimate of the return from one observation (a float), or from each of a batch (array [B])."""
+        """The critic's estimate of the return from one observation (a float), or from each of a batch (array [B]).
+
+        With memory it is the estimate at the beginning of an episode.
+        """
         batch, is_single = self.observations.as_batch(observation)
-        values = self._backend.values(self._features(batch)).cpu().numpy()
+        states = np.zeros((len(batch), self.value_network.trunk.state_dim), np.float32)
+        values = self._values(batch, states)
         return float(values[0]) if is_single else values
+
+    def _check_state(self, state: npt.NDArray[np.float32] | None, count: int | None) -> npt.NDArray[np.float32]:
+        """Hidden states [count or 1, S] from what a caller gave."""
+        width = self.policy.trunk.state_dim
+        if state is None:
+            return self.initial_state(count or 1)
+        if not self.has_memory:
+            raise ValueError("state: this policy has no memory; expected None")
+        expected = (width,) if count is None else (count, width)
+        array = np.asarray(state)
+        if array.shape != expected or array.dtype != np.float32:
+            raise ValueError(
+                f"state: {array.shape} {array.dtype} does not fit; expected {expected} float32, as act returned it"
+            )
+        return array.reshape(-1, width)
+
+    def _values(self, observations: npt.NDArray[Any], states: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The critic's values [B] of observations [B, *shape] in hidden states [B, S]."""
+        values = self._backend.values(self._features(observations), torch.from_numpy(states).to(self.device))[0]
+        return values.cpu().numpy()
 
     # --- learning ---
 
@@ -223,50 +263,83 @@ class ActorCriticAgent:
         masks = None
         if rollout.masks is not None:
             masks = torch.from_numpy(rollout.masks.reshape(count, -1)).to(self.device)
-        log_probs, values = self._backend.assess(features[:count], actions, masks)
-        values_now = values.cpu().numpy().reshape(steps, envs)
-        last = self._backend.values(features[count:]).cpu().numpy()
-        next_values = np.concatenate([values_now[1:], last[None]])  # (T, N)
-        truncated = rollout.truncated[rollout.final_steps, rollout.final_envs]
-        if truncated.any():
-            finals = self._backend.values(self._features(rollout.final_observations[truncated]))
-            next_values[rollout.final_steps[truncated], rollout.final_envs[truncated]] = finals.cpu().numpy()
+        sequences = self._sequences(rollout) if self.has_memory else None
+        assessed = self._backend.assess(features[:count], actions, masks, sequences)
+        values = assessed.values.cpu().numpy().reshape(steps, envs)
         advantages = generalized_advantage(
             rewards,
-            values_now,
-            next_values,
+            values,
+            self._next_values(rollout, values, features[count:], assessed.value_states),
             rollout.terminated,
             rollout.ended,
             self.settings.gamma,
             self.settings.gae_lambda,
         )
-        returns = advantages + values_now
+        returns = advantages + values
         spread = float(returns.var())
         explained = 1 - float(advantages.var()) / spread if spread > 0 else None
         batch = Batch(
             features[:count],
             actions,
             masks,
-            log_probs,
-            values,
+            assessed.log_probs,
+            assessed.values,
             torch.from_numpy(advantages.reshape(-1)).to(self.device),
             torch.from_numpy(returns.reshape(-1)).to(self.device),
+            sequences,
         )
         return batch, explained
 
+    def _sequences(self, rollout: Rollout) -> Sequences:
+        """Where a rollout's sequences begin. A shared trunk has one state for both networks: the policy's."""
+        is_shared = self.policy.trunk is self.value_network.trunk
+        before = rollout.states if is_shared else self._value_states
+        return Sequences(
+            torch.from_numpy(rollout.states).to(self.device),
+            torch.from_numpy(before).to(self.device),
+            torch.from_numpy(rollout.starts).to(self.device),
+        )
+
+    def _next_values(
+        self, rollout: Rollout, values: npt.NDArray[np.float32], last: Tensor, states: Tensor | None
+    ) -> npt.NDArray[np.float32]:
+        """The value [T, N] of what followed each step; it does not matter where an episode terminated.
+
+        Args:
+            rollout: The steps.
+            values: [T, N], of the observations acted in.
+            last: [N, F], features of the observations that the next rollout begins with.
+            states: [T, N, S], the value function's hidden states after each step; None without memory.
+        """
+        if states is None:
+            states = torch.zeros((*values.shape, 0), device=self.device)
+        following, _ = self._backend.values(last, states[-1])
+        next_values = np.concatenate([values[1:], following.cpu().numpy()[None]])
+        truncated = rollout.truncated[rollout.final_steps, rollout.final_envs]
+        if truncated.any():
+            at = rollout.final_steps[truncated], rollout.final_envs[truncated]
+            next_values[at] = self._values(rollout.final_observations[truncated], states.cpu().numpy()[at])
+        self._value_states = np.where(rollout.ended[-1][:, None], np.float32(0), states[-1].cpu().numpy())
+        return next_values
+
     def _minibatches(self, epoch: int) -> list[npt.NDArray[np.int64]]:
-        """The epoch's minibatches, each as indices into the batch."""
+        """The epoch's minibatches, each as indices into the batch; with memory they are whole environments."""
         settings = self.settings
         random = generator(settings.seed, Purpose.MINIBATCHES, epoch)
         if settings.num_minibatches == 1:
             return [np.arange(settings.batch_size)] * settings.update_epochs
-        passes = [random.permutation(settings.batch_size) for _ in range(settings.update_epochs)]
-        return [part for order in passes for part in np.split(order, settings.num_minibatches)]
+        units = settings.num_envs if self.has_memory else settings.batch_size
+        passes = [random.permutation(units) for _ in range(settings.update_epochs)]
+        parts = [part for order in passes for part in np.split(order, settings.num_minibatches)]
+        if not self.has_memory:
+            return parts
+        first = np.arange(settings.num_steps)[:, None] * settings.num_envs  # of each step, in the time-major batch
+        return [(first + envs).reshape(-1) for envs in parts]
 
-    def _encoded(self, observations: npt.NDArray[np.generic]) -> Tensor:
-        return encode(torch.from_numpy(observations).to(self.device), self.observations)
+    def _encoded(self, observations: npt.NDArray[Any]) -> Tensor:
+        return encode(observations, self.observations, self.device)
 
-    def _features(self, observations: npt.NDArray[np.generic]) -> Tensor:
+    def _features(self, observations: npt.NDArray[Any]) -> Tensor:
         features = self._encoded(observations)
         return self._observation_normalizer(features) if self._observation_normalizer else features
 
@@ -283,6 +356,7 @@ class ActorCriticAgent:
             tensors |= {f"{name}.{key}": tensor for key, tensor in moments.state().items()}
         if self._reward_normalizer:
             tensors["reward_normalizer.sums"] = torch.from_numpy(self._reward_normalizer.sums)
+        tensors["value_memory"] = torch.from_numpy(self._value_states)
         return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
     def load_state(self, tensors: dict[str, Tensor], optimizer_steps: int) -> None:
@@ -295,6 +369,7 @@ class ActorCriticAgent:
         self._backend.first_moment.copy_(_tensor(tensors, "optimizer.first_moment", self._backend.first_moment))
         self._backend.second_moment.copy_(_tensor(tensors, "optimizer.second_moment", self._backend.second_moment))
         self._backend.steps = optimizer_steps
+        self._value_states = _tensor(tensors, "value_memory", torch.from_numpy(self._value_states)).numpy().copy()
         if self._reward_normalizer:
             sums = torch.from_numpy(self._reward_normalizer.sums)
             self._reward_normalizer.sums = _tensor(tensors, "reward_normalizer.sums", sums).numpy().copy()
@@ -338,21 +413,32 @@ class ActorCriticAgent:
         return Checkpoint(self.settings.to_document(), spaces, counters, self.state() | tensors)
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto") -> "ActorCriticAgent":
+    def load(cls, path: str | Path, device: str = "auto", encoder: EncoderMaker | None = None) -> "ActorCriticAgent":
         """Read an agent from a checkpoint file. Nothing that the file names is imported.
 
         Args:
             path: A checkpoint.
             device: Where to put it; not necessarily where it was trained.
+            encoder: The module class that encodes its observations, where that is one of yours.
 
         Raises:
-            CheckpointError: The file is damaged, or is no checkpoint.
+            CheckpointError: The file is damaged, is no checkpoint, or names an encoder that was not given.
         """
-        return cls.from_checkpoint(checkpoints.load(Path(path)), path, device)
+        checkpoint = checkpoints.load(Path(path))
+        name = checkpoint.settings.get("encoder")
+        if encoder is None and isinstance(name, str) and ":" in name:
+            raise CheckpointError(f"{path} was trained with the encoder {name}; hand that class over as encoder=...")
+        return cls.from_checkpoint(checkpoint, path, device, encoder)
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: Checkpoint, origin: str | Path, device: str = "auto") -> "ActorCriticAgent":
-        """Build the agent that a checkpoint holds.
+    def from_checkpoint(
+        cls,
+        checkpoint: Checkpoint,
+        origin: str | Path,
+        device: str = "auto",
+        encoder: EncoderMaker | None = None,
+    ) -> "ActorCriticAgent":
+        """Build the agent that a checkpoint holds. An encoder that it names and that is not given is imported.
 
         Raises:
             CheckpointError: Its settings or tensors do not fit together.
@@ -361,9 +447,9 @@ class ActorCriticAgent:
             settings = settings_from_document(checkpoint.settings, origin).replace(device=device)
             observations = ObservationSpec.from_document(checkpoint.spaces["observation"])
             actions = ActionSpec.from_document(checkpoint.spaces["action"])
-            agent = cls(settings, observations, actions)
+            agent = cls(settings, observations, actions, encoder)
             agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])
-        except (ConfigError, NumericalError, KeyError, TypeError) as error:
+        except (ConfigError, NumericalError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{origin} cannot be used: {error}") from error
         return agent
 
@@ -378,6 +464,13 @@ class ActorCriticAgent:
         if self._reward_normalizer:
             moments["reward_normalizer"] = self._reward_normalizer.moments
         return moments
+
+
+def _flat(networks: list[torch.nn.Module], encoder: str) -> FlatParameters:
+    try:
+        return FlatParameters(networks)
+    except TypeError as error:  # only a module of the user's own has other parameters than the rest
+        raise ConfigError(f"encoder: {encoder}: {error}") from None
 
 
 def _tensor(tensors: dict[str, Tensor], name: str, like: Tensor) -> Tensor:

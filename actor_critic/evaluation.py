@@ -10,7 +10,6 @@ from actor_critic.agent import ActorCriticAgent
 from actor_critic.environments import RandomStatesVectorEnv, VectorEnvironment, make_vector_environment
 from actor_critic.rollout import Policy
 from actor_critic.seeding import Purpose, generator
-from actor_critic.spaces import ActionSpec
 from actor_critic.statistics import Summary, summarize
 
 _SIDE_BY_SIDE = 10  # environments stepped together: each holds a simulator in memory
@@ -124,11 +123,13 @@ def evaluate(
         environment = make_vector_environment(settings, purpose, side_by_side, quotas)
         try:
             noise = generator(seed, Purpose.EVALUATION_ACTIONS, int(purpose))
-            return _run_episodes(agent.actions, environment, choose, quotas, seed, noise)
+            return _run_episodes(agent, environment, choose, quotas, seed, noise)
         finally:
             environment.close()
 
-    greedy, greedy_length, reference = run(lambda observations, _, mask: agent.choose(observations, None, mask))
+    greedy, greedy_length, reference = run(
+        lambda observations, _, mask, states: agent.choose(observations, None, mask, states)
+    )
     sampled, sampled_length, _ = run(agent.choose)
     bootstrap = generator(seed, Purpose.BOOTSTRAP, int(purpose))
     return Evaluation(
@@ -143,7 +144,7 @@ def evaluate(
 
 
 def _run_episodes(
-    spec: ActionSpec,
+    agent: ActorCriticAgent,
     environment: VectorEnvironment,
     choose: Policy,
     quotas: npt.NDArray[np.int64],
@@ -157,10 +158,13 @@ def _run_episodes(
     running, lengths, done = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
     returns: list[float] = []
     steps = 0
+    states = agent.initial_state(count)
     while (done < quotas).any():
-        uniforms = noise.random((count, spec.num_groups), np.float32)
-        actions = spec.to_environment(choose(observations, uniforms, infos.get("action_mask")))
+        uniforms = noise.random((count, agent.actions.num_groups), np.float32)
+        choices, states = choose(observations, uniforms, infos.get("action_mask"), states)
+        actions = agent.actions.to_environment(choices)
         observations, rewards, terminated, truncated, infos = environment.step(actions)
+        states[terminated | truncated] = 0.0
         running += rewards
         lengths += 1
         for index in np.flatnonzero((terminated | truncated) & (done < quotas)):

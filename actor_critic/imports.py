@@ -30,6 +30,11 @@ def load_class(name: str, field: str) -> type[Any]:
     return found
 
 
+def class_name(found: Any) -> str:
+    """How a setting names a class or function: "module:Class"."""
+    return f"{found.__module__}:{found.__qualname__}"
+
+
 def require_trust(names: list[str], origin: object, is_trusted: bool) -> None:
     """Refuse to import code that a file names, unless the user said so.
 

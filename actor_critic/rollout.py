@@ -13,8 +13,11 @@ from actor_critic.ops.returns import discounted_sums
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
 Policy = Callable[
-    [npt.NDArray[np.generic], npt.NDArray[np.float32], npt.NDArray[np.bool_] | None], npt.NDArray[np.int64]
+    [npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.bool_] | None, npt.NDArray[np.float32]],
+    tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]],
 ]
+"""Choices [N, G] and hidden states [N, S] afterwards, for observations [N, *shape], uniform numbers [N, G], masks
+[N, A] or None, and hidden states [N, S] before."""
 
 _RECENT = 100
 
@@ -33,24 +36,31 @@ class Rollout:
         final_observations: [E, *shape], of the E episodes that ended, in order of time.
         final_steps: [E], the step each ended in.
         final_envs: [E], the environment each ended in.
+        states: [N, S], the policy's hidden states before the first step; no columns without memory.
     """
 
-    observations: npt.NDArray[np.generic]
+    observations: npt.NDArray[Any]
     actions: npt.NDArray[np.int64]
     masks: npt.NDArray[np.bool_] | None
     rewards: npt.NDArray[np.float32]
     terminated: npt.NDArray[np.bool_]
     truncated: npt.NDArray[np.bool_]
-    final_observations: npt.NDArray[np.generic]
+    final_observations: npt.NDArray[Any]
     final_steps: npt.NDArray[np.int64]
     final_envs: npt.NDArray[np.int64]
+    states: npt.NDArray[np.float32]
 
     @property
     def ended(self) -> npt.NDArray[np.bool_]:
         """[T, N], whether the step was its episode's last."""
         return self.terminated | self.truncated
 
-    def next_observations(self) -> npt.NDArray[np.generic]:
+    @property
+    def starts(self) -> npt.NDArray[np.bool_]:
+        """[T, N], whether an episode began between this step and the one before it in this rollout."""
+        return np.concatenate([np.zeros_like(self.ended[:1]), self.ended[:-1]])
+
+    def next_observations(self) -> npt.NDArray[Any]:
         """[T, N, *shape], what followed each step: at an episode's end its final observation."""
         following = self.observations[1:].copy()
         following[self.final_steps, self.final_envs] = self.final_observations
@@ -61,7 +71,12 @@ class Collector:
     """Steps environments with a policy and keeps what they return."""
 
     def __init__(
-        self, environment: VectorEnvironment, observations: ObservationSpec, actions: ActionSpec, num_steps: int
+        self,
+        environment: VectorEnvironment,
+        observations: ObservationSpec,
+        actions: ActionSpec,
+        num_steps: int,
+        state_dim: int = 0,
     ) -> None:
         """Allocate the arrays of a rollout.
 
@@ -70,9 +85,11 @@ class Collector:
             observations: Their observation space.
             actions: Their action space.
             num_steps: T.
+            state_dim: S, numbers in a hidden state of the policy.
         """
         count = environment.num_envs
         self._environment = environment
+        self._observation_spec = observations
         self._spec = actions
         self._started = False
         self._observations = np.zeros((num_steps + 1, count, *observations.shape), observations.dtype)
@@ -81,6 +98,7 @@ class Collector:
         self._rewards = np.zeros((num_steps, count), np.float32)
         self._terminated = np.zeros((num_steps, count), np.bool_)
         self._truncated = np.zeros((num_steps, count), np.bool_)
+        self._states = np.zeros((count, state_dim), np.float32)
 
     def reset(self, seed: int) -> None:
         """Begin the first episodes of a run."""
@@ -90,7 +108,7 @@ class Collector:
         """Take T steps in every environment.
 
         Args:
-            policy: Gives choices [N, G] for observations [N, *shape], uniform numbers [N, G] and masks [N, A] or None.
+            policy: Who chooses.
             uniforms: [T, N, G], the uniform numbers.
 
         Raises:
@@ -100,9 +118,11 @@ class Collector:
         self._observations[0] = self._observations[-1]
         if self._masks is not None:
             self._masks[0] = self._masks[-1]
-        finals: list[npt.NDArray[np.generic]] = []
+        finals: list[npt.NDArray[Any]] = []
+        states = self._states
         for t in range(len(self._rewards)):
-            choices = policy(self._observations[t], uniforms[t], None if self._masks is None else self._masks[t])
+            mask = None if self._masks is None else self._masks[t]
+            choices, self._states = policy(self._observations[t], uniforms[t], mask, self._states)
             self._actions[t] = choices
             observations, rewards, terminated, truncated, infos = self._environment.step(
                 self._spec.to_environment(choices)
@@ -112,6 +132,7 @@ class Collector:
             self._rewards[t] = rewards
             self._terminated[t] = terminated
             self._truncated[t] = truncated
+            self._states[terminated | truncated] = 0.0
             if "final_obs" in infos:
                 finals.append(infos["final_obs"][infos["_final_obs"]])
         steps, envs = np.nonzero(self._terminated | self._truncated)
@@ -125,19 +146,21 @@ class Collector:
             np.concatenate(finals) if finals else self._observations[:0, 0],
             steps,
             envs,
+            states,
         )
-        _check_finite(rollout)
+        self._check_finite(rollout)
         return rollout
 
-    def save_state(self) -> dict[str, npt.NDArray[np.int64]]:
-        """What rebuilds the running episodes."""
-        return self._environment.save_state()
+    def save_state(self) -> dict[str, npt.NDArray[Any]]:
+        """What rebuilds the running episodes, and the policy's memory of them."""
+        return {**self._environment.save_state(), "memory": self._states}
 
-    def load_state(self, state: dict[str, npt.NDArray[np.int64]]) -> None:
+    def load_state(self, state: dict[str, npt.NDArray[Any]]) -> None:
         """Rebuild the running episodes."""
-        self._begin(*self._environment.load_state(state))
+        self._states = state["memory"].copy()
+        self._begin(*self._environment.load_state({name: array for name, array in state.items() if name != "memory"}))
 
-    def _begin(self, observations: npt.NDArray[np.generic], infos: dict[str, Any]) -> None:
+    def _begin(self, observations: npt.NDArray[Any], infos: dict[str, Any]) -> None:
         self._observations[-1] = observations
         self._keep_mask(-1, infos)
         self._started = True
@@ -149,6 +172,26 @@ class Collector:
             # Environments that mask at all mostly do so from their first observation on; what came before allowed all.
             self._masks = np.ones((len(self._observations), *infos["action_mask"].shape), np.bool_)
         self._masks[row] = infos["action_mask"]
+
+    def _check_finite(self, rollout: Rollout) -> None:
+        """Stop bad numbers before any optimizer step sees them."""
+        views = self._observation_spec.views
+        for what, arrays in (
+            ("reward", [rollout.rewards]),
+            ("observation", views(rollout.observations)),
+            ("final observation", views(rollout.final_observations)),
+        ):
+            for array in arrays:
+                if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+                    first = np.argwhere(~np.isfinite(array))[0]
+                    if what == "final observation":
+                        step, env = rollout.final_steps[first[0]], rollout.final_envs[first[0]]
+                    else:
+                        # Row t + 1 of the observations is what step t returned; row 0 is what a reset did.
+                        step, env = first[0] - (what == "observation"), first[1]
+                    raise EnvironmentFault(
+                        f"environment {env}: the {what} of step {step} of this rollout is not finite"
+                    )
 
 
 class EpisodeTotals:
@@ -178,20 +221,3 @@ class EpisodeTotals:
     def mean(self) -> float | None:
         """Mean over the last 100 episodes that ended; None before the first one did."""
         return float(self.recent.mean()) if len(self.recent) else None
-
-
-def _check_finite(rollout: Rollout) -> None:
-    """Stop bad numbers before any optimizer step sees them."""
-    for what, array in (
-        ("reward", rollout.rewards),
-        ("observation", rollout.observations),
-        ("final observation", rollout.final_observations),
-    ):
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-            first = np.argwhere(~np.isfinite(array))[0]
-            if what == "final observation":
-                step, env = rollout.final_steps[first[0]], rollout.final_envs[first[0]]
-            else:
-                # Row t + 1 of the observations is what step t returned; row 0 is what a reset did.
-                step, env = first[0] - (what == "observation"), first[1]
-            raise EnvironmentFault(f"environment {env}: the {what} of step {step} of this rollout is not finite")

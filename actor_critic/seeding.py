@@ -25,6 +25,7 @@ class Purpose(IntEnum):
     PREDICTION = 7
     BOOTSTRAP = 8
     EVALUATION_ACTIONS = 9
+    ENCODER = 10
 
 
 # Training, best-checkpoint selection and final tests draw their episode seeds from three disjoint ranges, so an

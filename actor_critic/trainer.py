@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from actor_critic.backends import choose_device
 from actor_critic.checkpoints import Checkpoint
 from actor_critic.config import Config, Layer, Settings, resolve, settings_from_document
 from actor_critic.config.memory import check_fits_in_memory
+from actor_critic.encoders import EncoderMaker
 from actor_critic.environments import RandomStatesVectorEnv, make_vector_environment
 from actor_critic.epoch_report import EpochReport
 from actor_critic.errors import CheckpointError, ConfigError
@@ -51,13 +52,20 @@ class Trainer:
         evaluation: Of the last weights, once a run with a folder has ended.
     """
 
-    def __init__(self, config: Config | Settings, run_folder: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        config: Config | Settings,
+        run_folder: str | Path | None = None,
+        *,
+        encoder: EncoderMaker | None = None,
+    ) -> None:
         """Set up a run: settings resolved, environments made, networks built, the folder claimed last.
 
         Args:
             config: What to train.
             run_folder: Where to keep checkpoints, metrics and evaluations; a folder that is not there yet. None keeps
                 nothing.
+            encoder: A module class of yours to encode observations with, instead of the one that the settings name.
 
         Raises:
             ConfigError: A setting is wrong, the environment cannot be made, or it does not fit in memory.
@@ -72,25 +80,27 @@ class Trainer:
         self._environment = make_vector_environment(settings)
         self._environment_is_open = True
         try:
-            self._set_up(settings)
+            self._set_up(settings, encoder)
             if run_folder is not None:
                 self.keep_in(run_folder)
         except BaseException:
             self.close()
             raise
 
-    def _set_up(self, settings: Settings) -> None:
+    def _set_up(self, settings: Settings, encoder: EncoderMaker | None) -> None:
         space = self._environment.single_observation_space
         action_space = self._environment.single_action_space
         observations, actions = read_spaces(settings.environment, space, action_space)
         self.settings = settings.fitted(observations.num_features, actions.num_logits)
-        check_fits_in_memory(self.settings)
+        is_flattened = settings.encoder == "mlp" or not observations.has_images
+        check_fits_in_memory(self.settings, is_flattened and encoder is None)
         self._reward_model: RewardModel | None = None
         if settings.reward_model != "environment" and not settings.is_random_states:  # random states have one inside
             self._reward_model = make_reward_model(
                 settings.reward_model, settings.reward_model_kwargs, space, action_space
             )
-        self.agent = ActorCriticAgent(self.settings, observations, actions)
+        self.agent = ActorCriticAgent(self.settings, observations, actions, encoder)
+        self.settings = self.agent.settings
         if self.settings.init_from is not None:
             self._warm_start(Path(self.settings.init_from))
         self.epoch = 0
@@ -103,19 +113,27 @@ class Trainer:
         self._hours = 0.0
         self._is_iterating = False
         self._is_mid_epoch = False
-        self._paused: dict[str, npt.NDArray[np.int64]] | None = None
+        self._paused: dict[str, npt.NDArray[Any]] | None = None
         self._totals = {name: EpisodeTotals(settings.num_envs) for name in ("return", "length")}
         if self._reward_model:
             self._totals["model_return"] = EpisodeTotals(settings.num_envs)
 
     @classmethod
-    def resume(cls, run_folder: str | Path, *, num_epochs: int | None = None, device: str | None = None) -> Self:
+    def resume(
+        cls,
+        run_folder: str | Path,
+        *,
+        num_epochs: int | None = None,
+        device: str | None = None,
+        encoder: EncoderMaker | None = None,
+    ) -> Self:
         """Take up a run where its newest sound checkpoint left it.
 
         Args:
             run_folder: The folder of the run.
             num_epochs: A new length of the run, in epochs from its very beginning; None keeps the old one.
             device: Another device than the run began on; None keeps it.
+            encoder: The module class that encodes observations, where it is not to be imported by its name.
 
         Raises:
             ConfigError: It is no run folder or in use, or the new length contradicts the run.
@@ -135,7 +153,7 @@ class Trainer:
                         f"epochs; start a new run with init_from={path}"
                     )
                 settings = settings.replace(num_epochs=num_epochs)
-            trainer = cls(settings.replace(device=device or settings.device, init_from=None))
+            trainer = cls(settings.replace(device=device or settings.device, init_from=None), encoder=encoder)
             trainer._restore(checkpoint, path)
             folder.write_settings(trainer.settings)
         except BaseException:
@@ -344,7 +362,13 @@ class Trainer:
             self._environment = make_vector_environment(self.settings)
             self._environment_is_open = True
         agent = self.agent
-        collector = Collector(self._environment, agent.observations, agent.actions, self.settings.num_steps)
+        collector = Collector(
+            self._environment,
+            agent.observations,
+            agent.actions,
+            self.settings.num_steps,
+            agent.policy.trunk.state_dim,
+        )
         if self._paused is None:
             collector.reset(self.settings.seed)
         else:
@@ -354,12 +378,10 @@ class Trainer:
     def _warm_start(self, path: Path) -> None:
         try:
             source, checkpoint = runs.find_checkpoint(path)
-            for name in ("activation", "shared_encoder", "normalize_observations"):
-                if checkpoint.settings.get(name) != getattr(self.settings, name):
-                    raise CheckpointError(
-                        f"it was trained with {name}={checkpoint.settings.get(name)}, and this run has "
-                        f"{getattr(self.settings, name)}"
-                    )
+            for name in ("activation", "encoder", "memory", "shared_encoder", "normalize_observations"):
+                theirs, ours = checkpoint.settings.get(name), self.settings.to_document()[name]
+                if theirs != ours:
+                    raise CheckpointError(f"it was trained with {name}={theirs}, and this run has {ours}")
             self.agent.load_weights(checkpoint.tensors)
         except CheckpointError as error:
             raise ConfigError(f"init_from: {path} does not fit: {error}") from None

@@ -85,9 +85,9 @@ def test_the_same_seed_builds_the_same_agent_whatever_torch_was_seeded_with() ->
 
 def test_a_shared_encoder_is_shared_and_counted_once() -> None:
     separate, shared = _agent(), _agent(shared_encoder=True)
-    assert shared.policy.encoder is shared.value_network.encoder
-    encoder = sum(parameter.numel() for parameter in shared.policy.encoder.parameters())
-    assert len(separate.parameters.values) - len(shared.parameters.values) == encoder
+    assert shared.policy.trunk is shared.value_network.trunk
+    trunk = sum(parameter.numel() for parameter in shared.policy.trunk.parameters())
+    assert len(separate.parameters.values) - len(shared.parameters.values) == trunk
 
 
 def test_an_agent_is_saved_and_loaded_whole(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from actor_critic.networks import ACTIVATIONS, PolicyNetwork, ValueNetwork, encode, orthogonal_linear
+from actor_critic.encoders import encode
+from actor_critic.networks import ACTIVATIONS, PolicyNetwork, ValueNetwork, orthogonal_linear
 from actor_critic.spaces import ObservationSpec
 
 
@@ -65,10 +66,10 @@ def test_network_without_hidden_layers_is_linear() -> None:
 
 
 @pytest.mark.parametrize("hidden_layers", [0, 2])
-def test_shared_encoder_is_the_same_module_in_both_networks(hidden_layers: int) -> None:
+def test_a_shared_trunk_is_the_same_module_in_both_networks(hidden_layers: int) -> None:
     policy = PolicyNetwork(5, 3, 8, hidden_layers=hidden_layers, generator=seeded())
-    value = ValueNetwork(5, 8, hidden_layers=hidden_layers, encoder=policy.encoder, generator=seeded())
-    assert value.encoder is policy.encoder
+    value = ValueNetwork(5, 8, hidden_layers=hidden_layers, trunk=policy.trunk, generator=seeded())
+    assert value.trunk is policy.trunk
     assert value(torch.zeros(2, 5)).shape == (2,)
 
 
@@ -94,7 +95,7 @@ def test_encoding_is_that_of_gymnasium(space: gym.Space[Any]) -> None:
     spec = ObservationSpec.from_space(space)
     space.seed(0)
     samples = [space.sample() for _ in range(20)]
-    features = encode(torch.from_numpy(np.stack(samples).astype(spec.dtype)), spec)
+    features = encode(np.stack(samples).astype(spec.dtype), spec)
     expected = np.stack([gym.spaces.utils.flatten(space, sample) for sample in samples]).astype(np.float32)
     assert features.dtype == torch.float32
     assert features.shape == (20, spec.num_features)

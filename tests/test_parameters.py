@@ -15,7 +15,7 @@ INPUTS, ACTIONS, HIDDEN = 5, 3, 8
 def networks(is_shared: bool = False) -> tuple[PolicyNetwork, ValueNetwork]:
     random = torch.Generator().manual_seed(0)
     policy = PolicyNetwork(INPUTS, ACTIONS, HIDDEN, generator=random)
-    return policy, ValueNetwork(INPUTS, HIDDEN, encoder=policy.encoder if is_shared else None, generator=random)
+    return policy, ValueNetwork(INPUTS, HIDDEN, trunk=policy.trunk if is_shared else None, generator=random)
 
 
 def loss_of(policy: nn.Module, value: nn.Module, step: int) -> Tensor:
@@ -75,11 +75,11 @@ def test_moving_into_the_buffer_keeps_values_shapes_and_parameter_objects() -> N
     assert (flat.gradients == 0).all()
 
 
-def test_shared_encoder_is_counted_once() -> None:
+def test_a_shared_trunk_is_counted_once() -> None:
     policy, value = networks(is_shared=True)
     flat = FlatParameters([policy, value])
-    encoder = INPUTS * HIDDEN + HIDDEN + HIDDEN * HIDDEN + HIDDEN
-    assert flat.values.numel() == encoder + (HIDDEN * ACTIONS + ACTIONS) + (HIDDEN + 1)
+    trunk = INPUTS * HIDDEN + HIDDEN + HIDDEN * HIDDEN + HIDDEN
+    assert flat.values.numel() == trunk + (HIDDEN * ACTIONS + ACTIONS) + (HIDDEN + 1)
     assert_bound(flat, policy, value)
 
 
@@ -91,7 +91,7 @@ def test_views_survive_load_state_dict() -> None:
     policy.load_state_dict(wanted)
     assert_bound(flat, policy, value)
     assert flat.values.data_ptr() == buffer
-    assert torch.equal(flat.values[: INPUTS * HIDDEN], wanted["encoder.0.weight"].reshape(-1))
+    assert torch.equal(flat.values[: INPUTS * HIDDEN], wanted["trunk.hidden.0.weight"].reshape(-1))
 
 
 def test_assigned_data_is_taken_over_and_bound_anew() -> None:
@@ -110,7 +110,7 @@ def test_assigned_data_is_taken_over_and_bound_anew() -> None:
 def test_removed_or_replaced_gradients_are_bound_anew(is_removed: bool) -> None:
     policy, value = networks()
     flat = FlatParameters([policy, value])
-    policy.encoder[0].weight.grad = None if is_removed else torch.ones(HIDDEN, INPUTS)
+    policy.trunk.hidden[0].weight.grad = None if is_removed else torch.ones(HIDDEN, INPUTS)
     flat.check()
     assert_bound(flat, policy, value)
     loss_of(policy, value, 0).backward()

@@ -17,8 +17,10 @@ def _collector(vector: SameStepVectorEnv, num_steps: int) -> Collector:
     return collector
 
 
-def _always_one(observations: np.ndarray, uniforms: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
-    return np.ones((len(observations), 1), np.int64)
+def _always_one(
+    observations: np.ndarray, uniforms: np.ndarray, masks: np.ndarray | None, states: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    return np.ones((len(observations), 1), np.int64), states
 
 
 def _collect(vector: SameStepVectorEnv, num_steps: int) -> Rollout:

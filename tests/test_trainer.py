@@ -248,7 +248,7 @@ def test_a_warm_start_takes_weights_and_normaliser_and_nothing_else(tmp_path: Pa
     assert not state["optimizer.first_moment"].any()
     assert (fresh.epoch, fresh.agent.optimizer_steps) == (0, 0)
     for changes, words in (
-        ({"hidden_dim": 8}, r"policy\.encoder\.0\.weight: expected \(8, 4\)"),
+        ({"hidden_dim": 8}, r"policy\.trunk\.hidden\.0\.weight: expected \(8, 4\)"),
         ({"normalize_observations": False}, "trained with normalize_observations=True, and this run has False"),
         ({"activation": "relu"}, "trained with activation=tanh, and this run has relu"),
         ({"init_from": str(tmp_path / "nowhere")}, "does not exist"),

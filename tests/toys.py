@@ -166,7 +166,61 @@ class GuardedByObservation(gym.Wrapper[Any, Any, Any, Any]):
         )
 
 
+class Nested(gym.Env[Any, Any]):
+    """Shows a picture, a mode and two numbers; a step earns 1 for each of three choices that is the shown mode."""
+
+    observation_space = gym.spaces.Dict(
+        {
+            "camera": gym.spaces.Box(0, 255, (6, 5, 3), np.uint8),
+            "inside": gym.spaces.Tuple([gym.spaces.Box(-1.0, 1.0, (2,)), gym.spaces.Discrete(3, start=1)]),
+        }
+    )
+    action_space = gym.spaces.Tuple(
+        [gym.spaces.Discrete(3, start=-1), gym.spaces.Dict({"both": gym.spaces.MultiDiscrete([3, 3])})]
+    )
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._steps = 0
+        return self._observe(), {}
+
+    def _observe(self) -> Any:
+        self._mode = int(self.np_random.integers(3))
+        camera = self.np_random.integers(0, 256, (6, 5, 3), np.uint8)
+        return {"camera": camera, "inside": (self.np_random.uniform(-1, 1, 2).astype(np.float32), self._mode + 1)}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        assert self.action_space.contains(action)
+        chosen = [int(action[0]) + 1, *action[1]["both"].tolist()]
+        reward = float(chosen.count(self._mode))  # of the mode that was shown: what follows draws the next
+        self._steps += 1
+        return self._observe(), reward, False, self._steps == 7, {}
+
+
+class Recall(gym.Env[npt.NDArray[np.float32], int]):
+    """Shows a hint (+1 or -1) in the first of four observations; the last action earns 1 if it is the one hinted at."""
+
+    observation_space = gym.spaces.Box(-1.0, 1.0, (2,))
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        super().reset(seed=seed)
+        self._steps = 0
+        self._hint = int(self.np_random.integers(2))
+        return np.array([2.0 * self._hint - 1.0, 0.0], np.float32), {}
+
+    def step(self, action: int) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        self._steps += 1
+        ended = self._steps == 4
+        reward = float(ended and int(action) == self._hint)
+        return np.array([0.0, float(self._steps == 3)], np.float32), reward, ended, False, {}
+
+
 gym.register("Countdown-v0", Countdown)
+gym.register("Nested-v0", Nested)
+gym.register("Recall-v0", Recall)
 gym.register("Steady-v0", Steady)
 gym.register("Faulty-v0", Faulty)
 gym.register("Endless-v0", Endless)

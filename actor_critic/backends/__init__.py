@@ -1,7 +1,16 @@
 """How act and update are executed. A backend is an execution strategy, never another algorithm."""
 
-from actor_critic.backends.base import Backend, Batch, UpdateRules, UpdateStatistics
+from actor_critic.backends.base import Assessment, Backend, Batch, Sequences, UpdateRules, UpdateStatistics
 from actor_critic.backends.device import choose_device
 from actor_critic.backends.eager import EagerBackend
 
-__all__ = ["Backend", "Batch", "EagerBackend", "UpdateRules", "UpdateStatistics", "choose_device"]
+__all__ = [
+    "Assessment",
+    "Backend",
+    "Batch",
+    "EagerBackend",
+    "Sequences",
+    "UpdateRules",
+    "UpdateStatistics",
+    "choose_device",
+]

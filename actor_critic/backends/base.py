@@ -30,6 +30,29 @@ class UpdateRules:
 
 
 @dataclass(frozen=True)
+class Sequences:
+    """What networks with memory need besides: a batch as T steps of N environments, flattened time-major.
+
+    Attributes:
+        policy_state: [N, S], the policy's hidden states before the first step.
+        value_state: [N, S], the value function's.
+        starts: [T, N] boolean, True where an episode begins and the state before the step is 0.
+        live: [T · N] boolean, False where a row is no transition but a pause between two episodes; None if all are.
+    """
+
+    policy_state: Tensor
+    value_state: Tensor
+    starts: Tensor
+    live: Tensor | None = None
+
+    def select(self, rows: Tensor) -> "Sequences":
+        """The part for whole environments, given by the rows of a time-major minibatch."""
+        envs = rows[: len(rows) // len(self.starts)]  # those of the first step are the environments' own numbers
+        live = None if self.live is None else self.live[rows]
+        return Sequences(self.policy_state[envs], self.value_state[envs], self.starts[:, envs], live)
+
+
+@dataclass(frozen=True)
 class Batch:
     """The B transitions of one epoch, flattened.
 
@@ -41,6 +64,7 @@ class Batch:
         values: [B], before the first step.
         advantages: [B].
         returns: [B], targets of the value function.
+        sequences: For networks with memory; None without.
     """
 
     features: Tensor
@@ -50,6 +74,22 @@ class Batch:
     values: Tensor
     advantages: Tensor
     returns: Tensor
+    sequences: Sequences | None = None
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What both networks make of transitions, without gradient.
+
+    Attributes:
+        log_probs: [B], of the actions taken.
+        values: [B].
+        value_states: [T, N, S], hidden states of the value function after every step; None without memory.
+    """
+
+    log_probs: Tensor
+    values: Tensor
+    value_states: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -78,17 +118,21 @@ class UpdateStatistics:
 class Backend(Protocol):
     """Executes a policy and a value function, and moves both."""
 
-    def act(self, features: Tensor, uniforms: npt.NDArray[np.float32], mask: Tensor | None) -> Tensor:
-        """Sample choices [B, G] for features [B, F] at uniform numbers [B, G]."""
+    def act(
+        self, features: Tensor, uniforms: npt.NDArray[np.float32] | None, mask: Tensor | None, state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Sample choices [B, G] for features [B, F] at uniform numbers [B, G], or take the most probable for None.
 
-    def act_greedily(self, features: Tensor, mask: Tensor | None) -> Tensor:
-        """The most probable choices [B, G] for features [B, F]."""
+        The hidden states [B, S], of no columns without memory, come back as they are afterwards.
+        """
 
-    def assess(self, features: Tensor, actions: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Log-probabilities [B] of actions [B, G], and values [B], without gradient."""
+    def assess(
+        self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None
+    ) -> Assessment:
+        """Log-probabilities of actions [B, G], and values, of features [B, F], without gradient."""
 
-    def values(self, features: Tensor) -> Tensor:
-        """Values [B] of features [B, F], without gradient."""
+    def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Values [B] of features [B, F] and the hidden states [B, S] afterwards, without gradient."""
 
     def update(
         self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: UpdateRules

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from actor_critic.backends.base import Backend, Batch, UpdateRules, UpdateStatistics
+from actor_critic.backends.base import Assessment, Backend, Batch, Sequences, UpdateRules, UpdateStatistics
 from actor_critic.errors import NumericalError
 from actor_critic.networks import PolicyNetwork, ValueNetwork
 from actor_critic.ops import categorical, losses
@@ -44,29 +44,31 @@ class EagerBackend(Backend):
         self.steps = 0
 
     @torch.no_grad()
-    def act(self, features: Tensor, uniforms: npt.NDArray[np.float32], mask: Tensor | None) -> Tensor:
-        """Sample choices; see :class:`Backend`."""
-        log_probs = categorical.log_probabilities(self._policy(features), self._sizes, mask)
-        return categorical.sample(log_probs, self._sizes, torch.from_numpy(uniforms).to(features.device))
+    def act(
+        self, features: Tensor, uniforms: npt.NDArray[np.float32] | None, mask: Tensor | None, state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Choose; see :class:`Backend`."""
+        logits, states = self._policy.unroll(features, state)
+        log_probs = categorical.log_probabilities(logits, self._sizes, mask)
+        if uniforms is None:
+            return categorical.mode(log_probs, self._sizes), states[-1]
+        choices = categorical.sample(log_probs, self._sizes, torch.from_numpy(uniforms).to(features.device))
+        return choices, states[-1]
 
     @torch.no_grad()
-    def act_greedily(self, features: Tensor, mask: Tensor | None) -> Tensor:
-        """The most probable choices; see :class:`Backend`."""
-        log_probs = categorical.log_probabilities(self._policy(features), self._sizes, mask)
-        return categorical.mode(log_probs, self._sizes)
-
-    @torch.no_grad()
-    def assess(self, features: Tensor, actions: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
+    def assess(
+        self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None
+    ) -> Assessment:
         """Log-probabilities and values; see :class:`Backend`."""
-        logits, values = self._forward(features)
+        logits, values, value_states = self._forward(features, sequences)
         log_probs = categorical.log_probabilities(logits, self._sizes, masks)
-        return categorical.log_prob(log_probs, self._sizes, actions), values
+        return Assessment(categorical.log_prob(log_probs, self._sizes, actions), values, value_states)
 
     @torch.no_grad()
-    def values(self, features: Tensor) -> Tensor:
+    def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Values; see :class:`Backend`."""
-        values: Tensor = self._value(features)
-        return values
+        values, states = self._value.unroll(features, state)
+        return values, states[-1]
 
     def update(
         self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: UpdateRules
@@ -112,16 +114,25 @@ class EagerBackend(Backend):
         policy_loss, value_loss, entropy, kl, outside, norm = (totals / max(taken, 1)).tolist()
         return UpdateStatistics(policy_loss, value_loss, entropy, kl, outside, norm, taken)
 
-    def _forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [B, A] and values [B]; a shared encoder runs once."""
-        if self._policy.encoder is not self._value.encoder:
-            return self._policy(features), self._value(features)
-        encoded = self._policy.encoder(features)
-        return self._policy.head(encoded), self._value.head(encoded).squeeze(-1)
+    def _forward(self, features: Tensor, sequences: Sequences | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Logits [B, A], values [B] and the value function's hidden states; a shared trunk runs once."""
+        policy, value = self._policy, self._value
+        if sequences is None:
+            if policy.trunk is not value.trunk:
+                return policy(features), value(features), None
+            encoded = policy.trunk(features)
+            return policy.head(encoded), value.head(encoded).squeeze(-1), None
+        outputs, states = policy.trunk.unroll(features, sequences.policy_state, sequences.starts)
+        if policy.trunk is value.trunk:
+            return policy.head(outputs), value.head(outputs).squeeze(-1), states
+        return policy.head(outputs), *value.unroll(features, sequences.value_state, sequences.starts)
 
     def _loss(self, batch: Batch, rows: Tensor, rules: UpdateRules) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The loss of one minibatch with gradient, and its parts without: policy, value, entropy, KL, clip fraction."""
-        logits, values = self._forward(batch.features[rows])
+        sequences = batch.sequences.select(rows) if batch.sequences else None
+        logits, values, _ = self._forward(batch.features[rows], sequences)
+        if sequences is not None and sequences.live is not None:
+            logits, values, rows = logits[sequences.live], values[sequences.live], rows[sequences.live]
         masks = None if batch.masks is None else batch.masks[rows]
         log_probs = categorical.log_probabilities(logits, self._sizes, masks)
         chosen = categorical.log_prob(log_probs, self._sizes, batch.actions[rows])

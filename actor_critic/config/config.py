@@ -30,6 +30,13 @@ _RewardModel = Annotated[
         examples=["environment", "linear", "module:Class"],
     ),
 ]
+_Encoder = Annotated[
+    str,
+    Field(
+        pattern=r"^(auto|mlp|nature_cnn|small_cnn|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$",
+        examples=["auto", "mlp", "nature_cnn", "small_cnn", "module:Class"],
+    ),
+]
 _Path = Annotated[str, Field(pattern=r"^[^\x00]+$", examples=["folder/name"])]
 _Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$", examples=["auto", "cpu", "cuda", "cuda:1"])]
 _Count = Annotated[int, Field(ge=1, le=10**12)]
@@ -110,6 +117,17 @@ class Config(BaseModel):
     """Warm start: a checkpoint or run folder whose weights and normaliser (nothing else) the agent begins with."""
 
     # --- the networks ---
+    encoder: _Encoder | None = None
+    """What observations pass before the hidden layers: "auto" (images a CNN chosen by their size, all else flattened),
+    "mlp" (everything flattened), "nature_cnn", "small_cnn" (images by that CNN), or "module:Class", a torch.nn.Module
+    of yours that is called with the shapes of its input. Default: "auto"."""
+    encoder_kwargs: dict[str, Any] | None = None
+    """Keyword arguments for the constructor of an encoder of yours, as a JSON object."""
+    embedding_dim: Annotated[int, Field(ge=1, le=2**16)] | _Off | None = None
+    """Learned numbers for each Discrete entry of an observation. Default: off, which shows it one-hot."""
+    memory: Literal["gru", "lstm"] | _Off | None = None
+    """A recurrent layer of hidden_dim units after the hidden layers; num_minibatches must then divide num_envs.
+    Default: off."""
     hidden_dim: Annotated[int, Field(ge=1, le=2**24)] | None = None
     """Units in each hidden layer. Default: 256."""
     hidden_layers: Annotated[int, Field(ge=0, le=64)] | None = None
@@ -117,7 +135,7 @@ class Config(BaseModel):
     activation: Literal["tanh", "relu", "gelu", "silu", "elu"] | None = None
     """Nonlinearity after each hidden layer. Default: "tanh"."""
     shared_encoder: bool | None = None
-    """Let policy and value share their hidden layers instead of having separate ones. Default: false."""
+    """Let policy and value share encoder, hidden layers and memory instead of having separate ones. Default: false."""
 
     # --- the update ---
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -185,7 +203,7 @@ class Config(BaseModel):
             config = handler(data)
         except ValidationError as error:
             raise ConfigError(_explain(error)) from None
-        for name in ("environment_kwargs", "reward_model_kwargs"):
+        for name in ("environment_kwargs", "reward_model_kwargs", "encoder_kwargs"):
             _check_is_json(name, getattr(config, name))
         return config
 

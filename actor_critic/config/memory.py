@@ -9,11 +9,12 @@ _FLOAT, _DOUBLE = 4, 8
 _STATES_AT_A_TIME = 4096  # random states are drawn in blocks of this many, and at least one for each environment
 
 
-def check_fits_in_memory(settings: Settings) -> None:
+def check_fits_in_memory(settings: Settings, is_flattened: bool = True) -> None:
     """Estimate what a run needs at least and compare it with the memory that is free.
 
     Args:
         settings: With ``input_dim`` and ``output_dim`` filled in.
+        is_flattened: Whether the hidden layers see all ``input_dim`` numbers, and not what a CNN makes of them.
 
     Raises:
         ConfigError: It cannot fit; the message names the setting that asks for most.
@@ -21,8 +22,9 @@ def check_fits_in_memory(settings: Settings) -> None:
     assert settings.input_dim is not None and settings.output_dim is not None
     hidden, layers = settings.hidden_dim, settings.hidden_layers
     inputs, outputs = settings.input_dim, settings.output_dim
-    last = hidden if layers else inputs
-    trunk = inputs * hidden * bool(layers) + hidden * hidden * max(layers - 1, 0)
+    seen = inputs if is_flattened else 0
+    last = hidden if layers or settings.memory else seen
+    trunk = seen * hidden * bool(layers) + hidden * hidden * max(layers - 1, 0)
     trunks = 1 if settings.shared_encoder else 2
     weights = trunks * trunk + last * (outputs + 1)
     # Values and probabilities of a whole batch are computed in one pass, which keeps a layer's input and output.

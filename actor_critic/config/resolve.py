@@ -25,6 +25,10 @@ _DEFAULTS: dict[str, Any] = {
     "seed": 42,
     "batch_size": 32,
     "num_epochs": 100,
+    "encoder": "auto",
+    "encoder_kwargs": {},
+    "embedding_dim": "off",
+    "memory": "off",
     "hidden_dim": 256,
     "hidden_layers": 2,
     "activation": "tanh",
@@ -206,6 +210,22 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
             f"num_minibatches: {values['num_minibatches']} ({sources['num_minibatches']}) does not divide "
             f"{shown('batch_size')}; allowed are its divisors, such as "
             f"{_nearest_divisor(values['batch_size'], values['num_minibatches'])}"
+        )
+    if values["memory"] != "off" and values["num_envs"] % values["num_minibatches"]:
+        raise ConfigError(
+            f"num_minibatches: {values['num_minibatches']} ({sources['num_minibatches']}) does not divide "
+            f"{shown('num_envs')}; with memory={values['memory']} a minibatch is whole environments: allowed are "
+            f"divisors, such as {_nearest_divisor(values['num_envs'], values['num_minibatches'])}"
+        )
+    if values["encoder_kwargs"] and ":" not in values["encoder"]:
+        raise ConfigError(
+            f"encoder_kwargs: {values['encoder_kwargs']} ({sources['encoder_kwargs']}) is for an encoder of yours, but "
+            f"{shown('encoder')}; remove it or name a module:Class"
+        )
+    if ":" in values["encoder"] and values["embedding_dim"] != "off":
+        raise ConfigError(
+            f"embedding_dim: {values['embedding_dim']} ({sources['embedding_dim']}) has no effect with an encoder of "
+            f"your own, {shown('encoder')}; leave it out"
         )
     if values["clip_vloss"] and values["clip_coef"] == "off":
         raise ConfigError(f"clip_vloss: true needs a clip range, but {shown('clip_coef')}; set clip_coef, such as 0.2")

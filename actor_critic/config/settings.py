@@ -9,7 +9,9 @@ from actor_critic.config.config import RANDOM_STATES, Config
 from actor_critic.errors import ConfigError
 
 # Fields in which None means that the feature is off. A file says "off" there, since its null means "from the preset".
-SWITCHABLE = frozenset({"clip_rewards", "clip_coef", "max_grad_norm", "target_kl", "evaluation_interval"})
+SWITCHABLE = frozenset(
+    {"clip_rewards", "embedding_dim", "memory", "clip_coef", "max_grad_norm", "target_kl", "evaluation_interval"}
+)
 
 # Fields that make a coefficient depend on the length of the run.
 ANNEALING = ("anneal_lr", "anneal_clip", "anneal_ent")
@@ -75,6 +77,10 @@ class Settings:
     max_hours: float | None
     init_from: str | None
 
+    encoder: str
+    encoder_kwargs: dict[str, Any]
+    embedding_dim: int | None
+    memory: str | None
     hidden_dim: int
     hidden_layers: int
     activation: str
@@ -140,7 +146,7 @@ class Settings:
     @property
     def imported_code(self) -> list[str]:
         """Every ``module:Name`` these settings make a program import."""
-        named = [self.reward_model, self.environment, *self.wrappers]
+        named = [self.reward_model, self.encoder, self.environment, *self.wrappers]
         return [name for name in named if ":" in name]
 
     def fitted(self, input_dim: int, output_dim: int) -> "Settings":

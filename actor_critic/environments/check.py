@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
+import numpy.typing as npt
 
 from actor_critic.environments.masks import read_mask
 from actor_critic.errors import ConfigError
@@ -67,12 +68,14 @@ def _check_spaces(env: gym.Env[Any, Any]) -> Iterator[Finding]:
 
 def _check_contract(env: gym.Env[Any, Any]) -> Finding:
     play = _RandomPlay(env)
+    spec = ObservationSpec.from_space(env.observation_space)
     ended, largest = True, 0.0
     for step in range(1, _STEPS + 1):
         if ended:
             observation = play.reset(0 if step == 1 else None)
-            if fault := _fault(env, observation):
-                return Finding("problem", f"reset returned {fault}")
+            arrays = _arrays(env, observation)
+            if isinstance(arrays, str):
+                return Finding("problem", f"reset returned {arrays}")
         result = play.step()
         if len(result) != 5:
             return Finding(
@@ -81,27 +84,26 @@ def _check_contract(env: gym.Env[Any, Any]) -> Finding:
         observation, reward, terminated, truncated, _ = result
         if not np.isfinite(float(reward)):
             return Finding("problem", f"step {step} returned the reward {reward}; expected a finite number")
-        if fault := _fault(env, observation):
-            return Finding("problem", f"step {step} returned {fault}")
+        arrays = _arrays(env, observation)
+        if isinstance(arrays, str):
+            return Finding("problem", f"step {step} returned {arrays}")
         ended = terminated or truncated
-        largest = max(largest, float(np.abs(observation).max(initial=0.0)))
-    if ObservationSpec.from_space(env.observation_space).kind == "box" and largest > 100:
+        boxes = [array for array, part in zip(arrays, spec.parts, strict=True) if part.kind == "box"]
+        largest = max([largest, *(float(np.abs(array).max(initial=0.0)) for array in boxes)])
+    if largest > 100:
         return Finding("warning", f"observations reach {largest:.3g}: set normalize_observations to true")
     return Finding("ok", f"{_STEPS} random steps kept the contract: shapes, dtypes, finite numbers")
 
 
-def _fault(env: gym.Env[Any, Any], observation: Any) -> str | None:
-    spec = ObservationSpec.from_space(env.observation_space)
-    array = np.asarray(observation)
-    if array.shape != spec.shape:
-        return f"an observation of shape {array.shape}; its space says {spec.shape}"
-    if not np.can_cast(array.dtype, spec.dtype, "same_kind"):
-        return f"an observation of dtype {array.dtype}; its space says {spec.dtype}"
-    if not np.isfinite(array).all():
+def _arrays(env: gym.Env[Any, Any], observation: Any) -> list[npt.NDArray[Any]] | str:
+    """The arrays of an observation, or what is wrong with it."""
+    try:
+        arrays = ObservationSpec.from_space(env.observation_space).read(observation)
+    except ValueError as error:
+        return f"an observation {error}"
+    if not all(np.isfinite(array).all() for array in arrays):
         return "an observation that is not finite"
-    if not spec.contains(array):
-        return f"the observation {observation}, which is not in its space {env.observation_space}"
-    return None
+    return arrays
 
 
 def _check_seeds(make: Callable[[], gym.Env[Any, Any]]) -> Finding:
@@ -130,13 +132,17 @@ def _check_seeds(make: Callable[[], gym.Env[Any, Any]]) -> Finding:
 def _trace(env: gym.Env[Any, Any], seed: int) -> list[Any]:
     play = _RandomPlay(env, seed=3)
     observation = play.reset(seed)
-    trace: list[Any] = [np.asarray(observation).tobytes()]
+    trace: list[Any] = [_bytes(env, observation)]
     for _ in range(200):
         observation, reward, terminated, truncated, _ = play.step()
-        trace.append((np.asarray(observation).tobytes(), float(reward), bool(terminated), bool(truncated)))
+        trace.append((_bytes(env, observation), float(reward), bool(terminated), bool(truncated)))
         if terminated or truncated:
             break
     return trace
+
+
+def _bytes(env: gym.Env[Any, Any], observation: Any) -> list[bytes]:
+    return [array.tobytes() for array in ObservationSpec.from_space(env.observation_space).read(observation)]
 
 
 def _check_episodes(env: gym.Env[Any, Any]) -> Finding:
@@ -192,6 +198,6 @@ class _RandomPlay:
         weights = weights if mask is None else np.where(mask, weights, -1.0)
         groups = np.split(weights, np.cumsum(self._actions.sizes)[:-1])
         choices = np.array([[group.argmax() for group in groups]])
-        result: tuple[Any, ...] = self._env.step(self._actions.to_environment(choices)[0])
+        result: tuple[Any, ...] = self._env.step(self._actions.one_by_one(choices)[0])
         self._info = result[4] if len(result) == 5 else {}
         return result

@@ -1,5 +1,6 @@
 """Action masks, whichever way an environment gives them: all become ``info["action_mask"]``."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.spaces import ActionSpec
+from actor_critic.spaces.nesting import Path, pick
 
 KEY = "action_mask"
 
@@ -28,19 +30,30 @@ def with_masks_in_info(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
 def read_mask(info: dict[str, Any], actions: ActionSpec) -> npt.NDArray[np.bool_] | None:
     """The mask [A] that belongs to the observation just returned; None where the environment gives none.
 
-    A space of several choices may give one array of A entries, or one for each choice.
+    A space of several choices may give one array of A entries, or one for each choice; a Dict or Tuple of spaces may
+    give a dict or tuple of masks.
 
     Raises:
         ValueError: It has another length.
     """
     if KEY not in info:
         return None
-    given = info[KEY]
-    parts = list(given) if isinstance(given, (tuple, list)) else [given]
-    mask = np.concatenate([np.asarray(part).reshape(-1) for part in parts])
+    mask = np.concatenate(list(_arrays(info[KEY], [part.path for part in actions.parts])))
     if mask.shape != (actions.num_logits,):
         raise ValueError(f"{KEY} has {mask.size} entries; expected {actions.num_logits}")
     return mask.astype(np.bool_)
+
+
+def _arrays(given: Any, paths: list[Path]) -> Iterator[npt.NDArray[Any]]:
+    """Every array in a mask, in the order of the action space's parts."""
+    if isinstance(given, dict):
+        for path in paths:
+            yield from _arrays(pick(given, path), [()])
+    elif isinstance(given, (tuple, list)):
+        for part in given:
+            yield from _arrays(part, [()])
+    else:
+        yield np.asarray(given).reshape(-1)
 
 
 class _MaskFromObservation(gym.Wrapper[Any, Any, Any, Any]):

@@ -66,6 +66,8 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._spec, self._action_spec = read_spaces(self._name, first.observation_space, first.action_space)
         self._observations = np.zeros((num_envs, *self._spec.shape), self._spec.dtype)
         self._final_observations = np.zeros_like(self._observations)
+        self._parts = self._spec.views(self._observations)
+        self._final_parts = self._spec.views(self._final_observations)
         self._rewards = np.zeros(num_envs, np.float64)
         self._terminated = np.zeros(num_envs, np.bool_)
         self._truncated = np.zeros(num_envs, np.bool_)
@@ -86,13 +88,13 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._seed = first or 0
         self._episodes[:] = 0
         for index in range(self.num_envs):
-            self._observations[index] = self._reset_one(index, options)
+            self._show(index, self._reset_one(index, options))
         return self._observations, self._mask_infos()
 
     def step(
-        self, actions: npt.NDArray[np.int64]
+        self, actions: Any
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
-        """Step every environment.
+        """Step every environment with its action: an array [N] or [N, *shape], or a dict or tuple of such arrays.
 
         The returned arrays are overwritten by the next step. Where an episode ended, ``final_obs`` (marked by
         ``_final_obs``) is its last observation, and the observation returned is the first of the next. ``action_mask``
@@ -102,11 +104,12 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             EnvironmentFault: An environment raised, or returned something else than its space promises.
         """
         any_ended = False
-        for index, (env, action) in enumerate(zip(self.envs, actions, strict=True)):
+        choices = self._action_spec.to_choices(actions)
+        for index, (env, action) in enumerate(zip(self.envs, self._action_spec.one_by_one(choices), strict=True)):
             if self._quotas is not None and self._episodes[index] >= self._quotas[index]:
                 self._rewards[index], self._terminated[index], self._truncated[index] = 0.0, False, False
                 continue
-            self._actions[index].extend(action.flat)
+            self._actions[index].extend(choices[index])
             try:
                 observation, reward, terminated, truncated, info = env.step(action)
                 self._rewards[index], self._terminated[index], self._truncated[index] = reward, terminated, truncated
@@ -115,13 +118,14 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             observation = self._checked(index, observation)
             if terminated or truncated:
                 any_ended = True
-                self._final_observations[index] = observation
+                for part, value in zip(self._final_parts, observation, strict=True):
+                    part[index] = value
                 self._episodes[index] += 1
                 if self._quotas is None or self._episodes[index] < self._quotas[index]:
                     observation = self._reset_one(index)
             else:
                 self._read_mask(index, info)  # that of a final observation may allow nothing, and is never used
-            self._observations[index] = observation
+            self._show(index, observation)
         infos = self._mask_infos()
         if any_ended:
             infos |= {"final_obs": self._final_observations, "_final_obs": self._terminated | self._truncated}
@@ -148,16 +152,16 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._seed = int(state["seed"][0])
         self._episodes[:] = state["episodes"]
         borders = np.cumsum(state["lengths"])[:-1]
-        shape = self.single_action_space.shape or ()
-        for index, actions in enumerate(np.split(state["actions"], borders)):
+        for index, choices in enumerate(np.split(state["actions"], borders)):
             observation = self._reset_one(index)
-            self._actions[index].extend(actions)
-            for action in actions.reshape(-1, *shape):
-                observation, _, terminated, truncated, info = self.envs[index].step(action)
+            self._actions[index].extend(choices)
+            for action in self._action_spec.one_by_one(choices.reshape(-1, self._action_spec.num_groups)):
+                found, _, terminated, truncated, info = self.envs[index].step(action)
+                observation = self._checked(index, found)
                 self._read_mask(index, info)
                 if terminated or truncated:
                     raise self._fault(index, "ended an episode on replay that was still running when it was saved")
-            self._observations[index] = self._checked(index, observation)
+            self._show(index, observation)
         return self._observations, self._mask_infos()
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -165,7 +169,11 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         for env in self.envs:
             env.close()
 
-    def _reset_one(self, index: int, options: dict[str, Any] | None = None) -> npt.NDArray[Any]:
+    def _show(self, index: int, observation: list[npt.NDArray[Any]]) -> None:
+        for part, value in zip(self._parts, observation, strict=True):
+            part[index] = value
+
+    def _reset_one(self, index: int, options: dict[str, Any] | None = None) -> list[npt.NDArray[Any]]:
         self._actions[index] = array("q")
         seed = episode_seed(self._seed, self._purpose, index, int(self._episodes[index]))
         try:
@@ -193,26 +201,14 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
     def _mask_infos(self) -> dict[str, Any]:
         return {} if self._masks is None else {KEY: self._masks, f"_{KEY}": np.ones(self.num_envs, np.bool_)}
 
-    def _checked(self, index: int, observation: Any) -> npt.NDArray[Any]:
-        # Without this an observation of shape (1,) or () would be spread over the whole row in silence.
+    def _checked(self, index: int, observation: Any) -> list[npt.NDArray[Any]]:
         try:
-            found = np.asarray(observation)
+            return self._spec.read(observation)
         except ValueError as error:
-            raise self._fault(index, f"returned an observation that is no array: {error}") from error
-        if found.shape != self._spec.shape:
-            raise self._fault(
-                index, f"returned an observation of shape {found.shape}; its space says {self._spec.shape}"
-            )
-        if not np.can_cast(found.dtype, self._observations.dtype, "same_kind"):
-            raise self._fault(
-                index, f"returned an observation of dtype {found.dtype}; its space says {self._observations.dtype}"
-            )
-        if not self._spec.contains(found):
-            raise self._fault(index, f"returned the observation {found}, outside {self.single_observation_space}")
-        return found
+            raise self._fault(index, f"returned an observation {error}") from error
 
     def _fault(self, index: int, what: str) -> EnvironmentFault:
-        step = len(self._actions[index]) // int(np.prod(self.single_action_space.shape or 1))
+        step = len(self._actions[index]) // self._action_spec.num_groups
         return EnvironmentFault(
             f"{self._name}, environment {index}, episode {self._episodes[index]}, step {step}: {what}"
         )

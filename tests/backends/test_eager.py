@@ -39,9 +39,9 @@ def _batch(backend: EagerBackend) -> Batch:
     random = torch.Generator().manual_seed(1)
     features = torch.randn(COUNT, FEATURES, generator=random)
     actions = torch.randint(ACTIONS, (COUNT, 1), generator=random)
-    log_probs, values = backend.assess(features, actions, None)
+    before = backend.assess(features, actions, None, None)
     advantages = torch.randn(COUNT, generator=random)
-    return Batch(features, actions, None, log_probs, values, advantages, values + advantages)
+    return Batch(features, actions, None, before.log_probs, before.values, advantages, before.values + advantages)
 
 
 def _minibatches(count: int) -> list[np.ndarray]:
@@ -150,12 +150,14 @@ def test_masked_actions_take_no_part_in_the_update() -> None:
     masks = torch.ones(COUNT, ACTIONS, dtype=torch.bool)
     masks[:, 1] = False
     actions = torch.tensor([0, 2, 3, 2] * (COUNT // 4)).unsqueeze(1)
-    log_probs, values = backend.assess(features, actions, masks)
+    before = backend.assess(features, actions, masks, None)
     advantages = torch.randn(COUNT, generator=random)
-    before = backend._policy.head.weight[1].clone()
+    weight = backend._policy.head.weight[1].clone()
     rules = UpdateRules(**(vars(RULES) | {"max_grad_norm": None}))
-    batch = Batch(features, actions, masks, log_probs, values, advantages, values + advantages)
+    returns = before.values + advantages
+    batch = Batch(features, actions, masks, before.log_probs, before.values, advantages, returns)
     backend.update(batch, [np.arange(COUNT)] * 3, rules)
-    assert torch.equal(backend._policy.head.weight[1], before)
+    assert torch.equal(backend._policy.head.weight[1], weight)
     uniforms = np.random.default_rng(0).random((COUNT, 1), np.float32)
-    assert not (backend.act(features, uniforms, masks) == 1).any()
+    choices, _ = backend.act(features, uniforms, masks, torch.zeros(COUNT, 0))
+    assert not (choices == 1).any()

@@ -85,6 +85,12 @@ def resolvable_configs(draw: st.DrawFn) -> Config:
         changes["clip_coef"] = 0.1
     if config.total_timesteps is not None:
         changes |= {"num_epochs": None, "total_timesteps": max(config.total_timesteps, changes["batch_size"])}
+    if ":" in (config.encoder or ""):
+        changes["embedding_dim"] = None
+    else:
+        changes["encoder_kwargs"] = None
+    if config.memory not in (None, "off"):
+        changes["num_minibatches"] = num_envs
     if environment in (None, RANDOM_STATES):
         changes |= {"environment_kwargs": None, "wrappers": None, "max_episode_steps": None, "frame_stack": None}
         changes["reward_model"] = draw(st.sampled_from([None, "linear", "module:Class"]))

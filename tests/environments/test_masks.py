@@ -15,7 +15,7 @@ from actor_critic.errors import EnvironmentFault
 from actor_critic.spaces import ActionSpec
 from tests import toys
 
-SPEC = ActionSpec("vector", (3, 2), (0, 0))
+SPEC = ActionSpec.from_space(gym.spaces.MultiDiscrete([3, 2]))
 GUARDED = {"num_envs": 3, "num_steps": 20, "num_minibatches": 2, "hidden_dim": 16, "num_epochs": 40, "seed": 2}
 
 

@@ -1,0 +1,224 @@
+"""From observations to what the hidden layers take: flattened, one-hot, embedded, convolved, or by your own module."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from actor_critic.errors import ConfigError
+from actor_critic.spaces import ObservationPart, ObservationSpec
+from actor_critic.spaces.nesting import assemble
+from actor_critic.spaces.observations import PICTURE_SIDE
+
+EncoderMaker = Callable[..., nn.Module]
+"""A module class, or any function that makes a module, given the shapes of its input and keyword arguments."""
+
+
+def encode(observations: npt.NDArray[Any], spec: ObservationSpec, device: torch.device | str = "cpu") -> Tensor:
+    """Turn stored observations into features.
+
+    Args:
+        observations: [B, *spec.shape], as stored.
+        spec: What they are.
+        device: Where to compute.
+
+    Returns:
+        [B, spec.num_features] float32: part by part, boxes flattened, images as (channels, height, width) with the
+        bytes of pictures scaled to [0, 1], categories one-hot encoded side by side.
+    """
+    parts = zip(spec.parts, spec.views(observations), strict=True)
+    features = [_encode_part(torch.from_numpy(view).to(device), part) for part, view in parts]
+    return features[0] if len(features) == 1 else torch.cat(features, 1)
+
+
+def _encode_part(values: Tensor, part: ObservationPart) -> Tensor:
+    count = len(values)
+    match part.kind:
+        case "box":
+            return values.reshape(count, part.num_features).to(torch.float32)
+        case "image":
+            ordered = values.permute(0, *(axis + 1 for axis in part.order)).reshape(count, part.num_features)
+            return ordered.to(torch.float32) * part.scale if part.scale != 1 else ordered.to(torch.float32)
+        case "categories":
+            offsets = torch.tensor((0, *part.sizes[:-1]), device=values.device).cumsum(0)
+            positions = values.reshape(count, -1) - torch.tensor(part.starts, device=values.device) + offsets
+            return torch.zeros(count, part.num_features, device=values.device).scatter_(1, positions, 1.0)
+
+
+class PartsEncoder(nn.Module):
+    """Each part of an observation by a module of its own, their outputs side by side.
+
+    Attributes:
+        output_dim: Numbers that come out per observation.
+    """
+
+    def __init__(
+        self, spec: ObservationSpec, images: str, embedding_dim: int | None, generator: torch.Generator | None
+    ) -> None:
+        """Build the modules.
+
+        Args:
+            spec: The observations.
+            images: How an image is encoded: "nature_cnn", "small_cnn", "auto" (the first for pictures, the second for
+                grids) or "mlp" (flattened).
+            embedding_dim: Learned numbers per category entry; None leaves them one-hot.
+            generator: Source of the initial weights.
+
+        Raises:
+            ConfigError: A network is asked for that the observations do not fit.
+        """
+        super().__init__()
+        if images in CNNS and not any(part.kind == "image" for part in spec.parts):
+            raise ConfigError(f'encoder: "{images}" needs images, and there is none among the observations; use "auto"')
+        if embedding_dim is not None and not any(part.kind == "categories" for part in spec.parts):
+            raise ConfigError("embedding_dim: there are no categories among the observations to embed; leave it out")
+        self._widths = [part.num_features for part in spec.parts]
+        modules: list[nn.Module] = []
+        self.output_dim = 0
+        for part in spec.parts:
+            module: nn.Module = nn.Identity()
+            width = part.num_features
+            if part.kind == "image" and images != "mlp":
+                is_picture = min(part.feature_shape[1:]) >= PICTURE_SIDE
+                chosen = ("nature_cnn" if is_picture else "small_cnn") if images == "auto" else images
+                if chosen == "nature_cnn" and not is_picture:
+                    raise ConfigError(
+                        f'encoder: "nature_cnn" needs images of {PICTURE_SIDE} x {PICTURE_SIDE} at least, and these '
+                        f'are {part.feature_shape[1]} x {part.feature_shape[2]}; use "small_cnn"'
+                    )
+                module = _Convolutions(part.feature_shape, CNNS[chosen], generator)
+                width = module.output_dim
+            elif part.kind == "categories" and embedding_dim is not None:
+                module = _Embeddings(part.sizes, embedding_dim, generator)
+                width = embedding_dim * len(part.sizes)
+            modules.append(module)
+            self.output_dim += width
+        self.parts = nn.ModuleList(modules)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, output_dim] of features [B, F]."""
+        if len(self._widths) == 1:
+            only: Tensor = self.parts[0](features)
+            return only
+        pieces = torch.split(features, self._widths, 1)
+        return torch.cat([module(piece) for module, piece in zip(self.parts, pieces, strict=True)], 1)
+
+
+CNNS: dict[str, tuple[tuple[int, int, int], ...]] = {
+    "nature_cnn": ((32, 8, 4), (64, 4, 2), (64, 3, 1)),  # Mnih et al., 2015, "Human-level control", Methods
+    "small_cnn": ((16, 3, 1),),  # Young and Tian, 2019, "MinAtar", section 3
+}
+"""Filters, their side and their stride, layer by layer; each is followed by a ReLU."""
+
+
+class _Convolutions(nn.Module):
+    """Convolutions over one image, flattened at the end."""
+
+    def __init__(
+        self, shape: tuple[int, ...], layers: tuple[tuple[int, int, int], ...], generator: torch.Generator | None
+    ) -> None:
+        super().__init__()
+        self._shape = shape
+        channels, height, width = shape
+        modules: list[nn.Module] = []
+        for filters, side, stride in layers:
+            convolution = nn.utils.skip_init(nn.Conv2d, channels, filters, side, stride)  # type: ignore[no-untyped-call]
+            nn.init.orthogonal_(convolution.weight, math.sqrt(2), generator=generator)
+            nn.init.zeros_(convolution.bias)
+            modules += [convolution, nn.ReLU()]
+            channels, height, width = filters, (height - side) // stride + 1, (width - side) // stride + 1
+        self.layers = nn.Sequential(*modules)
+        self.output_dim = channels * height * width
+
+    def forward(self, features: Tensor) -> Tensor:
+        maps: Tensor = self.layers(features.reshape(len(features), *self._shape))
+        return maps.flatten(1)
+
+
+class _Embeddings(nn.Module):
+    """A learned vector per category of every entry. Of one-hot features that is one matrix product per entry."""
+
+    def __init__(self, sizes: tuple[int, ...], width: int, generator: torch.Generator | None) -> None:
+        super().__init__()
+        self._sizes = list(sizes)
+        self.tables = nn.ParameterList(
+            nn.Parameter(torch.empty(size, width).normal_(generator=generator)) for size in sizes
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        entries = torch.split(features, self._sizes, 1)
+        return torch.cat([entry @ table for entry, table in zip(entries, self.tables, strict=True)], 1)
+
+
+class CustomEncoder(nn.Module):
+    """A module of the user's own, given each part of an observation in its shape.
+
+    Attributes:
+        output_dim: Numbers that come out per observation.
+    """
+
+    def __init__(
+        self, spec: ObservationSpec, make: EncoderMaker, kwargs: dict[str, Any], name: str, environment: str, seed: int
+    ) -> None:
+        """Make the module and try it on two observations.
+
+        Args:
+            spec: The observations.
+            make: Called with the shapes of the input, without the batch axis: one shape, or a dict or tuple of shapes.
+            kwargs: Further keyword arguments for it.
+            name: How to call it in an error.
+            environment: How to call the environment in an error.
+            seed: What PyTorch's generator is seeded with while the module is made.
+
+        Raises:
+            ConfigError: It cannot be made, is no module, or does not return [B, D] float32.
+        """
+        super().__init__()
+        self._spec = spec
+        shapes = assemble([(part.path, part.feature_shape) for part in spec.parts])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            try:
+                self.module = make(shapes, **kwargs)
+            except Exception as error:  # whatever the user's own constructor raises
+                raise ConfigError(
+                    f"encoder: {name} cannot be made for {environment} with shapes {shapes} and {kwargs}: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+            if not isinstance(self.module, nn.Module):
+                raise ConfigError(f"encoder: {name} gives a {type(self.module).__name__}; expected a torch.nn.Module")
+            self.output_dim = self._try(name, environment)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, output_dim] of features [B, F]."""
+        pieces = torch.split(features, [part.num_features for part in self._spec.parts], 1)
+        parts = [
+            (part.path, piece.reshape(len(features), *part.feature_shape))
+            for part, piece in zip(self._spec.parts, pieces, strict=True)
+        ]
+        encoded: Tensor = self.module(assemble(parts))
+        return encoded
+
+    def _try(self, name: str, environment: str) -> int:
+        try:
+            with torch.no_grad():
+                found = self(torch.zeros(2, self._spec.num_features))
+        except Exception as error:  # whatever the user's own module raises
+            raise ConfigError(
+                f"encoder: {name} fails on two observations of {environment}: {type(error).__name__}: {error}"
+            ) from error
+        says = getattr(self.module, "output_dim", None)
+        if not isinstance(found, Tensor) or found.ndim != 2 or found.shape[0] != 2 or found.dtype != torch.float32:
+            got = f"{tuple(found.shape)} {found.dtype}" if isinstance(found, Tensor) else type(found).__name__
+            raise ConfigError(
+                f"encoder: {name} returns {got} for two observations of {environment}; expected (2, D) torch.float32"
+            )
+        if says is not None and says != found.shape[1]:
+            raise ConfigError(
+                f"encoder: {name} returns {found.shape[1]} numbers for an observation of {environment}; expected "
+                f"{says}, which its output_dim says"
+            )
+        return int(found.shape[1])

@@ -1,0 +1,7 @@
+"""Action and observation spaces, reduced to what networks and buffers need: sizes, shapes and dtypes."""
+
+from actor_critic.spaces.actions import ActionSpec
+from actor_critic.spaces.observations import ObservationPart, ObservationSpec
+from actor_critic.spaces.read import read_spaces
+
+__all__ = ["ActionSpec", "ObservationPart", "ObservationSpec", "read_spaces"]

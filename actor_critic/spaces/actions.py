@@ -1,0 +1,167 @@
+"""A discrete action space of any make, as groups of choices."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.errors import ConfigError
+from actor_critic.spaces.nesting import Path, assemble, describe, parts_of, pick
+
+
+@dataclass(frozen=True)
+class ActionPart:
+    """A Discrete, MultiDiscrete or MultiBinary space: the whole action space, or a part of a Dict or Tuple.
+
+    Attributes:
+        path: Where it stands in the action; empty for the whole.
+        shape: Of this part of an action; () for Discrete.
+        sizes: Choices of each entry in row-major order.
+        starts: What the environment calls choice 0 of each entry.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    sizes: tuple[int, ...]
+    starts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """A discrete action space as G groups of choices."""
+
+    parts: tuple[ActionPart, ...]
+
+    @classmethod
+    def from_space(cls, space: gym.Space[Any]) -> "ActionSpec":
+        """Describe a Gymnasium action space.
+
+        Raises:
+            ConfigError: The space is not one this package can act in.
+        """
+        return cls(tuple(_read(part, path, space) for path, part in parts_of(space)))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Choices per group."""
+        return tuple(size for part in self.parts for size in part.sizes)
+
+    @property
+    def num_groups(self) -> int:
+        """Choices that make up an action, G."""
+        return len(self.sizes)
+
+    @property
+    def num_logits(self) -> int:
+        """Logits over all groups, A."""
+        return sum(self.sizes)
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether an action is a dict or tuple."""
+        return self.parts[0].path != ()
+
+    def check_mask(self, mask: npt.NDArray[np.generic], count: int | None) -> npt.NDArray[np.bool_]:
+        """Make sure that a mask fits and allows at least one choice in every group.
+
+        Args:
+            mask: [A], or [count, A].
+            count: Rows expected; None for a single action.
+
+        Returns:
+            [count or 1, A] boolean.
+
+        Raises:
+            ValueError: Its shape is another, or a row allows no action.
+        """
+        expected = (self.num_logits,) if count is None else (count, self.num_logits)
+        if mask.shape != expected:
+            raise ValueError(f"action_mask: shape {mask.shape} does not fit; expected {expected}")
+        rows = mask.reshape(-1, self.num_logits).astype(np.bool_)
+        allows = self.allows_an_action(rows)
+        if not allows.all():
+            raise ValueError(f"action_mask: row {int(np.argmin(allows))} allows no action; expected at least one")
+        return rows
+
+    def allows_an_action(self, masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Which rows of masks [B, A] leave at least one choice in every group, [B]."""
+        starts = np.cumsum((0, *self.sizes[:-1]))
+        return np.asarray(np.logical_or.reduceat(masks, starts, axis=1).all(1))
+
+    def to_environment(self, choices: npt.NDArray[np.int64]) -> Any:
+        """Turn choices into actions of the environment.
+
+        Args:
+            choices: [..., G], each counted from 0.
+
+        Returns:
+            An array [...] if discrete, else [..., *shape]; for a Dict or Tuple a dict or tuple of such arrays.
+        """
+        arrays: list[tuple[Path, npt.NDArray[np.int64]]] = []
+        first = 0
+        for part in self.parts:
+            numbers = choices[..., first : first + len(part.sizes)] + np.array(part.starts, np.int64)
+            first += len(part.sizes)
+            arrays.append((part.path, numbers.reshape(*choices.shape[:-1], *part.shape)))
+        return assemble(arrays)
+
+    def one_by_one(self, choices: npt.NDArray[np.int64]) -> Any:
+        """The actions of choices [B, G], one environment at a time: B scalars, arrays, dicts or tuples."""
+        actions = self.to_environment(choices)
+        if not self.is_nested:
+            return actions
+        arrays = [(part.path, pick(actions, part.path)) for part in self.parts]
+        return [assemble([(path, array[row]) for path, array in arrays]) for row in range(len(choices))]
+
+    def to_choices(self, actions: Any) -> npt.NDArray[np.int64]:
+        """Undo :meth:`to_environment` for a batch: choices [B, G] of actions [B], [B, *shape], or a dict or tuple."""
+        arrays = [
+            np.asarray(pick(actions, part.path), np.int64).reshape(-1, len(part.sizes)) - np.array(part.starts)
+            for part in self.parts
+        ]
+        return np.concatenate(arrays, axis=1)
+
+    def to_document(self) -> list[dict[str, Any]]:
+        """A JSON document that :meth:`from_document` reads back."""
+        return [
+            {
+                "path": list(part.path),
+                "shape": list(part.shape),
+                "sizes": list(part.sizes),
+                "starts": list(part.starts),
+            }
+            for part in self.parts
+        ]
+
+    @classmethod
+    def from_document(cls, document: list[dict[str, Any]]) -> "ActionSpec":
+        """Read what :meth:`to_document` wrote."""
+        return cls(
+            tuple(
+                ActionPart(tuple(part["path"]), tuple(part["shape"]), tuple(part["sizes"]), tuple(part["starts"]))
+                for part in document
+            )
+        )
+
+
+def _read(space: gym.Space[Any], path: Path, whole: gym.Space[Any]) -> ActionPart:
+    match space:
+        case gym.spaces.Discrete():
+            return ActionPart(path, (), (int(space.n),), (int(space.start),))
+        case gym.spaces.MultiDiscrete():
+            sizes, starts = space.nvec.flatten().tolist(), space.start.flatten().tolist()
+            return ActionPart(path, space.shape, tuple(sizes), tuple(starts))
+        case gym.spaces.MultiBinary():
+            count = int(np.prod(space.shape))
+            return ActionPart(path, space.shape, (2,) * count, (0,) * count)
+        case gym.spaces.Box():
+            reason = (
+                "is continuous; this software is for discrete actions: use an environment with a Discrete action "
+                "space, or a wrapper that offers a few of the actions"
+            )
+        case _:
+            reason = "is not supported; supported are Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of these"
+    where = f", at {describe(path)} of {whole}," if path else ""
+    raise ConfigError(f"the action space {space}{where} {reason}")

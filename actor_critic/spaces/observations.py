@@ -1,0 +1,287 @@
+"""An observation space of any make, as one array per observation."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.errors import ConfigError
+from actor_critic.spaces.nesting import Path, assemble, describe, parts_of, pick
+
+PICTURE_SIDE = 36
+"""From this side on (the least that the Nature CNN takes) an image is a picture: bytes in it are brightness, 0 to 255.
+In a smaller one, a grid, they may as well be codes of what stands in a cell."""
+
+_GRID_SIDE = 3  # what the small CNN's filter covers
+
+
+@dataclass(frozen=True)
+class ObservationPart:
+    """One array of an observation: the whole of it, or a part of a Dict or Tuple.
+
+    Attributes:
+        path: Where it stands in the observation; empty for the whole.
+        kind: "box" (numbers, used as they are), "image" (numbers with height, width and channels) or "categories"
+            (integers, each one-hot encoded).
+        shape: As an array.
+        dtype: NumPy name of the dtype it is stored with.
+        order: For an image, its axes in the order (frames if stacked, channels, height, width).
+        sizes: Categories of each entry in row-major order.
+        starts: The lowest category of each entry.
+    """
+
+    path: Path
+    kind: Literal["box", "image", "categories"]
+    shape: tuple[int, ...]
+    dtype: str
+    order: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()
+    starts: tuple[int, ...] = ()
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Shape of what the networks see: of a box its own, of an image (C, H, W), of categories (Σ sizes,)."""
+        match self.kind:
+            case "image":
+                ordered = [self.shape[axis] for axis in self.order]
+                return (math.prod(ordered[:-2]), *ordered[-2:])
+            case "categories":
+                return (sum(self.sizes),)
+            case "box":
+                return self.shape
+
+    @property
+    def num_features(self) -> int:
+        """Numbers that the networks see."""
+        return math.prod(self.feature_shape)
+
+    @property
+    def scale(self) -> float:
+        """What numbers are multiplied with: the bytes of pictures come between 0 and 1."""
+        is_picture = self.kind == "image" and min(self.feature_shape[1:]) >= PICTURE_SIDE
+        return 1 / 255 if is_picture and self.dtype == "uint8" else 1.0
+
+    def read(self, value: Any) -> npt.NDArray[Any]:
+        """An observation's value for this part, as an array.
+
+        Raises:
+            ValueError: It is no array, or its shape, dtype or categories do not fit; the message goes on after "an
+                observation".
+        """
+        where = f" at {describe(self.path)}" if self.path else ""
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(f"that is no array{where}: {error}") from error
+        # Without this one of shape (1,) or () would be spread over the whole row in silence.
+        if array.shape != self.shape:
+            raise ValueError(f"of shape {array.shape}{where}; its space says {self.shape}")
+        if not np.can_cast(array.dtype, self.dtype, "same_kind"):
+            raise ValueError(f"of dtype {array.dtype}{where}; its space says {self.dtype}")
+        if not self.contains(array):
+            raise ValueError(f"with a category outside its space{where}: {array}")
+        return array
+
+    def contains(self, array: npt.NDArray[np.generic]) -> bool:
+        """Whether all categories in an array of shape [..., *shape] are there; true for numbers."""
+        if self.kind != "categories":
+            return True
+        low = np.array(self.starts).reshape(self.shape)
+        high = low + np.array(self.sizes).reshape(self.shape)
+        return bool(((array >= low) & (array < high)).all())
+
+
+@dataclass(frozen=True)
+class ObservationSpec:
+    """An observation space as one NumPy array per observation.
+
+    Where the space is a Dict or Tuple, that array is structured: ``observations["image"]`` is the part's own array, and
+    what stands in a Tuple has its position for a name (``observations["0"]``).
+    """
+
+    parts: tuple[ObservationPart, ...]
+
+    @classmethod
+    def from_space(cls, space: gym.Space[Any]) -> "ObservationSpec":
+        """Describe a Gymnasium observation space.
+
+        Raises:
+            ConfigError: The space is not one this package can read.
+        """
+        return cls(tuple(_read(part, path, space) for path, part in parts_of(space)))
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether an observation is a dict or tuple."""
+        return self.parts[0].path != ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one observation as an array; () for a structured one."""
+        return () if self.is_nested else self.parts[0].shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of observations as arrays."""
+        if not self.is_nested:
+            return np.dtype(self.parts[0].dtype)
+        whole = assemble([(part.path, np.dtype((part.dtype, part.shape))) for part in self.parts])
+        return _structured(whole)
+
+    @property
+    def num_features(self) -> int:
+        """Numbers that the networks see per observation."""
+        return sum(part.num_features for part in self.parts)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there is an image in an observation."""
+        return any(part.kind == "image" for part in self.parts)
+
+    def views(self, observations: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """Each part's array [..., *part.shape] within observations [..., *shape]; they share their memory."""
+        return [pick(observations, tuple(map(str, part.path))) for part in self.parts]
+
+    def read(self, observation: Any) -> list[npt.NDArray[Any]]:
+        """The arrays of one observation as an environment returns it.
+
+        Raises:
+            ValueError: Something does not fit the space; the message goes on after "an observation".
+        """
+        return [part.read(pick(observation, part.path)) for part in self.parts]
+
+    def as_batch(self, observation: Any) -> tuple[npt.NDArray[Any], bool]:
+        """A batch of one or more observations, as an array of its own.
+
+        Args:
+            observation: One observation as the environment gives it, or a batch of them: an array [B, *shape], or a
+                dict or tuple of such arrays.
+
+        Returns:
+            The batch, and whether a single observation was given.
+
+        Raises:
+            ValueError: Its shape, dtype or categories do not fit.
+        """
+        if isinstance(observation, np.ndarray) and observation.dtype == self.dtype and self.is_nested:
+            given = self.views(observation)
+        else:
+            given = []
+            for part in self.parts:
+                try:
+                    given.append(np.asarray(pick(observation, part.path)))
+                except ValueError as error:
+                    raise ValueError(f"observation: {error}") from error
+        first = self.parts[0]
+        is_single = given[0].shape == first.shape
+        count = 1 if is_single or given[0].ndim == 0 else len(given[0])
+        batch = np.zeros((count, *self.shape), self.dtype)
+        for part, array, view in zip(self.parts, given, self.views(batch), strict=True):
+            field = f"observation{describe(part.path)}"
+            expected = part.shape if is_single else (count, *part.shape)
+            if array.shape != expected:
+                either = f"{part.shape}, or a batch ({', '.join(map(str, ('B', *part.shape)))})"
+                raise ValueError(
+                    f"{field}: shape {array.shape} does not fit; expected {either if part is first else expected}"
+                )
+            if not np.can_cast(array.dtype, part.dtype, "same_kind"):
+                raise ValueError(f"{field}: dtype {array.dtype} does not fit; expected {part.dtype}")
+            if not part.contains(array):
+                raise ValueError(f"{field}: a category is outside its space")
+            view[:] = array
+        return batch, is_single
+
+    def to_document(self) -> list[dict[str, Any]]:
+        """A JSON document that :meth:`from_document` reads back."""
+        return [
+            {
+                "path": list(part.path),
+                "kind": part.kind,
+                "shape": list(part.shape),
+                "dtype": part.dtype,
+                "order": list(part.order),
+                "sizes": list(part.sizes),
+                "starts": list(part.starts),
+            }
+            for part in self.parts
+        ]
+
+    @classmethod
+    def from_document(cls, document: list[dict[str, Any]]) -> "ObservationSpec":
+        """Read what :meth:`to_document` wrote."""
+        return cls(
+            tuple(
+                ObservationPart(
+                    tuple(part["path"]),
+                    part["kind"],
+                    tuple(part["shape"]),
+                    part["dtype"],
+                    tuple(part["order"]),
+                    tuple(part["sizes"]),
+                    tuple(part["starts"]),
+                )
+                for part in document
+            )
+        )
+
+
+def _structured(whole: Any) -> np.dtype[Any]:
+    """The dtype of a nested value whose leaves are dtypes. Aligned, so that PyTorch can share each part's memory."""
+    if isinstance(whole, np.dtype):
+        return whole
+    items = whole.items() if isinstance(whole, dict) else enumerate(whole)
+    return np.dtype([(str(key), _structured(inner)) for key, inner in items], align=True)
+
+
+def _read(space: gym.Space[Any], path: Path, whole: gym.Space[Any]) -> ObservationPart:
+    match space:
+        case gym.spaces.Box() | gym.spaces.MultiBinary():
+            # 32-bit floats are what the networks compute in; integers and booleans are kept small until then.
+            dtype = "float32" if np.issubdtype(space.dtype, np.floating) else np.dtype(space.dtype).name
+            order = _image_order(space.shape, dtype)
+            return ObservationPart(path, "image" if order else "box", space.shape, dtype, order)
+        case gym.spaces.Discrete():
+            return ObservationPart(path, "categories", (), "int64", (), (int(space.n),), (int(space.start),))
+        case gym.spaces.MultiDiscrete():
+            sizes, starts = space.nvec.flatten().tolist(), space.start.flatten().tolist()
+            return ObservationPart(path, "categories", space.shape, "int64", (), tuple(sizes), tuple(starts))
+        case gym.spaces.Text() if path:
+            mend = (
+                'drop it with a wrapper: "gymnasium.wrappers:FilterObservation" keeps the named entries of a Dict, and '
+                'a package may have one of its own, such as "minigrid.wrappers:ImgObsWrapper"'
+            )
+        case gym.spaces.Text() | gym.spaces.Graph() | gym.spaces.Sequence():
+            mend = "wrap it so that it returns arrays of fixed shape, with a gymnasium.ObservationWrapper of yours"
+        case _:
+            mend = "supported are Box, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of these"
+    where = f", at {describe(path)} of {whole}," if path else ""
+    raise ConfigError(f"the observation space {space}{where} is not supported; {mend}")
+
+
+def _image_order(shape: tuple[int, ...], dtype: str) -> tuple[int, ...]:
+    """The axes of an image as (frames, channels, height, width), as far as it has them; empty where it is none.
+
+    Three axes are an image with its channels first or last, four a stack of them, and two one without channels if they
+    are long enough for a picture.
+    """
+    match len(shape):
+        case 2 if dtype == "uint8" and min(shape) >= PICTURE_SIDE:
+            return (0, 1)
+        case 3:
+            order = (0, 1, 2) if _channels_come_first(shape) else (2, 0, 1)
+            return order if min(shape[axis] for axis in order[1:]) >= _GRID_SIDE else ()
+        case 4:
+            inner = _image_order(shape[1:], dtype)
+            return (0, *(axis + 1 for axis in inner)) if inner else ()
+    return ()
+
+
+def _channels_come_first(shape: tuple[int, ...]) -> bool:
+    """Whether the first of three axes is that of the channels: the others are a square, or it is the shorter one."""
+    first, middle, last = shape
+    if (first == middle) != (middle == last):
+        return middle == last
+    return first < last

@@ -1,0 +1,198 @@
+import json
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actor_critic.errors import ConfigError
+from actor_critic.spaces import ObservationPart, ObservationSpec
+
+BOX = gym.spaces.Box(-1, 1, (2,))
+NESTED = gym.spaces.Dict(
+    {
+        "camera": gym.spaces.Box(0, 255, (5, 5, 3), np.uint8),
+        "inside": gym.spaces.Tuple([BOX, gym.spaces.Dict({"mode": gym.spaces.Discrete(3, start=1)})]),
+    }
+)
+
+
+def part(kind: Any, shape: tuple[int, ...], dtype: str, **more: Any) -> ObservationPart:
+    return ObservationPart((), kind, shape, dtype, **more)
+
+
+PARTS = [
+    (gym.spaces.Box(-1, 1, (2, 3)), part("box", (2, 3), "float32"), 6),
+    (gym.spaces.Box(-1, 1, (2,), np.float64), part("box", (2,), "float32"), 2),
+    (gym.spaces.Box(-1, 1, (2,), np.float16), part("box", (2,), "float32"), 2),
+    (gym.spaces.Box(0, 9, (2,), np.int64), part("box", (2,), "int64"), 2),
+    (gym.spaces.Box(-1, 1, ()), part("box", (), "float32"), 1),
+    (gym.spaces.MultiBinary([2, 3]), part("box", (2, 3), "int8"), 6),
+    (gym.spaces.Discrete(16, start=2), part("categories", (), "int64", sizes=(16,), starts=(2,)), 16),
+    (
+        gym.spaces.MultiDiscrete([3, 2], start=[1, -5]),
+        part("categories", (2,), "int64", sizes=(3, 2), starts=(1, -5)),
+        5,
+    ),
+    (
+        gym.spaces.MultiDiscrete([[3, 2], [4, 5]]),
+        part("categories", (2, 2), "int64", sizes=(3, 2, 4, 5), starts=(0, 0, 0, 0)),
+        14,
+    ),
+    (gym.spaces.Box(0, 255, (4, 4, 3), np.uint8), part("image", (4, 4, 3), "uint8", order=(2, 0, 1)), 48),
+    (gym.spaces.Box(0, 255, (3, 4, 4), np.uint8), part("image", (3, 4, 4), "uint8", order=(0, 1, 2)), 48),
+]
+
+IMAGES = [  # shape, dtype, (C, H, W), whether bytes are scaled
+    ((210, 160, 3), np.uint8, (3, 210, 160), True),
+    ((3, 210, 160), np.uint8, (3, 210, 160), True),
+    ((4, 84, 84), np.uint8, (4, 84, 84), True),
+    ((84, 84), np.uint8, (1, 84, 84), True),
+    ((4, 84, 84, 3), np.uint8, (12, 84, 84), True),
+    ((4, 3, 84, 84), np.uint8, (12, 84, 84), True),
+    ((10, 10, 4), np.bool_, (4, 10, 10), False),
+    ((7, 7, 3), np.uint8, (3, 7, 7), False),
+    ((8, 8, 111), np.float32, (111, 8, 8), False),
+    ((111, 8, 8), np.float32, (111, 8, 8), False),
+    ((36, 36, 1), np.uint8, (1, 36, 36), True),
+    ((35, 36, 1), np.uint8, (1, 35, 36), False),
+    ((36, 36, 1), np.float32, (1, 36, 36), False),
+]
+
+
+@pytest.mark.parametrize(("space", "expected", "num_features"), PARTS, ids=str)
+def test_a_spec_describes_its_space(space: gym.Space[Any], expected: ObservationPart, num_features: int) -> None:
+    spec = ObservationSpec.from_space(space)
+    assert spec == ObservationSpec((expected,))
+    assert spec.num_features == num_features
+    sample = np.asarray(space.sample())
+    assert sample.shape == spec.shape
+    assert np.can_cast(sample.dtype, spec.dtype, "same_kind")
+
+
+@pytest.mark.parametrize(("shape", "dtype", "expected", "is_scaled"), IMAGES)
+def test_an_image_has_its_channels_first_wherever_they_were(
+    shape: tuple[int, ...], dtype: Any, expected: tuple[int, ...], is_scaled: bool
+) -> None:
+    (found,) = ObservationSpec.from_space(gym.spaces.Box(0, 1, shape, dtype)).parts
+    assert found.kind == "image"
+    assert found.feature_shape == expected
+    assert found.scale == (1 / 255 if is_scaled else 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((84, 84), np.float32), ((20, 20), np.uint8), ((2, 2, 9), np.uint8), ((9,), np.uint8)]
+)
+def test_what_is_too_flat_or_small_is_no_image(shape: tuple[int, ...], dtype: Any) -> None:
+    assert ObservationSpec.from_space(gym.spaces.Box(0, 1, shape, dtype)).parts[0].kind == "box"
+
+
+def test_a_nested_space_is_one_structured_array_that_reads_like_it() -> None:
+    spec = ObservationSpec.from_space(NESTED)
+    assert [found.path for found in spec.parts] == [("camera",), ("inside", 0), ("inside", 1, "mode")]
+    assert spec.num_features == 75 + 2 + 3
+    NESTED.seed(0)
+    array = np.zeros((4, 2), spec.dtype)
+    sample = NESTED.sample()
+    for view, value in zip(spec.views(array), spec.read(sample), strict=True):
+        view[1, 1] = value
+    np.testing.assert_array_equal(array["camera"][1, 1], sample["camera"])
+    np.testing.assert_array_equal(array[1, 1]["inside"]["0"], sample["inside"][0])
+    assert array["inside"]["1"]["mode"][1, 1] == sample["inside"][1]["mode"]
+    assert not array["camera"][0].any()
+
+
+@pytest.mark.parametrize("is_structured", [False, True])
+def test_a_batch_of_nested_observations_is_told_apart_from_a_single_one(is_structured: bool) -> None:
+    spec = ObservationSpec.from_space(NESTED)
+    NESTED.seed(1)
+    samples = [NESTED.sample() for _ in range(3)]
+    together = gym.vector.utils.create_empty_array(NESTED, 3)
+    together = gym.vector.utils.concatenate(NESTED, samples, together)
+    batch, is_single = spec.as_batch(together)
+    if is_structured:
+        batch, is_single = spec.as_batch(batch)
+    assert not is_single
+    assert batch.shape == (3,)
+    for row, sample in enumerate(samples):
+        single, is_single = spec.as_batch(sample)
+        assert is_single
+        assert single.tobytes() == batch[row : row + 1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"camera": np.zeros((5, 5, 2), np.uint8)}, r"observation\[\"camera\"\]: shape \(5, 5, 2\)"),
+        ({"camera": np.zeros((5, 5, 3), np.float32)}, r"observation\[\"camera\"\]: dtype float32"),
+        ({"inside": (np.zeros(2, np.float32),)}, r"nothing at \[\"inside\"\]\[1\]"),
+        ({"inside": (np.zeros((1, 2), np.float32), {"mode": 1})}, r"observation\[\"inside\"\]\[0\]: shape"),
+        ({"inside": (np.zeros(2, np.float32), {"mode": 0})}, r"\[\"mode\"\]: a category is outside"),
+    ],
+)
+def test_a_nested_observation_that_does_not_fit_is_refused_by_its_path(change: dict[str, Any], message: str) -> None:
+    spec = ObservationSpec.from_space(NESTED)
+    NESTED.seed(1)
+    with pytest.raises(ValueError, match=message):
+        spec.as_batch(NESTED.sample() | change)
+    with pytest.raises(ValueError, match=r"its space|nothing at"):
+        spec.read(NESTED.sample() | change)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (gym.spaces.Dict({"a": BOX, "mission": gym.spaces.Text(3)}), r'\["mission"\] of Dict.*FilterObservation'),
+        (gym.spaces.Text(3), "fixed shape"),
+        (gym.spaces.Tuple([gym.spaces.Sequence(BOX)]), "fixed shape"),
+        (gym.spaces.Graph(BOX, None), "fixed shape"),
+        (gym.spaces.OneOf([BOX]), "supported are Box"),
+        (gym.spaces.Dict({}), "empty"),
+        (gym.spaces.Dict({1: BOX}), "keys that are texts"),
+    ],
+    ids=str,
+)
+def test_a_space_that_is_not_supported_is_refused_with_the_mend(space: gym.Space[Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ObservationSpec.from_space(space)
+
+
+@pytest.mark.parametrize("space", [*(space for space, _, _ in PARTS), NESTED], ids=str)
+def test_a_spec_survives_its_json_document(space: gym.Space[Any]) -> None:
+    spec = ObservationSpec.from_space(space)
+    found = ObservationSpec.from_document(json.loads(json.dumps(spec.to_document())))
+    assert found == spec
+    assert hash(found) == hash(spec)
+
+
+@st.composite
+def observation_spaces(draw: st.DrawFn, depth: int = 3) -> gym.Space[Any]:
+    leaf = st.sampled_from(
+        [
+            gym.spaces.Box(-1, 1, (3,)),
+            gym.spaces.Box(-1, 1, (), np.float64),
+            gym.spaces.Box(0, 255, (6, 4, 3), np.uint8),
+            gym.spaces.Box(0, 1, (5,), np.bool_),
+            gym.spaces.Discrete(4, start=-2),
+            gym.spaces.MultiDiscrete([3, 2]),
+            gym.spaces.MultiBinary(7),
+        ]
+    )
+    kind = draw(st.sampled_from(["leaf", *(["dict", "tuple"] if depth else [])]))
+    if kind == "leaf":
+        return draw(leaf)
+    inner = draw(st.lists(observation_spaces(depth - 1), min_size=1, max_size=3))  # type: ignore[call-arg]
+    return gym.spaces.Tuple(inner) if kind == "tuple" else gym.spaces.Dict(dict(zip("abc", inner, strict=False)))
+
+
+@given(observation_spaces(), st.integers(0, 2**31))
+def test_any_nesting_is_stored_and_found_again(space: gym.Space[Any], seed: int) -> None:
+    spec = ObservationSpec.from_space(space)
+    space.seed(seed)
+    sample = space.sample()
+    batch, is_single = spec.as_batch(sample)
+    assert is_single
+    for view, value in zip(spec.views(batch), spec.read(sample), strict=True):
+        np.testing.assert_array_equal(view[0], value.astype(view.dtype))
