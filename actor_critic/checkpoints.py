@@ -1,7 +1,8 @@
 """The checkpoint format: one safetensors file, a JSON header, a digest over the whole training state. No pickle.
 
 The file is a plain safetensors file, so any safetensors reader opens the tensors. Its metadata holds one key,
-``actor_critic``: a JSON document with ``schema_version``, ``settings``, ``spaces``, ``counters`` and ``digest``.
+``actor_critic``: a JSON document with ``schema_version``, ``settings``, ``spaces``, ``counters``,
+``records``, ``code`` and ``digest``.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from actor_critic.files import write_durably
 
 SCHEMA_VERSION = 1
 _KEY = "actor_critic"
+_HEADER = {"settings": dict, "spaces": dict, "counters": dict, "records": dict, "code": dict, "digest": str}
 _MAX_HEADER = 16 << 20
 
 
@@ -33,6 +35,7 @@ class Checkpoint:
         counters: Epochs, environment steps and the like: whole numbers by name.
         tensors: Weights, optimizer moments, normaliser statistics, running episodes.
         records: Figures that are kept along but decide nothing, such as the best score so far.
+        code: SHA-256 of the files that define code of the user's own, by the setting that names it.
     """
 
     settings: dict[str, Any]
@@ -40,11 +43,17 @@ class Checkpoint:
     counters: dict[str, int]
     tensors: dict[str, Tensor]
     records: dict[str, float | None] = field(default_factory=dict)
+    code: dict[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """SHA-256 over all that determines the future of the run, as 64 hexadecimal digits."""
-        header = {"settings": computed_fields(self.settings), "spaces": self.spaces, "counters": self.counters}
+        header = {
+            "settings": computed_fields(self.settings),
+            "spaces": self.spaces,
+            "counters": self.counters,
+            "code": self.code,
+        }
         digest = hashlib.sha256(_canonical(header))
         for name in sorted(self.tensors):
             tensor = self.tensors[name].detach().cpu().contiguous()
@@ -69,6 +78,7 @@ def save(checkpoint: Checkpoint, path: Path) -> str:
         "spaces": checkpoint.spaces,
         "counters": checkpoint.counters,
         "records": checkpoint.records,
+        "code": checkpoint.code,
         "digest": digest,
     }
     # The digest leaves out what only says how a run is recorded; this one makes sure of those bytes as well.
@@ -96,7 +106,9 @@ def load(path: Path) -> Checkpoint:
         tensors = safetensors.torch.load(data)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None
-    checkpoint = Checkpoint(header["settings"], header["spaces"], header["counters"], tensors, header["records"])
+    checkpoint = Checkpoint(
+        header["settings"], header["spaces"], header["counters"], tensors, header["records"], header["code"]
+    )
     if checkpoint.digest != header["digest"]:
         raise CheckpointError(f"{path} is damaged: its content does not match its digest {header['digest'][:16]}…")
     return checkpoint
@@ -120,7 +132,7 @@ def _read_header(data: bytes, path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} has schema version {version}; this program reads 1 to {SCHEMA_VERSION}: update actor-critic"
         )
-    for name, kind in (("settings", dict), ("spaces", dict), ("counters", dict), ("records", dict), ("digest", str)):
+    for name, kind in _HEADER.items():
         if not isinstance(header.get(name), kind):
             raise CheckpointError(f"{path} is damaged: its header lacks {name!r}")
     claimed = header.pop("header_digest", None)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.environments import RandomStatesVectorEnv, VectorEnvironment, make_vector_environment
+from actor_critic.rewards import make_reward_rule
 from actor_critic.rollout import Policy
 from actor_critic.seeding import Purpose, generator
 from actor_critic.statistics import Summary, summarize
@@ -35,40 +36,55 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class ModeResult:
+    """What one way of acting earned.
+
+    Attributes:
+        returns: As the environment itself rewards.
+        model_returns: As the reward model alone does; None without one.
+        mean_length: Of an episode, in steps.
+    """
+
+    returns: Summary
+    model_returns: Summary | None
+    mean_length: float
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """How good one policy is.
 
     Attributes:
         environment: What it was evaluated on.
         episodes: Episodes of each mode.
-        greedy: Returns of the most probable actions.
-        sampled: Returns of sampled actions.
-        greedy_length: Mean episode length of the greedy policy, in steps.
-        sampled_length: Mean episode length of the sampled policy, in steps.
+        modes: "greedy" (the most probable actions) and "sampled".
         reference: Optimum and uniform choice, for random states.
     """
 
     environment: str
     episodes: int
-    greedy: Summary
-    sampled: Summary
-    greedy_length: float
-    sampled_length: float
+    modes: dict[str, ModeResult]
     reference: Reference | None
+
+    @property
+    def greedy(self) -> Summary:
+        """Returns of the most probable actions."""
+        return self.modes["greedy"].returns
+
+    @property
+    def sampled(self) -> Summary:
+        """Returns of sampled actions."""
+        return self.modes["sampled"].returns
 
     def to_document(self) -> dict[str, Any]:
         """A JSON document; every interval says what it is one over."""
         document: dict[str, Any] = {"environment": self.environment, "episodes": self.episodes}
-        modes = {"greedy": (self.greedy, self.greedy_length), "sampled": (self.sampled, self.sampled_length)}
-        for name, (summary, length) in modes.items():
-            document[name] = {
-                "mean": summary.mean,
-                "std": summary.std,
-                "interval": {"low": summary.low, "high": summary.high, "level": summary.level, "meaning": _INTERVAL},
-                "mean_length": length,
-            }
+        for name, result in self.modes.items():
+            document[name] = {**_summary_document(result.returns), "mean_length": result.mean_length}
+            if result.model_returns:
+                document[name]["model_return"] = _summary_document(result.model_returns)
             if self.reference:
-                document[name]["normalized"] = self.reference.normalized(summary.mean)
+                document[name]["normalized"] = self.reference.normalized(result.returns.mean)
         if self.reference:
             document["optimum"] = self.reference.optimum
             document["uniform"] = self.reference.uniform
@@ -76,14 +92,22 @@ class Evaluation:
 
     def describe(self) -> str:
         """This in one line."""
-        parts = [
-            f"{name} {summary.mean:.4g} [{summary.low:.4g}, {summary.high:.4g}]"
-            for name, summary in (("greedy", self.greedy), ("sampled", self.sampled))
-        ]
+        parts = []
+        for name, result in self.modes.items():
+            part = f"{name} {result.returns.mean:.4g} [{result.returns.low:.4g}, {result.returns.high:.4g}]"
+            parts.append(part + (f" (model {result.model_returns.mean:.4g})" if result.model_returns else ""))
         if self.reference:
             parts.append(f"optimum {self.reference.optimum:.4g}")
             parts.append(f"uniform {self.reference.uniform:.4g}")
         return f"{', '.join(parts)} over {self.episodes} episodes"
+
+
+def _summary_document(summary: Summary) -> dict[str, Any]:
+    return {
+        "mean": summary.mean,
+        "std": summary.std,
+        "interval": {"low": summary.low, "high": summary.high, "level": summary.level, "meaning": _INTERVAL},
+    }
 
 
 def evaluate(
@@ -119,60 +143,73 @@ def evaluate(
     side_by_side = count if settings.is_random_states else min(count, _SIDE_BY_SIDE)
     quotas = np.array([len(part) for part in np.array_split(np.arange(count), side_by_side)])
 
-    def run(choose: Policy) -> tuple[npt.NDArray[np.float64], float, Reference | None]:
+    noise_of = (seed, Purpose.EVALUATION_ACTIONS, int(purpose))
+    bootstrap = generator(seed, Purpose.BOOTSTRAP, int(purpose))
+    policies: dict[str, Policy] = {
+        "greedy": lambda observations, _, mask, states: agent.choose(observations, None, mask, states),
+        "sampled": agent.choose,
+    }
+    modes: dict[str, ModeResult] = {}
+    for mode, choose in policies.items():
         environment = make_vector_environment(settings, purpose, side_by_side, quotas)
         try:
-            noise = generator(seed, Purpose.EVALUATION_ACTIONS, int(purpose))
-            return _run_episodes(agent, environment, choose, quotas, seed, noise)
+            played = _play(agent, environment, choose, quotas, seed, generator(*noise_of))
         finally:
             environment.close()
-
-    greedy, greedy_length, reference = run(
-        lambda observations, _, mask, states: agent.choose(observations, None, mask, states)
-    )
-    sampled, sampled_length, _ = run(agent.choose)
-    bootstrap = generator(seed, Purpose.BOOTSTRAP, int(purpose))
-    return Evaluation(
-        settings.environment,
-        count,
-        summarize(greedy, bootstrap),
-        summarize(sampled, bootstrap),
-        greedy_length,
-        sampled_length,
-        reference,
-    )
+        model = None if played.model_returns is None else summarize(played.model_returns, bootstrap)
+        modes[mode] = ModeResult(summarize(played.returns, bootstrap), model, played.mean_length)
+    return Evaluation(settings.environment, count, modes, played.reference)
 
 
-def _run_episodes(
+@dataclass(frozen=True)
+class _Played:
+    """Returns of all episodes, what the reward model made of them, and what could be had where that is known."""
+
+    returns: npt.NDArray[np.float64]
+    model_returns: npt.NDArray[np.float64] | None
+    mean_length: float
+    reference: Reference | None
+
+
+def _play(
     agent: ActorCriticAgent,
     environment: VectorEnvironment,
     choose: Policy,
     quotas: npt.NDArray[np.int64],
     seed: int,
     noise: np.random.Generator,
-) -> tuple[npt.NDArray[np.float64], float, Reference | None]:
-    """Returns of all episodes, their mean length, and what could be had where that is known."""
+) -> _Played:
+    """Run each environment's quota of episodes to their ends."""
+    rule = make_reward_rule(agent.settings, environment.single_observation_space, environment.single_action_space)
     observations, infos = environment.reset(seed=seed)
     reference = _reference(environment, observations)
     count = environment.num_envs
-    running, lengths, done = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
-    returns: list[float] = []
-    steps = 0
+    running, done = np.zeros((count, 3)), np.zeros(count, np.int64)  # return, model return and length
+    finished: list[npt.NDArray[np.float64]] = []
     states = agent.initial_state(count)
     while (done < quotas).any():
         uniforms = noise.random((count, agent.actions.num_groups), np.float32)
         choices, states = choose(observations, uniforms, infos.get("action_mask"), states)
         actions = agent.actions.to_environment(choices)
+        before = observations.copy() if rule else observations  # the next step overwrites it
         observations, rewards, terminated, truncated, infos = environment.step(actions)
-        states[terminated | truncated] = 0.0
-        running += rewards
-        lengths += 1
-        for index in np.flatnonzero((terminated | truncated) & (done < quotas)):
-            returns.append(float(running[index]))
-            steps += int(lengths[index])
-            running[index], lengths[index] = 0.0, 0
+        ended = terminated | truncated
+        states[ended] = 0.0
+        running[:, 0] += rewards
+        running[:, 2] += 1
+        if rule:
+            following = observations
+            if "final_obs" in infos:
+                following = observations.copy()
+                following[ended] = infos["final_obs"][ended]
+            paid = rewards.astype(np.float32)
+            running[:, 1] += rule.model_rewards(before, actions, following, terminated, paid)
+        for index in np.flatnonzero(ended & (done < quotas)):
+            finished.append(running[index].copy())
+            running[index] = 0.0
             done[index] += 1
-    return np.array(returns), steps / len(returns), reference
+    returns, model_returns, lengths = np.stack(finished).T
+    return _Played(returns, model_returns if rule else None, float(lengths.mean()), reference)
 
 
 def _reference(environment: VectorEnvironment, states: npt.NDArray[np.generic]) -> Reference | None:

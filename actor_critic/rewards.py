@@ -1,26 +1,31 @@
 """RewardModel: where a training reward comes from when it is not the environment's own."""
 
-from abc import ABC, abstractmethod
+import hashlib
+import inspect
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from actor_critic.config import Settings
 from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.imports import load_class
 from actor_critic.seeding import Purpose, generator
 
 
-class RewardModel(ABC):
-    """A custom reward function. Subclass it, define :meth:`rewards`, and name it as ``module:Class``."""
+class RewardModel:
+    """A custom reward function. Subclass it, define :meth:`rewards`, and name it as ``module:Class``.
+
+    A model that shapes the environment's reward (``reward_mode`` "shape") defines :meth:`potentials` instead.
+    """
 
     def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
         """Take the spaces of one environment; keyword arguments of a subclass come from ``reward_model_kwargs``."""
         self.observation_space = observation_space
         self.action_space = action_space
 
-    @abstractmethod
     def rewards(
         self,
         states: npt.NDArray[Any],
@@ -41,6 +46,18 @@ class RewardModel(ABC):
         Returns:
             [B] finite float32.
         """
+        raise NotImplementedError
+
+    def potentials(self, states: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """How promising states are, Φ(s): moving to a better one pays γ Φ(s') − Φ(s).
+
+        Args:
+            states: [B, *shape], raw observations.
+
+        Returns:
+            [B] finite float32.
+        """
+        raise NotImplementedError
 
     def expected_rewards(self, states: npt.NDArray[Any]) -> npt.NDArray[np.float32] | None:
         """Expected reward of every action in every state, [B, A], where it is known: then the optimum is known too.
@@ -121,8 +138,72 @@ def _simplex_corners(count: int) -> npt.NDArray[np.float64]:
     return (helmert / np.sqrt(k * (k + 1))[:, None]).T
 
 
+class RewardRule:
+    """What becomes of the environment's reward: replaced by a model's, added to it, or shaped by its potentials.
+
+    Attributes:
+        model: The model.
+        mode: "replace", "add" or "shape".
+    """
+
+    def __init__(self, model: RewardModel, mode: str, gamma: float) -> None:
+        """Join a model with the way it is used; ``gamma`` is the agent's discount."""
+        self.model = model
+        self.mode = mode
+        self._gamma = gamma
+
+    def model_rewards(
+        self,
+        states: npt.NDArray[Any],
+        actions: Any,
+        next_states: npt.NDArray[Any],
+        terminated: npt.NDArray[np.bool_],
+        environment_rewards: npt.NDArray[np.float32],
+    ) -> npt.NDArray[np.float32]:
+        """What the model alone pays for B transitions; the arguments are those of :meth:`RewardModel.rewards`.
+
+        A shaping model pays γ Φ(s') − Φ(s), with Φ(s') = 0 where the step terminated the task and kept where it was cut
+        off, which leaves the best policy what it was (Ng, Harada and Russell, 1999, "Policy invariance under reward
+        transformations", theorem 1; Grzes, 2017, "Reward shaping in episodic reinforcement learning", for the ends).
+
+        Raises:
+            EnvironmentFault: The model raised, or returned another shape or a number that is not finite.
+        """
+        if self.mode != "shape":
+            return compute_rewards(self.model, states, actions, next_states, terminated, environment_rewards)
+        before = _ask(self.model, "potentials", len(terminated), states)
+        after = _ask(self.model, "potentials", len(terminated), next_states)
+        return np.where(terminated, np.float32(0), np.float32(self._gamma) * after) - before
+
+    def training_rewards(
+        self, environment: npt.NDArray[np.float32], model: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """What the agent learns from: the model's rewards instead of the environment's, or both together."""
+        return model if self.mode == "replace" else environment + model
+
+
+def make_reward_rule(
+    settings: Settings, observation_space: gym.Space[Any], action_space: gym.Space[Any]
+) -> RewardRule | None:
+    """The rule that settings name for an environment with rewards of its own; None where those are what is learned.
+
+    Raises:
+        ConfigError: The model cannot be made.
+    """
+    if settings.reward_model == "environment" or settings.is_random_states:  # random states have their model inside
+        return None
+    model = make_reward_model(
+        settings.reward_model, settings.reward_model_kwargs, observation_space, action_space, settings.reward_mode
+    )
+    return RewardRule(model, settings.reward_mode, settings.gamma)
+
+
 def make_reward_model(
-    name: str, kwargs: dict[str, Any], observation_space: gym.Space[Any], action_space: gym.Space[Any]
+    name: str,
+    kwargs: dict[str, Any],
+    observation_space: gym.Space[Any],
+    action_space: gym.Space[Any],
+    mode: str = "replace",
 ) -> RewardModel:
     """Build the reward model that settings name.
 
@@ -131,13 +212,17 @@ def make_reward_model(
         kwargs: Keyword arguments of its constructor, besides the two spaces.
         observation_space: Of one environment.
         action_space: Of one environment.
+        mode: How it is used: "shape" needs its potentials, all else its rewards.
 
     Raises:
-        ConfigError: It cannot be imported, is no RewardModel, or refuses its arguments.
+        ConfigError: It cannot be imported, is no RewardModel, lacks what its use needs, or refuses its arguments.
     """
     model: type[RewardModel] = LinearReward if name == "linear" else load_class(name, "reward_model")
     if not issubclass(model, RewardModel):
         raise ConfigError(f"reward_model: {name} is not a subclass of actor_critic.RewardModel")
+    needed = "potentials" if mode == "shape" else "rewards"
+    if getattr(model, needed) is getattr(RewardModel, needed):
+        raise ConfigError(f'reward_model: {name} does not define {needed}, which reward_mode "{mode}" asks it for')
     try:
         return model(observation_space, action_space, **kwargs)
     except ConfigError:
@@ -146,36 +231,62 @@ def make_reward_model(
         raise ConfigError(f"reward_model_kwargs: {name} refuses {kwargs}: {error}") from error
 
 
+def source_digest(name: str) -> str | None:
+    """SHA-256 of the file that defines a reward model of the user's own, as 64 hexadecimal digits.
+
+    None for the built-in model, and for one that has no file.
+    """
+    if ":" not in name:
+        return None
+    try:
+        path = inspect.getsourcefile(load_class(name, "reward_model"))
+    except TypeError:
+        return None
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path and Path(path).is_file() else None
+
+
 def compute_rewards(
     model: RewardModel,
     states: npt.NDArray[Any],
-    actions: npt.NDArray[np.int64],
+    actions: Any,
     next_states: npt.NDArray[Any],
     terminated: npt.NDArray[np.bool_],
     environment_rewards: npt.NDArray[np.float32],
 ) -> npt.NDArray[np.float32]:
     """Ask a reward model for the rewards of B transitions, and make sure that they are rewards.
 
-    The model gets views that it cannot write to: what is trained on and logged is what the environment returned.
-
     Raises:
         EnvironmentFault: The model raised, or returned another shape or a number that is not finite.
     """
+    return _ask(model, "rewards", len(terminated), states, actions, next_states, terminated, environment_rewards)
+
+
+def _ask(model: RewardModel, method: str, count: int, *arguments: Any) -> npt.NDArray[np.float32]:
+    """Call a method of the user's model with views that it cannot write to.
+
+    What is trained on and logged is what the environment returned.
+    """
     name = type(model).__name__
-    views: list[Any] = [array.view() for array in (states, actions, next_states, terminated, environment_rewards)]
-    for view in views:
-        view.setflags(write=False)
     try:
-        rewards = np.asarray(model.rewards(*views), np.float32)
+        found = np.asarray(getattr(model, method)(*map(_read_only, arguments)), np.float32)
     except Exception as error:  # whatever the user's own model raises
         raise EnvironmentFault(f"reward_model {name} raised {type(error).__name__}: {error}") from error
-    if rewards.shape != terminated.shape:
+    if found.shape != (count,):
+        raise EnvironmentFault(f"reward_model {name} returned {method} of shape {found.shape}; expected {(count,)}")
+    if not np.isfinite(found).all():
+        row = int(np.argmin(np.isfinite(found)))
         raise EnvironmentFault(
-            f"reward_model {name} returned rewards of shape {rewards.shape}; expected {terminated.shape}"
+            f"reward_model {name} returned {found[row]} for transition {row}; expected a finite number"
         )
-    if not np.isfinite(rewards).all():
-        row = int(np.argmin(np.isfinite(rewards)))
-        raise EnvironmentFault(
-            f"reward_model {name} returned {rewards[row]} for transition {row}; expected a finite number"
-        )
-    return rewards
+    return found
+
+
+def _read_only(value: Any) -> Any:
+    """A view of an array, or of each array in a dict or tuple, that cannot be written to."""
+    if isinstance(value, dict):
+        return {key: _read_only(inner) for key, inner in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(_read_only, value))
+    view = value.view()
+    view.setflags(write=False)
+    return view

@@ -24,7 +24,7 @@ from actor_critic.epoch_report import EpochReport
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.evaluation import Evaluation, evaluate
 from actor_critic.recorder import Recorder
-from actor_critic.rewards import RewardModel, compute_rewards, make_reward_model
+from actor_critic.rewards import make_reward_rule, source_digest
 from actor_critic.rollout import Collector, EpisodeTotals, Rollout
 from actor_critic.runs import RunFolder
 from actor_critic.seeding import Purpose
@@ -94,11 +94,7 @@ class Trainer:
         self.settings = settings.fitted(observations.num_features, actions.num_logits)
         is_flattened = settings.encoder == "mlp" or not observations.has_images
         check_fits_in_memory(self.settings, is_flattened and encoder is None)
-        self._reward_model: RewardModel | None = None
-        if settings.reward_model != "environment" and not settings.is_random_states:  # random states have one inside
-            self._reward_model = make_reward_model(
-                settings.reward_model, settings.reward_model_kwargs, space, action_space
-            )
+        self._reward_rule = make_reward_rule(self.settings, space, action_space)
         self.agent = ActorCriticAgent(self.settings, observations, actions, encoder)
         self.settings = self.agent.settings
         if self.settings.init_from is not None:
@@ -115,7 +111,7 @@ class Trainer:
         self._is_mid_epoch = False
         self._paused: dict[str, npt.NDArray[Any]] | None = None
         self._totals = {name: EpisodeTotals(settings.num_envs) for name in ("return", "length")}
-        if self._reward_model:
+        if self._reward_rule:
             self._totals["model_return"] = EpisodeTotals(settings.num_envs)
 
     @classmethod
@@ -269,20 +265,22 @@ class Trainer:
         started = time.perf_counter()
         epoch = self.epoch + 1
         rollout = collector.collect(self.agent.choose, self.agent.action_noise(epoch))
-        rewards = self._rewards(rollout)
+        model_rewards = self._model_rewards(rollout)
+        rewards = rollout.rewards
+        if self._reward_rule and model_rewards is not None:
+            rewards = self._reward_rule.training_rewards(rewards, model_rewards)
         learned = self.agent.update(rollout, rewards, epoch)
         self.epoch = epoch
         self.env_steps += self.settings.batch_size
-        return self._report(rollout, rewards, learned, time.perf_counter() - started)
+        return self._report(rollout, model_rewards, learned, time.perf_counter() - started)
 
-    def _rewards(self, rollout: Rollout) -> npt.NDArray[np.float32]:
-        """The reward model's rewards [T, N] of a rollout."""
-        if self._reward_model is None:
-            return rollout.rewards
+    def _model_rewards(self, rollout: Rollout) -> npt.NDArray[np.float32] | None:
+        """What the reward model pays for a rollout's steps, [T, N]; None without one."""
+        if self._reward_rule is None:
+            return None
         count = rollout.rewards.size
         shape = rollout.observations.shape[2:]
-        rewards = compute_rewards(
-            self._reward_model,
+        rewards = self._reward_rule.model_rewards(
             rollout.observations[:-1].reshape(count, *shape),
             self.agent.actions.to_environment(rollout.actions.reshape(count, -1)),
             rollout.next_observations().reshape(count, *shape),
@@ -292,9 +290,11 @@ class Trainer:
         return rewards.reshape(rollout.rewards.shape)
 
     def _report(
-        self, rollout: Rollout, rewards: npt.NDArray[np.float32], learned: Learned, seconds: float
+        self, rollout: Rollout, model_rewards: npt.NDArray[np.float32] | None, learned: Learned, seconds: float
     ) -> EpochReport:
-        figures = {"return": rollout.rewards, "length": np.ones_like(rewards), "model_return": rewards}
+        figures = {"return": rollout.rewards, "length": np.ones_like(rollout.rewards)}
+        if model_rewards is not None:
+            figures["model_return"] = model_rewards
         ended = [self._totals[name].update(figures[name], rollout.ended) for name in self._totals]
         self.episodes += ended[0]
         statistics = asdict(learned.statistics)
@@ -334,9 +334,16 @@ class Trainer:
         counters = {"epoch": self.epoch, "env_steps": self.env_steps, "episodes": self.episodes}
         checkpoint = self.agent.checkpoint(counters, tensors)
         checkpoint.records["hours"] = hours
+        if (digest := source_digest(self.settings.reward_model)) is not None:
+            checkpoint.code["reward_model"] = digest
         return checkpoint
 
     def _restore(self, checkpoint: Checkpoint, path: Path) -> None:
+        if checkpoint.code.get("reward_model") != source_digest(self.settings.reward_model):
+            raise CheckpointError(
+                f"{path} was trained with another version of {self.settings.reward_model}: its file has changed since, "
+                f"and the run would not be the one that was stopped; start a new run with init_from={path}"
+            )
         try:
             tensors = {name: tensor.numpy() for name, tensor in checkpoint.tensors.items()}
             self.agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])

@@ -39,7 +39,7 @@ def test_every_episode_asked_for_counts_once_and_nothing_else_does() -> None:
     assert evaluation.greedy.mean == pytest.approx(np.mean(numbers), rel=1e-6)
     assert evaluation.greedy.std == pytest.approx(np.std(numbers, ddof=1), rel=1e-6)
     assert evaluation.sampled.mean == pytest.approx(evaluation.greedy.mean)
-    assert evaluation.greedy_length == 3.0
+    assert evaluation.modes["greedy"].mean_length == 3.0
 
 
 def test_greedy_and_sampled_are_told_apart() -> None:
@@ -70,7 +70,7 @@ def test_random_states_are_measured_against_optimum_and_uniform_choice() -> None
     assert evaluation.reference.uniform == pytest.approx(0.0, abs=1e-6)
     assert abs(evaluation.greedy.mean) < 0.05
     assert evaluation.reference.normalized(evaluation.reference.optimum) == pytest.approx(1.0)
-    assert evaluation.greedy_length == 1.0
+    assert evaluation.modes["greedy"].mean_length == 1.0
 
 
 def test_the_document_says_what_its_interval_is_over() -> None:

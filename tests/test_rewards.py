@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -6,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from actor_critic.errors import ConfigError, EnvironmentFault
-from actor_critic.rewards import LinearReward, RewardModel, compute_rewards, make_reward_model
+from actor_critic import Config, Trainer, evaluate
+from actor_critic.checkpoints import load
+from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault
+from actor_critic.rewards import LinearReward, RewardModel, RewardRule, compute_rewards, make_reward_model
 
 DISCRETE = gym.spaces.Discrete(2)
 
@@ -218,3 +221,111 @@ def test_module_that_cannot_be_imported_is_a_config_error(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match=r"reward_model: module .* cannot be imported"):
         make_reward_model(name, {}, BOX, DISCRETE)
+
+
+class Height(RewardModel):
+    """Φ(s) = 10 times the first number in the state; pays 0.5 a step where it is asked for rewards."""
+
+    def potentials(self, states: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        return (10 * states[:, 0]).astype(np.float32)
+
+    def rewards(self, states: npt.NDArray[Any], *others: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        return np.full(len(states), 0.5, np.float32)
+
+
+class OnlyHeight(RewardModel):
+    def potentials(self, states: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        return states[:, 0]
+
+
+def test_shaping_pays_the_difference_of_potentials_by_hand() -> None:
+    rule = RewardRule(Height(BOX, DISCRETE), "shape", 0.5)
+    states, following = np.array([[1.0], [1.0], [2.0]]), np.array([[3.0], [3.0], [0.0]])
+    terminated = np.array([False, True, False])
+    zeros = np.zeros(3, np.float32)
+    paid = rule.model_rewards(states, zeros.astype(int), following, terminated, zeros)
+    # 0.5 · 30 − 10; at termination 0 − 10; 0.5 · 0 − 20.
+    assert paid.tolist() == [5.0, -10.0, -20.0]
+    assert rule.training_rewards(np.array([1, 2, 3], np.float32), paid).tolist() == [6.0, -8.0, -17.0]
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("replace", [0.5, 0.5]), ("add", [1.5, 2.5])])
+def test_a_model_replaces_or_adds(mode: str, expected: list[float]) -> None:
+    rule = RewardRule(Height(BOX, DISCRETE), mode, 0.9)
+    states, zeros = np.ones((2, 4)), np.zeros(2, np.float32)
+    paid = rule.model_rewards(states, zeros.astype(int), states, zeros > 0, zeros)
+    assert paid.tolist() == [0.5, 0.5]
+    assert rule.training_rewards(np.array([1, 2], np.float32), paid).tolist() == expected
+
+
+@pytest.mark.parametrize("truncates", [False, True])
+def test_shaping_sums_to_what_the_ends_are_worth(truncates: bool) -> None:
+    # With γ = 1 an episode's shaping telescopes to Φ(end) − Φ(start), where a terminated end counts 0.
+    config = Config(
+        environment="Countdown-v0", environment_kwargs={"length": 4, "truncates": truncates}, gamma=1.0, num_envs=3,
+        preset="none", num_steps=8, num_epochs=2, seed=1, reward_mode="shape", reward_model="tests.test_rewards:Height",
+    )  # fmt: skip
+    trainer = Trainer(config)
+    reports = list(trainer)
+    assert reports[-1].mean_model_return == (40.0 if truncates else 0.0)
+    assert reports[-1].mean_return is not None and reports[-1].mean_return > 0  # the environment's own, unshaped
+    evaluation = evaluate(trainer.agent, episodes=5)
+    for result in evaluation.modes.values():
+        assert result.model_returns is not None
+        assert (result.model_returns.mean, result.mean_length) == (40.0 if truncates else 0.0, 4.0)
+    assert evaluation.to_document()["greedy"]["model_return"]["mean"] == (40.0 if truncates else 0.0)
+
+
+def test_what_is_learned_is_the_models_wish_and_what_is_reported_is_both() -> None:
+    # Countdown pays for action 1; the model pays for action 0, and more.
+    settings: dict[str, Any] = {
+        "environment": "Countdown-v0", "preset": "none", "num_envs": 8, "num_steps": 12, "num_epochs": 60, "seed": 1,
+        "learning_rate": 0.01, "normalize_advantages": True, "gamma": 0.9, "hidden_dim": 16,
+    }  # fmt: skip
+    for mode, prefers_zero in ((None, False), ("replace", True), ("add", True)):
+        model = {} if mode is None else {"reward_mode": mode, "reward_model": "tests.test_rewards:ForZero"}
+        trainer = Trainer(Config(**settings, **model))
+        for _ in trainer:
+            pass
+        evaluation = evaluate(trainer.agent, episodes=10)
+        greedy = evaluation.modes["greedy"]
+        assert (greedy.returns.mean == 0.0) is prefers_zero
+        assert (greedy.model_returns is not None) is (mode is not None)
+        if greedy.model_returns is not None:
+            assert greedy.model_returns.mean == 6.0
+
+
+class ForZero(RewardModel):
+    def rewards(
+        self, states: npt.NDArray[Any], actions: npt.NDArray[np.int64], *others: npt.NDArray[Any]
+    ) -> npt.NDArray[np.float32]:
+        return np.where(actions == 0, 2.0, 0.0).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"reward_mode": "shape"}, "reward_mode=shape .* needs a reward_model"),
+        ({"reward_mode": "shape", "reward_model": "tests.test_rewards:ForZero"}, "does not define potentials"),
+        ({"reward_model": "tests.test_rewards:OnlyHeight"}, 'does not define rewards, which reward_mode "replace"'),
+        ({"environment": "random-states", "reward_mode": "add"}, "random states have no reward of their own to add"),
+    ],
+)
+def test_a_mode_that_cannot_be_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Trainer(Config(**({"environment": "CartPole-v1"} | settings)))
+
+
+def test_a_run_is_not_resumed_with_another_version_of_its_model(user_module: str, tmp_path: Path) -> None:
+    settings = {"environment": "Countdown-v0", "reward_model_kwargs": {"scale": 2.0}, "preset": "none", "num_epochs": 2}
+    for _ in Trainer(Config(**settings, reward_model=f"{user_module}:Scaled"), tmp_path / "run"):
+        pass
+    checkpoint = load(tmp_path / "run" / "last.safetensors")
+    source = tmp_path / f"{user_module}.py"
+    assert checkpoint.code == {"reward_model": hashlib.sha256(source.read_bytes()).hexdigest()}
+    assert checkpoint.settings["reward_model_kwargs"] == {"scale": 2.0}
+    resumed = Trainer.resume(tmp_path / "run", num_epochs=3)
+    resumed.close()
+    source.write_text(source.read_text() + "# a changed mind")
+    with pytest.raises(CheckpointError, match=f"another version of {user_module}:Scaled"):
+        Trainer.resume(tmp_path / "run", num_epochs=4)

@@ -86,16 +86,16 @@ class ProgressView:
 
 def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> None:
     """Print both modes of an evaluation."""
+    has_model = any(result.model_returns for result in evaluation.modes.values())
     table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in ("policy", "mean", "std", "95% interval over episodes", "mean length"):
+    columns = ["policy", "mean", "std", "95% interval over episodes", "mean length"]
+    for column in [*columns, "model return"] if has_model else columns:
         table.add_column(column, justify="left" if column == "policy" else "right")
-    rows = (
-        ("greedy", evaluation.greedy, evaluation.greedy_length),
-        ("sampled", evaluation.sampled, evaluation.sampled_length),
-    )
-    for name, summary, length in rows:
+    for name, result in evaluation.modes.items():
+        summary, model = result.returns, result.model_returns
         interval = f"{summary.low:.4g} to {summary.high:.4g}"
-        table.add_row(name, f"{summary.mean:.4g}", f"{summary.std:.4g}", interval, f"{length:.1f}")
+        row = [name, f"{summary.mean:.4g}", f"{summary.std:.4g}", interval, f"{result.mean_length:.1f}"]
+        table.add_row(*row, *([f"{model.mean:.4g}"] if model else []))
     if evaluation.reference:
         table.add_row("optimum", f"{evaluation.reference.optimum:.4g}")
         table.add_row("uniform", f"{evaluation.reference.uniform:.4g}")

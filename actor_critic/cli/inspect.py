@@ -28,6 +28,7 @@ def command(path: str, as_json: bool) -> None:
         "counters": checkpoint.counters,
         "settings": checkpoint.settings,
         "spaces": checkpoint.spaces,
+        "code": checkpoint.code,
         "tensors": {
             name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
             for name, tensor in sorted(checkpoint.tensors.items())

@@ -82,6 +82,9 @@ class Config(BaseModel):
     of yours. Default: "linear" for random states, else "environment"."""
     reward_model_kwargs: dict[str, Any] | None = None
     """Keyword arguments for the reward model's constructor, as a JSON object."""
+    reward_mode: Literal["replace", "add", "shape"] | None = None
+    """What a reward model does to the rewards of a named environment: "replace" them, "add" to them, or "shape" them by
+    the differences of its potentials, which leaves the best policy what it was. Default: "replace"."""
     clip_rewards: _Positive | _Off | None = None
     """Clip every training reward to [-x, x], after the reward model and before normalisation. Default: off."""
     normalize_observations: bool | None = None

@@ -19,6 +19,7 @@ _DEFAULTS: dict[str, Any] = {
     "wrappers": [],
     "frame_stack": 1,
     "reward_model_kwargs": {},
+    "reward_mode": "replace",
     "clip_rewards": "off",
     "normalize_observations": False,
     "normalize_rewards": False,
@@ -240,11 +241,18 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
                 )
         if values["frame_stack"] > 1:
             raise ConfigError(f"{shown('frame_stack')}: random states have no past to stack; expected 1")
+        if values["reward_mode"] != "replace":
+            raise ConfigError(
+                f"{shown('reward_mode')}: random states have no reward of their own to {values['reward_mode']}; "
+                f'expected "replace"'
+            )
         if values["reward_model"] == "environment":
             raise ConfigError(
                 'reward_model: "environment" is not possible with random states, which have no reward of their own; '
                 'expected "linear" or "module:Class"'
             )
+    elif values["reward_model"] == "environment" and values["reward_mode"] != "replace":
+        raise ConfigError(f"{shown('reward_mode')} needs a reward_model; name one as module:Class")
 
 
 def _complete(values: dict[str, Any]) -> Settings:

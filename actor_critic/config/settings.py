@@ -63,6 +63,7 @@ class Settings:
     output_dim: int | None
     reward_model: str
     reward_model_kwargs: dict[str, Any]
+    reward_mode: str
     clip_rewards: float | None
     normalize_observations: bool
     normalize_rewards: bool

@@ -94,6 +94,9 @@ def resolvable_configs(draw: st.DrawFn) -> Config:
     if environment in (None, RANDOM_STATES):
         changes |= {"environment_kwargs": None, "wrappers": None, "max_episode_steps": None, "frame_stack": None}
         changes["reward_model"] = draw(st.sampled_from([None, "linear", "module:Class"]))
+        changes["reward_mode"] = None
+    elif config.reward_model in (None, "environment"):
+        changes["reward_mode"] = None
     return Config(**{**config.model_dump(), **changes})
 
 
