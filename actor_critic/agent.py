@@ -200,10 +200,10 @@ class ActorCriticAgent:
 
     # --- learning ---
 
-    def action_noise(self, epoch: int) -> npt.NDArray[np.float32]:
-        """The uniform numbers [T, N, G] that an epoch's actions are sampled at."""
+    def action_noise(self, block: int) -> npt.NDArray[np.float32]:
+        """A block [T, N, G] of the uniform numbers that actions are sampled at, counted from 0."""
         shape = (self.settings.num_steps, self.settings.num_envs, self.actions.num_groups)
-        return generator(self.settings.seed, Purpose.ACTIONS, epoch).random(shape, np.float32)
+        return generator(self.settings.seed, Purpose.ACTIONS, block + 1).random(shape, np.float32)
 
     def update(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int) -> Learned:
         """Learn from a rollout: clip and normalise rewards, estimate advantages, take the epoch's optimizer steps.
@@ -217,7 +217,7 @@ class ActorCriticAgent:
             NumericalError: A reward, loss, gradient or parameter is not finite.
         """
         settings = self.settings
-        rewards = self._training_rewards(rewards, rollout.ended)
+        rewards = self._training_rewards(rewards, rollout)
         batch, explained = self._prepare(rollout, rewards)
         left = 1 - (epoch - 1) / settings.num_epochs  # of what is annealed
         clip_coef = settings.clip_coef
@@ -234,21 +234,25 @@ class ActorCriticAgent:
             max_grad_norm=settings.max_grad_norm,
             target_kl=settings.target_kl,
         )
-        statistics = self._backend.update(batch, self._minibatches(epoch), rules)
+        statistics = self._backend.update(batch, self._minibatches(epoch, len(batch.features)), rules)
         self.parameters.check_finite()
         return Learned(statistics, explained, rules.learning_rate)
+
+    def forget_running_episodes(self) -> None:
+        """Begin sums over steps and the critic's memory anew, where running episodes are lost."""
+        self._value_states[:] = 0.0
+        if self._reward_normalizer:
+            self._reward_normalizer.sums[:] = 0.0
 
     @property
     def optimizer_steps(self) -> int:
         """Optimizer steps taken so far."""
         return self._backend.steps
 
-    def _training_rewards(
-        self, rewards: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_]
-    ) -> npt.NDArray[np.float32]:
+    def _training_rewards(self, rewards: npt.NDArray[np.float32], rollout: Rollout) -> npt.NDArray[np.float32]:
         if self.settings.clip_rewards is not None:
             rewards = rewards.clip(-self.settings.clip_rewards, self.settings.clip_rewards)
-        return self._reward_normalizer(rewards, ended) if self._reward_normalizer else rewards
+        return self._reward_normalizer(rewards, rollout.ended, rollout.live) if self._reward_normalizer else rewards
 
     def _prepare(self, rollout: Rollout, rewards: npt.NDArray[np.float32]) -> tuple[Batch, float | None]:
         """Advantages and all else that the optimizer steps of an epoch start from, and the explained variance."""
@@ -257,7 +261,8 @@ class ActorCriticAgent:
         observed = rollout.observations.reshape(-1, *self.observations.shape)  # ((T + 1) · N, *shape)
         if self._observation_normalizer:
             # Before the pass below, so that the ratios of this update compare two policies under the same statistics.
-            self._observation_normalizer.update(self._encoded(observed[:count]))
+            seen = observed[:count] if rollout.live is None else observed[:count][rollout.live.reshape(-1)]
+            self._observation_normalizer.update(self._encoded(seen))
         features = self._features(observed)
         actions = torch.from_numpy(rollout.actions.reshape(count, -1)).to(self.device)
         masks = None
@@ -276,8 +281,6 @@ class ActorCriticAgent:
             self.settings.gae_lambda,
         )
         returns = advantages + values
-        spread = float(returns.var())
-        explained = 1 - float(advantages.var()) / spread if spread > 0 else None
         batch = Batch(
             features[:count],
             actions,
@@ -288,7 +291,12 @@ class ActorCriticAgent:
             torch.from_numpy(returns.reshape(-1)).to(self.device),
             sequences,
         )
-        return batch, explained
+        if rollout.live is not None:
+            advantages, returns = advantages[rollout.live], returns[rollout.live]
+            if sequences is None:  # with memory they stay in their sequences, and are left out of the loss
+                batch = batch.select(torch.from_numpy(np.flatnonzero(rollout.live)).to(self.device))
+        spread = float(returns.var())
+        return batch, 1 - float(advantages.var()) / spread if spread > 0 else None
 
     def _sequences(self, rollout: Rollout) -> Sequences:
         """Where a rollout's sequences begin. A shared trunk has one state for both networks: the policy's."""
@@ -298,6 +306,7 @@ class ActorCriticAgent:
             torch.from_numpy(rollout.states).to(self.device),
             torch.from_numpy(before).to(self.device),
             torch.from_numpy(rollout.starts).to(self.device),
+            None if rollout.live is None else torch.from_numpy(rollout.live.reshape(-1)).to(self.device),
         )
 
     def _next_values(
@@ -319,18 +328,21 @@ class ActorCriticAgent:
         if truncated.any():
             at = rollout.final_steps[truncated], rollout.final_envs[truncated]
             next_values[at] = self._values(rollout.final_observations[truncated], states.cpu().numpy()[at])
-        self._value_states = np.where(rollout.ended[-1][:, None], np.float32(0), states[-1].cpu().numpy())
+        self._value_states = np.where(rollout.forgets[-1][:, None], np.float32(0), states[-1].cpu().numpy())
         return next_values
 
-    def _minibatches(self, epoch: int) -> list[npt.NDArray[np.int64]]:
-        """The epoch's minibatches, each as indices into the batch; with memory they are whole environments."""
+    def _minibatches(self, epoch: int, count: int) -> list[npt.NDArray[np.int64]]:
+        """The epoch's minibatches, each as indices into a batch of ``count``; with memory they are whole environments.
+
+        Where environments paused, the batch is smaller than it was meant to be, and minibatches differ in size by one.
+        """
         settings = self.settings
         random = generator(settings.seed, Purpose.MINIBATCHES, epoch)
         if settings.num_minibatches == 1:
-            return [np.arange(settings.batch_size)] * settings.update_epochs
-        units = settings.num_envs if self.has_memory else settings.batch_size
+            return [np.arange(count)] * settings.update_epochs
+        units = settings.num_envs if self.has_memory else count
         passes = [random.permutation(units) for _ in range(settings.update_epochs)]
-        parts = [part for order in passes for part in np.split(order, settings.num_minibatches)]
+        parts = [part for order in passes for part in np.array_split(order, settings.num_minibatches)]
         if not self.has_memory:
             return parts
         first = np.arange(settings.num_steps)[:, None] * settings.num_envs  # of each step, in the time-major batch

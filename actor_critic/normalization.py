@@ -86,10 +86,15 @@ class RewardNormalizer:
         self.sums: npt.NDArray[np.float64] = np.zeros(num_envs)
         self._gamma = gamma
 
-    def __call__(self, rewards: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-        """Merge a rollout's rewards [T, N] into the statistics and return them scaled [T, N]."""
+    def __call__(
+        self,
+        rewards: npt.NDArray[np.float32],
+        ended: npt.NDArray[np.bool_],
+        live: npt.NDArray[np.bool_] | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Merge a rollout's rewards [T, N], those of live steps if some are not, and return them scaled [T, N]."""
         sums, self.sums = discounted_sums(rewards, ended, self.sums, self._gamma)
-        self.moments.update(torch.from_numpy(sums.reshape(-1)))
+        self.moments.update(torch.from_numpy(sums.reshape(-1) if live is None else sums[live]))
         variance = float(self.moments.variance)
         if variance == 0:  # nothing varied yet, so there is no scale to speak of
             return rewards

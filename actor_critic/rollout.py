@@ -37,6 +37,7 @@ class Rollout:
         final_steps: [E], the step each ended in.
         final_envs: [E], the environment each ended in.
         states: [N, S], the policy's hidden states before the first step; no columns without memory.
+        live: [T, N], False where an environment only paused between two episodes; None where all are transitions.
     """
 
     observations: npt.NDArray[Any]
@@ -49,6 +50,7 @@ class Rollout:
     final_steps: npt.NDArray[np.int64]
     final_envs: npt.NDArray[np.int64]
     states: npt.NDArray[np.float32]
+    live: npt.NDArray[np.bool_] | None = None
 
     @property
     def ended(self) -> npt.NDArray[np.bool_]:
@@ -56,9 +58,19 @@ class Rollout:
         return self.terminated | self.truncated
 
     @property
+    def num_live(self) -> int:
+        """How many of the steps are transitions."""
+        return self.rewards.size if self.live is None else int(self.live.sum())
+
+    @property
+    def forgets(self) -> npt.NDArray[np.bool_]:
+        """[T, N], whether what follows a step knows nothing of it: an episode ended there, or paused."""
+        return self.ended if self.live is None else self.ended | ~self.live
+
+    @property
     def starts(self) -> npt.NDArray[np.bool_]:
         """[T, N], whether an episode began between this step and the one before it in this rollout."""
-        return np.concatenate([np.zeros_like(self.ended[:1]), self.ended[:-1]])
+        return np.concatenate([np.zeros_like(self.ended[:1]), self.forgets[:-1]])
 
     def next_observations(self) -> npt.NDArray[Any]:
         """[T, N, *shape], what followed each step: at an episode's end its final observation."""
@@ -99,17 +111,20 @@ class Collector:
         self._terminated = np.zeros((num_steps, count), np.bool_)
         self._truncated = np.zeros((num_steps, count), np.bool_)
         self._states = np.zeros((count, state_dim), np.float32)
+        self._live: npt.NDArray[np.bool_] | None = None  # [T, N] once an environment paused
+        self._live_steps = np.zeros(count, np.int64)  # since the run began
 
     def reset(self, seed: int) -> None:
         """Begin the first episodes of a run."""
         self._begin(*self._environment.reset(seed=seed))
 
-    def collect(self, policy: Policy, uniforms: npt.NDArray[np.float32]) -> Rollout:
+    def collect(self, policy: Policy, noise: Callable[[int], npt.NDArray[np.float32]]) -> Rollout:
         """Take T steps in every environment.
 
         Args:
             policy: Who chooses.
-            uniforms: [T, N, G], the uniform numbers.
+            noise: The k-th block [T, N, G] of the run's uniform numbers. Transition j of environment i is sampled at
+                entry (j mod T, i) of block j // T, however often the environment paused.
 
         Raises:
             EnvironmentFault: An environment failed, or returned a number that is not finite.
@@ -120,9 +135,10 @@ class Collector:
             self._masks[0] = self._masks[-1]
         finals: list[npt.NDArray[Any]] = []
         states = self._states
+        uniforms = _Uniforms(noise, len(self._rewards))
         for t in range(len(self._rewards)):
             mask = None if self._masks is None else self._masks[t]
-            choices, self._states = policy(self._observations[t], uniforms[t], mask, self._states)
+            choices, self._states = policy(self._observations[t], uniforms.at(self._live_steps), mask, self._states)
             self._actions[t] = choices
             observations, rewards, terminated, truncated, infos = self._environment.step(
                 self._spec.to_environment(choices)
@@ -133,6 +149,7 @@ class Collector:
             self._terminated[t] = terminated
             self._truncated[t] = truncated
             self._states[terminated | truncated] = 0.0
+            self._keep_live(t, infos)
             if "final_obs" in infos:
                 finals.append(infos["final_obs"][infos["_final_obs"]])
         steps, envs = np.nonzero(self._terminated | self._truncated)
@@ -147,18 +164,24 @@ class Collector:
             steps,
             envs,
             states,
+            self._live,
         )
         self._check_finite(rollout)
         return rollout
 
     def save_state(self) -> dict[str, npt.NDArray[Any]]:
         """What rebuilds the running episodes, and the policy's memory of them."""
-        return {**self._environment.save_state(), "memory": self._states}
+        return {**self._environment.save_state(), "memory": self._states, "live_steps": self._live_steps}
 
     def load_state(self, state: dict[str, npt.NDArray[Any]]) -> None:
         """Rebuild the running episodes."""
-        self._states = state["memory"].copy()
-        self._begin(*self._environment.load_state({name: array for name, array in state.items() if name != "memory"}))
+        own = ("memory", "live_steps")
+        self._states, self._live_steps = (state[name].copy() for name in own)
+        self._begin(*self._environment.load_state({name: array for name, array in state.items() if name not in own}))
+
+    def forget(self) -> None:
+        """Let the policy know nothing of what was before."""
+        self._states[:] = 0.0
 
     def _begin(self, observations: npt.NDArray[Any], infos: dict[str, Any]) -> None:
         self._observations[-1] = observations
@@ -172,6 +195,17 @@ class Collector:
             # Environments that mask at all mostly do so from their first observation on; what came before allowed all.
             self._masks = np.ones((len(self._observations), *infos["action_mask"].shape), np.bool_)
         self._masks[row] = infos["action_mask"]
+
+    def _keep_live(self, t: int, infos: dict[str, Any]) -> None:
+        live = infos.get("live")
+        if live is None:
+            self._live_steps += 1
+            return
+        if self._live is None:
+            self._live = np.ones(self._rewards.shape, np.bool_)
+        self._live[t] = live
+        self._live_steps += live
+        self._states[~live] = 0.0
 
     def _check_finite(self, rollout: Rollout) -> None:
         """Stop bad numbers before any optimizer step sees them."""
@@ -192,6 +226,28 @@ class Collector:
                     raise EnvironmentFault(
                         f"environment {env}: the {what} of step {step} of this rollout is not finite"
                     )
+
+
+class _Uniforms:
+    """The numbers that a rollout's actions are sampled at: which ones is a matter of environment and live step."""
+
+    def __init__(self, noise: Callable[[int], npt.NDArray[np.float32]], num_steps: int) -> None:
+        self._noise = noise
+        self._num_steps = num_steps
+        self._blocks: dict[int, npt.NDArray[np.float32]] = {}
+
+    def at(self, live_steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Numbers [N, G] for each environment's next transition."""
+        first = int(live_steps[0])
+        if (live_steps == first).all():
+            return self._block(first // self._num_steps)[first % self._num_steps]
+        blocks, rows = np.divmod(live_steps, self._num_steps)
+        return np.stack([self._block(int(k))[row, env] for env, (k, row) in enumerate(zip(blocks, rows, strict=True))])
+
+    def _block(self, k: int) -> npt.NDArray[np.float32]:
+        if k not in self._blocks:
+            self._blocks[k] = self._noise(k)
+        return self._blocks[k]
 
 
 class EpisodeTotals:

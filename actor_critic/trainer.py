@@ -19,7 +19,12 @@ from actor_critic.checkpoints import Checkpoint
 from actor_critic.config import Config, Layer, Settings, resolve, settings_from_document
 from actor_critic.config.memory import check_fits_in_memory
 from actor_critic.encoders import EncoderMaker
-from actor_critic.environments import RandomStatesVectorEnv, make_vector_environment
+from actor_critic.environments import (
+    NativeVectorEnv,
+    RandomStatesVectorEnv,
+    choose_vectorization,
+    make_vector_environment,
+)
 from actor_critic.epoch_report import EpochReport
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.evaluation import Evaluation, evaluate
@@ -77,6 +82,7 @@ class Trainer:
         if settings.is_random_states:
             check_fits_in_memory(settings)
         self._folder: RunFolder | None = None
+        settings = choose_vectorization(settings)
         self._environment = make_vector_environment(settings)
         self._environment_is_open = True
         try:
@@ -264,14 +270,14 @@ class Trainer:
     def _run_epoch(self, collector: Collector) -> EpochReport:
         started = time.perf_counter()
         epoch = self.epoch + 1
-        rollout = collector.collect(self.agent.choose, self.agent.action_noise(epoch))
+        rollout = collector.collect(self.agent.choose, self.agent.action_noise)
         model_rewards = self._model_rewards(rollout)
         rewards = rollout.rewards
         if self._reward_rule and model_rewards is not None:
             rewards = self._reward_rule.training_rewards(rewards, model_rewards)
         learned = self.agent.update(rollout, rewards, epoch)
         self.epoch = epoch
-        self.env_steps += self.settings.batch_size
+        self.env_steps += rollout.num_live
         return self._report(rollout, model_rewards, learned, time.perf_counter() - started)
 
     def _model_rewards(self, rollout: Rollout) -> npt.NDArray[np.float32] | None:
@@ -287,12 +293,15 @@ class Trainer:
             rollout.terminated.reshape(count),
             rollout.rewards.reshape(count),
         )
-        return rewards.reshape(rollout.rewards.shape)
+        rewards = rewards.reshape(rollout.rewards.shape)
+        return rewards if rollout.live is None else np.where(rollout.live, rewards, np.float32(0))
 
     def _report(
         self, rollout: Rollout, model_rewards: npt.NDArray[np.float32] | None, learned: Learned, seconds: float
     ) -> EpochReport:
         figures = {"return": rollout.rewards, "length": np.ones_like(rollout.rewards)}
+        if rollout.live is not None:
+            figures["length"] = rollout.live.astype(np.float32)
         if model_rewards is not None:
             figures["model_return"] = model_rewards
         ended = [self._totals[name].update(figures[name], rollout.ended) for name in self._totals]
@@ -308,7 +317,7 @@ class Trainer:
             mean_length=self._totals["length"].mean,
             explained_variance=learned.explained_variance,
             learning_rate=learned.learning_rate,
-            steps_per_second=self.settings.batch_size / max(seconds, 1e-9),
+            steps_per_second=rollout.num_live / max(seconds, 1e-9),
             evaluation=self._evaluation_if_due(),
             **statistics,
         )
@@ -380,7 +389,21 @@ class Trainer:
             collector.reset(self.settings.seed)
         else:
             collector.load_state(self._paused)
+            if isinstance(self._environment, NativeVectorEnv):
+                self._forget_running_episodes(collector)
         return collector
+
+    def _forget_running_episodes(self, collector: Collector) -> None:
+        """Go on without the episodes that were running: a native vector environment cannot rebuild them."""
+        log.warning(
+            "resume not exact: the native vector form of %s cannot rebuild its running episodes, so new ones begin; "
+            "use vectorization sync or workers for a run that may be stopped",
+            self.settings.environment,
+        )
+        for totals in self._totals.values():
+            totals.running[:] = 0.0
+        self.agent.forget_running_episodes()
+        collector.forget()
 
     def _warm_start(self, path: Path) -> None:
         try:

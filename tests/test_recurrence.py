@@ -118,7 +118,7 @@ def test_what_is_trained_on_is_what_was_acted_with(shared: bool) -> None:
             acted.append(states.copy())
             return agent.choose(observations, uniforms, mask, states)
 
-        rollout = collector.collect(choose, agent.action_noise(epoch))
+        rollout = collector.collect(choose, agent.action_noise)
         sequences = agent._sequences(rollout)
         features = agent._features(rollout.observations[:-1].reshape(-1, 2))
         with torch.no_grad():
@@ -135,7 +135,7 @@ def test_what_is_trained_on_is_what_was_acted_with(shared: bool) -> None:
 
 def test_minibatches_are_whole_environments() -> None:
     agent = Trainer(Config(**RECALL, memory="gru")).agent
-    parts = agent._minibatches(1)
+    parts = agent._minibatches(1, 128)
     assert len(parts) == 8
     for first, second in zip(parts[::2], parts[1::2], strict=True):
         envs = [set((part % 8).tolist()) for part in (first, second)]
@@ -226,7 +226,7 @@ def test_collector_forgets_at_an_end() -> None:
         seen.append(states.copy())
         return np.zeros((8, 1), np.int64), states + 1
 
-    collector.collect(mark, np.zeros((4, 8, 1), np.float32))
+    collector.collect(mark, lambda _: np.zeros((4, 8, 1), np.float32))
     assert [state[0, 0] for state in seen] == [0, 1, 2, 3]
     assert not collector._states.any()  # the fourth step ended every episode
     trainer.close()

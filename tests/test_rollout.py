@@ -24,7 +24,9 @@ def _always_one(
 
 
 def _collect(vector: SameStepVectorEnv, num_steps: int) -> Rollout:
-    return _collector(vector, num_steps).collect(_always_one, np.zeros((num_steps, vector.num_envs, 1), np.float32))
+    return _collector(vector, num_steps).collect(
+        _always_one, lambda _: np.zeros((num_steps, vector.num_envs, 1), np.float32)
+    )
 
 
 def test_transitions_line_up_in_time() -> None:
@@ -47,7 +49,10 @@ def test_next_observations_are_final_ones_at_an_end() -> None:
 
 def test_a_collection_goes_on_where_the_last_one_stopped() -> None:
     collector = _collector(SameStepVectorEnv(lambda: Countdown(4), 1), 3)
-    noise = np.zeros((3, 1, 1), np.float32)
+
+    def noise(block: int) -> np.ndarray:
+        return np.zeros((3, 1, 1), np.float32)
+
     first = collector.collect(_always_one, noise).observations[:, 0, 0].tolist()
     second = collector.collect(_always_one, noise).observations[:, 0, 0].tolist()
     assert first + second == [0, 1, 2, 3, 3, 0, 1, 2]

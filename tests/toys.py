@@ -1,5 +1,6 @@
 """Environments small enough to know by heart."""
 
+import os
 from typing import Any
 
 import gymnasium as gym
@@ -218,6 +219,48 @@ class Recall(gym.Env[npt.NDArray[np.float32], int]):
         return np.array([0.0, float(self._steps == 3)], np.float32), reward, ended, False, {}
 
 
+class Sampled(gym.Env[npt.NDArray[np.float32], int]):
+    """Draws from its generator all the time; an episode ends, or is cut off, at random. Masks one action of three."""
+
+    observation_space = gym.spaces.Box(-10.0, 10.0, (2,))
+    action_space = gym.spaces.Discrete(3)
+
+    def _show(self) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        mask = np.ones(3, np.int8)
+        mask[int(self.np_random.integers(3))] = 0
+        return self.np_random.normal(size=2).astype(np.float32), {"action_mask": mask}
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        super().reset(seed=seed)
+        observation, self._info = self._show()
+        return observation, self._info
+
+    def step(self, action: int) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        assert self._info["action_mask"][action]
+        end = float(self.np_random.uniform())
+        observation, self._info = self._show()
+        return observation, float(action) + end, end < 0.2, 0.2 <= end < 0.3, self._info
+
+
+class Crash(Countdown):
+    """A Countdown whose process dies in the third step of its second episode."""
+
+    _episodes = 0
+
+    def reset(self, **kwargs: Any) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        self._episodes += 1
+        return super().reset(**kwargs)
+
+    def step(self, action: int) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        if self._episodes == 2 and self._steps == 2:
+            os._exit(7)
+        return super().step(action)
+
+
+gym.register("Sampled-v0", Sampled)
+gym.register("Crash-v0", Crash)
 gym.register("Countdown-v0", Countdown)
 gym.register("Nested-v0", Nested)
 gym.register("Recall-v0", Recall)

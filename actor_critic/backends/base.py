@@ -76,6 +76,20 @@ class Batch:
     returns: Tensor
     sequences: Sequences | None = None
 
+    def select(self, rows: Tensor) -> "Batch":
+        """The transitions of some rows, without memory."""
+        assert self.sequences is None
+        masks = None if self.masks is None else self.masks[rows]
+        return Batch(
+            self.features[rows],
+            self.actions[rows],
+            masks,
+            self.log_probs[rows],
+            self.values[rows],
+            self.advantages[rows],
+            self.returns[rows],
+        )
+
 
 @dataclass(frozen=True)
 class Assessment:

@@ -22,7 +22,7 @@ def command(environment: str, **flags: Any) -> int:
     from rich.text import Text
 
     from actor_critic.cli.screen import console
-    from actor_critic.environments import single_environment_maker
+    from actor_critic.environments import EnvironmentMaker
     from actor_critic.environments.check import check_environment
 
     screen = console()
@@ -31,7 +31,7 @@ def command(environment: str, **flags: Any) -> int:
         return 0
     settings = resolve(flags_layer({**flags, "environment": environment})).settings
     verdicts = []
-    for finding in check_environment(single_environment_maker(settings)):
+    for finding in check_environment(EnvironmentMaker(settings)):
         verdicts.append(finding.verdict)
         line = Text.assemble((f"{finding.verdict:8}", _STYLES[finding.verdict]), finding.text)
         screen.print(line, soft_wrap=True)

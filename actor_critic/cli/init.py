@@ -27,10 +27,10 @@ def command(config_path: str, **flags: Any) -> None:
     settings = resolve(said).settings
     input_dim, output_dim = settings.input_dim, settings.output_dim
     if not settings.is_random_states:
-        from actor_critic.environments import single_environment_maker
+        from actor_critic.environments import EnvironmentMaker
         from actor_critic.spaces import read_spaces
 
-        env = single_environment_maker(settings)()
+        env = EnvironmentMaker(settings)()
         observations, actions = read_spaces(settings.environment, env.observation_space, env.action_space)
         input_dim, output_dim = observations.num_features, actions.num_logits
         env.close()

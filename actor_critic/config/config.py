@@ -70,6 +70,12 @@ class Config(BaseModel):
     """Gymnasium wrappers to apply, innermost first, each "module:Class" and called with the environment alone."""
     frame_stack: Annotated[int, Field(ge=1, le=64)] | None = None
     """How many of the latest observations the networks see together, in frames. Default: 1."""
+    vectorization: Literal["auto", "sync", "workers", "native"] | None = None
+    """How environments run side by side: "sync" (one after the other in this process), "workers" (in processes, to the
+    same bits), "native" (the environment's own vector form), or "auto": native where that provably is the same
+    environment with a stream of its own for each, else workers if there are several, else sync. Default: "auto"."""
+    workers: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Processes that environments run in. Default: 1, or with vectorization "workers" one for each core."""
     max_episode_steps: _Count | None = None
     """Truncate an episode after this many environment steps. Null: the environment's own limit."""
     input_dim: Annotated[int, Field(ge=1, le=10**6)] | None = None

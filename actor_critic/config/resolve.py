@@ -1,6 +1,7 @@
 """From what the user said to what a run is: flag > file > preset of (environment, algorithm) > default."""
 
 import copy
+import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ _DEFAULTS: dict[str, Any] = {
     "environment_kwargs": {},
     "wrappers": [],
     "frame_stack": 1,
+    "vectorization": "auto",
     "reward_model_kwargs": {},
     "reward_mode": "replace",
     "clip_rewards": "off",
@@ -126,6 +128,10 @@ def resolve(*layers: Layer) -> Resolution:
             if not overruled:
                 values[key], sources[key] = value, source
     _derive_sizes(values, sources, is_random_states)
+    if "workers" not in values:
+        is_parallel = values["vectorization"] == "workers"
+        values["workers"] = min(os.cpu_count() or 1, values["num_envs"]) if is_parallel else 1
+        sources["workers"] = "cores of this machine" if is_parallel else "default"
     _check(values, sources)
     return Resolution(_complete(values), sources)
 
@@ -212,6 +218,19 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
             f"{shown('batch_size')}; allowed are its divisors, such as "
             f"{_nearest_divisor(values['batch_size'], values['num_minibatches'])}"
         )
+    if values["workers"] > values["num_envs"]:
+        raise ConfigError(f"workers: {values['workers']} ({sources['workers']}) is more than {shown('num_envs')}")
+    if values["workers"] > 1 and values["vectorization"] in ("sync", "native"):
+        raise ConfigError(
+            f"{shown('workers')} contradicts {shown('vectorization')}, which runs in one process; leave one of them out"
+        )
+    if values["vectorization"] == "native":
+        for name in ("wrappers", "frame_stack"):
+            if values[name] not in ([], 1):
+                raise ConfigError(
+                    f"{name}: {values[name]} ({sources[name]}) is for single environments, and "
+                    f"{shown('vectorization')}; leave one of them out"
+                )
     if values["memory"] != "off" and values["num_envs"] % values["num_minibatches"]:
         raise ConfigError(
             f"num_minibatches: {values['num_minibatches']} ({sources['num_minibatches']}) does not divide "
@@ -239,6 +258,11 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
                     f"{name}: {values[name]} ({sources[name]}) does not apply to random states; remove it or name an "
                     f"environment"
                 )
+        if values["vectorization"] in ("workers", "native") or values["workers"] > 1:
+            raise ConfigError(
+                f"vectorization: {values['vectorization']} with {shown('workers')} does not apply to random states, "
+                f"which are drawn all at once; leave both out"
+            )
         if values["frame_stack"] > 1:
             raise ConfigError(f"{shown('frame_stack')}: random states have no past to stack; expected 1")
         if values["reward_mode"] != "replace":

@@ -28,6 +28,7 @@ _NOT_COMPUTED = frozenset(
         "max_hours",
         "init_from",
         "preset",
+        "workers",
     }
 )
 
@@ -44,6 +45,8 @@ def computed_fields(document: dict[str, Any]) -> dict[str, Any]:
     """
     is_annealed = any(document.get(name) for name in ANNEALING)
     left_out = _NOT_COMPUTED if is_annealed else _NOT_COMPUTED | {"num_epochs"}
+    if document.get("vectorization") != "native":  # environments of our own vectoriser do the same wherever they run
+        left_out |= {"vectorization"}
     return {name: value for name, value in document.items() if name not in left_out}
 
 
@@ -58,6 +61,8 @@ class Settings:
     environment_kwargs: dict[str, Any]
     wrappers: list[str]
     frame_stack: int
+    vectorization: str
+    workers: int
     max_episode_steps: int | None
     input_dim: int | None
     output_dim: int | None

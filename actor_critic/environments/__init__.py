@@ -1,13 +1,23 @@
 """Environments: making them, stepping many side by side, and the built-in random states."""
 
-from actor_critic.environments.make import VectorEnvironment, make_vector_environment, single_environment_maker
+from actor_critic.environments.make import (
+    EnvironmentMaker,
+    VectorEnvironment,
+    choose_vectorization,
+    make_vector_environment,
+)
+from actor_critic.environments.native import NativeVectorEnv
 from actor_critic.environments.random_states import RandomStatesVectorEnv
 from actor_critic.environments.vectorized import SameStepVectorEnv
+from actor_critic.environments.workers import WorkerVectorEnv
 
 __all__ = [
+    "EnvironmentMaker",
+    "NativeVectorEnv",
     "RandomStatesVectorEnv",
     "SameStepVectorEnv",
     "VectorEnvironment",
+    "WorkerVectorEnv",
+    "choose_vectorization",
     "make_vector_environment",
-    "single_environment_maker",
 ]

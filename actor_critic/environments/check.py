@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments.masks import read_mask
+from actor_critic.environments.masks import random_choices, read_mask
 from actor_critic.errors import ConfigError
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
@@ -194,10 +194,7 @@ class _RandomPlay:
     def step(self) -> tuple[Any, ...]:
         """Take one action; returns whatever the environment does."""
         mask = read_mask(self._info, self._actions)
-        weights = self._random.random(self._actions.num_logits)
-        weights = weights if mask is None else np.where(mask, weights, -1.0)
-        groups = np.split(weights, np.cumsum(self._actions.sizes)[:-1])
-        choices = np.array([[group.argmax() for group in groups]])
+        choices = random_choices(self._actions, mask, self._random)
         result: tuple[Any, ...] = self._env.step(self._actions.one_by_one(choices)[0])
         self._info = result[4] if len(result) == 5 else {}
         return result

@@ -2,7 +2,7 @@
 
 import difflib
 import importlib.util
-from collections.abc import Callable
+import logging
 from typing import Any
 
 import gymnasium as gym
@@ -11,13 +11,17 @@ import numpy.typing as npt
 
 from actor_critic.config import Settings
 from actor_critic.environments.masks import with_masks_in_info
+from actor_critic.environments.native import NativeVectorEnv, difference
 from actor_critic.environments.random_states import RandomStatesVectorEnv
 from actor_critic.environments.vectorized import SameStepVectorEnv
+from actor_critic.environments.workers import WorkerVectorEnv
 from actor_critic.errors import ActorCriticError, ConfigError
 from actor_critic.imports import load_class
 from actor_critic.seeding import Purpose
 
-VectorEnvironment = SameStepVectorEnv | RandomStatesVectorEnv
+log = logging.getLogger("actor_critic")
+
+VectorEnvironment = SameStepVectorEnv | WorkerVectorEnv | NativeVectorEnv | RandomStatesVectorEnv
 
 EVALUATION_STEP_LIMIT = 10_000
 """Steps after which an evaluation ends an episode of an environment that has no limit of its own."""
@@ -68,51 +72,100 @@ def make_vector_environment(
             reward_model_kwargs=settings.reward_model_kwargs,
             purpose=purpose,
         )
-    make = single_environment_maker(settings)
     if purpose is not Purpose.EPISODES:
-        make = _ending(make)
-    return SameStepVectorEnv(make, count, purpose=purpose, quotas=quotas)
+        return SameStepVectorEnv(EnvironmentMaker(settings, ends=True), count, purpose=purpose, quotas=quotas)
+    make = EnvironmentMaker(settings)
+    match settings.vectorization:
+        case "workers":
+            return WorkerVectorEnv(make, count, settings.workers)
+        case "native":
+            return NativeVectorEnv(_make_native(settings, count))
+        case _:
+            return SameStepVectorEnv(make, count)
 
 
-def _ending(make: Callable[[], gym.Env[Any, Any]]) -> Callable[[], gym.Env[Any, Any]]:
-    """Make sure that every episode ends: a policy that goes round in circles must not be evaluated for ever."""
-
-    def make_ending() -> gym.Env[Any, Any]:
-        env = make()
-        has_limit = env.spec is not None and env.spec.max_episode_steps is not None
-        return env if has_limit else gym.wrappers.TimeLimit(env, EVALUATION_STEP_LIMIT)
-
-    return make_ending
-
-
-def single_environment_maker(settings: Settings) -> Callable[[], gym.Env[Any, Any]]:
-    """A function that makes one wrapped environment.
+def choose_vectorization(settings: Settings) -> Settings:
+    """Decide what "auto" means: a vector form of the environment's own where it is the same, else our own vectoriser.
 
     Raises:
-        ConfigError: From this call, a wrapper cannot be imported; from the function, the environment cannot be made.
+        ConfigError: The environment cannot be made.
     """
-    wrappers = [load_class(name, "wrappers") for name in settings.wrappers]
+    if settings.vectorization != "auto" or settings.is_random_states:
+        return settings
+    if settings.workers > 1:
+        return settings.replace(vectorization="workers")
+    spec = gym.registry.get(settings.environment)
+    if spec is None or spec.vector_entry_point is None or settings.wrappers or settings.frame_stack > 1:
+        return settings.replace(vectorization="sync")
+    reason = difference(lambda: _make_native(settings, 2), EnvironmentMaker(settings))
+    if reason is not None:
+        log.info("vectorization: sync, because the native vector form of %s %s", settings.environment, reason)
+    return settings.replace(vectorization="native" if reason is None else "sync")
 
-    def make() -> gym.Env[Any, Any]:
+
+class EnvironmentMaker:
+    """Makes single, wrapped environments; can be sent to another process."""
+
+    def __init__(self, settings: Settings, ends: bool = False) -> None:
+        """Import the wrappers.
+
+        Args:
+            settings: Which environment.
+            ends: Whether to make sure that every episode ends: a policy that goes round in circles must not be
+                evaluated for ever.
+
+        Raises:
+            ConfigError: A wrapper cannot be imported.
+        """
+        self._settings = settings
+        self._ends = ends
+        self._wrappers = [load_class(name, "wrappers") for name in settings.wrappers]
+
+    def __call__(self) -> gym.Env[Any, Any]:
+        """Make one environment.
+
+        Raises:
+            ConfigError: It cannot be made.
+        """
+        settings = self._settings
         env = with_masks_in_info(_make_one(settings))
-        for wrapper, name in zip(wrappers, settings.wrappers, strict=True):
+        for wrapper, name in zip(self._wrappers, settings.wrappers, strict=True):
             try:
                 env = wrapper(env)
             except Exception as error:  # whatever somebody's wrapper raises
                 raise ConfigError(f"wrappers: {name} fails on {settings.environment}: {error}") from error
         if settings.frame_stack > 1:
             env = gym.wrappers.FrameStackObservation(env, settings.frame_stack)
-        return env
+        has_limit = env.spec is not None and env.spec.max_episode_steps is not None
+        return gym.wrappers.TimeLimit(env, EVALUATION_STEP_LIMIT) if self._ends and not has_limit else env
 
-    return make
 
-
-def _make_one(settings: Settings) -> gym.Env[Any, Any]:
+def _make_native(settings: Settings, count: int) -> gym.vector.VectorEnv[Any, Any, Any]:
+    """The environment's own vector form."""
     name = settings.environment
+    _check_registered(name)
+    kwargs = settings.environment_kwargs
+    if settings.max_episode_steps is not None:
+        kwargs = {"max_episode_steps": settings.max_episode_steps, **kwargs}
+    try:
+        return gym.make_vec(name, count, vectorization_mode="vector_entry_point", **kwargs)
+    except Exception as error:  # whatever somebody's environment does while it is made
+        raise ConfigError(
+            f"vectorization: the native vector form of {name!r} cannot be made: {type(error).__name__}: {error}; "
+            f'use "sync" or "workers"'
+        ) from error
+
+
+def _check_registered(name: str) -> None:
     _import_registrar(name)
     if ":" not in name and name not in gym.registry:
         # Gymnasium would take the newest version of an id without one: the same settings would mean another problem.
         raise ConfigError(f"environment: {name!r} is not registered{_nearest_environments(name)}")
+
+
+def _make_one(settings: Settings) -> gym.Env[Any, Any]:
+    name = settings.environment
+    _check_registered(name)
     try:
         env: gym.Env[Any, Any] = gym.make(
             name, max_episode_steps=settings.max_episode_steps, disable_env_checker=True, **settings.environment_kwargs

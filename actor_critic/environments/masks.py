@@ -44,6 +44,16 @@ def read_mask(info: dict[str, Any], actions: ActionSpec) -> npt.NDArray[np.bool_
     return mask.astype(np.bool_)
 
 
+def random_choices(
+    actions: ActionSpec, mask: npt.NDArray[np.bool_] | None, random: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Allowed choices [1, G], each drawn uniformly; where a mask allows none, any at all."""
+    weights = random.random(actions.num_logits)
+    weights = weights if mask is None else np.where(mask, weights, -1.0)
+    groups = np.split(weights, np.cumsum(actions.sizes)[:-1])
+    return np.array([[group.argmax() for group in groups]])
+
+
 def _arrays(given: Any, paths: list[Path]) -> Iterator[npt.NDArray[Any]]:
     """Every array in a mask, in the order of the action space's parts."""
     if isinstance(given, dict):

@@ -31,6 +31,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         *,
         purpose: Purpose = Purpose.EPISODES,
         quotas: npt.NDArray[np.int64] | None = None,
+        first: int = 0,
     ) -> None:
         """Make N environments.
 
@@ -40,30 +41,34 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             purpose: Which range the episodes' seeds come from.
             quotas: [N], how many episodes each environment runs before it rests; None is no limit. A resting
                 environment is not stepped: it repeats its last observation with reward 0.
+            first: Number of the first one, where these are some among more.
 
         Raises:
             ConfigError: Their spaces are not supported.
             EnvironmentFault: Two of them have different spaces.
         """
         self.envs = [make() for _ in range(num_envs)]
-        first = self.envs[0]
+        template = self.envs[0]
         for index, env in enumerate(self.envs):
-            if env.observation_space != first.observation_space or env.action_space != first.action_space:
-                raise EnvironmentFault(f"environment {index} has other spaces than environment 0; all must be alike")
+            if env.observation_space != template.observation_space or env.action_space != template.action_space:
+                raise EnvironmentFault(
+                    f"environment {first + index} has other spaces than environment {first}; all must be alike"
+                )
         self.num_envs = num_envs
-        self.spec = first.spec
-        self.render_mode = first.render_mode
-        self.metadata = {**first.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
-        self.single_observation_space = first.observation_space
-        self.single_action_space = first.action_space
-        self.observation_space = batch_space(first.observation_space, num_envs)
-        self.action_space = batch_space(first.action_space, num_envs)
+        self.spec = template.spec
+        self.render_mode = template.render_mode
+        self.metadata = {**template.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
+        self.single_observation_space = template.observation_space
+        self.single_action_space = template.action_space
+        self.observation_space = batch_space(template.observation_space, num_envs)
+        self.action_space = batch_space(template.action_space, num_envs)
 
+        self._first = first
         self._purpose = purpose
         self._quotas = quotas
         self._seed = 0
-        self._name = first.spec.id if first.spec else type(first.unwrapped).__name__
-        self._spec, self._action_spec = read_spaces(self._name, first.observation_space, first.action_space)
+        self._name = environment_name(template)
+        self._spec, self._action_spec = read_spaces(self._name, template.observation_space, template.action_space)
         self._observations = np.zeros((num_envs, *self._spec.shape), self._spec.dtype)
         self._final_observations = np.zeros_like(self._observations)
         self._parts = self._spec.views(self._observations)
@@ -84,8 +89,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             seed: The run's seed, an integer (0 where none is given); the environments' own are derived from it.
             options: Handed to every environment.
         """
-        first = seed[0] if isinstance(seed, list) else seed
-        self._seed = first or 0
+        self._seed = (seed[0] if isinstance(seed, list) else seed) or 0
         self._episodes[:] = 0
         for index in range(self.num_envs):
             self._show(index, self._reset_one(index, options))
@@ -175,7 +179,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
 
     def _reset_one(self, index: int, options: dict[str, Any] | None = None) -> list[npt.NDArray[Any]]:
         self._actions[index] = array("q")
-        seed = episode_seed(self._seed, self._purpose, index, int(self._episodes[index]))
+        seed = episode_seed(self._seed, self._purpose, self._first + index, int(self._episodes[index]))
         try:
             observation, info = self.envs[index].reset(seed=seed, options=options)
         except Exception as error:  # whatever somebody's environment raises
@@ -210,5 +214,10 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
     def _fault(self, index: int, what: str) -> EnvironmentFault:
         step = len(self._actions[index]) // self._action_spec.num_groups
         return EnvironmentFault(
-            f"{self._name}, environment {index}, episode {self._episodes[index]}, step {step}: {what}"
+            f"{self._name}, environment {self._first + index}, episode {self._episodes[index]}, step {step}: {what}"
         )
+
+
+def environment_name(env: gym.Env[Any, Any]) -> str:
+    """How to call an environment in an error."""
+    return env.spec.id if env.spec else type(env.unwrapped).__name__
