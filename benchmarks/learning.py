@@ -1,6 +1,6 @@
 """What is learned: the last weights of five seeds per environment, with the package's presets.
 
-    python benchmarks/learning.py [ENVIRONMENT ...]      # all rows, or some
+    python benchmarks/learning.py [ROW ...]      # all rows, or those of some environments or labels
 
 Two runs at a time. Each finished seed is kept in benchmarks/results/learning.json, so the script goes on where it was
 stopped; a row is measured anew when its settings change. Writes docs/learning.md.
@@ -11,14 +11,14 @@ import json
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from actor_critic import Config, Trainer, evaluate
-from actor_critic.config import Layer, find_preset, resolve
+from actor_critic.config import Layer, computed_fields, find_preset, resolve
 from actor_critic.files import write_durably
 from actor_critic.seeding import Purpose, generator
 from actor_critic.statistics import summarize_seeds
@@ -32,43 +32,92 @@ EPISODES = 100
 
 @dataclass(frozen=True)
 class Row:
-    """One environment and budget, what was published, and the least to be reached."""
+    """One environment and budget, what was published, and the least to be reached.
+
+    Attributes:
+        environment: Its id.
+        algorithm: "ppo" or "a2c".
+        steps: Environment steps.
+        published: What others reached, with their budget.
+        at_least: What is to be reached; None where there is no bar.
+        label: How to call the row, where the environment's id is not enough.
+        settings: What it says besides the preset.
+    """
 
     environment: str
     algorithm: str
     steps: int
     published: str
-    at_least: float
+    at_least: float | None
+    label: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
 
+
+_TMAZE = {
+    "num_envs": 16,
+    "num_steps": 64,
+    "num_minibatches": 4,
+    "update_epochs": 4,
+    "hidden_dim": 32,
+    "hidden_layers": 1,
+    "learning_rate": 0.003,
+    "ent_coef": 0.01,
+    "anneal_ent": True,
+    "gamma": 0.98,
+}
+_MAZE = "problems:TMaze-v0"
 
 ROWS = [
     Row("CartPole-v1", "ppo", 100_000, "500 at 100k (PPO, Stable-Baselines3 zoo)", 495),
     Row("Acrobot-v1", "ppo", 500_000, "−73.5 at 1M (PPO, zoo); −83.4 at 500k (A2C, zoo)", -80),
     Row("MountainCar-v0", "ppo", 1_000_000, "−110.4 at 1M (PPO, zoo)", -112),
     Row("MiniGrid-DoorKey-5x5-v0", "ppo", 100_000, "0.964 at 100k (PPO, zoo)", 0.95),
+    Row("LunarLander-v3", "ppo", 1_000_000, "242 at 1M (PPO, zoo, v2); 183 at 300k (SLM-Lab)", 242),
+    Row("CartPole-v1", "a2c", 500_000, "500 at 500k (A2C, zoo)", 500),
+    Row("Acrobot-v1", "a2c", 500_000, "−83.4 at 500k (A2C, zoo)", -83.4),
+    Row("Taxi-v4", "ppo", 500_000, "none with masks", 7.5, "Taxi-v4, its masks on"),
+    Row("Taxi-v4", "ppo", 500_000, "–", None, "the same, masks hidden", {"wrappers": ["problems:Unmasked"]}),
+    Row(_MAZE, "ppo", 100_000, "0.5 is chance", 0.9, "T-maze of length 10, GRU", {"memory": "gru", **_TMAZE}),
+    Row(_MAZE, "ppo", 100_000, "0.5 is chance", 0.9, "T-maze of length 10, LSTM", {"memory": "lstm", **_TMAZE}),
+    Row(_MAZE, "ppo", 100_000, "0.5 is chance", None, "the same, without memory", _TMAZE),
+    Row("LunarLander-v3", "a2c", 200_000, "155 at 200k (A2C, zoo, v2)", 155),
+    Row("MinAtar/Breakout-v1", "ppo", 1_000_000, "–", None),
+    Row("MinAtar/SpaceInvaders-v1", "ppo", 1_000_000, "–", None),
 ]
 
 
 def _config(row: Row, seed: int) -> Config:
-    return Config(environment=row.environment, algorithm=row.algorithm, total_timesteps=row.steps, seed=seed)
+    said = {"environment": row.environment, "algorithm": row.algorithm, "total_timesteps": row.steps, "seed": seed}
+    return Config(**said, **row.settings)
 
 
 def _key(row: Row, seed: int) -> str:
     """A name for the settings that decide the result: with other settings it is another measurement."""
-    document = resolve(Layer("benchmark", _config(row, seed))).settings.to_document()
+    settings = resolve(Layer("benchmark", _config(row, seed))).settings
+    document = computed_fields(settings.to_document()) | {"num_epochs": settings.num_epochs}
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-    return f"{row.environment} {row.algorithm} {seed} {digest[:16]}"
+    return f"{row.label or row.environment} {row.algorithm} {seed} {digest[:16]}"
 
 
 def _measure(row: Row, seed: int) -> dict[str, Any]:
     started = time.perf_counter()
     trainer = Trainer(_config(row, seed))
-    for _ in trainer:
-        pass
+    reached = None  # after how many steps the mean return of the last 100 training episodes was enough
+    bar = row.at_least if row.at_least is not None else _bar_beside(row)
+    for report in trainer:
+        is_enough = bar is not None and report.episodes >= 100 and (report.mean_return or -np.inf) >= bar
+        if reached is None and is_enough:
+            reached = report.env_steps
     seconds = time.perf_counter() - started
     evaluation = evaluate(trainer.agent, episodes=EPISODES)
-    scores = {"greedy": evaluation.greedy.mean, "sampled": evaluation.sampled.mean}
-    return {"environment": row.environment, "seed": seed, "seconds": round(seconds, 1), **scores}
+    scores = {"greedy": evaluation.greedy.mean, "sampled": evaluation.sampled.mean, "reached": reached}
+    return {"row": row.label or row.environment, "seed": seed, "seconds": round(seconds, 1), **scores}
+
+
+def _bar_beside(row: Row) -> float | None:
+    """The bar of another row on the same environment."""
+    bars = [other.at_least for other in ROWS if other.environment == row.environment and other.at_least is not None]
+    return bars[0] if bars else None
 
 
 def _load() -> dict[str, Any]:
@@ -81,19 +130,24 @@ def _save(results: dict[str, Any]) -> None:
 
 def _table(results: dict[str, Any]) -> list[str]:
     lines = [
-        "| environment | algorithm | steps | published | at least | reached [95 % over seeds] | each seed | policy |",
-        "|---|---|---|---|---|---|---|---|",
+        "| environment | algorithm | steps | published | at least | reached [95 % over seeds] | each seed | policy "
+        "| in training after |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in ROWS:
         mode = find_preset(row.environment, row.algorithm).evaluation
-        scores = [results[key][mode] for key in (_key(row, seed) for seed in SEEDS) if key in results]
-        if not scores:
+        found = [results[key] for key in (_key(row, seed) for seed in SEEDS) if key in results]
+        if not found:
             continue
+        scores = [result[mode] for result in found]
         mean, low, high = summarize_seeds(np.array(scores), generator(0, Purpose.BOOTSTRAP))
         each = ", ".join(f"{score:.4g}" for score in scores)
+        reached = [result["reached"] for result in found]
+        after = "–" if None in reached else f"{int(np.median(reached)):,}"
+        bar = "–" if row.at_least is None else f"{row.at_least:g}"
         lines.append(
-            f"| {row.environment} | {row.algorithm.upper()} | {row.steps:,} | {row.published} | {row.at_least:g} | "
-            f"**{mean:.4g}** [{low:.4g}, {high:.4g}] | {each} | {mode} |"
+            f"| {row.label or row.environment} | {row.algorithm.upper()} | {row.steps:,} | {row.published} | {bar} | "
+            f"**{mean:.4g}** [{low:.4g}, {high:.4g}] | {each} | {mode} | {after} |"
         )
     return lines
 
@@ -102,7 +156,9 @@ _PAGE = """# What is learned
 
 The last weights (not the best) of runs with the package's presets, on seeds {seeds}; presets were tuned on other seeds
 (101 and up). Each score is the mean of {episodes} episodes that no run trained on, of the policy that the preset names.
-Reached is the interquartile mean over seeds, with a bootstrap interval whose unit is the seed.
+Reached is the interquartile mean over seeds, with a bootstrap interval whose unit is the seed. The last column is the
+median over seeds of the steps after which the mean return of the last 100 training episodes was at the bar (of the
+row above where a row has none), if it was on every seed.
 
 {table}
 
@@ -121,7 +177,7 @@ def main() -> None:
     current = {_key(row, seed) for row in ROWS for seed in SEEDS}
     results = {key: result for key, result in _load().items() if key in current}
     RESULTS.parent.mkdir(exist_ok=True)
-    rows = [row for row in ROWS if not wanted or row.environment in wanted]
+    rows = [row for row in ROWS if not wanted or {row.environment, row.label} & set(wanted)]
     missing = [(row, seed) for row in rows for seed in SEEDS if _key(row, seed) not in results]
     _save(results)
     with ProcessPoolExecutor(2) as pool:

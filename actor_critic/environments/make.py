@@ -194,7 +194,8 @@ def _import_registrar(name: str) -> None:
                     f"environment: {name!r} comes with a package that is not installed: pip install {package}"
                 )
             registered = importlib.import_module(module)
-            if hasattr(registered, "register_envs"):
+            is_there = any(known.startswith(prefix) for known in gym.registry)
+            if not is_there and hasattr(registered, "register_envs"):
                 registered.register_envs()
 
 
