@@ -436,11 +436,7 @@ class ActorCriticAgent:
         Raises:
             CheckpointError: The file is damaged, is no checkpoint, or names an encoder that was not given.
         """
-        checkpoint = checkpoints.load(Path(path))
-        name = checkpoint.settings.get("encoder")
-        if encoder is None and isinstance(name, str) and ":" in name:
-            raise CheckpointError(f"{path} was trained with the encoder {name}; hand that class over as encoder=...")
-        return cls.from_checkpoint(checkpoint, path, device, encoder)
+        return cls.from_checkpoint(checkpoints.load(Path(path)), path, device, encoder)
 
     @classmethod
     def from_checkpoint(
@@ -449,14 +445,19 @@ class ActorCriticAgent:
         origin: str | Path,
         device: str = "auto",
         encoder: EncoderMaker | None = None,
+        trust_code: bool = False,
     ) -> "ActorCriticAgent":
-        """Build the agent that a checkpoint holds. An encoder that it names and that is not given is imported.
+        """Build the agent that a checkpoint holds; ``trust_code`` lets it import the encoder that the file names.
 
         Raises:
-            CheckpointError: Its settings or tensors do not fit together.
+            CheckpointError: Its settings or tensors do not fit together, or it names an encoder that was not given.
         """
         try:
             settings = settings_from_document(checkpoint.settings, origin).replace(device=device)
+            if ":" in settings.encoder and encoder is None and not trust_code:
+                raise CheckpointError(
+                    f"{origin} was trained with the encoder {settings.encoder}; hand that class over as encoder=..."
+                )
             observations = ObservationSpec.from_document(checkpoint.spaces["observation"])
             actions = ActionSpec.from_document(checkpoint.spaces["action"])
             agent = cls(settings, observations, actions, encoder)

@@ -26,8 +26,9 @@ def test_the_python_example_of_the_readme_learns_cartpole(tmp_path: Path) -> Non
 
 
 def test_the_example_files_run() -> None:
-    output = _run((ROOT / "docs/examples/custom_reward.py").read_text(), ROOT / "docs/examples")
-    assert float(output.split("greedy ")[1].split()[0]) > 0.9
+    for name, at_least in (("custom_reward", 0.9), ("own_problem", 0.8)):
+        output = _run((ROOT / f"docs/examples/{name}.py").read_text(), ROOT / "docs/examples")
+        assert float(output.split("greedy ")[1].split()[0]) > at_least
 
 
 def test_the_public_names_are_one_list_and_all_there() -> None:

@@ -116,8 +116,10 @@ def test_code_that_a_checkpoint_names_is_imported_only_with_trust(tmp_path: Path
         "import gymnasium, pathlib\n"
         "pathlib.Path('imported').touch()\n"
         "class Same(gymnasium.Wrapper): pass\n"
+        "import torch\n"
+        "class Mine(torch.nn.Identity): pass\n"
     )  # fmt: skip
-    _main(tmp_path, *QUICK_CARTPOLE, "--num-epochs", "1", "--wrappers", "mine:Same")
+    _main(tmp_path, *QUICK_CARTPOLE, "--num-epochs", "1", "--wrappers", "mine:Same", "--encoder", "mine:Mine")
     (tmp_path / "imported").unlink()
     run = _only_run(tmp_path).name
     for words in (["inspect", run], ["evaluate", run], ["resume", run, "--num-epochs", "1"]):
@@ -126,7 +128,7 @@ def test_code_that_a_checkpoint_names_is_imported_only_with_trust(tmp_path: Path
         assert (result.returncode == 0) == (words[0] == "inspect")
         if words[0] != "inspect":
             assert result.returncode == 4
-            assert "names code to import: mine:Same; add --trust-code" in result.stderr
+            assert "names code to import: mine:Mine, mine:Same; add --trust-code" in result.stderr
     assert not (tmp_path / "imported").exists()
     evaluation = _command(tmp_path, "evaluate", run, "--trust-code", "--episodes", "3")
     assert (evaluation["episodes"], evaluation["environment"]) == (3, "CartPole-v1")

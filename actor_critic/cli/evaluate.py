@@ -21,13 +21,14 @@ def command(path: str, episodes: int | None, seed: int | None, device: str, as_j
     from actor_critic.cli.console import print_evaluation
     from actor_critic.cli.running import existing
     from actor_critic.cli.screen import console
+    from actor_critic.config import settings_from_document
     from actor_critic.evaluation import evaluate
     from actor_critic.imports import require_trust
     from actor_critic.runs import find_checkpoint
 
     file, checkpoint = find_checkpoint(existing(path))
-    agent = ActorCriticAgent.from_checkpoint(checkpoint, file, device)
-    require_trust(agent.settings.imported_code, file, trust_code)
+    require_trust(settings_from_document(checkpoint.settings, file).imported_code, file, trust_code)
+    agent = ActorCriticAgent.from_checkpoint(checkpoint, file, device, trust_code=True)
     evaluation = evaluate(agent, episodes=episodes, seed=seed)
     if as_json:
         document = {"checkpoint": str(file), "digest": checkpoint.digest, **evaluation.to_document()}
