@@ -42,6 +42,7 @@ class Row:
         at_least: What is to be reached; None where there is no bar.
         label: How to call the row, where the environment's id is not enough.
         settings: What it says besides the preset.
+        is_peer: Whether Stable-Baselines3 does it, given the same work.
     """
 
     environment: str
@@ -51,6 +52,7 @@ class Row:
     at_least: float | None
     label: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    is_peer: bool = False
 
 
 _TMAZE = {
@@ -81,8 +83,11 @@ ROWS = [
     Row(_MAZE, "ppo", 100_000, "0.5 is chance", 0.9, "T-maze of length 10, LSTM", {"memory": "lstm", **_TMAZE}),
     Row(_MAZE, "ppo", 100_000, "0.5 is chance", None, "the same, without memory", _TMAZE),
     Row("LunarLander-v3", "a2c", 200_000, "155 at 200k (A2C, zoo, v2)", 155),
-    Row("MinAtar/Breakout-v1", "ppo", 1_000_000, "–", None),
-    Row("MinAtar/SpaceInvaders-v1", "ppo", 1_000_000, "–", None),
+    *(
+        Row(f"MinAtar/{game}-v1", "ppo", 1_000_000, "the row below", None, label, is_peer=is_peer)
+        for game in ("Breakout", "SpaceInvaders")
+        for label, is_peer in (("", False), (f"MinAtar/{game}-v1 by Stable-Baselines3, the same work", True))
+    ),
 ]
 
 
@@ -101,6 +106,13 @@ def _key(row: Row, seed: int) -> str:
 
 def _measure(row: Row, seed: int) -> dict[str, Any]:
     started = time.perf_counter()
+    name = row.label or row.environment
+    if row.is_peer:
+        from peer import train_and_evaluate  # PyTorch's other user is loaded only where it is measured
+
+        peers = train_and_evaluate(_config(row, seed), EPISODES)
+        seconds = time.perf_counter() - started
+        return {"row": name, "seed": seed, "seconds": round(seconds, 1), "reached": None, **peers}
     trainer = Trainer(_config(row, seed))
     reached = None  # after how many steps the mean return of the last 100 training episodes was enough
     bar = row.at_least if row.at_least is not None else _bar_beside(row)
@@ -111,7 +123,7 @@ def _measure(row: Row, seed: int) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     evaluation = evaluate(trainer.agent, episodes=EPISODES)
     scores = {"greedy": evaluation.greedy.mean, "sampled": evaluation.sampled.mean, "reached": reached}
-    return {"row": row.label or row.environment, "seed": seed, "seconds": round(seconds, 1), **scores}
+    return {"row": name, "seed": seed, "seconds": round(seconds, 1), **scores}
 
 
 def _bar_beside(row: Row) -> float | None:

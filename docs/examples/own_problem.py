@@ -1,4 +1,4 @@
-"""An environment of your own: a small map and a fuel gauge to see, masked moves to choose among, an encoder for them."""
+"""An environment of your own: a small map and a fuel gauge to see, masked moves to choose among, an encoder."""
 
 from typing import Any
 
