@@ -1,5 +1,5 @@
 # train: one command from a fresh clone to a trained policy. test, check: what continuous integration runs.
-# learning: scores of the presets over five seeds, about half an hour on two cores; goes on where it was stopped.
+# learning: scores of the presets over five seeds, some hours on two cores; goes on where it was stopped.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +19,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 learning: $(VENV)/.installed-dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[minigrid]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,minatar,minigrid]'
 	$(BIN)/python benchmarks/learning.py
 
 format: $(VENV)/.installed-dev

@@ -10,12 +10,18 @@ import torch
 from torch import Tensor
 
 from actor_critic import checkpoints
-from actor_critic.backends import Batch, EagerBackend, Sequences, UpdateRules, UpdateStatistics, choose_device
+from actor_critic.backends import (
+    Batch,
+    Sequences,
+    UpdateStatistics,
+    choose_backend,
+    choose_device,
+    make_backend,
+)
 from actor_critic.checkpoints import Checkpoint
-from actor_critic.config import Config, Layer, Settings, resolve, settings_from_document
+from actor_critic.config import Config, Settings, settings_from_document, settings_of
 from actor_critic.encoders import EncoderMaker, encode
 from actor_critic.errors import CheckpointError, ConfigError, NumericalError
-from actor_critic.imports import class_name
 from actor_critic.networks import make_networks
 from actor_critic.normalization import ObservationNormalizer, RewardNormalizer, RunningMoments
 from actor_critic.ops.returns import generalized_advantage
@@ -23,6 +29,7 @@ from actor_critic.parameters import FlatParameters
 from actor_critic.rollout import Rollout
 from actor_critic.seeding import Purpose, generator
 from actor_critic.spaces import ActionSpec, ObservationSpec
+from actor_critic.update_plan import minibatches, update_rules
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class ActorCriticAgent:
         actions: The action space it was built for.
         policy: The actor.
         value_network: The critic.
+        untrusted: The file it was read from, where code that this file names may not be imported; else None.
         parameters: Both networks' parameters and gradients, each as one flat tensor.
     """
 
@@ -70,20 +78,19 @@ class ActorCriticAgent:
         Raises:
             ConfigError: The device is not there, or the observations do not fit the encoder.
         """
-        if isinstance(settings, Config):
-            settings = resolve(Layer("Config", settings)).settings
-        if encoder is not None:
-            settings = settings.replace(encoder=class_name(encoder))
+        settings = settings_of(settings, encoder)
         self.device = choose_device(settings.device)
         features, logits = observations.num_features, actions.num_logits
         self.settings = settings.replace(device=str(self.device), input_dim=features, output_dim=logits)
         self.observations = observations
         self.actions = actions
+        self.untrusted: str | None = None
         self.policy, self.value_network = make_networks(self.settings, observations, actions, encoder)
         self.policy.to(self.device)
         self.value_network.to(self.device)
         self.parameters = _flat([self.policy, self.value_network], settings.encoder)
-        self._backend = EagerBackend(self.policy, self.value_network, self.parameters, actions.sizes)
+        self.settings = self.settings.replace(backend=choose_backend(self.settings, self.policy, self.device))
+        self._backend = make_backend(self.settings, self.policy, self.value_network, self.parameters, actions.sizes)
         self._value_states = np.zeros((settings.num_envs, self.value_network.trunk.state_dim), np.float32)
         self._observation_normalizer = (
             ObservationNormalizer(features, self.device) if settings.normalize_observations else None
@@ -216,25 +223,10 @@ class ActorCriticAgent:
         Raises:
             NumericalError: A reward, loss, gradient or parameter is not finite.
         """
-        settings = self.settings
         rewards = self._training_rewards(rewards, rollout)
         batch, explained = self._prepare(rollout, rewards)
-        left = 1 - (epoch - 1) / settings.num_epochs  # of what is annealed
-        clip_coef = settings.clip_coef
-        rules = UpdateRules(
-            learning_rate=settings.learning_rate * (left if settings.anneal_lr else 1.0),
-            adam_beta1=settings.adam_beta1,
-            adam_beta2=settings.adam_beta2,
-            adam_epsilon=settings.adam_epsilon,
-            clip_coef=clip_coef * left if clip_coef is not None and settings.anneal_clip else clip_coef,
-            clip_vloss=settings.clip_vloss,
-            normalize_advantages=settings.normalize_advantages,
-            ent_coef=settings.ent_coef * (left if settings.anneal_ent else 1.0),
-            vf_coef=settings.vf_coef,
-            max_grad_norm=settings.max_grad_norm,
-            target_kl=settings.target_kl,
-        )
-        statistics = self._backend.update(batch, self._minibatches(epoch, len(batch.features)), rules)
+        rules = update_rules(self.settings, epoch)
+        statistics = self._backend.update(batch, minibatches(self.settings, epoch, rollout.live), rules)
         self.parameters.check_finite()
         return Learned(statistics, explained, rules.learning_rate)
 
@@ -262,7 +254,8 @@ class ActorCriticAgent:
         if self._observation_normalizer:
             # Before the pass below, so that the ratios of this update compare two policies under the same statistics.
             seen = observed[:count] if rollout.live is None else observed[:count][rollout.live.reshape(-1)]
-            self._observation_normalizer.update(self._encoded(seen))
+            if len(seen):
+                self._observation_normalizer.update(self._encoded(seen))
         features = self._features(observed)
         actions = torch.from_numpy(rollout.actions.reshape(count, -1)).to(self.device)
         masks = None
@@ -295,7 +288,7 @@ class ActorCriticAgent:
             advantages, returns = advantages[rollout.live], returns[rollout.live]
             if sequences is None:  # with memory they stay in their sequences, and are left out of the loss
                 batch = batch.select(torch.from_numpy(np.flatnonzero(rollout.live)).to(self.device))
-        spread = float(returns.var())
+        spread = float(returns.var()) if returns.size else 0.0
         return batch, 1 - float(advantages.var()) / spread if spread > 0 else None
 
     def _sequences(self, rollout: Rollout) -> Sequences:
@@ -330,23 +323,6 @@ class ActorCriticAgent:
             next_values[at] = self._values(rollout.final_observations[truncated], states.cpu().numpy()[at])
         self._value_states = np.where(rollout.forgets[-1][:, None], np.float32(0), states[-1].cpu().numpy())
         return next_values
-
-    def _minibatches(self, epoch: int, count: int) -> list[npt.NDArray[np.int64]]:
-        """The epoch's minibatches, each as indices into a batch of ``count``; with memory they are whole environments.
-
-        Where environments paused, the batch is smaller than it was meant to be, and minibatches differ in size by one.
-        """
-        settings = self.settings
-        random = generator(settings.seed, Purpose.MINIBATCHES, epoch)
-        if settings.num_minibatches == 1:
-            return [np.arange(count)] * settings.update_epochs
-        units = settings.num_envs if self.has_memory else count
-        passes = [random.permutation(units) for _ in range(settings.update_epochs)]
-        parts = [part for order in passes for part in np.array_split(order, settings.num_minibatches)]
-        if not self.has_memory:
-            return parts
-        first = np.arange(settings.num_steps)[:, None] * settings.num_envs  # of each step, in the time-major batch
-        return [(first + envs).reshape(-1) for envs in parts]
 
     def _encoded(self, observations: npt.NDArray[Any]) -> Tensor:
         return encode(observations, self.observations, self.device)
@@ -425,18 +401,26 @@ class ActorCriticAgent:
         return Checkpoint(self.settings.to_document(), spaces, counters, self.state() | tensors)
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto", encoder: EncoderMaker | None = None) -> "ActorCriticAgent":
-        """Read an agent from a checkpoint file. Nothing that the file names is imported.
+    def load(
+        cls,
+        path: str | Path,
+        device: str = "auto",
+        encoder: EncoderMaker | None = None,
+        *,
+        trust_code: bool = False,
+    ) -> "ActorCriticAgent":
+        """Read an agent from a checkpoint file. Nothing that the file names is imported unless you say so.
 
         Args:
             path: A checkpoint.
             device: Where to put it; not necessarily where it was trained.
             encoder: The module class that encodes its observations, where that is one of yours.
+            trust_code: Whether code that the file names may be imported: an encoder now, and what an evaluation needs.
 
         Raises:
             CheckpointError: The file is damaged, is no checkpoint, or names an encoder that was not given.
         """
-        return cls.from_checkpoint(checkpoints.load(Path(path)), path, device, encoder)
+        return cls.from_checkpoint(checkpoints.load(Path(path)), path, device, encoder, trust_code)
 
     @classmethod
     def from_checkpoint(
@@ -447,7 +431,7 @@ class ActorCriticAgent:
         encoder: EncoderMaker | None = None,
         trust_code: bool = False,
     ) -> "ActorCriticAgent":
-        """Build the agent that a checkpoint holds; ``trust_code`` lets it import the encoder that the file names.
+        """Build the agent that a checkpoint holds; the arguments are those of :meth:`load`.
 
         Raises:
             CheckpointError: Its settings or tensors do not fit together, or it names an encoder that was not given.
@@ -456,11 +440,13 @@ class ActorCriticAgent:
             settings = settings_from_document(checkpoint.settings, origin).replace(device=device)
             if ":" in settings.encoder and encoder is None and not trust_code:
                 raise CheckpointError(
-                    f"{origin} was trained with the encoder {settings.encoder}; hand that class over as encoder=..."
+                    f"{origin} was trained with the encoder {settings.encoder}; hand that class over as encoder=..., "
+                    f"or set trust_code=True if you know and trust it"
                 )
             observations = ObservationSpec.from_document(checkpoint.spaces["observation"])
             actions = ActionSpec.from_document(checkpoint.spaces["action"])
             agent = cls(settings, observations, actions, encoder)
+            agent.untrusted = None if trust_code else str(origin)
             agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])
         except (ConfigError, NumericalError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{origin} cannot be used: {error}") from error

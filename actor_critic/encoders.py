@@ -1,7 +1,6 @@
 """From observations to what the hidden layers take: flattened, one-hot, embedded, convolved, or by your own module."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy.typing as npt
@@ -13,8 +12,8 @@ from actor_critic.spaces import ObservationPart, ObservationSpec
 from actor_critic.spaces.nesting import assemble
 from actor_critic.spaces.observations import PICTURE_SIDE
 
-EncoderMaker = Callable[..., nn.Module]
-"""A module class, or any function that makes a module, given the shapes of its input and keyword arguments."""
+EncoderMaker = type[nn.Module]
+"""A module class that is called with the shapes of its input and keyword arguments."""
 
 
 def encode(observations: npt.NDArray[Any], spec: ObservationSpec, device: torch.device | str = "cpu") -> Tensor:
@@ -182,7 +181,7 @@ class CustomEncoder(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
-                self.module = make(shapes, **kwargs)
+                self.module: nn.Module = make(shapes, **kwargs)
             except Exception as error:  # whatever the user's own constructor raises
                 raise ConfigError(
                     f"encoder: {name} cannot be made for {environment} with shapes {shapes} and {kwargs}: "

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.environments import RandomStatesVectorEnv, VectorEnvironment, make_vector_environment
+from actor_critic.imports import require_trust
 from actor_critic.rewards import make_reward_rule
 from actor_critic.rollout import Policy
 from actor_critic.seeding import Purpose, generator
@@ -133,9 +134,11 @@ def evaluate(
 
     Raises:
         EnvironmentFault: The environment failed.
+        CheckpointError: The agent was read from a file that names code to import, without ``trust_code``.
         ValueError: ``episodes`` is below 1.
     """
     settings = agent.settings
+    require_trust(settings.imported_code, agent.untrusted, agent.untrusted is None)
     count = settings.evaluation_episodes if episodes is None else episodes
     if count < 1:
         raise ValueError(f"episodes: {count} is not allowed; expected at least 1")

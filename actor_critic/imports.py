@@ -1,6 +1,9 @@
 """The only place that imports code which a setting names."""
 
+import hashlib
 import importlib
+import inspect
+from pathlib import Path
 from typing import Any
 
 from actor_critic.errors import CheckpointError, ConfigError
@@ -30,9 +33,26 @@ def load_class(name: str, field: str) -> type[Any]:
     return found
 
 
-def class_name(found: Any) -> str:
-    """How a setting names a class or function: "module:Class"."""
+def class_name(found: Any, field: str) -> str:
+    """How a setting names a class: "module:Class".
+
+    Raises:
+        ConfigError: It is no class, or not one at the top of a module, where it could be found again.
+    """
+    if not isinstance(found, type) or "." in found.__qualname__:
+        raise ConfigError(
+            f"{field}: {found!r} cannot be found again by its name; expected a class at the top of a module"
+        )
     return f"{found.__module__}:{found.__qualname__}"
+
+
+def source_digest(found: type[Any]) -> str | None:
+    """SHA-256 of the file that defines a class, as 64 hexadecimal digits; None where there is no file."""
+    try:
+        path = inspect.getsourcefile(found)
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None
+    except (TypeError, OSError):  # built in, or typed into a prompt
+        return None
 
 
 def require_trust(names: list[str], origin: object, is_trusted: bool) -> None:
@@ -48,5 +68,6 @@ def require_trust(names: list[str], origin: object, is_trusted: bool) -> None:
     """
     if names and not is_trusted:
         raise CheckpointError(
-            f"{origin} names code to import: {', '.join(names)}; add --trust-code if you know and trust it"
+            f"{origin} names code to import: {', '.join(names)}; add --trust-code (in Python: "
+            f"trust_code=True) if you know and trust it"
         )

@@ -29,6 +29,8 @@ class RunningMoments:
 
     def update(self, batch: Tensor) -> None:
         """Merge a batch [B, *shape]."""
+        if not len(batch):
+            return
         batch = batch.to(torch.float64)
         size = len(batch)
         mean = batch.mean(0)

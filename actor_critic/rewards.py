@@ -1,8 +1,5 @@
 """RewardModel: where a training reward comes from when it is not the environment's own."""
 
-import hashlib
-import inspect
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -229,20 +226,6 @@ def make_reward_model(
         raise
     except Exception as error:  # whatever the user's own constructor raises
         raise ConfigError(f"reward_model_kwargs: {name} refuses {kwargs}: {error}") from error
-
-
-def source_digest(name: str) -> str | None:
-    """SHA-256 of the file that defines a reward model of the user's own, as 64 hexadecimal digits.
-
-    None for the built-in model, and for one that has no file.
-    """
-    if ":" not in name:
-        return None
-    try:
-        path = inspect.getsourcefile(load_class(name, "reward_model"))
-    except TypeError:
-        return None
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path and Path(path).is_file() else None
 
 
 def compute_rewards(

@@ -171,11 +171,15 @@ class Collector:
 
     def save_state(self) -> dict[str, npt.NDArray[Any]]:
         """What rebuilds the running episodes, and the policy's memory of them."""
-        return {**self._environment.save_state(), "memory": self._states, "live_steps": self._live_steps}
+        return {
+            **self._environment.save_state(),
+            "collector.memory": self._states,
+            "collector.live_steps": self._live_steps,
+        }
 
     def load_state(self, state: dict[str, npt.NDArray[Any]]) -> None:
         """Rebuild the running episodes."""
-        own = ("memory", "live_steps")
+        own = ("collector.memory", "collector.live_steps")
         self._states, self._live_steps = (state[name].copy() for name in own)
         self._begin(*self._environment.load_state({name: array for name, array in state.items() if name not in own}))
 

@@ -16,20 +16,22 @@ from actor_critic import runs
 from actor_critic.agent import ActorCriticAgent, Learned
 from actor_critic.backends import choose_device
 from actor_critic.checkpoints import Checkpoint
-from actor_critic.config import Config, Layer, Settings, resolve, settings_from_document
+from actor_critic.config import Config, Settings, settings_from_document, settings_of
 from actor_critic.config.memory import check_fits_in_memory
-from actor_critic.encoders import EncoderMaker
+from actor_critic.encoders import CustomEncoder, EncoderMaker
 from actor_critic.environments import (
     NativeVectorEnv,
     RandomStatesVectorEnv,
+    check_same_spaces,
     choose_vectorization,
     make_vector_environment,
 )
 from actor_critic.epoch_report import EpochReport
-from actor_critic.errors import CheckpointError, ConfigError
+from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault
 from actor_critic.evaluation import Evaluation, evaluate
+from actor_critic.imports import load_class, require_trust, source_digest
 from actor_critic.recorder import Recorder
-from actor_critic.rewards import make_reward_rule, source_digest
+from actor_critic.rewards import make_reward_rule
 from actor_critic.rollout import Collector, EpisodeTotals, Rollout
 from actor_critic.runs import RunFolder
 from actor_critic.seeding import Purpose
@@ -45,7 +47,8 @@ class Trainer:
     """A training run. Iterating trains: every step of the iterator is one epoch.
 
     Without a run folder nothing is written. Leaving the loop closes the environments; iterating again goes on with
-    the next epoch, exactly as if the loop had not been left.
+    the next epoch, exactly as if the loop had not been left (but for native vector environments, whose running episodes
+    cannot be rebuilt).
 
     Attributes:
         settings: The resolved settings.
@@ -76,7 +79,7 @@ class Trainer:
             ConfigError: A setting is wrong, the environment cannot be made, or it does not fit in memory.
             CheckpointError: ``init_from`` names no sound checkpoint.
         """
-        settings = config if isinstance(config, Settings) else resolve(Layer("Config", config)).settings
+        settings = settings_of(config, encoder)
         torch.set_num_threads(settings.threads)
         settings = settings.replace(device=str(choose_device(settings.device)))
         if settings.is_random_states:
@@ -98,11 +101,15 @@ class Trainer:
         action_space = self._environment.single_action_space
         observations, actions = read_spaces(settings.environment, space, action_space)
         self.settings = settings.fitted(observations.num_features, actions.num_logits)
-        is_flattened = settings.encoder == "mlp" or not observations.has_images
-        check_fits_in_memory(self.settings, is_flattened and encoder is None)
+        is_encoded = observations.has_images and settings.encoder != "mlp"
+        is_encoded |= settings.embedding_dim is not None or ":" in settings.encoder
+        check_fits_in_memory(self.settings, not is_encoded)
+        if settings.vectorization == "native":
+            check_same_spaces(self.settings, space, action_space)
         self._reward_rule = make_reward_rule(self.settings, space, action_space)
         self.agent = ActorCriticAgent(self.settings, observations, actions, encoder)
         self.settings = self.agent.settings
+        self._code = self._source_digests()
         if self.settings.init_from is not None:
             self._warm_start(Path(self.settings.init_from))
         self.epoch = 0
@@ -128,6 +135,7 @@ class Trainer:
         num_epochs: int | None = None,
         device: str | None = None,
         encoder: EncoderMaker | None = None,
+        trust_code: bool = False,
     ) -> Self:
         """Take up a run where its newest sound checkpoint left it.
 
@@ -136,10 +144,11 @@ class Trainer:
             num_epochs: A new length of the run, in epochs from its very beginning; None keeps the old one.
             device: Another device than the run began on; None keeps it.
             encoder: The module class that encodes observations, where it is not to be imported by its name.
+            trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
 
         Raises:
             ConfigError: It is no run folder or in use, or the new length contradicts the run.
-            CheckpointError: It holds no sound checkpoint.
+            CheckpointError: It holds no sound checkpoint, or names code to import without ``trust_code``.
             EnvironmentFault: The environment does not replay its running episodes.
         """
         folder = RunFolder(Path(run_folder))
@@ -148,6 +157,8 @@ class Trainer:
             for why in passed_over:
                 log.warning("passed over: %s", why)
             settings = settings_from_document(checkpoint.settings, path)
+            named = [name for name in settings.imported_code if encoder is None or name != settings.encoder]
+            require_trust(named, path, trust_code)
             if num_epochs is not None and num_epochs != settings.num_epochs:
                 if settings.is_annealed:
                     raise ConfigError(
@@ -227,12 +238,16 @@ class Trainer:
             raise
         finally:
             self._hours += (time.monotonic() - started) / 3600
-            if collector:
-                self._paused = collector.save_state()
-            if recorder:
-                recorder.close()
-            self.close()
             self._is_iterating = False
+            try:
+                if collector and not self._is_mid_epoch:  # of an epoch that was cut short nothing can be gone on with
+                    self._paused = collector.save_state()
+            except EnvironmentFault:  # its workers are gone: nobody can say where the episodes stand
+                self._is_mid_epoch = True
+            finally:
+                if recorder:
+                    recorder.close()
+                self.close()
 
     def _train(self, collector: Collector, recorder: Recorder | None, started: float) -> Iterator[EpochReport]:
         """The loop; however it is left, between two epochs, the last one has a checkpoint."""
@@ -333,6 +348,17 @@ class Trainer:
 
     # --- keeping ---
 
+    def _source_digests(self) -> dict[str, str]:
+        """Digests of the files behind the user's own reward model and encoder, as they are when the run is set up."""
+        used: dict[str, type[Any]] = {}
+        if ":" in self.settings.reward_model:
+            used["reward_model"] = load_class(self.settings.reward_model, "reward_model")
+        encoder = self.agent.policy.trunk.encoder
+        if isinstance(encoder, CustomEncoder):
+            used["encoder"] = type(encoder.module)
+        digests = {field: source_digest(found) for field, found in used.items()}
+        return {field: digest for field, digest in digests.items() if digest is not None}
+
     def _checkpoint(self, collector: Collector, hours: float) -> Checkpoint:
         tensors: dict[str, Tensor] = {}
         for name, totals in self._totals.items():
@@ -343,16 +369,17 @@ class Trainer:
         counters = {"epoch": self.epoch, "env_steps": self.env_steps, "episodes": self.episodes}
         checkpoint = self.agent.checkpoint(counters, tensors)
         checkpoint.records["hours"] = hours
-        if (digest := source_digest(self.settings.reward_model)) is not None:
-            checkpoint.code["reward_model"] = digest
+        checkpoint.code.update(self._code)
         return checkpoint
 
     def _restore(self, checkpoint: Checkpoint, path: Path) -> None:
-        if checkpoint.code.get("reward_model") != source_digest(self.settings.reward_model):
-            raise CheckpointError(
-                f"{path} was trained with another version of {self.settings.reward_model}: its file has changed since, "
-                f"and the run would not be the one that was stopped; start a new run with init_from={path}"
-            )
+        for field in checkpoint.code.keys() | self._code.keys():
+            if checkpoint.code.get(field) != self._code.get(field):
+                raise CheckpointError(
+                    f"{path} was trained with another version of {getattr(self.settings, field, field)}: its file has "
+                    f"changed since, and the run would not be the one that was stopped; start a new run with "
+                    f"init_from={path}"
+                )
         try:
             tensors = {name: tensor.numpy() for name, tensor in checkpoint.tensors.items()}
             self.agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])

@@ -154,7 +154,7 @@ def test_an_encoder_of_ones_own_is_trained_saved_and_resumed(tmp_path: Any, shar
     for _ in by_object:
         pass
     assert torch.equal(by_object.agent.parameters.values, trainer.agent.parameters.values)
-    resumed = Trainer.resume(tmp_path / "run", num_epochs=3)
+    resumed = Trainer.resume(tmp_path / "run", trust_code=True, num_epochs=3)
     straight = Trainer(Config(**(config.model_dump(exclude_none=True) | {"num_epochs": 3})))
     for run in (resumed, straight):
         for _ in run:

@@ -16,6 +16,7 @@ from actor_critic.backends import EagerBackend, Sequences
 from actor_critic.networks import PolicyNetwork, Trunk, ValueNetwork
 from actor_critic.parameters import FlatParameters
 from actor_critic.rollout import Collector
+from actor_critic.update_plan import minibatches
 
 RECALL = {
     "environment": "Recall-v0",
@@ -134,8 +135,9 @@ def test_what_is_trained_on_is_what_was_acted_with(shared: bool) -> None:
 
 
 def test_minibatches_are_whole_environments() -> None:
-    agent = Trainer(Config(**RECALL, memory="gru")).agent
-    parts = agent._minibatches(1, 128)
+    trainer = Trainer(Config(**RECALL, memory="gru"))
+    trainer.close()
+    parts = minibatches(trainer.settings, 1)
     assert len(parts) == 8
     for first, second in zip(parts[::2], parts[1::2], strict=True):
         envs = [set((part % 8).tolist()) for part in (first, second)]

@@ -324,8 +324,8 @@ def test_a_run_is_not_resumed_with_another_version_of_its_model(user_module: str
     source = tmp_path / f"{user_module}.py"
     assert checkpoint.code == {"reward_model": hashlib.sha256(source.read_bytes()).hexdigest()}
     assert checkpoint.settings["reward_model_kwargs"] == {"scale": 2.0}
-    resumed = Trainer.resume(tmp_path / "run", num_epochs=3)
+    resumed = Trainer.resume(tmp_path / "run", trust_code=True, num_epochs=3)
     resumed.close()
     source.write_text(source.read_text() + "# a changed mind")
     with pytest.raises(CheckpointError, match=f"another version of {user_module}:Scaled"):
-        Trainer.resume(tmp_path / "run", num_epochs=4)
+        Trainer.resume(tmp_path / "run", trust_code=True, num_epochs=4)

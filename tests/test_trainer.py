@@ -154,8 +154,8 @@ def test_what_is_annealed_falls_linearly_to_one_step_above_zero(monkeypatch: pyt
         seen.append((rules.learning_rate, rules.clip_coef, rules.ent_coef))
         return update(self, batch, minibatches, rules)
 
-    monkeypatch.setattr(EagerBackend, "update", spy)
-    settings = {"learning_rate": 0.1, "clip_coef": 0.2, "ent_coef": 0.01, "num_epochs": 4}
+    monkeypatch.setattr(EagerBackend, "update", spy)  # the rules are those of any backend
+    settings = {"learning_rate": 0.1, "clip_coef": 0.2, "ent_coef": 0.01, "num_epochs": 4, "backend": "eager"}
     _train(**settings, anneal_lr=True, anneal_clip=True, anneal_ent=True)
     assert np.array(seen) == pytest.approx(np.outer([1, 0.75, 0.5, 0.25], [0.1, 0.2, 0.01]))
     seen.clear()

@@ -245,7 +245,7 @@ class Sampled(gym.Env[npt.NDArray[np.float32], int]):
 
 
 class Crash(Countdown):
-    """A Countdown whose process dies in the third step of its second episode."""
+    """A Countdown whose process dies in the third step of its second episode, if its number is below 0.5."""
 
     _episodes = 0
 
@@ -254,7 +254,7 @@ class Crash(Countdown):
         return super().reset(**kwargs)
 
     def step(self, action: int) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        if self._episodes == 2 and self._steps == 2:
+        if self._episodes == 2 and self._steps == 2 and self._number < 0.5:
             os._exit(7)
         return super().step(action)
 

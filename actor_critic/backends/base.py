@@ -130,7 +130,17 @@ class UpdateStatistics:
 
 
 class Backend(Protocol):
-    """Executes a policy and a value function, and moves both."""
+    """Executes a policy and a value function, and moves both.
+
+    Attributes:
+        first_moment: [P], Adam's m.
+        second_moment: [P], Adam's v.
+        steps: Optimizer steps taken so far.
+    """
+
+    first_moment: Tensor
+    second_moment: Tensor
+    steps: int
 
     def act(
         self, features: Tensor, uniforms: npt.NDArray[np.float32] | None, mask: Tensor | None, state: Tensor
@@ -152,3 +162,11 @@ class Backend(Protocol):
         self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: UpdateRules
     ) -> UpdateStatistics:
         """Take one optimizer step per minibatch, each given by its indices into the batch."""
+
+
+def not_finite(step: int, loss: float) -> str:
+    """What to say of an optimizer step that was not taken because its gradient is not finite."""
+    return (
+        f"the gradient of optimizer step {step} is not finite (loss {loss:g}); the step was not taken: lower "
+        f"learning_rate, set max_grad_norm, or look for extreme observations or rewards"
+    )

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from actor_critic.backends.base import Assessment, Backend, Batch, Sequences, UpdateRules, UpdateStatistics
+from actor_critic.backends.base import Assessment, Backend, Batch, Sequences, UpdateRules, UpdateStatistics, not_finite
 from actor_critic.errors import NumericalError
 from actor_critic.networks import PolicyNetwork, ValueNetwork
 from actor_critic.ops import categorical, losses
@@ -90,11 +90,7 @@ class EagerBackend(Backend):
             loss.backward()  # type: ignore[no-untyped-call]
             gradient_norm = self._parameters.gradients.norm()
             if not torch.isfinite(gradient_norm):
-                raise NumericalError(
-                    f"the gradient of optimizer step {self.steps + 1} is not finite (loss {float(loss.detach()):g}); "
-                    f"the step was not taken: lower learning_rate, set max_grad_norm, or look for extreme "
-                    f"observations or rewards"
-                )
+                raise NumericalError(not_finite(self.steps + 1, float(loss.detach())))
             if rules.max_grad_norm is not None:
                 clip_gradient_norm(self._parameters.gradients, gradient_norm, rules.max_grad_norm)
             self.steps += 1

@@ -46,7 +46,7 @@ def command(run: str, trust_code: bool, **flags: Any) -> int:
                 f"batch_size={settings.batch_size}; expected at least {settings.batch_size}"
             )
     with log_to(said.log_file or _harmless_log(settings.log_file)):
-        trainer = Trainer.resume(Path(run), num_epochs=num_epochs, device=said.device)
+        trainer = Trainer.resume(Path(run), num_epochs=num_epochs, device=said.device, trust_code=trust_code)
         screen = console()
         for why in passed_over:
             say(screen, f"passed over: {why}")

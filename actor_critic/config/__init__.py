@@ -3,7 +3,15 @@
 from actor_critic.config.config import RANDOM_STATES, Config, allowed_values, base_type, nearest
 from actor_critic.config.preset import Preset, find_preset, list_presets
 from actor_critic.config.reading import parse_json_object, read_json_object
-from actor_critic.config.resolve import DEFAULT_LOG, Layer, Resolution, resolve, settings_from_document, starting_config
+from actor_critic.config.resolve import (
+    DEFAULT_LOG,
+    Layer,
+    Resolution,
+    resolve,
+    settings_from_document,
+    settings_of,
+    starting_config,
+)
 from actor_critic.config.settings import Settings, computed_fields
 
 __all__ = [
@@ -24,5 +32,6 @@ __all__ = [
     "read_json_object",
     "resolve",
     "settings_from_document",
+    "settings_of",
     "starting_config",
 ]

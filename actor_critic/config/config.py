@@ -72,8 +72,8 @@ class Config(BaseModel):
     """How many of the latest observations the networks see together, in frames. Default: 1."""
     vectorization: Literal["auto", "sync", "workers", "native"] | None = None
     """How environments run side by side: "sync" (one after the other in this process), "workers" (in processes, to the
-    same bits), "native" (the environment's own vector form), or "auto": native where that provably is the same
-    environment with a stream of its own for each, else workers if there are several, else sync. Default: "auto"."""
+    same bits), "native" (the environment's own vector form, which a resumed run begins anew), or "auto": workers if
+    there are several, else native where a trial shows the very same episodes, else sync. Default: "auto"."""
     workers: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Processes that environments run in. Default: 1, or with vectorization "workers" one for each core."""
     max_episode_steps: _Count | None = None
@@ -191,8 +191,12 @@ class Config(BaseModel):
     device: _Device | None = None
     """Where the networks live: "auto" (a CUDA GPU if there is one, else the CPU), "cpu", "cuda" or "cuda:1".
     Default: "auto"."""
+    backend: Literal["auto", "eager", "fused"] | None = None
+    """How the networks are executed: "eager" (PyTorch, one operation at a time), "fused" (the whole update in compiled
+    code, for multilayer perceptrons on the CPU), or "auto": fused where it serves. The bits depend on it.
+    Default: "auto"."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Threads PyTorch computes with on the CPU. Default: 1, the fastest for small networks; the bits depend on it."""
+    """Threads for matrix products on the CPU. Default: 1, the fastest for small networks; the bits depend on it."""
     checkpoint_interval: _Count | None = None
     """Epochs between checkpoints; the last epoch always has one. Default: 10."""
     keep_checkpoints: Annotated[int, Field(ge=1, le=10**6)] | None = None

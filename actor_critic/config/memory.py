@@ -26,6 +26,9 @@ def check_fits_in_memory(settings: Settings, is_flattened: bool = True) -> None:
     last = hidden if layers or settings.memory else seen
     trunk = seen * hidden * bool(layers) + hidden * hidden * max(layers - 1, 0)
     trunks = 1 if settings.shared_encoder else 2
+    if settings.memory:
+        gates = {"gru": 3, "lstm": 4}[settings.memory]
+        trunk += gates * hidden * ((hidden if layers else seen) + hidden)
     weights = trunks * trunk + last * (outputs + 1)
     # Values and probabilities of a whole batch are computed in one pass, which keeps a layer's input and output.
     one_pass = _FLOAT * settings.batch_size * (2 * hidden * bool(layers) + 2 * outputs)

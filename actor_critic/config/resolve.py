@@ -10,6 +10,7 @@ from actor_critic.config.config import MAX_ENVS, RANDOM_STATES, Config
 from actor_critic.config.preset import find_preset
 from actor_critic.config.settings import SWITCHABLE, Settings
 from actor_critic.errors import ConfigError
+from actor_critic.imports import class_name
 
 DEFAULT_LOG = "actor_critic_training.log"
 
@@ -55,6 +56,7 @@ _DEFAULTS: dict[str, Any] = {
     "max_grad_norm": 0.5,
     "target_kl": "off",
     "device": "auto",
+    "backend": "auto",
     "threads": 1,
     "checkpoint_interval": 10,
     "keep_checkpoints": 5,
@@ -134,6 +136,26 @@ def resolve(*layers: Layer) -> Resolution:
         sources["workers"] = "cores of this machine" if is_parallel else "default"
     _check(values, sources)
     return Resolution(_complete(values), sources)
+
+
+def settings_of(config: "Config | Settings", encoder: type[Any] | None = None) -> Settings:
+    """Complete settings from what a Python program hands over.
+
+    Args:
+        config: What to train; a Config is resolved.
+        encoder: A module class that encodes observations, instead of the one that ``config`` names.
+
+    Raises:
+        ConfigError: Settings contradict each other, or the class cannot be named.
+    """
+    if encoder is not None:
+        name = class_name(encoder, "encoder")
+        config = (
+            config.replace(encoder=name)
+            if isinstance(config, Settings)
+            else config.model_copy(update={"encoder": name})
+        )
+    return config if isinstance(config, Settings) else resolve(Layer("Config", config)).settings
 
 
 def starting_config(environment: str, algorithm: str | None, input_dim: int, output_dim: int) -> Config:

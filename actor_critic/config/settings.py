@@ -112,6 +112,7 @@ class Settings:
     target_kl: float | None
 
     device: str
+    backend: str
     threads: int
     checkpoint_interval: int
     keep_checkpoints: int

@@ -3,6 +3,7 @@
 from actor_critic.environments.make import (
     EnvironmentMaker,
     VectorEnvironment,
+    check_same_spaces,
     choose_vectorization,
     make_vector_environment,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "SameStepVectorEnv",
     "VectorEnvironment",
     "WorkerVectorEnv",
+    "check_same_spaces",
     "choose_vectorization",
     "make_vector_environment",
 ]

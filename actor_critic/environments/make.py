@@ -98,9 +98,27 @@ def choose_vectorization(settings: Settings) -> Settings:
     if spec is None or spec.vector_entry_point is None or settings.wrappers or settings.frame_stack > 1:
         return settings.replace(vectorization="sync")
     reason = difference(lambda: _make_native(settings, 2), EnvironmentMaker(settings))
-    if reason is not None:
+    if reason is None:
+        log.info("vectorization: native, the same in a trial; a run that is stopped and resumed begins new episodes")
+    else:
         log.info("vectorization: sync, because the native vector form of %s %s", settings.environment, reason)
     return settings.replace(vectorization="native" if reason is None else "sync")
+
+
+def check_same_spaces(settings: Settings, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
+    """Make sure that what evaluations make one by one is what a native vector form showed.
+
+    Raises:
+        ConfigError: It cannot be made, or has other spaces.
+    """
+    env = EnvironmentMaker(settings)()
+    single = env.observation_space, env.action_space
+    env.close()
+    if single != (observation_space, action_space):
+        raise ConfigError(
+            f"vectorization: the native vector form of {settings.environment} has the spaces {observation_space} and "
+            f"{action_space}, and a single one, as evaluations use, {single[0]} and {single[1]}; use sync or workers"
+        )
 
 
 class EnvironmentMaker:
@@ -193,7 +211,10 @@ def _import_registrar(name: str) -> None:
                 raise ConfigError(
                     f"environment: {name!r} comes with a package that is not installed: pip install {package}"
                 )
-            registered = importlib.import_module(module)
+            try:
+                registered = importlib.import_module(module)
+            except Exception as error:  # whatever somebody's package does while it is imported
+                raise ConfigError(f"environment: {name!r}: {package} cannot be imported: {error}") from error
             is_there = any(known.startswith(prefix) for known in gym.registry)
             if not is_there and hasattr(registered, "register_envs"):
                 registered.register_envs()

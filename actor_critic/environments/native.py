@@ -13,7 +13,7 @@ from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault
 from actor_critic.seeding import Purpose, integer_seed
 from actor_critic.spaces import read_spaces
 
-_TRIAL_STEPS = 200
+_TRIAL_STEPS, _TRIAL_EPISODES = 2000, 3
 
 
 class NativeVectorEnv:
@@ -191,8 +191,8 @@ def difference(
 ) -> str | None:
     """Why two native environments are not the same as two single ones with a stream of their own each.
 
-    Both are reset with the same two seeds and given the same random actions, until an episode of each has ended and
-    the next has begun, or for 200 steps.
+    Both are reset with the same two seeds and given the same random actions, for 2,000 steps or until each has ended
+    three episodes: observations, rewards, both ends and masks must be equal all the while.
 
     Returns:
         What differs, to go on after a name; None where nothing did.
@@ -201,8 +201,9 @@ def difference(
         native = make_native()
     except ConfigError:
         return "cannot be made"
-    singles = [make(), make()]
+    singles: list[gym.Env[Any, Any]] = []
     try:
+        singles += [make(), make()]
         return _compare(native, singles)
     except Exception as error:  # whatever somebody's environment raises when it is seeded with a list, say
         return f"raised {type(error).__name__}: {error}"
@@ -236,19 +237,38 @@ def _compare(native: gym.vector.VectorEnv[Any, Any, Any], singles: list[gym.Env[
     begun = native.reset(seed=seeds)[0]  # type: ignore[arg-type]
     if differs(begun, observations):
         return "begins in other states than gym.make's with the same seeds"
-    over = [False, False]
+    theirs, ours = (spec.max_episode_steps if spec else None for spec in (native.spec, singles[0].spec))
+    if theirs != ours:
+        return f"is limited to {theirs} steps, and gym.make's to {ours}"
+    over, ends = [False, False], [0, 0]
     reward: Any
     for _ in range(_TRIAL_STEPS):
         choices = np.concatenate([random_choices(actions, read_mask(info, actions), random) for info in infos])
-        batch, rewards, *_ = native.step(actions.to_environment(choices))
+        batch, rewards, *flags, native_infos = native.step(actions.to_environment(choices))
         for row, (single, action) in enumerate(zip(singles, actions.one_by_one(choices), strict=True)):
             if over[row]:
-                (observations[row], infos[row]), reward, over[row] = single.reset(), 0.0, False
+                (observations[row], infos[row]), reward, ended = single.reset(), 0.0, [False, False]
             else:
-                observations[row], reward, terminated, truncated, infos[row] = single.step(action)
-                over[row] = terminated or truncated
+                observations[row], reward, *ended, infos[row] = single.step(action)
+            over[row] = any(ended)
+            ends[row] += over[row]
             if float(rewards[row]) != float(reward):
                 return "pays other rewards than gym.make's"
+            if [bool(flag[row]) for flag in flags] != [bool(flag) for flag in ended]:
+                return "ends its episodes in other ways than gym.make's"
+            their_mask, our_mask = _mask_of(native_infos, row), infos[row].get(KEY)
+            is_masked = their_mask is not None or our_mask is not None
+            if is_masked and not over[row] and not np.array_equal(their_mask, our_mask):
+                return "masks other actions than gym.make's"
         if differs(batch, observations):
             return "goes on in other states than gym.make's with the same seeds"
-    return None
+        if min(ends) >= _TRIAL_EPISODES:
+            return None
+    return None if min(ends) else "ended no episode in a trial of 2,000 steps"
+
+
+def _mask_of(infos: dict[str, Any], row: int) -> Any:
+    """One environment's mask in a vector environment's infos, as it is; None where there is none."""
+    if KEY not in infos or not infos.get(f"_{KEY}", np.ones(row + 1))[row]:
+        return None
+    return _row(infos[KEY], row)

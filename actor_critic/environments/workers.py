@@ -5,9 +5,11 @@ import ctypes
 import multiprocessing
 import signal
 import sys
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
 from typing import Any
 
 import gymnasium as gym
@@ -47,6 +49,8 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         self._shares = [slice(int(share[0]), int(share[-1]) + 1) for share in shares]
         self._processes: list[BaseProcess] = []
         self._pipes: list[Any] = []  # of Connections
+        self._is_waiting = False
+        self._has_begun = False
         self.num_envs = num_envs
         first = make()
         try:
@@ -68,6 +72,8 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
                 far_end.close()
                 self._processes.append(process)
                 self._pipes.append(pipe)
+            # Before the interpreter waits for its daemons at exit: a worker leaves when its pipe is closed.
+            self._at_exit = Finalize(self, _close_all, args=(self._pipes,), exitpriority=10)
             self._gather()
         except BaseException:
             self.close()
@@ -135,13 +141,13 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         for pipe in self._pipes:
             with contextlib.suppress(OSError):
                 pipe.send(("close", ()))
+        _close_all(self._pipes)
+        deadline = time.monotonic() + _SECONDS_TO_LEAVE
         for process in self._processes:
-            process.join(_SECONDS_TO_LEAVE)
+            process.join(max(0.0, deadline - time.monotonic()))
             if process.is_alive():
                 process.kill()
                 process.join()
-        for pipe in self._pipes:
-            pipe.close()
 
     def _observed(self) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         infos: dict[str, Any] = {}
@@ -151,6 +157,8 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
 
     def _ask(self, what: str, *arguments: tuple[Any, ...]) -> list[Any]:
         """Have every worker do something, each with its own arguments, and wait for all answers."""
+        if self._is_waiting:
+            raise EnvironmentFault("the workers were left in the middle of a step; make new ones")
         for index, (pipe, given) in enumerate(zip(self._pipes, arguments, strict=True)):
             try:
                 pipe.send((what, given))
@@ -160,6 +168,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
 
     def _gather(self) -> list[Any]:
         answers: dict[int, Any] = {}
+        self._is_waiting = True  # until all have answered: what comes later would be taken for another answer
         while len(answers) < len(self._pipes):
             missing = {self._pipes[index]: index for index in range(len(self._pipes)) if index not in answers}
             for pipe in wait(list(missing)):
@@ -168,6 +177,8 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
                     answers[index] = self._pipes[index].recv()
                 except (EOFError, OSError):
                     raise self._death(index) from None
+        self._is_waiting = False
+        self._has_begun = True
         in_order = [answers[index] for index in range(len(self._pipes))]
         for answer in in_order:  # the first environment's fault, as in one process
             if isinstance(answer, ActorCriticError):
@@ -177,10 +188,18 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
     def _death(self, index: int) -> EnvironmentFault:
         process, share = self._processes[index], self._shares[index]
         process.join(_SECONDS_TO_LEAVE)
-        return EnvironmentFault(
-            f"the worker of environments {share.start} to {share.stop - 1} died (exit code {process.exitcode}); an "
-            f"environment crashed its process, or there was no memory left"
-        )
+        what = f"the worker of environments {share.start} to {share.stop - 1} died (exit code {process.exitcode})"
+        if not self._has_begun:
+            return EnvironmentFault(
+                f'{what} before it began: a script that trains with workers needs `if __name__ == "__main__":` around '
+                f"what it does, since every worker imports it"
+            )
+        return EnvironmentFault(f"{what}; an environment crashed its process, or there was no memory left")
+
+
+def _close_all(pipes: list[Any]) -> None:
+    for pipe in pipes:
+        pipe.close()
 
 
 def _shared_layout(observations: ObservationSpec, actions: ActionSpec, count: int) -> np.dtype[Any]:

@@ -238,7 +238,9 @@ def _structured(whole: Any) -> np.dtype[Any]:
 
 def _read(space: gym.Space[Any], path: Path, whole: gym.Space[Any]) -> ObservationPart:
     match space:
-        case gym.spaces.Box() | gym.spaces.MultiBinary():
+        case gym.spaces.MultiBinary():
+            return ObservationPart(path, "box", space.shape, np.dtype(space.dtype).name)
+        case gym.spaces.Box():
             # 32-bit floats are what the networks compute in; integers and booleans are kept small until then.
             dtype = "float32" if np.issubdtype(space.dtype, np.floating) else np.dtype(space.dtype).name
             order = _image_order(space.shape, dtype)

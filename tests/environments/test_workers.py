@@ -2,17 +2,19 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-import torch
 
 from actor_critic import Config, Trainer
 from actor_critic.checkpoints import load
 from actor_critic.errors import ConfigError, EnvironmentFault
+from actor_critic.runs import RunFolder
 
 RUN = {
     "preset": "none", "num_envs": 5, "num_steps": 12, "num_minibatches": 2, "num_epochs": 4, "update_epochs": 2,
@@ -37,7 +39,7 @@ def test_any_number_of_workers_gives_the_same_digest(environment: str, tmp_path:
 def test_a_run_is_resumed_on_another_number_of_workers(tmp_path: Path) -> None:
     expected = _digest(tmp_path / "sync", environment="tests.toys:Sampled-v0", num_epochs=7)
     _digest(tmp_path / "run", environment="tests.toys:Sampled-v0", workers=3)
-    resumed = Trainer.resume(tmp_path / "run", num_epochs=7)
+    resumed = Trainer.resume(tmp_path / "run", trust_code=True, num_epochs=7)
     assert resumed.settings.vectorization == "workers"
     for _ in resumed:
         pass
@@ -45,20 +47,51 @@ def test_a_run_is_resumed_on_another_number_of_workers(tmp_path: Path) -> None:
 
 
 def test_a_crash_of_an_environment_is_a_fault_that_names_its_worker_and_leaves_none_behind(tmp_path: Path) -> None:
-    trainer = Trainer(Config(**RUN, environment="tests.toys:Crash-v0", workers=2))
-    before = set(psutil.Process().children(recursive=True))
-    assert len([child for child in before if child.is_running()]) >= 2
-    with pytest.raises(EnvironmentFault, match=r"worker of environments (0 to 2|3 to 4) died \(exit code 7\)"):
+    trainer = Trainer(Config(**RUN, environment="tests.toys:Crash-v0", workers=5), tmp_path / "run")
+    assert len(_workers()) == 5
+    with pytest.raises(EnvironmentFault, match=r"worker of environments (\d) to \1 died \(exit code 7\)"):
         for _ in trainer:
             pass
-    assert torch.isfinite(trainer.agent.parameters.values).all()
     assert not _workers()
+    RunFolder(tmp_path / "run").close()  # free to be claimed
+    with pytest.raises(RuntimeError, match="cut short"):
+        next(iter(trainer))
 
 
 def _workers() -> list[psutil.Process]:
-    """Our worker processes; the servers that start them stay."""
+    """Our worker processes: children of the server that starts them, which stays."""
     children = psutil.Process().children(recursive=True)
     return [child for child in children if child.ppid() != os.getpid() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+def _script(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    (folder / "script.py").write_text(code)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent.parent)}
+    return subprocess.run(
+        [sys.executable, "script.py"], cwd=folder, env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    "then", ["pass", "it = iter(trainer); next(it)", "it = iter(trainer); next(it); raise SystemExit"]
+)
+def test_a_program_that_leaves_its_workers_ends(then: str, tmp_path: Path) -> None:
+    code = (
+        "from actor_critic import Config, Trainer\n"
+        "if __name__ == '__main__':\n"
+        "    trainer = Trainer(Config(environment='CartPole-v1', workers=2))\n"
+        f"    {then}\n"
+        "    print('done')\n"
+    )
+    result = _script(code, tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
+    code = "from actor_critic import Config, Trainer\nTrainer(Config(environment='CartPole-v1', workers=2))\n"
+    result = _script(code, tmp_path)
+    assert result.returncode == 1
+    assert 'needs `if __name__ == "__main__":` around' in result.stderr
 
 
 def test_faults_in_a_worker_are_those_of_one_process() -> None:

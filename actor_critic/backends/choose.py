@@ -1,0 +1,68 @@
+"""Which backend executes a pair of networks: a matter of the networks alone, so settings mean the same anywhere."""
+
+import importlib.util
+import logging
+
+import torch
+from torch import nn
+
+from actor_critic.backends.base import Backend
+from actor_critic.backends.eager import EagerBackend
+from actor_critic.config import Settings
+from actor_critic.encoders import PartsEncoder
+from actor_critic.errors import ConfigError
+from actor_critic.networks import PolicyNetwork, ValueNetwork
+from actor_critic.parameters import FlatParameters
+
+log = logging.getLogger("actor_critic")
+
+_NEEDED = ("numba", "scipy", "threadpoolctl")
+
+
+def choose_backend(settings: Settings, policy: PolicyNetwork, device: torch.device) -> str:
+    """The backend that settings mean: "eager" or "fused".
+
+    "auto" is fused wherever that serves: multilayer perceptrons on the CPU.
+
+    Raises:
+        ConfigError: The fused backend is asked for and cannot serve.
+    """
+    if settings.backend == "eager":
+        return "eager"
+    if reason := _what_fused_lacks(policy, device):
+        if settings.backend == "fused":
+            raise ConfigError(f'backend: "fused" {reason}; expected "auto" or "eager"')
+        return "eager"
+    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
+        if settings.backend == "fused":
+            raise ConfigError(f'backend: "fused" needs {", ".join(missing)}; pip install {" ".join(missing)}')
+        log.warning("backend: eager, which is several times slower, because %s is missing", ", ".join(missing))
+        return "eager"
+    return "fused"
+
+
+def make_backend(
+    settings: Settings,
+    policy: PolicyNetwork,
+    value: ValueNetwork,
+    parameters: FlatParameters,
+    sizes: tuple[int, ...],
+) -> Backend:
+    """The backend of resolved settings, around two networks and their flat buffer."""
+    if settings.backend == "eager":
+        return EagerBackend(policy, value, parameters, sizes)
+    from actor_critic.backends.fused.backend import FusedBackend  # Numba is loaded only where it is used
+
+    return FusedBackend(policy, value, parameters, sizes, settings.threads)
+
+
+def _what_fused_lacks(policy: PolicyNetwork, device: torch.device) -> str | None:
+    encoder = policy.trunk.encoder
+    if device.type != "cpu":
+        return f"runs on the CPU, and the device is {device}"
+    if policy.trunk.memory is not None:
+        return "has no memory"
+    is_flat = isinstance(encoder, PartsEncoder) and all(isinstance(part, nn.Identity) for part in encoder.parts)
+    if not is_flat:
+        return "takes observations as they are, and these pass an encoder of CNNs, embeddings or a module of yours"
+    return None

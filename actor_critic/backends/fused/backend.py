@@ -1,0 +1,153 @@
+"""The backend around the compiled functions: which arrays they get, and what comes back."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg.cython_blas  # noqa: F401  Numba's matrix products; there before its threads are limited
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
+
+from actor_critic.backends.base import Assessment, Backend, Batch, Sequences, UpdateRules, UpdateStatistics, not_finite
+from actor_critic.backends.fused import kernels
+from actor_critic.errors import NumericalError
+from actor_critic.networks import PolicyNetwork, ValueNetwork
+from actor_critic.parameters import FlatParameters
+
+KINDS: dict[type[nn.Module], int] = {
+    nn.Tanh: kernels.TANH,
+    nn.ReLU: kernels.RELU,
+    nn.ELU: kernels.ELU,
+    nn.SiLU: kernels.SILU,
+    nn.GELU: kernels.GELU,
+}
+
+
+class FusedBackend(Backend):
+    """Multilayer perceptrons on the CPU, an epoch of optimizer steps in one compiled function.
+
+    Attributes:
+        first_moment: [P], Adam's m.
+        second_moment: [P], Adam's v.
+        steps: Optimizer steps taken so far.
+    """
+
+    def __init__(
+        self,
+        policy: PolicyNetwork,
+        value: ValueNetwork,
+        parameters: FlatParameters,
+        sizes: tuple[int, ...],
+        threads: int,
+    ) -> None:
+        """Execute two networks whose parameters live in one flat buffer.
+
+        Args:
+            policy: The actor; linear layers and activations alone.
+            value: The critic; it may share its trunk with the policy.
+            parameters: The buffer of both.
+            sizes: Choices per group of an action.
+            threads: Threads for matrix products.
+        """
+        threadpool_limits(limits=threads, user_api="blas")
+        self._parameters = parameters
+        self._values = parameters.values.numpy()
+        self._gradients = parameters.gradients.numpy()
+        self._sizes = np.array(sizes, np.int64)
+        self.first_moment = torch.zeros_like(parameters.values)
+        self.second_moment = torch.zeros_like(parameters.values)
+        self.steps = 0
+
+        hidden = [layer for layer in policy.trunk.hidden if isinstance(layer, nn.Linear)]
+        self._activated = len(hidden)
+        kinds = [KINDS[type(layer)] for layer in policy.trunk.hidden if type(layer) in KINDS]
+        self._kind = kinds[0] if kinds else kernels.TANH
+        self._policy = self._rows([*hidden, policy.head])
+        critic = [layer for layer in value.trunk.hidden if isinstance(layer, nn.Linear)]
+        self._value = self._rows([*critic, value.head])
+        shared = len(hidden) if policy.trunk is value.trunk else 0
+        # What the update runs: the shared layers once, then what is each network's own.
+        self._shared = self._policy[:shared]
+        self._own_policy, self._own_value = self._policy[shared:], self._value[shared:]
+        self._own_activated = self._activated - shared
+
+    def act(
+        self, features: Tensor, uniforms: npt.NDArray[np.float32] | None, mask: Tensor | None, state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Choose; see :class:`Backend`."""
+        greedy = uniforms is None
+        numbers = np.zeros((1, 1), np.float32) if uniforms is None else np.ascontiguousarray(uniforms)
+        choices = kernels.act(
+            features.numpy(), numbers, greedy, *_mask(mask), self._sizes, self._values, self._policy, self._activated,
+            self._kind,
+        )  # fmt: skip
+        return torch.from_numpy(choices), state
+
+    def assess(
+        self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None
+    ) -> Assessment:
+        """Log-probabilities and values; see :class:`Backend`."""
+        log_probs = kernels.assess_actions(
+            features.numpy(), actions.numpy(), *_mask(masks), self._sizes, self._values, self._policy, self._activated,
+            self._kind,
+        )  # fmt: skip
+        return Assessment(torch.from_numpy(log_probs), torch.from_numpy(self._states(features)), None)
+
+    def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Values; see :class:`Backend`."""
+        return torch.from_numpy(self._states(features)), state
+
+    def update(
+        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: UpdateRules
+    ) -> UpdateStatistics:
+        """Take one optimizer step per minibatch.
+
+        Raises:
+            NumericalError: A gradient is not finite; the step that would have used it is not taken.
+        """
+        self._parameters.check()
+        totals = np.zeros(6)
+        off = np.inf
+        clip_coef = off if rules.clip_coef is None else rules.clip_coef
+        taken, is_bad = kernels.update(
+            batch.features.numpy(), batch.actions.numpy(), *_mask(batch.masks), batch.log_probs.numpy(),
+            batch.values.numpy(), batch.advantages.numpy(), batch.returns.numpy(),
+            np.concatenate(minibatches), np.cumsum([0, *map(len, minibatches)]), self._sizes,
+            self._values, self._gradients, self.first_moment.numpy(), self.second_moment.numpy(),
+            self._shared, self._own_policy, self._own_value, self._own_activated, self._kind,
+            self.steps, rules.learning_rate, rules.adam_beta1, rules.adam_beta2, rules.adam_epsilon,
+            clip_coef, clip_coef if rules.clip_vloss else off, rules.normalize_advantages, rules.ent_coef,
+            rules.vf_coef, off if rules.max_grad_norm is None else rules.max_grad_norm,
+            off if rules.target_kl is None else rules.target_kl, totals,
+        )  # fmt: skip
+        self.steps += taken
+        if is_bad:
+            loss = totals[0] - rules.ent_coef * totals[2] + rules.vf_coef * totals[1]
+            raise NumericalError(not_finite(self.steps + 1, loss))
+        policy_loss, value_loss, entropy, kl, outside, norm = (totals / max(taken, 1)).tolist()
+        return UpdateStatistics(policy_loss, value_loss, entropy, kl, outside, norm, taken)
+
+    def _states(self, features: Tensor) -> npt.NDArray[np.float32]:
+        found: npt.NDArray[np.float32] = kernels.assess_states(
+            features.numpy(), self._values, self._value, self._activated, self._kind
+        )
+        return found
+
+    def _rows(self, layers: list[nn.Linear]) -> npt.NDArray[np.int64]:
+        """Where layers lie in the flat buffer, [layers, 4]."""
+        first, size = self._parameters.values.data_ptr(), self._parameters.values.element_size()
+
+        def place(parameter: Tensor) -> int:
+            return (parameter.data_ptr() - first) // size
+
+        rows = [(layer.in_features, layer.out_features, place(layer.weight), place(layer.bias)) for layer in layers]
+        return np.array(rows, np.int64).reshape(-1, 4)
+
+
+_NO_MASK = np.zeros((1, 1), np.bool_)
+
+
+def _mask(mask: Tensor | None) -> tuple[npt.NDArray[np.bool_], bool]:
+    """A mask as the kernels take it: an array in any case, and whether it is one."""
+    return (_NO_MASK, False) if mask is None else (mask.contiguous().numpy(), True)

@@ -1,0 +1,57 @@
+"""What an epoch's update is to do: its coefficients, and which transitions each optimizer step sees."""
+
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.backends import UpdateRules
+from actor_critic.config import Settings
+from actor_critic.seeding import Purpose, generator
+
+
+def update_rules(settings: Settings, epoch: int) -> UpdateRules:
+    """The coefficients of an epoch, counted from 1; what is annealed falls linearly over the run."""
+    left = 1 - (epoch - 1) / settings.num_epochs
+    clip_coef = settings.clip_coef
+    return UpdateRules(
+        learning_rate=settings.learning_rate * (left if settings.anneal_lr else 1.0),
+        adam_beta1=settings.adam_beta1,
+        adam_beta2=settings.adam_beta2,
+        adam_epsilon=settings.adam_epsilon,
+        clip_coef=clip_coef * left if clip_coef is not None and settings.anneal_clip else clip_coef,
+        clip_vloss=settings.clip_vloss,
+        normalize_advantages=settings.normalize_advantages,
+        ent_coef=settings.ent_coef * (left if settings.anneal_ent else 1.0),
+        vf_coef=settings.vf_coef,
+        max_grad_norm=settings.max_grad_norm,
+        target_kl=settings.target_kl,
+    )
+
+
+def minibatches(
+    settings: Settings, epoch: int, live: npt.NDArray[np.bool_] | None = None
+) -> list[npt.NDArray[np.int64]]:
+    """The minibatches of an epoch's passes, each as indices into the batch.
+
+    Where environments paused, the batch holds the live transitions alone: minibatches then differ in size by one, and
+    one that would be empty is left out. With memory they are whole environments of the time-major batch [T · N].
+
+    Args:
+        settings: How many, and of what.
+        epoch: Whose, counted from 1.
+        live: [T, N], False where an environment paused; None where none did.
+    """
+    random = generator(settings.seed, Purpose.MINIBATCHES, epoch)
+    has_memory = settings.memory is not None
+    count = settings.batch_size if live is None else int(live.sum())
+    units = settings.num_envs if has_memory else count
+    if settings.num_minibatches == 1:
+        passes = [np.arange(units)] * settings.update_epochs
+    else:
+        passes = [random.permutation(units) for _ in range(settings.update_epochs)]
+    parts = [part for order in passes for part in np.array_split(order, settings.num_minibatches)]
+    if not has_memory:
+        return [part for part in parts if len(part)]
+    if live is not None:
+        parts = [part for part in parts if live[:, part].any()]
+    first = np.arange(settings.num_steps)[:, None] * settings.num_envs  # of each step
+    return [(first + envs).reshape(-1) for envs in parts]

@@ -1,0 +1,279 @@
+"""The fused backend against the eager one: every gradient, every figure, every choice."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from actor_critic import Config, Trainer
+from actor_critic.backends import Backend, Batch, EagerBackend, UpdateRules, choose
+from actor_critic.backends.fused import cache
+from actor_critic.backends.fused.backend import FusedBackend
+from actor_critic.errors import ConfigError, NumericalError
+from actor_critic.networks import ACTIVATIONS, PolicyNetwork, ValueNetwork
+from actor_critic.parameters import FlatParameters
+from tests import toys  # noqa: F401  registers its environments
+
+RULES = {
+    "learning_rate": 0.01, "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-5, "clip_coef": 0.2,
+    "clip_vloss": False, "normalize_advantages": True, "ent_coef": 0.01, "vf_coef": 0.5, "max_grad_norm": 0.5,
+    "target_kl": None,
+}  # fmt: skip
+
+
+class _Case:
+    """Both backends around equal networks, and a batch for them."""
+
+    def __init__(
+        self, features: int, units: int, layers: int, sizes: tuple[int, ...], activation: str = "tanh",
+        shared: bool = False, count: int = 64, masked: bool = False, seed: int = 0,
+    ) -> None:  # fmt: skip
+        random = torch.Generator().manual_seed(seed)
+        self.backends: list[Any] = []
+        self.flats: list[FlatParameters] = []
+        for kind in (EagerBackend, FusedBackend):
+            initial = torch.Generator().manual_seed(seed)
+            policy = PolicyNetwork(
+                features, sum(sizes), units, hidden_layers=layers, activation=activation, generator=initial
+            )
+            with torch.no_grad():
+                policy.head.weight.mul_(100)
+                policy.head.bias.normal_(generator=initial)
+            value = ValueNetwork(
+                features, units, hidden_layers=layers, activation=activation, generator=initial,
+                trunk=policy.trunk if shared else None,
+            )  # fmt: skip
+            flat = FlatParameters([policy, value])
+            extra = (1,) if kind is FusedBackend else ()
+            self.backends.append(kind(policy, value, flat, sizes, *extra))
+            self.flats.append(flat)
+        self.state = torch.zeros(count, 0)
+        self.features = torch.randn(count, features, generator=random)
+        self.masks = None
+        if masked:
+            self.masks = torch.rand(count, sum(sizes), generator=random) < 0.5
+            for first, size in zip(np.cumsum((0, *sizes[:-1])), sizes, strict=True):
+                keep = torch.randint(size, (count,), generator=random) + int(first)
+                self.masks[torch.arange(count), keep] = True
+        self.uniforms = torch.rand(count, len(sizes), generator=random).numpy()
+        eager = self.backends[0]
+        self.actions, _ = eager.act(self.features, self.uniforms, self.masks, self.state)
+        before = eager.assess(self.features, self.actions, self.masks, None)
+        advantages = torch.randn(count, generator=random)
+        # Moved away from what the networks say now, so that ratios and values leave the clip range.
+        moved = before.log_probs + 0.3 * torch.randn(count, generator=random)
+        old_values = before.values + 0.3 * torch.randn(count, generator=random)
+        self.batch = Batch(
+            self.features, self.actions, self.masks, moved, old_values, advantages, before.values + advantages
+        )
+
+    def update(self, minibatches: list[np.ndarray], **rules: Any) -> list[Any]:
+        return [backend.update(self.batch, minibatches, UpdateRules(**(RULES | rules))) for backend in self.backends]
+
+
+@given(
+    st.integers(1, 9),
+    st.integers(1, 17),
+    st.integers(0, 3),
+    st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple),
+    st.sampled_from(sorted(ACTIVATIONS)),
+    st.booleans(),
+    st.booleans(),
+    st.integers(1, 40),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "clip_coef": st.sampled_from([None, 0.1]),
+            "clip_vloss": st.booleans(),
+            "normalize_advantages": st.booleans(),
+            "ent_coef": st.sampled_from([0.0, 0.1]),
+            "vf_coef": st.sampled_from([0.0, 1.0]),
+            "max_grad_norm": st.sampled_from([None, 0.01]),
+        },
+    ),
+    st.integers(0, 2**31),
+)
+@hypothesis_settings(max_examples=150, deadline=None)
+def test_every_gradient_is_that_of_autograd(
+    features: int, units: int, layers: int, sizes: tuple[int, ...], activation: str, shared: bool, masked: bool,
+    count: int, rules: dict[str, Any], seed: int,
+) -> None:  # fmt: skip
+    case = _Case(features, units, layers, sizes, activation, shared, count, masked, seed)
+    if rules.get("clip_coef", 0.2) is None:
+        rules = rules | {"clip_vloss": False}
+    eager, fused = case.update([np.arange(count)], **rules)
+    scale = float(case.flats[0].gradients.abs().max())
+    torch.testing.assert_close(case.flats[1].gradients, case.flats[0].gradients, rtol=1e-3, atol=1e-6 + 1e-5 * scale)
+    assert vars(fused) == pytest.approx(vars(eager), rel=1e-3, abs=1e-5)
+    other, ours = case.backends
+    torch.testing.assert_close(ours.first_moment, other.first_moment, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(ours.second_moment, other.second_moment, rtol=2e-3, atol=1e-8)
+    assert ours.steps == other.steps == 1
+
+
+@given(st.integers(1, 6), st.floats(0, 0.999), st.floats(0, 0.999), st.integers(0, 2**31))
+@hypothesis_settings(max_examples=50, deadline=None)
+def test_adam_alone_on_equal_gradients(step: int, beta1: float, beta2: float, seed: int) -> None:
+    from actor_critic.backends.fused import kernels
+    from actor_critic.ops.adam import adam_step
+
+    random = torch.Generator().manual_seed(seed)
+    ours = [torch.randn(50, generator=random) for _ in range(3)] + [torch.rand(50, generator=random)]
+    theirs = [tensor.clone() for tensor in ours]
+    kernels.adam_step(*(tensor.numpy() for tensor in ours), 1.0, step, 0.01, beta1, beta2, 1e-5)
+    adam_step(*theirs, step, 0.01, beta1, beta2, 1e-5)
+    for found, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(found, expected, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_many_steps_stay_together(activation: str, shared: bool) -> None:
+    case = _Case(5, 16, 2, (4,), activation, shared, count=96)
+    random = np.random.default_rng(0)
+    minibatches = [part for _ in range(3) for part in np.array_split(random.permutation(96), 5)]  # of unequal sizes
+    eager, fused = case.update(minibatches, learning_rate=1e-3)
+    assert eager.steps == fused.steps == 15
+    torch.testing.assert_close(case.flats[1].values, case.flats[0].values, rtol=1e-3, atol=1e-5)
+    assert vars(fused) == pytest.approx(vars(eager), rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("sizes", [(4,), (2, 3, 1), (1000,)])
+@pytest.mark.parametrize("count", [1, 8, 2500])
+def test_choices_probabilities_and_values_are_the_same(sizes: tuple[int, ...], count: int, masked: bool) -> None:
+    case = _Case(5, 16, 2, sizes, count=count, masked=masked)
+    eager, fused = case.backends
+    for uniforms in (case.uniforms, None):
+        expected, _ = eager.act(case.features, uniforms, case.masks, case.state)
+        found, _ = fused.act(case.features, uniforms, case.masks, case.state)
+        # A uniform number may fall between two roundings of one cumulative probability.
+        assert (found == expected).float().mean() > (0.999 if count > 1 else 0)
+        if case.masks is not None:
+            starts = torch.tensor((0, *sizes[:-1])).cumsum(0)
+            assert case.masks.gather(1, found + starts).all()
+    expected, found = (b.assess(case.features, case.actions, case.masks, None) for b in (eager, fused))
+    torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.values, expected.values, rtol=1e-4, atol=1e-5)
+
+
+def test_target_kl_stops_at_the_same_step() -> None:
+    case = _Case(4, 16, 1, (3,), count=60)
+    eager, fused = case.update([np.arange(60)] * 30, target_kl=0.05, learning_rate=0.02)
+    assert eager.steps == fused.steps < 30
+
+
+@pytest.mark.parametrize("where", ["features", "advantages", "returns"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_step_that_is_not_finite_is_not_taken(where: str, bad: float) -> None:
+    case = _Case(4, 8, 1, (3,))
+    getattr(case.batch, where)[7] = bad
+    fused, flat = case.backends[1], case.flats[1]
+    before = flat.values.clone()
+    with pytest.raises(NumericalError, match=r"optimizer step 1 is not finite .*; the step was not taken"):
+        fused.update(case.batch, [np.arange(64)], UpdateRules(**(RULES | {"normalize_advantages": False})))
+    assert torch.equal(flat.values, before)
+    assert not fused.first_moment.any() and fused.steps == 0
+
+
+def test_extreme_logits_stay_finite() -> None:
+    case = _Case(2, 4, 0, (1000,), count=16, masked=True)
+    for flat in case.flats:
+        flat.values[:2000] *= 1e4
+    _, fused = case.update([np.arange(16)], max_grad_norm=None)
+    assert np.isfinite(fused.gradient_norm)
+    assert torch.isfinite(case.flats[1].gradients).all()
+
+
+def _backend_of(**settings: Any) -> tuple[str, Backend]:
+    trainer = Trainer(Config(**({"environment": "CartPole-v1"} | settings)))
+    trainer.close()
+    return trainer.settings.backend, trainer.agent._backend
+
+
+def test_auto_is_fused_where_that_serves_and_says_so_in_the_settings() -> None:
+    assert _backend_of()[0] == "fused"
+    assert isinstance(_backend_of()[1], FusedBackend)
+    assert isinstance(_backend_of(backend="eager")[1], EagerBackend)
+    assert _backend_of(memory="gru")[0] == "eager"
+    assert _backend_of(environment="Nested-v0")[0] == "eager"  # there is an image in it
+    assert _backend_of(environment="Nested-v0", encoder="mlp")[0] == "fused"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"memory": "gru"}, 'backend: "fused" has no memory'),
+        ({"environment": "Nested-v0"}, 'backend: "fused" takes observations as they are'),
+    ],
+)
+def test_a_fused_backend_that_cannot_serve_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        _backend_of(backend="fused", **settings)
+
+
+def test_without_numba_auto_is_eager_with_a_warning_and_a_fused_run_is_not_resumed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    for _ in Trainer(Config(environment="CartPole-v1", preset="none", num_epochs=1), tmp_path / "run"):
+        pass
+    monkeypatch.setattr(choose, "_NEEDED", ("numba", "no_such_package"))
+    assert _backend_of()[0] == "eager"
+    assert "backend: eager, which is several times slower, because no_such_package is missing" in caplog.text
+    with pytest.raises(ConfigError, match='backend: "fused" needs no_such_package; pip install no_such_package'):
+        Trainer.resume(tmp_path / "run", num_epochs=2)
+
+
+def test_compiled_code_is_kept_in_a_folder_of_ones_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def folder(**names: str) -> Path | None:
+        for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in names.items():
+            monkeypatch.setenv(name, value)
+        caplog.clear()
+        return cache.cache_folder.__wrapped__()
+
+    found = folder(XDG_CACHE_HOME=str(tmp_path))
+    assert found == tmp_path / "actor-critic/compiled"
+    assert found.stat().st_mode & 0o777 == 0o700
+    assert os.environ["NUMBA_CACHE_DIR"] == str(found)
+    found.chmod(0o777)
+    assert folder(XDG_CACHE_HOME=str(tmp_path)) is None
+    assert "others may write to it" in caplog.text
+    (tmp_path / "file").touch()
+    assert folder(NUMBA_CACHE_DIR=str(tmp_path / "file" / "x")) is None
+    assert folder(HOME=str(tmp_path / "home")) == tmp_path / "home/.cache/actor-critic/compiled"
+
+
+def test_a_run_without_a_place_for_compiled_code_trains_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code = (
+        "from actor_critic import Config, Trainer\n"
+        "t = Trainer(Config(num_epochs=1))\n"
+        "for r in t: print(r.epoch, t.settings.backend)"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "x")}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, "1 fused\n"), result.stderr
+
+
+def test_a_run_begins_the_same_on_both_backends() -> None:
+    settings: dict[str, Any] = {
+        "environment": "Acrobot-v1", "num_epochs": 3, "seed": 2, "num_envs": 4, "batch_size": 256, "num_minibatches": 4,
+        "normalize_rewards": True, "preset": "none",
+    }  # fmt: skip
+    eager, fused = (list(Trainer(Config(**settings, backend=backend))) for backend in ("eager", "fused"))
+    for expected, found in zip(eager, fused, strict=True):
+        for name, figure in expected.figures().items():
+            if name != "steps_per_second" and figure is not None:
+                assert found.figures()[name] == pytest.approx(figure, rel=2e-3, abs=1e-4), name
