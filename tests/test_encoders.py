@@ -1,6 +1,9 @@
 """What observations become before the hidden layers."""
 
+import hashlib
 import math
+import sys
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -9,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from actor_critic import ActorCriticAgent, Config, Trainer
+from actor_critic import ActorCriticAgent, Config, Trainer, evaluate
+from actor_critic.checkpoints import load
 from actor_critic.encoders import CNNS, PartsEncoder, encode
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.spaces import ActionSpec, ObservationSpec
@@ -218,3 +222,53 @@ def test_a_module_that_does_not_serve_is_refused_by_name(fault: str, message: st
 def test_what_is_no_module_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"gives a dict; expected a torch.nn.Module"):
         Trainer(Config(**RUN, encoder="builtins:dict"))
+
+
+def test_a_class_that_could_not_be_found_again_is_refused_at_once() -> None:
+    class Local(Mine):
+        pass
+
+    for encoder in (Local, lambda shapes: Mine(shapes), partial(Mine, width=3)):
+        with pytest.raises(ConfigError, match="cannot be found again by its name; expected a class at the top"):
+            Trainer(Config(**RUN), encoder=encoder)  # type: ignore[arg-type]
+
+
+def test_settings_go_together_with_an_encoder_handed_over() -> None:
+    trainer = Trainer(Config(**RUN, encoder_kwargs={"width": 3}), encoder=Mine)
+    trainer.close()
+    assert trainer.agent.policy.trunk.encoder.output_dim == 8  # type: ignore[union-attr]
+    with pytest.raises(ConfigError, match=r"embedding_dim: 5 .* has no effect"):
+        Trainer(Config(**RUN, embedding_dim=5), encoder=Mine)
+
+
+def test_a_run_is_not_resumed_with_another_version_of_its_encoder(tmp_path: Any, monkeypatch: Any) -> None:
+    source = "import torch\nclass Flat(torch.nn.Identity):\n    def __init__(self, shapes): super().__init__()\n"
+    (tmp_path / "flat_encoder.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = {"environment": "CartPole-v1", "preset": "none", "encoder": "flat_encoder:Flat"}
+    trainer = Trainer(Config(**settings, num_epochs=1), tmp_path / "run")
+    (tmp_path / "flat_encoder.py").write_text(source + "# changed while it ran")
+    for _ in trainer:
+        pass
+    code = load(tmp_path / "run" / "last.safetensors").code
+    assert code == {"encoder": hashlib.sha256(source.encode()).hexdigest()}  # of what was trained with
+    with pytest.raises(CheckpointError, match="another version of flat_encoder:Flat"):
+        Trainer.resume(tmp_path / "run", num_epochs=2, trust_code=True)
+
+
+def test_code_that_a_file_names_is_imported_in_python_only_with_trust(tmp_path: Any, monkeypatch: Any) -> None:
+    (tmp_path / "wrapper_module.py").write_text("import gymnasium\nclass Same(gymnasium.Wrapper): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = {"environment": "CartPole-v1", "preset": "none", "wrappers": ["wrapper_module:Same"]}
+    for _ in Trainer(Config(**settings, num_epochs=1), tmp_path / "run"):
+        pass
+    del sys.modules["wrapper_module"]
+    path = tmp_path / "run" / "last.safetensors"
+    with pytest.raises(CheckpointError, match=r"names code to import: wrapper_module:Same; .*trust_code=True"):
+        Trainer.resume(tmp_path / "run", num_epochs=2)
+    agent = ActorCriticAgent.load(path)
+    assert agent.act([0.0, 0.0, 0.0, 0.0]) in (0, 1)
+    with pytest.raises(CheckpointError, match="names code to import"):
+        evaluate(agent, episodes=1)
+    assert "wrapper_module" not in sys.modules
+    assert evaluate(ActorCriticAgent.load(path, trust_code=True), episodes=1).episodes == 1

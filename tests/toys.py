@@ -44,7 +44,7 @@ class Steady(gym.Env[npt.NDArray[np.float32], int]):
     observation_space = gym.spaces.Box(0.0, 1.0, (1,), np.float32)
     action_space = gym.spaces.Discrete(2)
 
-    def __init__(self, terminates: bool) -> None:
+    def __init__(self, terminates: bool = True) -> None:
         self._terminates = terminates
         self._steps = 0
 

@@ -16,7 +16,7 @@ from actor_critic.environments.native import difference
 from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.rollout import Collector, Rollout
 from actor_critic.spaces import read_spaces
-from tests.toys import Countdown, Nested, Recall, Sampled
+from tests.toys import Countdown, Nested, Recall, Sampled, Steady
 
 MODES = list(AutoresetMode)
 STEPS, ENVS = 60, 4
@@ -155,22 +155,70 @@ def test_auto_takes_a_native_form_only_where_it_is_the_same() -> None:
     assert chosen("CartPole-v1", vectorization="native") == "native"
 
 
-def _other_reward(num_envs: int) -> SyncVectorEnv:
-    class Double(gym.RewardWrapper[Any, Any]):
-        def reward(self, reward: Any) -> float:
-            return 2 * float(reward)
-
-    return _vector(lambda: Double(Sampled()), AutoresetMode.NEXT_STEP, num_envs)
+class Double(gym.RewardWrapper[Any, Any]):
+    def reward(self, reward: Any) -> float:
+        return 2 * float(reward)
 
 
-def test_what_differs_is_said() -> None:
-    def said(make_native: Any, make: Any = Sampled) -> str | None:
-        return difference(make_native, make)
+class Swapped(gym.Wrapper[Any, Any, Any, Any]):
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, reward, truncated, terminated, info
 
-    assert said(lambda: _vector(Sampled, AutoresetMode.NEXT_STEP, 2)) is None
-    assert said(lambda: _other_reward(2)) == "pays other rewards than gym.make's"
-    assert "shows Box" in str(said(lambda: _vector(Countdown, AutoresetMode.NEXT_STEP, 2)))
-    assert said(lambda: gym.make_vec("CartPole-v1", 2, vectorization_mode="vector_entry_point"), lambda: gym.make("CartPole-v1"))  # noqa: E501 # fmt: skip
+
+class Free(gym.Wrapper[Any, Any, Any, Any]):
+    def reset(self, **kwargs: Any) -> Any:
+        return self.env.reset(**kwargs)[0], {}
+
+    def step(self, action: Any) -> Any:
+        return *self.env.step(action)[:4], {}
+
+
+@pytest.mark.parametrize(
+    ("native", "said"),
+    [
+        (Sampled, None),
+        (lambda: Double(Sampled()), "pays other rewards than gym.make's"),
+        (lambda: Swapped(Sampled()), "ends its episodes in other ways than gym.make's"),
+        (lambda: Free(Sampled()), "masks other actions than gym.make's"),
+        (Countdown, "shows Box"),
+        (lambda: gym.wrappers.TimeLimit(Sampled(), 2), "in other"),
+    ],
+)
+def test_what_differs_is_said(native: Any, said: str | None) -> None:
+    found = difference(lambda: _vector(native, AutoresetMode.NEXT_STEP, 2), Sampled)
+    assert (found is None) == (said is None)
+    assert said is None or (found is not None and said in found)
+
+
+def test_cartpoles_native_form_shares_one_generator() -> None:
+    found = difference(
+        lambda: gym.make_vec("CartPole-v1", 2, vectorization_mode="vector_entry_point"), lambda: gym.make("CartPole-v1")
+    )
+    assert found is not None
+
+
+def test_a_native_form_that_evaluations_could_not_make_is_refused_before_training() -> None:
+    name = "NativeOnly-v0"
+    if name not in gym.registry:
+        gym.register(name, vector_entry_point=lambda num_envs, **kwargs: _vector(Sampled, MODES[0], num_envs))
+    with pytest.raises(ConfigError, match="cannot be made"):
+        _train(name)
+
+
+@pytest.mark.parametrize("memory", ["off", "gru"])
+def test_an_epoch_of_nothing_but_pauses_changes_nothing(memory: str) -> None:
+    name = _register(AutoresetMode.NEXT_STEP, Steady)
+    trainer = Trainer(Config(**(RUN | {"environment": name, "vectorization": "native", "num_steps": 1, "num_epochs": 14, "memory": memory})))  # noqa: E501 # fmt: skip
+    weights = trainer.agent.parameters.values.clone()
+    steps = []
+    for report in trainer:  # episodes of five steps, all in step with each other: the sixth is a pause
+        moved = not torch.equal(weights, trainer.agent.parameters.values)
+        assert moved == (report.epoch % 6 != 0)
+        assert np.isfinite([report.policy_loss, report.value_loss, report.gradient_norm]).all()
+        weights = trainer.agent.parameters.values.clone()
+        steps.append(report.env_steps)
+    assert steps == [4 * (epoch - epoch // 6) for epoch in range(1, 15)]
 
 
 def test_cartpole_native_is_trained_on() -> None:

@@ -108,12 +108,13 @@ class FusedBackend(Backend):
         """
         self._parameters.check()
         totals = np.zeros(6)
+        rows = np.concatenate([np.zeros(0, np.int64), *minibatches])  # of no minibatch at all, too
         off = np.inf
         clip_coef = off if rules.clip_coef is None else rules.clip_coef
         taken, is_bad = kernels.update(
             batch.features.numpy(), batch.actions.numpy(), *_mask(batch.masks), batch.log_probs.numpy(),
             batch.values.numpy(), batch.advantages.numpy(), batch.returns.numpy(),
-            np.concatenate(minibatches), np.cumsum([0, *map(len, minibatches)]), self._sizes,
+            rows, np.cumsum([0, *map(len, minibatches)]), self._sizes,
             self._values, self._gradients, self.first_moment.numpy(), self.second_moment.numpy(),
             self._shared, self._own_policy, self._own_value, self._own_activated, self._kind,
             self.steps, rules.learning_rate, rules.adam_beta1, rules.adam_beta2, rules.adam_epsilon,
