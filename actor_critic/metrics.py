@@ -4,7 +4,9 @@ import csv
 import io
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
+from tensorboardX import FileWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 
 from actor_critic.files import write_durably
 
@@ -31,16 +33,21 @@ class MetricsWriter:
         self._file = open(path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - lives as long as the run
         self._csv = csv.DictWriter(self._file, columns)
         # The name of an event file holds the second it was opened in: the suffix keeps two from being one.
-        purge = epoch + 1 if epoch else None
-        self._events = SummaryWriter(logdir=str(folder), purge_step=purge, filename_suffix=f".{epoch:09d}")
+        self._events = FileWriter(str(folder), filename_suffix=f".{epoch:09d}")
+        if epoch:  # tells readers to drop what a stopped run wrote from the next epoch on
+            self._events.add_event(Event(step=epoch + 1, file_version="brain.Event:2"))
+            self._events.add_event(Event(step=epoch + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def write(self, row: Row) -> None:
         """Record one epoch; None is an empty cell, and no event."""
         self._csv.writerow(row)
         self._file.flush()
-        for name, value in row.items():
-            if value is not None and name != self._columns[0]:
-                self._events.add_scalar(name, value, row[self._columns[0]])
+        values = [
+            Summary.Value(tag=name, simple_value=value)
+            for name, value in row.items()
+            if value is not None and name != self._columns[0]
+        ]
+        self._events.add_summary(Summary(value=values), row[self._columns[0]])
 
     def close(self) -> None:
         """Flush and close both files."""
