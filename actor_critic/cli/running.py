@@ -10,6 +10,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from actor_critic.backends.fused.cache import is_compiled
 from actor_critic.cli.console import ProgressView, print_evaluation
 from actor_critic.cli.options import CONFIG_FILE
 from actor_critic.cli.screen import say
@@ -77,6 +78,8 @@ def run(trainer: Trainer, console: Console) -> int:
             raise KeyboardInterrupt  # only an evaluation is cut short
         trainer.stop(INTERRUPTED)
 
+    if trainer.settings.backend == "fused" and not is_compiled():
+        say(console, "compiling the update: this takes some seconds, once")
     previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with ProgressView(console, trainer.settings, trainer.epoch) as view:

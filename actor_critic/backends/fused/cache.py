@@ -39,3 +39,9 @@ def cache_folder() -> Path | None:
         return None
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     return folder
+
+
+def is_compiled() -> bool:
+    """Whether some earlier run left compiled code; it may still be of another version."""
+    folder = cache_folder()
+    return folder is not None and any(folder.rglob("kernels.update-*.nbi"))
