@@ -78,3 +78,20 @@ def test_a_shared_encoder_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> No
     check_fits_in_memory(_settings(hidden_dim=7_000, shared_encoder=True))
     with pytest.raises(ConfigError, match=r"^hidden_dim: 7000 cannot fit"):
         check_fits_in_memory(_settings(hidden_dim=7_000))
+
+
+@pytest.mark.parametrize("memory", ["gru", "lstm"])
+def test_the_weights_of_a_memory_count(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _give(monkeypatch, GIGABYTE)
+    sizes: dict[str, Any] = {"hidden_dim": 4_000, "hidden_layers": 0}
+    check_fits_in_memory(_settings(**sizes))
+    with pytest.raises(ConfigError, match=r"^hidden_dim: 4000 cannot fit"):
+        check_fits_in_memory(_settings(**sizes, memory=memory, num_envs=4))
+
+
+def test_what_an_encoder_makes_of_many_numbers_is_not_guessed_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    _give(monkeypatch, GIGABYTE)
+    settings = _settings(environment="module:Id", input_dim=100_000, output_dim=4, hidden_dim=1_000, batch_size=256)
+    check_fits_in_memory(settings, is_flattened=False)
+    with pytest.raises(ConfigError, match="cannot fit"):
+        check_fits_in_memory(settings)
