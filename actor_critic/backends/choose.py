@@ -36,7 +36,7 @@ def choose_backend(settings: Settings, policy: PolicyNetwork, device: torch.devi
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         if settings.backend == "fused":
             raise ConfigError(f'backend: "fused" needs {", ".join(missing)}; pip install {" ".join(missing)}')
-        log.warning("backend: eager, which is several times slower, because %s is missing", ", ".join(missing))
+        log.warning("backend: eager, which is slower, because %s is missing", ", ".join(missing))
         return "eager"
     return "fused"
 

@@ -250,7 +250,7 @@ def test_without_numba_auto_is_eager_with_a_warning_and_a_fused_run_is_not_resum
         pass
     monkeypatch.setattr(choose, "_NEEDED", ("numba", "no_such_package"))
     assert _backend_of()[0] == "eager"
-    assert "backend: eager, which is several times slower, because no_such_package is missing" in caplog.text
+    assert "backend: eager, which is slower, because no_such_package is missing" in caplog.text
     with pytest.raises(ConfigError, match='backend: "fused" needs no_such_package; pip install no_such_package'):
         Trainer.resume(tmp_path / "run", num_epochs=2)
 
