@@ -1,6 +1,6 @@
 """A discrete action space of any make, as groups of choices."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.errors import ConfigError
-from actor_critic.spaces.nesting import Path, assemble, describe, parts_of, pick
+from actor_critic.spaces.nesting import Path, assemble, describe, parts_of, pick, with_tuples
 
 
 @dataclass(frozen=True)
@@ -125,25 +125,12 @@ class ActionSpec:
 
     def to_document(self) -> list[dict[str, Any]]:
         """A JSON document that :meth:`from_document` reads back."""
-        return [
-            {
-                "path": list(part.path),
-                "shape": list(part.shape),
-                "sizes": list(part.sizes),
-                "starts": list(part.starts),
-            }
-            for part in self.parts
-        ]
+        return [asdict(part) for part in self.parts]
 
     @classmethod
     def from_document(cls, document: list[dict[str, Any]]) -> "ActionSpec":
         """Read what :meth:`to_document` wrote."""
-        return cls(
-            tuple(
-                ActionPart(tuple(part["path"]), tuple(part["shape"]), tuple(part["sizes"]), tuple(part["starts"]))
-                for part in document
-            )
-        )
+        return cls(tuple(ActionPart(**with_tuples(part)) for part in document))
 
 
 def _read(space: gym.Space[Any], path: Path, whole: gym.Space[Any]) -> ActionPart:

@@ -1,7 +1,7 @@
 """An observation space of any make, as one array per observation."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.errors import ConfigError
-from actor_critic.spaces.nesting import Path, assemble, describe, parts_of, pick
+from actor_critic.spaces.nesting import Path, assemble, describe, parts_of, pick, with_tuples
 
 PICTURE_SIDE = 36
 """From this side on (the least that the Nature CNN takes) an image is a picture: bytes in it are brightness, 0 to 255.
@@ -196,36 +196,12 @@ class ObservationSpec:
 
     def to_document(self) -> list[dict[str, Any]]:
         """A JSON document that :meth:`from_document` reads back."""
-        return [
-            {
-                "path": list(part.path),
-                "kind": part.kind,
-                "shape": list(part.shape),
-                "dtype": part.dtype,
-                "order": list(part.order),
-                "sizes": list(part.sizes),
-                "starts": list(part.starts),
-            }
-            for part in self.parts
-        ]
+        return [asdict(part) for part in self.parts]
 
     @classmethod
     def from_document(cls, document: list[dict[str, Any]]) -> "ObservationSpec":
         """Read what :meth:`to_document` wrote."""
-        return cls(
-            tuple(
-                ObservationPart(
-                    tuple(part["path"]),
-                    part["kind"],
-                    tuple(part["shape"]),
-                    part["dtype"],
-                    tuple(part["order"]),
-                    tuple(part["sizes"]),
-                    tuple(part["starts"]),
-                )
-                for part in document
-            )
-        )
+        return cls(tuple(ObservationPart(**with_tuples(part)) for part in document))
 
 
 def _structured(whole: Any) -> np.dtype[Any]:
