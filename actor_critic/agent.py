@@ -1,6 +1,5 @@
 """ActorCriticAgent: acts, values and learns; one optimizer moves both of its networks."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,41 +9,20 @@ import torch
 from torch import Tensor
 
 from actor_critic import checkpoints
-from actor_critic.backends import (
-    Batch,
-    Sequences,
-    UpdateStatistics,
-    choose_backend,
-    choose_device,
-    make_backend,
-)
+from actor_critic.actor import Actor
+from actor_critic.backends import choose_backend, choose_device, make_backend
 from actor_critic.checkpoints import Checkpoint
 from actor_critic.config import Config, Settings, settings_from_document, settings_of
-from actor_critic.encoders import EncoderMaker, encode
+from actor_critic.encoders import EncoderMaker
 from actor_critic.errors import CheckpointError, ConfigError, NumericalError
+from actor_critic.features import FeatureMaker
+from actor_critic.learner import Learned, Learner
 from actor_critic.networks import make_networks
-from actor_critic.normalization import ObservationNormalizer, RewardNormalizer, RunningMoments
-from actor_critic.ops.returns import generalized_advantage
+from actor_critic.normalization import ObservationNormalizer, RunningMoments
 from actor_critic.parameters import FlatParameters
 from actor_critic.rollout import Rollout
 from actor_critic.seeding import Purpose, generator
 from actor_critic.spaces import ActionSpec, ObservationSpec
-from actor_critic.update_plan import minibatches, update_rules
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What one update did.
-
-    Attributes:
-        statistics: Means over its optimizer steps.
-        explained_variance: 1 − Var(R − V) / Var(R) before the first step; None where the returns do not vary.
-        learning_rate: Of this epoch.
-    """
-
-    statistics: UpdateStatistics
-    explained_variance: float | None
-    learning_rate: float
 
 
 class ActorCriticAgent:
@@ -91,13 +69,11 @@ class ActorCriticAgent:
         self.parameters = _flat([self.policy, self.value_network], settings.encoder)
         self.settings = self.settings.replace(backend=choose_backend(self.settings, self.policy, self.device))
         self._backend = make_backend(self.settings, self.policy, self.value_network, self.parameters, actions.sizes)
-        self._value_states = np.zeros((settings.num_envs, self.value_network.trunk.state_dim), np.float32)
-        self._observation_normalizer = (
-            ObservationNormalizer(features, self.device) if settings.normalize_observations else None
-        )
-        self._reward_normalizer = (
-            RewardNormalizer(settings.num_envs, settings.gamma) if settings.normalize_rewards else None
-        )
+        normalizer = ObservationNormalizer(features, self.device) if settings.normalize_observations else None
+        self._features = FeatureMaker(observations, self.device, normalizer)
+        self._actor = Actor(self._features, self._backend.policy)
+        state_dim = self.value_network.trunk.state_dim
+        self._learner = Learner(self.settings, self._backend, self._features, state_dim, self.device)
         self._prediction_noise = generator(settings.seed, Purpose.PREDICTION)
 
     # --- acting ---
@@ -158,22 +134,12 @@ class ActorCriticAgent:
         mask: npt.NDArray[np.bool_] | None,
         states: npt.NDArray[np.float32],
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Choices for a batch, without the checks of :meth:`act`.
+        """Choices for a batch, without the checks of :meth:`act`; see :meth:`Actor.choose`."""
+        return self._actor.choose(observations, uniforms, mask, states)
 
-        Args:
-            observations: [B, *shape], raw.
-            uniforms: [B, G], the uniform numbers to sample at; None takes the most probable choices.
-            mask: [B, A], True where a choice is allowed; None allows all.
-            states: [B, S], hidden states before.
-
-        Returns:
-            Choices [B, G], each counted from 0, and hidden states [B, S] afterwards.
-        """
-        features = self._features(observations)
-        allowed = None if mask is None else torch.from_numpy(mask).to(self.device)
-        before = torch.from_numpy(states).to(self.device)
-        choices, after = self._backend.act(features, uniforms, allowed, before)
-        return choices.cpu().numpy(), after.cpu().numpy()
+    def actor(self) -> Actor:
+        """The policy as it is now, to act with while it goes on learning."""
+        return self._actor.frozen()
 
     def value(self, observation: Any) -> Any:
         """The critic's estimate of the return from one observation (a float), or from each of a batch (array [B]).
@@ -182,7 +148,7 @@ class ActorCriticAgent:
         """
         batch, is_single = self.observations.as_batch(observation)
         states = np.zeros((len(batch), self.value_network.trunk.state_dim), np.float32)
-        values = self._values(batch, states)
+        values = self._backend.values(self._features(batch), torch.from_numpy(states).to(self.device))[0].cpu().numpy()
         return float(values[0]) if is_single else values
 
     def _check_state(self, state: npt.NDArray[np.float32] | None, count: int | None) -> npt.NDArray[np.float32]:
@@ -200,11 +166,6 @@ class ActorCriticAgent:
             )
         return array.reshape(-1, width)
 
-    def _values(self, observations: npt.NDArray[Any], states: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The critic's values [B] of observations [B, *shape] in hidden states [B, S]."""
-        values = self._backend.values(self._features(observations), torch.from_numpy(states).to(self.device))[0]
-        return values.cpu().numpy()
-
     # --- learning ---
 
     def action_noise(self, block: int) -> npt.NDArray[np.float32]:
@@ -212,124 +173,32 @@ class ActorCriticAgent:
         shape = (self.settings.num_steps, self.settings.num_envs, self.actions.num_groups)
         return generator(self.settings.seed, Purpose.ACTIONS, block + 1).random(shape, np.float32)
 
-    def update(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int) -> Learned:
+    def update(
+        self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int, actor: Actor | None = None
+    ) -> Learned:
         """Learn from a rollout: clip and normalise rewards, estimate advantages, take the epoch's optimizer steps.
 
         Args:
             rollout: T steps of N environments.
             rewards: [T, N], from the reward model.
             epoch: Number of the epoch, from 1: which minibatches are drawn, and how far the learning rate is annealed.
+            actor: Who chose the rollout's actions; None where that was the policy as it is now.
 
         Raises:
             NumericalError: A reward, loss, gradient or parameter is not finite.
         """
-        rewards = self._training_rewards(rewards, rollout)
-        batch, explained = self._prepare(rollout, rewards)
-        rules = update_rules(self.settings, epoch)
-        statistics = self._backend.update(batch, minibatches(self.settings, epoch, rollout.live), rules)
+        learned = self._learner.update(rollout, rewards, epoch, actor)
         self.parameters.check_finite()
-        return Learned(statistics, explained, rules.learning_rate)
+        return learned
 
     def forget_running_episodes(self) -> None:
         """Begin sums over steps and the critic's memory anew, where running episodes are lost."""
-        self._value_states[:] = 0.0
-        if self._reward_normalizer:
-            self._reward_normalizer.sums[:] = 0.0
+        self._learner.forget_running_episodes()
 
     @property
     def optimizer_steps(self) -> int:
         """Optimizer steps taken so far."""
         return self._backend.steps
-
-    def _training_rewards(self, rewards: npt.NDArray[np.float32], rollout: Rollout) -> npt.NDArray[np.float32]:
-        if self.settings.clip_rewards is not None:
-            rewards = rewards.clip(-self.settings.clip_rewards, self.settings.clip_rewards)
-        return self._reward_normalizer(rewards, rollout.ended, rollout.live) if self._reward_normalizer else rewards
-
-    def _prepare(self, rollout: Rollout, rewards: npt.NDArray[np.float32]) -> tuple[Batch, float | None]:
-        """Advantages and all else that the optimizer steps of an epoch start from, and the explained variance."""
-        steps, envs = rewards.shape
-        count = steps * envs
-        observed = rollout.observations.reshape(-1, *self.observations.shape)  # ((T + 1) · N, *shape)
-        if self._observation_normalizer:
-            # Before the pass below, so that the ratios of this update compare two policies under the same statistics.
-            seen = observed[:count] if rollout.live is None else observed[:count][rollout.live.reshape(-1)]
-            if len(seen):
-                self._observation_normalizer.update(self._encoded(seen))
-        features = self._features(observed)
-        actions = torch.from_numpy(rollout.actions.reshape(count, -1)).to(self.device)
-        masks = None
-        if rollout.masks is not None:
-            masks = torch.from_numpy(rollout.masks.reshape(count, -1)).to(self.device)
-        sequences = self._sequences(rollout) if self.has_memory else None
-        assessed = self._backend.assess(features[:count], actions, masks, sequences)
-        values = assessed.values.cpu().numpy().reshape(steps, envs)
-        advantages = generalized_advantage(
-            rewards,
-            values,
-            self._next_values(rollout, values, features[count:], assessed.value_states),
-            rollout.terminated,
-            rollout.ended,
-            self.settings.gamma,
-            self.settings.gae_lambda,
-        )
-        returns = advantages + values
-        batch = Batch(
-            features[:count],
-            actions,
-            masks,
-            assessed.log_probs,
-            assessed.values,
-            torch.from_numpy(advantages.reshape(-1)).to(self.device),
-            torch.from_numpy(returns.reshape(-1)).to(self.device),
-            sequences,
-        )
-        if rollout.live is not None:
-            advantages, returns = advantages[rollout.live], returns[rollout.live]
-            if sequences is None:  # with memory they stay in their sequences, and are left out of the loss
-                batch = batch.select(torch.from_numpy(np.flatnonzero(rollout.live)).to(self.device))
-        spread = float(returns.var()) if returns.size else 0.0
-        return batch, 1 - float(advantages.var()) / spread if spread > 0 else None
-
-    def _sequences(self, rollout: Rollout) -> Sequences:
-        """Where a rollout's sequences begin. A shared trunk has one state for both networks: the policy's."""
-        is_shared = self.policy.trunk is self.value_network.trunk
-        before = rollout.states if is_shared else self._value_states
-        return Sequences(
-            torch.from_numpy(rollout.states).to(self.device),
-            torch.from_numpy(before).to(self.device),
-            torch.from_numpy(rollout.starts).to(self.device),
-            None if rollout.live is None else torch.from_numpy(rollout.live.reshape(-1)).to(self.device),
-        )
-
-    def _next_values(
-        self, rollout: Rollout, values: npt.NDArray[np.float32], last: Tensor, states: Tensor | None
-    ) -> npt.NDArray[np.float32]:
-        """The value [T, N] of what followed each step; it does not matter where an episode terminated.
-
-        Args:
-            rollout: The steps.
-            values: [T, N], of the observations acted in.
-            last: [N, F], features of the observations that the next rollout begins with.
-            states: [T, N, S], the value function's hidden states after each step; None without memory.
-        """
-        if states is None:
-            states = torch.zeros((*values.shape, 0), device=self.device)
-        following, _ = self._backend.values(last, states[-1])
-        next_values = np.concatenate([values[1:], following.cpu().numpy()[None]])
-        truncated = rollout.truncated[rollout.final_steps, rollout.final_envs]
-        if truncated.any():
-            at = rollout.final_steps[truncated], rollout.final_envs[truncated]
-            next_values[at] = self._values(rollout.final_observations[truncated], states.cpu().numpy()[at])
-        self._value_states = np.where(rollout.forgets[-1][:, None], np.float32(0), states[-1].cpu().numpy())
-        return next_values
-
-    def _encoded(self, observations: npt.NDArray[Any]) -> Tensor:
-        return encode(observations, self.observations, self.device)
-
-    def _features(self, observations: npt.NDArray[Any]) -> Tensor:
-        features = self._encoded(observations)
-        return self._observation_normalizer(features) if self._observation_normalizer else features
 
     # --- keeping ---
 
@@ -342,9 +211,9 @@ class ActorCriticAgent:
         tensors["optimizer.second_moment"] = self._backend.second_moment
         for name, moments in self._moments().items():
             tensors |= {f"{name}.{key}": tensor for key, tensor in moments.state().items()}
-        if self._reward_normalizer:
-            tensors["reward_normalizer.sums"] = torch.from_numpy(self._reward_normalizer.sums)
-        tensors["value_memory"] = torch.from_numpy(self._value_states)
+        if self._learner.reward_normalizer:
+            tensors["reward_normalizer.sums"] = torch.from_numpy(self._learner.reward_normalizer.sums)
+        tensors["value_memory"] = torch.from_numpy(self._learner.value_states)
         return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
     def load_state(self, tensors: dict[str, Tensor], optimizer_steps: int) -> None:
@@ -357,10 +226,12 @@ class ActorCriticAgent:
         self._backend.first_moment.copy_(_tensor(tensors, "optimizer.first_moment", self._backend.first_moment))
         self._backend.second_moment.copy_(_tensor(tensors, "optimizer.second_moment", self._backend.second_moment))
         self._backend.steps = optimizer_steps
-        self._value_states = _tensor(tensors, "value_memory", torch.from_numpy(self._value_states)).numpy().copy()
-        if self._reward_normalizer:
-            sums = torch.from_numpy(self._reward_normalizer.sums)
-            self._reward_normalizer.sums = _tensor(tensors, "reward_normalizer.sums", sums).numpy().copy()
+        learner = self._learner
+        states = _tensor(tensors, "value_memory", torch.from_numpy(learner.value_states))
+        learner.value_states = states.numpy().copy()
+        if learner.reward_normalizer:
+            sums = _tensor(tensors, "reward_normalizer.sums", torch.from_numpy(learner.reward_normalizer.sums))
+            learner.reward_normalizer.sums = sums.numpy().copy()
 
     def load_weights(self, tensors: dict[str, Tensor]) -> None:
         """Take over the weights and the running statistics, and nothing else.
@@ -381,8 +252,8 @@ class ActorCriticAgent:
             network.load_state_dict({key: tensor for (owner, key), tensor in weights.items() if owner == name})
         for name, moments in self._moments().items():
             moments.load(statistics[name])
-        if self._observation_normalizer:
-            self._observation_normalizer.refresh()
+        if self._features.normalizer:
+            self._features.normalizer.refresh()
         self.parameters.check()
         self.parameters.check_finite()
 
@@ -458,10 +329,10 @@ class ActorCriticAgent:
     def _moments(self) -> dict[str, RunningMoments]:
         """The running statistics by name; none where nothing is normalised."""
         moments = {}
-        if self._observation_normalizer:
-            moments["observation_normalizer"] = self._observation_normalizer.moments
-        if self._reward_normalizer:
-            moments["reward_normalizer"] = self._reward_normalizer.moments
+        if self._features.normalizer:
+            moments["observation_normalizer"] = self._features.normalizer.moments
+        if self._learner.reward_normalizer:
+            moments["reward_normalizer"] = self._learner.reward_normalizer.moments
         return moments
 
 

@@ -193,9 +193,8 @@ def _play(
     while (done < quotas).any():
         uniforms = noise.random((count, agent.actions.num_groups), np.float32)
         choices, states = choose(observations, uniforms, infos.get("action_mask"), states)
-        actions = agent.actions.to_environment(choices)
         before = observations.copy() if rule else observations  # the next step overwrites it
-        observations, rewards, terminated, truncated, infos = environment.step(actions)
+        observations, rewards, terminated, truncated, infos = environment.step_choices(choices)
         ended = terminated | truncated
         states[ended] = 0.0
         running[:, 0] += rewards
@@ -206,7 +205,9 @@ def _play(
                 following = observations.copy()
                 following[ended] = infos["final_obs"][ended]
             paid = rewards.astype(np.float32)
-            running[:, 1] += rule.model_rewards(before, actions, following, terminated, paid)
+            running[:, 1] += rule.model_rewards(
+                before, agent.actions.to_environment(choices), following, terminated, paid
+            )
         for index in np.flatnonzero(ended & (done < quotas)):
             finished.append(running[index].copy())
             running[index] = 0.0

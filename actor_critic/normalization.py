@@ -62,6 +62,13 @@ class ObservationNormalizer:
         self._device = device
         self.refresh()
 
+    def copy(self) -> "ObservationNormalizer":
+        """One with the same statistics, for itself."""
+        other = ObservationNormalizer(len(self.moments.mean), self._device)
+        other.moments.load(self.moments.state())
+        other.refresh()
+        return other
+
     def update(self, features: Tensor) -> None:
         """Merge features [B, num_features] into the statistics."""
         self.moments.update(features.cpu())

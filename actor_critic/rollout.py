@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from actor_critic.environments import VectorEnvironment
 from actor_critic.errors import EnvironmentFault
-from actor_critic.ops.returns import discounted_sums
+from actor_critic.ops.returns import episode_sums
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
 Policy = Callable[
@@ -134,24 +134,27 @@ class Collector:
         if self._masks is not None:
             self._masks[0] = self._masks[-1]
         finals: list[npt.NDArray[Any]] = []
-        states = self._states
+        before = self._states
         uniforms = _Uniforms(noise, len(self._rewards))
+        step, has_memory = self._environment.step_choices, self._states.size > 0
         for t in range(len(self._rewards)):
             mask = None if self._masks is None else self._masks[t]
-            choices, self._states = policy(self._observations[t], uniforms.at(self._live_steps), mask, self._states)
+            numbers = uniforms.at(self._live_steps, self._live is None)
+            choices, states = policy(self._observations[t], numbers, mask, self._states)
+            observations, rewards, terminated, truncated, infos = step(choices)
             self._actions[t] = choices
-            observations, rewards, terminated, truncated, infos = self._environment.step(
-                self._spec.to_environment(choices)
-            )
             self._observations[t + 1] = observations
-            self._keep_mask(t + 1, infos)
             self._rewards[t] = rewards
             self._terminated[t] = terminated
             self._truncated[t] = truncated
-            self._states[terminated | truncated] = 0.0
+            if has_memory:
+                self._states = states
+                self._states[terminated | truncated] = 0.0
+            if infos:
+                self._keep_mask(t + 1, infos)
+                if "final_obs" in infos:
+                    finals.append(infos["final_obs"][infos["_final_obs"]])
             self._keep_live(t, infos)
-            if "final_obs" in infos:
-                finals.append(infos["final_obs"][infos["_final_obs"]])
         steps, envs = np.nonzero(self._terminated | self._truncated)
         rollout = Rollout(
             self._observations,
@@ -163,7 +166,7 @@ class Collector:
             np.concatenate(finals) if finals else self._observations[:0, 0],
             steps,
             envs,
-            states,
+            before,
             self._live,
         )
         self._check_finite(rollout)
@@ -181,6 +184,8 @@ class Collector:
         """Rebuild the running episodes."""
         own = ("collector.memory", "collector.live_steps")
         self._states, self._live_steps = (state[name].copy() for name in own)
+        if (self._live_steps != self._live_steps[0]).any():  # some have paused before
+            self._live = np.ones(self._rewards.shape, np.bool_)
         self._begin(*self._environment.load_state({name: array for name, array in state.items() if name not in own}))
 
     def forget(self) -> None:
@@ -240,13 +245,19 @@ class _Uniforms:
         self._num_steps = num_steps
         self._blocks: dict[int, npt.NDArray[np.float32]] = {}
 
-    def at(self, live_steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Numbers [N, G] for each environment's next transition."""
-        first = int(live_steps[0])
-        if (live_steps == first).all():
-            return self._block(first // self._num_steps)[first % self._num_steps]
+    def at(self, live_steps: npt.NDArray[np.int64], are_equal: bool) -> npt.NDArray[np.float32]:
+        """Numbers [N, G] for each environment's next transition; ``are_equal`` says that all stand at the same one."""
+        if are_equal:
+            block, row = divmod(int(live_steps[0]), self._num_steps)
+            return self._block(block)[row]
         blocks, rows = np.divmod(live_steps, self._num_steps)
-        return np.stack([self._block(int(k))[row, env] for env, (k, row) in enumerate(zip(blocks, rows, strict=True))])
+        first = int(blocks.min())
+        numbers = np.empty_like(self._block(first)[0])
+        for k in range(first, int(blocks.max()) + 1):
+            envs = np.flatnonzero(blocks == k)
+            if len(envs):
+                numbers[envs] = self._block(k)[rows[envs], envs]
+        return numbers
 
     def _block(self, k: int) -> npt.NDArray[np.float32]:
         if k not in self._blocks:
@@ -267,8 +278,7 @@ class EpisodeTotals:
         Returns:
             How many episodes ended.
         """
-        sums, self.running = discounted_sums(figures, ended, self.running, 1.0)
-        finished = sums[ended]
+        finished, self.running = episode_sums(figures, ended, self.running)
         self.recent = np.concatenate([self.recent, finished])[-_RECENT:]
         return len(finished)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from actor_critic import runs
-from actor_critic.agent import ActorCriticAgent, Learned
+from actor_critic.agent import ActorCriticAgent
 from actor_critic.backends import choose_device
 from actor_critic.checkpoints import Checkpoint
 from actor_critic.config import Config, Settings, settings_from_document, settings_of
@@ -30,6 +30,7 @@ from actor_critic.epoch_report import EpochReport
 from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault
 from actor_critic.evaluation import Evaluation, evaluate
 from actor_critic.imports import load_class, require_trust, source_digest
+from actor_critic.learner import Learned
 from actor_critic.recorder import Recorder
 from actor_critic.rewards import make_reward_rule
 from actor_critic.rollout import Collector, EpisodeTotals, Rollout

@@ -74,13 +74,19 @@ def test_a_sequence_at_once_is_one_step_after_another_with_resets_anywhere(
     policy_state = torch.randn(count, width, generator=random)
     value_state = policy_state if is_shared else torch.randn(count, width, generator=random)
     sequences = Sequences(policy_state, value_state, torch.from_numpy(starts))
-    at_once = backend.assess(features.flatten(0, 1), actions.flatten(0, 1), None, sequences)
+    following = torch.randn(count, 3, generator=random)
+    whole = torch.cat([features.flatten(0, 1), following])
+    at_once = backend.assess(whole, actions.flatten(0, 1), None, sequences, True)
     assert at_once.value_states is not None
+    assert at_once.log_probs is not None
+    alone = backend.policy.log_probs(features.flatten(0, 1), actions.flatten(0, 1), None, sequences)
+    torch.testing.assert_close(alone, at_once.log_probs)
     for t in range(steps):
         kept = torch.from_numpy(~starts[t]).unsqueeze(1)
         policy_state, value_state = policy_state * kept, value_state * kept
         logits, states = backend._policy.unroll(features[t], policy_state)
-        greedy, policy_state = backend.act(features[t], None, None, policy_state)
+        greedy, after = backend.policy.act(features[t], None, None, policy_state.numpy())
+        policy_state = torch.from_numpy(after)
         torch.testing.assert_close(policy_state, states[0])
         values, value_state = backend.values(features[t], value_state)
         rows = slice(t * count, (t + 1) * count)
@@ -90,7 +96,8 @@ def test_a_sequence_at_once_is_one_step_after_another_with_resets_anywhere(
         torch.testing.assert_close(at_once.log_probs[rows], expected, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(at_once.values[rows], values, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(at_once.value_states[t], value_state, rtol=1e-4, atol=1e-5)
-        assert torch.equal(greedy[:, 0], logits[:, :2].argmax(1))
+        assert np.array_equal(greedy[:, 0], logits[:, :2].argmax(1))
+    torch.testing.assert_close(at_once.next_values, backend.values(following, value_state)[0])
 
 
 @pytest.mark.parametrize("kind", ["gru", "lstm"])
@@ -120,7 +127,7 @@ def test_what_is_trained_on_is_what_was_acted_with(shared: bool) -> None:
             return agent.choose(observations, uniforms, mask, states)
 
         rollout = collector.collect(choose, agent.action_noise)
-        sequences = agent._sequences(rollout)
+        sequences = agent._learner._sequences(rollout)
         features = agent._features(rollout.observations[:-1].reshape(-1, 2))
         with torch.no_grad():
             _, states = agent.policy.unroll(features, sequences.policy_state, sequences.starts)
@@ -129,7 +136,7 @@ def test_what_is_trained_on_is_what_was_acted_with(shared: bool) -> None:
             before = np.where(rollout.ended[t - 1][:, None], 0, states[t - 1].numpy())
             np.testing.assert_allclose(acted[t], before, rtol=1e-5, atol=1e-6)
         agent.update(rollout, rollout.rewards, epoch)
-        carried = agent._value_states
+        carried = agent._learner.value_states
         assert carried.any() and not carried[rollout.ended[-1]].any()
     trainer.close()
 

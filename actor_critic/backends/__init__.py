@@ -1,6 +1,14 @@
 """How act and update are executed. A backend is an execution strategy, never another algorithm."""
 
-from actor_critic.backends.base import Assessment, Backend, Batch, Sequences, UpdateRules, UpdateStatistics
+from actor_critic.backends.base import (
+    Assessment,
+    Backend,
+    Batch,
+    ExecutedPolicy,
+    Sequences,
+    UpdateRules,
+    UpdateStatistics,
+)
 from actor_critic.backends.choose import choose_backend, make_backend
 from actor_critic.backends.device import choose_device
 from actor_critic.backends.eager import EagerBackend
@@ -10,6 +18,7 @@ __all__ = [
     "Backend",
     "Batch",
     "EagerBackend",
+    "ExecutedPolicy",
     "Sequences",
     "UpdateRules",
     "UpdateStatistics",

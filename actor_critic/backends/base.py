@@ -60,7 +60,8 @@ class Batch:
         features: [B, F], encoded and normalised observations.
         actions: [B, G] int64 choices.
         masks: [B, A] boolean, True where a choice is allowed; None where all are.
-        log_probs: [B], of those actions before the first step.
+        log_probs: [B], of those actions under the policy that took them; None where it is the one that now learns, and
+            takes a single step: their ratios are 1.
         values: [B], before the first step.
         advantages: [B].
         returns: [B], targets of the value function.
@@ -70,7 +71,7 @@ class Batch:
     features: Tensor
     actions: Tensor
     masks: Tensor | None
-    log_probs: Tensor
+    log_probs: Tensor | None
     values: Tensor
     advantages: Tensor
     returns: Tensor
@@ -84,7 +85,7 @@ class Batch:
             self.features[rows],
             self.actions[rows],
             masks,
-            self.log_probs[rows],
+            None if self.log_probs is None else self.log_probs[rows],
             self.values[rows],
             self.advantages[rows],
             self.returns[rows],
@@ -93,16 +94,18 @@ class Batch:
 
 @dataclass(frozen=True)
 class Assessment:
-    """What both networks make of transitions, without gradient.
+    """What both networks make of a rollout, without gradient.
 
     Attributes:
-        log_probs: [B], of the actions taken.
-        values: [B].
+        log_probs: [T · N], of the actions taken; None where nobody asked.
+        values: [T · N], of the observations acted in.
+        next_values: [N], of those that the next rollout begins with.
         value_states: [T, N, S], hidden states of the value function after every step; None without memory.
     """
 
-    log_probs: Tensor
+    log_probs: Tensor | None
     values: Tensor
+    next_values: Tensor
     value_states: Tensor | None
 
 
@@ -129,34 +132,68 @@ class UpdateStatistics:
     steps: int
 
 
-class Backend(Protocol):
-    """Executes a policy and a value function, and moves both.
-
-    Attributes:
-        first_moment: [P], Adam's m.
-        second_moment: [P], Adam's v.
-        steps: Optimizer steps taken so far.
-    """
-
-    first_moment: Tensor
-    second_moment: Tensor
-    steps: int
+class ExecutedPolicy(Protocol):
+    """A policy as it is, or as it was when it was frozen."""
 
     def act(
-        self, features: Tensor, uniforms: npt.NDArray[np.float32] | None, mask: Tensor | None, state: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        features: Tensor,
+        uniforms: npt.NDArray[np.float32] | None,
+        mask: npt.NDArray[np.bool_] | None,
+        state: npt.NDArray[np.float32],
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Sample choices [B, G] for features [B, F] at uniform numbers [B, G], or take the most probable for None.
 
         The hidden states [B, S], of no columns without memory, come back as they are afterwards.
         """
 
+    def log_probs(self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None) -> Tensor:
+        """Log-probabilities [B] of actions [B, G] for features [B, F], without gradient."""
+
+    def frozen(self) -> "ExecutedPolicy":
+        """A copy that stays as it is."""
+
+    def state(self) -> Tensor:
+        """All that it consists of, as one tensor of its own."""
+
+    def load(self, state: Tensor) -> None:
+        """Take over what :meth:`state` gave, of a policy of the same sizes."""
+
+
+class Backend(Protocol):
+    """Executes a policy and a value function, and moves both.
+
+    Attributes:
+        policy: The policy as it is.
+        first_moment: [P], Adam's m.
+        second_moment: [P], Adam's v.
+        steps: Optimizer steps taken so far.
+    """
+
+    policy: ExecutedPolicy
+    first_moment: Tensor
+    second_moment: Tensor
+    steps: int
+
     def assess(
-        self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None
+        self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None, log_probs: bool
     ) -> Assessment:
-        """Log-probabilities of actions [B, G], and values, of features [B, F], without gradient."""
+        """Values of features [(T + 1) · N, F], and if wanted log-probabilities of actions [T · N, G]; no gradient."""
 
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Values [B] of features [B, F] and the hidden states [B, S] afterwards, without gradient."""
+
+    def advantages(
+        self,
+        rewards: npt.NDArray[np.float32],
+        values: npt.NDArray[np.float32],
+        next_values: npt.NDArray[np.float32],
+        terminated: npt.NDArray[np.bool_],
+        ended: npt.NDArray[np.bool_],
+        gamma: float,
+        gae_lambda: float,
+    ) -> npt.NDArray[np.float32]:
+        """Advantages [T, N], to the bit those of :func:`actor_critic.ops.returns.generalized_advantage`."""
 
     def update(
         self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: UpdateRules

@@ -1,24 +1,91 @@
 """The reference backend: :mod:`actor_critic.ops` with autograd."""
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from actor_critic.backends.base import Assessment, Backend, Batch, Sequences, UpdateRules, UpdateStatistics, not_finite
+from actor_critic.backends.base import (
+    Assessment,
+    Backend,
+    Batch,
+    ExecutedPolicy,
+    Sequences,
+    UpdateRules,
+    UpdateStatistics,
+    not_finite,
+)
 from actor_critic.errors import NumericalError
 from actor_critic.networks import PolicyNetwork, ValueNetwork
 from actor_critic.ops import categorical, losses
 from actor_critic.ops.adam import adam_step, clip_gradient_norm
+from actor_critic.ops.returns import generalized_advantage
 from actor_critic.parameters import FlatParameters
+
+
+class EagerPolicy(ExecutedPolicy):
+    """A policy network, executed by PyTorch."""
+
+    def __init__(self, network: PolicyNetwork, sizes: tuple[int, ...], device: torch.device) -> None:
+        self._network = network
+        self._sizes = sizes
+        self._device = device
+
+    @torch.no_grad()
+    def act(
+        self,
+        features: Tensor,
+        uniforms: npt.NDArray[np.float32] | None,
+        mask: npt.NDArray[np.bool_] | None,
+        state: npt.NDArray[np.float32],
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Choose; see :class:`ExecutedPolicy`."""
+        network = self._network
+        if network.trunk.memory is None:
+            logits, after = network(features), state
+        else:
+            logits, states = network.unroll(features, torch.from_numpy(state).to(self._device))
+            after = states[-1].cpu().numpy()
+        if mask is not None:
+            logits = logits.masked_fill(~torch.from_numpy(mask).to(self._device), -torch.inf)
+        if uniforms is None:
+            return categorical.mode(logits, self._sizes).cpu().numpy(), after
+        log_probs = categorical.log_probabilities(logits, self._sizes)
+        numbers = torch.from_numpy(uniforms).to(self._device)
+        return categorical.sample(log_probs, self._sizes, numbers).cpu().numpy(), after
+
+    @torch.no_grad()
+    def log_probs(self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None) -> Tensor:
+        """Log-probabilities; see :class:`ExecutedPolicy`."""
+        if sequences is None:
+            logits = self._network(features)
+        else:
+            logits, _ = self._network.unroll(features, sequences.policy_state, sequences.starts)
+        log_probs = categorical.log_probabilities(logits, self._sizes, masks)
+        return categorical.log_prob(log_probs, self._sizes, actions)
+
+    def frozen(self) -> "EagerPolicy":
+        """A copy of the network; see :class:`ExecutedPolicy`."""
+        return EagerPolicy(copy.deepcopy(self._network), self._sizes, self._device)
+
+    def state(self) -> Tensor:
+        """The parameters; see :class:`ExecutedPolicy`."""
+        return parameters_to_vector(self._network.parameters()).detach().clone()
+
+    def load(self, state: Tensor) -> None:
+        """Take over parameters; see :class:`ExecutedPolicy`."""
+        vector_to_parameters(state.to(self._device), self._network.parameters())
 
 
 class EagerBackend(Backend):
     """PyTorch, one operation at a time.
 
     Attributes:
+        policy: The policy as it is.
         first_moment: [P], Adam's m.
         second_moment: [P], Adam's v.
         steps: Optimizer steps taken so far.
@@ -35,6 +102,7 @@ class EagerBackend(Backend):
             parameters: The buffer of both.
             sizes: Choices per group of an action.
         """
+        self.policy = EagerPolicy(policy, sizes, parameters.values.device)
         self._policy = policy
         self._value = value
         self._parameters = parameters
@@ -44,31 +112,40 @@ class EagerBackend(Backend):
         self.steps = 0
 
     @torch.no_grad()
-    def act(
-        self, features: Tensor, uniforms: npt.NDArray[np.float32] | None, mask: Tensor | None, state: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Choose; see :class:`Backend`."""
-        logits, states = self._policy.unroll(features, state)
-        log_probs = categorical.log_probabilities(logits, self._sizes, mask)
-        if uniforms is None:
-            return categorical.mode(log_probs, self._sizes), states[-1]
-        choices = categorical.sample(log_probs, self._sizes, torch.from_numpy(uniforms).to(features.device))
-        return choices, states[-1]
-
-    @torch.no_grad()
     def assess(
-        self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None
+        self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None, log_probs: bool
     ) -> Assessment:
-        """Log-probabilities and values; see :class:`Backend`."""
-        logits, values, value_states = self._forward(features, sequences)
-        log_probs = categorical.log_probabilities(logits, self._sizes, masks)
-        return Assessment(categorical.log_prob(log_probs, self._sizes, actions), values, value_states)
+        """Values and log-probabilities; see :class:`Backend`."""
+        count = len(actions)
+        if log_probs or sequences is not None:
+            logits, values, states = self._forward(features[:count], sequences)
+        else:
+            values, states = self._value(features[:count]), None
+        known = torch.zeros(len(features) - count, 0, device=features.device) if states is None else states[-1]
+        following, _ = self._value.unroll(features[count:], known)
+        if not log_probs:
+            return Assessment(None, values, following, states)
+        normalized = categorical.log_probabilities(logits, self._sizes, masks)
+        return Assessment(categorical.log_prob(normalized, self._sizes, actions), values, following, states)
 
     @torch.no_grad()
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Values; see :class:`Backend`."""
         values, states = self._value.unroll(features, state)
         return values, states[-1]
+
+    def advantages(
+        self,
+        rewards: npt.NDArray[np.float32],
+        values: npt.NDArray[np.float32],
+        next_values: npt.NDArray[np.float32],
+        terminated: npt.NDArray[np.bool_],
+        ended: npt.NDArray[np.bool_],
+        gamma: float,
+        gae_lambda: float,
+    ) -> npt.NDArray[np.float32]:
+        """Advantages; see :class:`Backend`."""
+        return generalized_advantage(rewards, values, next_values, terminated, ended, gamma, gae_lambda)
 
     def update(
         self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: UpdateRules
@@ -132,7 +209,7 @@ class EagerBackend(Backend):
         masks = None if batch.masks is None else batch.masks[rows]
         log_probs = categorical.log_probabilities(logits, self._sizes, masks)
         chosen = categorical.log_prob(log_probs, self._sizes, batch.actions[rows])
-        log_ratios = chosen - batch.log_probs[rows]
+        log_ratios = chosen - (chosen.detach() if batch.log_probs is None else batch.log_probs[rows])
         advantages = batch.advantages[rows]
         if rules.normalize_advantages:
             advantages = losses.normalize_advantages(advantages)

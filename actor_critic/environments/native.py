@@ -70,9 +70,15 @@ class NativeVectorEnv:
         Raises:
             EnvironmentFault: The environment raised, or returned something else than its spaces promise.
         """
+        return self.step_choices(self._actions.to_choices(actions))
+
+    def step_choices(
+        self, choices: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
+        """The same with choices [N, G], each counted from 0."""
         was_over = self._ended
         try:
-            found, rewards, terminated, truncated, infos = self._environment.step(actions)
+            found, rewards, terminated, truncated, infos = self._environment.step(self._actions.to_environment(choices))
             observations = self._read(found)
             rewards = np.array(rewards, np.float64).reshape(self.num_envs)
             terminated = np.array(terminated, np.bool_).reshape(self.num_envs)

@@ -79,8 +79,13 @@ class RandomStatesVectorEnv(gym.vector.VectorEnv[npt.NDArray[np.float32], npt.ND
         Raises:
             EnvironmentFault: The reward model failed.
         """
-        states = self._states()
-        actions = np.asarray(actions)
+        return self.step_choices(np.asarray(actions)[:, None])
+
+    def step_choices(
+        self, choices: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
+        """The same with choices [N, 1]."""
+        states, actions = self._states(), choices[:, 0]
         rewards = compute_rewards(self.reward_model, states, actions, states, self._ones, self._no_reward)
         self._step += 1
         if self._step % self._rows == 0:

@@ -54,6 +54,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 raise EnvironmentFault(
                     f"environment {first + index} has other spaces than environment {first}; all must be alike"
                 )
+        self._steps = [env.step for env in self.envs]
         self.num_envs = num_envs
         self.spec = template.spec
         self.render_mode = template.render_mode
@@ -92,7 +93,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._seed = (seed[0] if isinstance(seed, list) else seed) or 0
         self._episodes[:] = 0
         for index in range(self.num_envs):
-            self._show(index, self._reset_one(index, options))
+            self._write(index, self._reset_one(index, options), self._parts)
         return self._observations, self._mask_infos()
 
     def step(
@@ -107,29 +108,36 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         Raises:
             EnvironmentFault: An environment raised, or returned something else than its space promises.
         """
+        return self.step_choices(self._action_spec.to_choices(actions))
+
+    def step_choices(
+        self, choices: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
+        """The same with choices [N, G], each counted from 0."""
         any_ended = False
-        choices = self._action_spec.to_choices(actions)
-        for index, (env, action) in enumerate(zip(self.envs, self._action_spec.one_by_one(choices), strict=True)):
+        self._terminated.fill(False)
+        self._truncated.fill(False)
+        taken = choices.tolist()
+        for index, (step, action) in enumerate(zip(self._steps, self._action_spec.one_by_one(choices), strict=True)):
             if self._quotas is not None and self._episodes[index] >= self._quotas[index]:
-                self._rewards[index], self._terminated[index], self._truncated[index] = 0.0, False, False
+                self._rewards[index] = 0.0
                 continue
-            self._actions[index].extend(choices[index])
+            self._actions[index].extend(taken[index])
             try:
-                observation, reward, terminated, truncated, info = env.step(action)
-                self._rewards[index], self._terminated[index], self._truncated[index] = reward, terminated, truncated
+                observation, self._rewards[index], terminated, truncated, info = step(action)
+                has_ended = bool(terminated or truncated)
             except Exception as error:  # whatever somebody's environment raises or returns
                 raise self._fault(index, f"raised {type(error).__name__}: {error}") from error
-            observation = self._checked(index, observation)
-            if terminated or truncated:
+            if has_ended:
                 any_ended = True
-                for part, value in zip(self._final_parts, observation, strict=True):
-                    part[index] = value
+                self._terminated[index], self._truncated[index] = terminated, truncated
+                self._write(index, observation, self._final_parts)
                 self._episodes[index] += 1
                 if self._quotas is None or self._episodes[index] < self._quotas[index]:
                     observation = self._reset_one(index)
-            else:
+            elif KEY in info or self._masks is not None:
                 self._read_mask(index, info)  # that of a final observation may allow nothing, and is never used
-            self._show(index, observation)
+            self._write(index, observation, self._parts)
         infos = self._mask_infos()
         if any_ended:
             infos |= {"final_obs": self._final_observations, "_final_obs": self._terminated | self._truncated}
@@ -160,12 +168,11 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             observation = self._reset_one(index)
             self._actions[index].extend(choices)
             for action in self._action_spec.one_by_one(choices.reshape(-1, self._action_spec.num_groups)):
-                found, _, terminated, truncated, info = self.envs[index].step(action)
-                observation = self._checked(index, found)
+                observation, _, terminated, truncated, info = self.envs[index].step(action)
                 self._read_mask(index, info)
                 if terminated or truncated:
                     raise self._fault(index, "ended an episode on replay that was still running when it was saved")
-            self._show(index, observation)
+            self._write(index, observation, self._parts)
         return self._observations, self._mask_infos()
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -173,11 +180,13 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         for env in self.envs:
             env.close()
 
-    def _show(self, index: int, observation: list[npt.NDArray[Any]]) -> None:
-        for part, value in zip(self._parts, observation, strict=True):
-            part[index] = value
+    def _write(self, index: int, observation: Any, parts: list[npt.NDArray[Any]]) -> None:
+        try:
+            self._spec.write(observation, parts, index)
+        except ValueError as error:
+            raise self._fault(index, f"returned an observation {error}") from error
 
-    def _reset_one(self, index: int, options: dict[str, Any] | None = None) -> list[npt.NDArray[Any]]:
+    def _reset_one(self, index: int, options: dict[str, Any] | None = None) -> Any:
         self._actions[index] = array("q")
         seed = episode_seed(self._seed, self._purpose, self._first + index, int(self._episodes[index]))
         try:
@@ -185,7 +194,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         except Exception as error:  # whatever somebody's environment raises
             raise self._fault(index, f"raised {type(error).__name__} in reset: {error}") from error
         self._read_mask(index, info)
-        return self._checked(index, observation)
+        return observation
 
     def _read_mask(self, index: int, info: dict[str, Any]) -> None:
         try:
@@ -204,12 +213,6 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
 
     def _mask_infos(self) -> dict[str, Any]:
         return {} if self._masks is None else {KEY: self._masks, f"_{KEY}": np.ones(self.num_envs, np.bool_)}
-
-    def _checked(self, index: int, observation: Any) -> list[npt.NDArray[Any]]:
-        try:
-            return self._spec.read(observation)
-        except ValueError as error:
-            raise self._fault(index, f"returned an observation {error}") from error
 
     def _fault(self, index: int, what: str) -> EnvironmentFault:
         step = len(self._actions[index]) // self._action_spec.num_groups

@@ -106,7 +106,13 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         Raises:
             EnvironmentFault: An environment failed, or a worker died.
         """
-        self._shared["choices"][...] = self._actions.to_choices(actions)
+        return self.step_choices(self._actions.to_choices(actions))
+
+    def step_choices(
+        self, choices: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
+        """The same with choices [N, G], each counted from 0."""
+        self._shared["choices"][...] = choices
         self._ask("step", *[()] * len(self._shares))
         observations, infos = self._observed()
         terminated, truncated = self._shared["terminated"], self._shared["truncated"]
@@ -266,14 +272,12 @@ class _Worker:
     ) -> None:
         self.vector = SameStepVectorEnv(make, share.stop - share.start, first=share.start)
         self._mine = {name: array[share] for name, array in shared.items()}
-        self._actions = ActionSpec.from_space(self.vector.single_action_space)
 
     def reset(self, seed: Any, options: dict[str, Any] | None) -> None:
         self._show(*self.vector.reset(seed=seed, options=options))
 
     def step(self) -> None:
-        actions = self._actions.to_environment(self._mine["choices"])
-        observations, rewards, terminated, truncated, infos = self.vector.step(actions)
+        observations, rewards, terminated, truncated, infos = self.vector.step_choices(self._mine["choices"])
         self._show(observations, infos)
         self._mine["rewards"][...] = rewards
         self._mine["terminated"][...] = terminated

@@ -1,6 +1,7 @@
 """A discrete action space of any make, as groups of choices."""
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import gymnasium as gym
@@ -43,22 +44,22 @@ class ActionSpec:
         """
         return cls(tuple(_read(part, path, space) for path, part in parts_of(space)))
 
-    @property
+    @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Choices per group."""
         return tuple(size for part in self.parts for size in part.sizes)
 
-    @property
+    @cached_property
     def num_groups(self) -> int:
         """Choices that make up an action, G."""
         return len(self.sizes)
 
-    @property
+    @cached_property
     def num_logits(self) -> int:
         """Logits over all groups, A."""
         return sum(self.sizes)
 
-    @property
+    @cached_property
     def is_nested(self) -> bool:
         """Whether an action is a dict or tuple."""
         return self.parts[0].path != ()
@@ -99,6 +100,9 @@ class ActionSpec:
         Returns:
             An array [...] if discrete, else [..., *shape]; for a Dict or Tuple a dict or tuple of such arrays.
         """
+        only = self.parts[0]
+        if not self.is_nested and only.shape == ():
+            return choices[..., 0] + only.starts[0]
         arrays: list[tuple[Path, npt.NDArray[np.int64]]] = []
         first = 0
         for part in self.parts:

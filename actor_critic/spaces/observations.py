@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -41,7 +42,7 @@ class ObservationPart:
     sizes: tuple[int, ...] = ()
     starts: tuple[int, ...] = ()
 
-    @property
+    @cached_property
     def feature_shape(self) -> tuple[int, ...]:
         """Shape of what the networks see: of a box its own, of an image (C, H, W), of categories (Σ sizes,)."""
         match self.kind:
@@ -53,16 +54,20 @@ class ObservationPart:
             case "box":
                 return self.shape
 
-    @property
+    @cached_property
     def num_features(self) -> int:
         """Numbers that the networks see."""
         return math.prod(self.feature_shape)
 
-    @property
+    @cached_property
     def scale(self) -> float:
         """What numbers are multiplied with: the bytes of pictures come between 0 and 1."""
         is_picture = self.kind == "image" and min(self.feature_shape[1:]) >= PICTURE_SIDE
         return 1 / 255 if is_picture and self.dtype == "uint8" else 1.0
+
+    @cached_property
+    def _numpy_dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.dtype)
 
     def read(self, value: Any) -> npt.NDArray[Any]:
         """An observation's value for this part, as an array.
@@ -71,6 +76,10 @@ class ObservationPart:
             ValueError: It is no array, or its shape, dtype or categories do not fit; the message goes on after "an
                 observation".
         """
+        # What environments mostly return is told at a glance: this is on the way of every step.
+        is_array = type(value) is np.ndarray and value.dtype == self._numpy_dtype and value.shape == self.shape
+        if is_array and (self.kind != "categories" or self.contains(value)):
+            return value
         where = f" at {describe(self.path)}" if self.path else ""
         try:
             array = np.asarray(value)
@@ -113,17 +122,17 @@ class ObservationSpec:
         """
         return cls(tuple(_read(part, path, space) for path, part in parts_of(space)))
 
-    @property
+    @cached_property
     def is_nested(self) -> bool:
         """Whether an observation is a dict or tuple."""
         return self.parts[0].path != ()
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Shape of one observation as an array; () for a structured one."""
         return () if self.is_nested else self.parts[0].shape
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """Dtype of observations as arrays."""
         if not self.is_nested:
@@ -131,15 +140,21 @@ class ObservationSpec:
         whole = assemble([(part.path, np.dtype((part.dtype, part.shape))) for part in self.parts])
         return _structured(whole)
 
-    @property
+    @cached_property
     def num_features(self) -> int:
         """Numbers that the networks see per observation."""
         return sum(part.num_features for part in self.parts)
 
-    @property
+    @cached_property
     def has_images(self) -> bool:
         """Whether there is an image in an observation."""
         return any(part.kind == "image" for part in self.parts)
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether an observation is what the networks see: one vector of 32-bit numbers."""
+        first = self.parts[0]
+        return (self.is_nested, first.kind, first.dtype, len(first.shape)) == (False, "box", "float32", 1)
 
     def views(self, observations: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """Each part's array [..., *part.shape] within observations [..., *shape]; they share their memory."""
@@ -152,6 +167,18 @@ class ObservationSpec:
             ValueError: Something does not fit the space; the message goes on after "an observation".
         """
         return [part.read(pick(observation, part.path)) for part in self.parts]
+
+    def write(self, observation: Any, views: list[npt.NDArray[Any]], row: int) -> None:
+        """Put one observation as an environment returns it into a row of arrays, as :meth:`views` gives them.
+
+        Raises:
+            ValueError: Something does not fit the space; the message goes on after "an observation".
+        """
+        if not self.is_nested:
+            views[0][row] = self.parts[0].read(observation)
+            return
+        for view, value in zip(views, self.read(observation), strict=True):
+            view[row] = value
 
     def as_batch(self, observation: Any) -> tuple[npt.NDArray[Any], bool]:
         """A batch of one or more observations, as an array of its own.

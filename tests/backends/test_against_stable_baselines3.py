@@ -72,7 +72,7 @@ def _rollout(backend: EagerBackend, spread: float) -> Batch:
     random = torch.Generator().manual_seed(5)
     features = torch.randn(COUNT, 4, generator=random)
     actions = torch.randint(2, (COUNT, 1), generator=random)
-    before = backend.assess(features, actions, None, None)
+    before = backend.assess(torch.cat([features, features]), actions, None, None, True)
     log_probs, values = before.log_probs, before.values
     old_log_probs = log_probs + spread * torch.randn(COUNT, generator=random)
     old_values = values + 2 * spread * torch.randn(COUNT, generator=random)
@@ -150,7 +150,7 @@ def test_target_kl_stops_at_the_same_minibatch(monkeypatch: pytest.MonkeyPatch) 
     peer = _peer(PPO, batch_size=32, n_epochs=3, vf_coef=0.25, ent_coef=0.01)
     backend, _ = _ours(peer)
     batch = _rollout(backend, 0.3)
-    now = backend.assess(batch.features, batch.actions, None, None).log_probs
+    now = backend.policy.log_probs(batch.features, batch.actions, None, None)
     ratios = now - batch.log_probs
     kls = [float((ratios[order].exp() - 1 - ratios[order]).mean()) for order in orders]
     # With the weights still, a minibatch's divergence does not depend on those before it: the limit lets the first two

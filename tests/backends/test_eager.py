@@ -39,7 +39,7 @@ def _batch(backend: EagerBackend) -> Batch:
     random = torch.Generator().manual_seed(1)
     features = torch.randn(COUNT, FEATURES, generator=random)
     actions = torch.randint(ACTIONS, (COUNT, 1), generator=random)
-    before = backend.assess(features, actions, None, None)
+    before = backend.assess(torch.cat([features, features]), actions, None, None, True)
     advantages = torch.randn(COUNT, generator=random)
     return Batch(features, actions, None, before.log_probs, before.values, advantages, before.values + advantages)
 
@@ -150,7 +150,7 @@ def test_masked_actions_take_no_part_in_the_update() -> None:
     masks = torch.ones(COUNT, ACTIONS, dtype=torch.bool)
     masks[:, 1] = False
     actions = torch.tensor([0, 2, 3, 2] * (COUNT // 4)).unsqueeze(1)
-    before = backend.assess(features, actions, masks, None)
+    before = backend.assess(torch.cat([features, features]), actions, masks, None, True)
     advantages = torch.randn(COUNT, generator=random)
     weight = backend._policy.head.weight[1].clone()
     rules = UpdateRules(**(vars(RULES) | {"max_grad_norm": None}))
@@ -159,5 +159,5 @@ def test_masked_actions_take_no_part_in_the_update() -> None:
     backend.update(batch, [np.arange(COUNT)] * 3, rules)
     assert torch.equal(backend._policy.head.weight[1], weight)
     uniforms = np.random.default_rng(0).random((COUNT, 1), np.float32)
-    choices, _ = backend.act(features, uniforms, masks, torch.zeros(COUNT, 0))
+    choices, _ = backend.policy.act(features, uniforms, masks.numpy(), np.zeros((COUNT, 0), np.float32))
     assert not (choices == 1).any()

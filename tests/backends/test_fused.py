@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from actor_critic import Config, Trainer
-from actor_critic.backends import Backend, Batch, EagerBackend, UpdateRules, choose
+from actor_critic.backends import Assessment, Backend, Batch, EagerBackend, UpdateRules, choose
 from actor_critic.backends.fused import cache
 from actor_critic.backends.fused.backend import FusedBackend
 from actor_critic.errors import ConfigError, NumericalError
@@ -57,7 +57,6 @@ class _Case:
             extra = (1,) if kind is FusedBackend else ()
             self.backends.append(kind(policy, value, flat, sizes, *extra))
             self.flats.append(flat)
-        self.state = torch.zeros(count, 0)
         self.features = torch.randn(count, features, generator=random)
         self.masks = None
         if masked:
@@ -67,8 +66,8 @@ class _Case:
                 self.masks[torch.arange(count), keep] = True
         self.uniforms = torch.rand(count, len(sizes), generator=random).numpy()
         eager = self.backends[0]
-        self.actions, _ = eager.act(self.features, self.uniforms, self.masks, self.state)
-        before = eager.assess(self.features, self.actions, self.masks, None)
+        self.actions = torch.from_numpy(self.act(eager, self.uniforms))
+        before = self.assess(eager)
         advantages = torch.randn(count, generator=random)
         # Moved away from what the networks say now, so that ratios and values leave the clip range.
         moved = before.log_probs + 0.3 * torch.randn(count, generator=random)
@@ -76,6 +75,14 @@ class _Case:
         self.batch = Batch(
             self.features, self.actions, self.masks, moved, old_values, advantages, before.values + advantages
         )
+
+    def act(self, backend: Backend, uniforms: np.ndarray | None) -> np.ndarray:
+        masks = None if self.masks is None else self.masks.numpy()
+        return backend.policy.act(self.features, uniforms, masks, np.zeros((len(self.features), 0), np.float32))[0]
+
+    def assess(self, backend: Backend) -> Assessment:
+        """Of one step of as many environments as there are features; what follows are the same again."""
+        return backend.assess(torch.cat([self.features, self.features]), self.actions, self.masks, None, True)
 
     def is_at_a_kink(self, rules: dict[str, Any]) -> bool:
         """Whether rounding decides on which side of a kink some number falls: there both gradients are right."""
@@ -86,7 +93,7 @@ class _Case:
                 if isinstance(layer, torch.nn.ReLU):
                     nearest = min(nearest, float(outputs.detach().abs().min()))
                 outputs = layer(outputs)
-        now = self.backends[0].assess(self.features, self.actions, self.masks, None)
+        now = self.assess(self.backends[0])
         clip = rules.get("clip_coef", RULES["clip_coef"])
         if clip is not None:
             ratios = (now.log_probs - self.batch.log_probs).exp()
@@ -176,14 +183,13 @@ def test_choices_probabilities_and_values_are_the_same(sizes: tuple[int, ...], c
     case = _Case(5, 16, 2, sizes, count=count, masked=masked)
     eager, fused = case.backends
     for uniforms in (case.uniforms, None):
-        expected, _ = eager.act(case.features, uniforms, case.masks, case.state)
-        found, _ = fused.act(case.features, uniforms, case.masks, case.state)
+        expected, found = (torch.from_numpy(case.act(backend, uniforms)) for backend in (eager, fused))
         # A uniform number may fall between two roundings of one cumulative probability.
         assert (found == expected).float().mean() > (0.999 if count > 1 else 0)
         if case.masks is not None:
             starts = torch.tensor((0, *sizes[:-1])).cumsum(0)
             assert case.masks.gather(1, found + starts).all()
-    expected, found = (b.assess(case.features, case.actions, case.masks, None) for b in (eager, fused))
+    expected, found = map(case.assess, (eager, fused))
     torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.values, expected.values, rtol=1e-4, atol=1e-5)
 

@@ -1,6 +1,7 @@
 """The backend around the compiled functions: which arrays they get, and what comes back."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,16 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from actor_critic.backends.base import Assessment, Backend, Batch, Sequences, UpdateRules, UpdateStatistics, not_finite
+from actor_critic.backends.base import (
+    Assessment,
+    Backend,
+    Batch,
+    ExecutedPolicy,
+    Sequences,
+    UpdateRules,
+    UpdateStatistics,
+    not_finite,
+)
 from actor_critic.backends.fused import kernels
 from actor_critic.errors import NumericalError
 from actor_critic.networks import PolicyNetwork, ValueNetwork
@@ -24,10 +34,72 @@ KINDS: dict[type[nn.Module], int] = {
 }
 
 
+class FusedPolicy(ExecutedPolicy):
+    """A policy whose layers lie in a flat buffer."""
+
+    def __init__(
+        self, parameters: Tensor, layers: npt.NDArray[np.int64], activated: int, kind: int, sizes: npt.NDArray[np.int64]
+    ) -> None:
+        """Execute layers of a buffer.
+
+        Args:
+            parameters: The buffer.
+            layers: Where they lie in it.
+            activated: How many of them are followed by the activation.
+            kind: Which activation.
+            sizes: Choices per group of an action.
+        """
+        self._parameters = parameters
+        self._values = parameters.numpy()
+        self._network: tuple[Any, ...] = layers, activated, kind
+        self._sizes = sizes
+
+    def act(
+        self,
+        features: Tensor,
+        uniforms: npt.NDArray[np.float32] | None,
+        mask: npt.NDArray[np.bool_] | None,
+        state: npt.NDArray[np.float32],
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Choose; see :class:`ExecutedPolicy`."""
+        choices = kernels.act(
+            features.numpy(),
+            _NO_NUMBERS if uniforms is None else uniforms,
+            uniforms is None,
+            _NO_MASK if mask is None else mask,
+            mask is not None,
+            self._sizes,
+            self._values,
+            *self._network,
+        )
+        return choices, state
+
+    def log_probs(self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None) -> Tensor:
+        """Log-probabilities; see :class:`ExecutedPolicy`."""
+        found = kernels.assess_actions(
+            features.numpy(), actions.numpy(), *_mask(masks), self._sizes, self._values, *self._network
+        )
+        return torch.from_numpy(found)
+
+    def frozen(self) -> "FusedPolicy":
+        """A copy of the buffer; see :class:`ExecutedPolicy`."""
+        layers, activated, kind = self._network
+        return FusedPolicy(self._parameters.clone(), layers, activated, kind, self._sizes)
+
+    def state(self) -> Tensor:
+        """The buffer; see :class:`ExecutedPolicy`."""
+        return self._parameters.clone()
+
+    def load(self, state: Tensor) -> None:
+        """Fill the buffer; see :class:`ExecutedPolicy`."""
+        self._parameters.copy_(state)
+
+
 class FusedBackend(Backend):
     """Multilayer perceptrons on the CPU, an epoch of optimizer steps in one compiled function.
 
     Attributes:
+        policy: The policy as it is.
         first_moment: [P], Adam's m.
         second_moment: [P], Adam's v.
         steps: Optimizer steps taken so far.
@@ -63,40 +135,45 @@ class FusedBackend(Backend):
         self._activated = len(hidden)
         kinds = [KINDS[type(layer)] for layer in policy.trunk.hidden if type(layer) in KINDS]
         self._kind = kinds[0] if kinds else kernels.TANH
-        self._policy = self._rows([*hidden, policy.head])
+        own = self._rows([*hidden, policy.head])
         critic = [layer for layer in value.trunk.hidden if isinstance(layer, nn.Linear)]
         self._value = self._rows([*critic, value.head])
         shared = len(hidden) if policy.trunk is value.trunk else 0
         # What the update runs: the shared layers once, then what is each network's own.
-        self._shared = self._policy[:shared]
-        self._own_policy, self._own_value = self._policy[shared:], self._value[shared:]
+        self._shared = own[:shared]
+        self._own_policy, self._own_value = own[shared:], self._value[shared:]
         self._own_activated = self._activated - shared
-
-    def act(
-        self, features: Tensor, uniforms: npt.NDArray[np.float32] | None, mask: Tensor | None, state: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Choose; see :class:`Backend`."""
-        greedy = uniforms is None
-        numbers = np.zeros((1, 1), np.float32) if uniforms is None else np.ascontiguousarray(uniforms)
-        choices = kernels.act(
-            features.numpy(), numbers, greedy, *_mask(mask), self._sizes, self._values, self._policy, self._activated,
-            self._kind,
-        )  # fmt: skip
-        return torch.from_numpy(choices), state
+        self.policy = FusedPolicy(parameters.values, own, self._activated, self._kind, self._sizes)
 
     def assess(
-        self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None
+        self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None, log_probs: bool
     ) -> Assessment:
-        """Log-probabilities and values; see :class:`Backend`."""
-        log_probs = kernels.assess_actions(
-            features.numpy(), actions.numpy(), *_mask(masks), self._sizes, self._values, self._policy, self._activated,
-            self._kind,
-        )  # fmt: skip
-        return Assessment(torch.from_numpy(log_probs), torch.from_numpy(self._states(features)), None)
+        """Values and log-probabilities; see :class:`Backend`."""
+        count = len(actions)
+        values = torch.from_numpy(self._states(features))
+        found = self.policy.log_probs(features[:count], actions, masks, sequences) if log_probs else None
+        return Assessment(found, values[:count], values[count:], None)
 
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Values; see :class:`Backend`."""
         return torch.from_numpy(self._states(features)), state
+
+    def advantages(
+        self,
+        rewards: npt.NDArray[np.float32],
+        values: npt.NDArray[np.float32],
+        next_values: npt.NDArray[np.float32],
+        terminated: npt.NDArray[np.bool_],
+        ended: npt.NDArray[np.bool_],
+        gamma: float,
+        gae_lambda: float,
+    ) -> npt.NDArray[np.float32]:
+        """Advantages; see :class:`Backend`."""
+        found: npt.NDArray[np.float32] = kernels.advantages(
+            np.ascontiguousarray(rewards), values, next_values, terminated, ended,
+            np.float32(gamma), np.float32(gamma * gae_lambda),
+        )  # fmt: skip
+        return found
 
     def update(
         self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: UpdateRules
@@ -112,7 +189,8 @@ class FusedBackend(Backend):
         off = np.inf
         clip_coef = off if rules.clip_coef is None else rules.clip_coef
         taken, is_bad = kernels.update(
-            batch.features.numpy(), batch.actions.numpy(), *_mask(batch.masks), batch.log_probs.numpy(),
+            batch.features.numpy(), batch.actions.numpy(), *_mask(batch.masks),
+            _NO_NUMBERS[0] if batch.log_probs is None else batch.log_probs.numpy(), batch.log_probs is None,
             batch.values.numpy(), batch.advantages.numpy(), batch.returns.numpy(),
             rows, np.cumsum([0, *map(len, minibatches)]), self._sizes,
             self._values, self._gradients, self.first_moment.numpy(), self.second_moment.numpy(),
@@ -146,6 +224,7 @@ class FusedBackend(Backend):
         return np.array(rows, np.int64).reshape(-1, 4)
 
 
+_NO_NUMBERS = np.zeros((1, 1), np.float32)
 _NO_MASK = np.zeros((1, 1), np.bool_)
 
 

@@ -1,0 +1,179 @@
+"""Learner: what becomes of a rollout: training rewards, advantages, and the epoch's optimizer steps."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from actor_critic.actor import Actor
+from actor_critic.backends import Backend, Batch, Sequences, UpdateStatistics
+from actor_critic.config import Settings
+from actor_critic.features import FeatureMaker
+from actor_critic.normalization import RewardNormalizer
+from actor_critic.rollout import Rollout
+from actor_critic.update_plan import minibatches, update_rules
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What one update did.
+
+    Attributes:
+        statistics: Means over its optimizer steps.
+        explained_variance: 1 − Var(R − V) / Var(R) before the first step; None where the returns do not vary.
+        learning_rate: Of this epoch.
+    """
+
+    statistics: UpdateStatistics
+    explained_variance: float | None
+    learning_rate: float
+
+
+class Learner:
+    """Moves a policy and a value function by what a rollout shows.
+
+    Attributes:
+        reward_normalizer: Running scale of the rewards; None where they stay as they are.
+        value_states: [N, S], the critic's hidden states; no columns without memory.
+    """
+
+    def __init__(
+        self, settings: Settings, backend: Backend, features: FeatureMaker, state_dim: int, device: torch.device
+    ) -> None:
+        """Begin a run's learning.
+
+        Args:
+            settings: The resolved settings.
+            backend: Executes both networks.
+            features: What they see.
+            state_dim: S, numbers in a hidden state of the critic.
+            device: Where they live.
+        """
+        self.reward_normalizer = (
+            RewardNormalizer(settings.num_envs, settings.gamma) if settings.normalize_rewards else None
+        )
+        self.value_states = np.zeros((settings.num_envs, state_dim), np.float32)
+        self._settings = settings
+        self._backend = backend
+        self._features = features
+        self._device = device
+
+    def update(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int, actor: Actor | None) -> Learned:
+        """Clip and normalise rewards, estimate advantages, take the epoch's optimizer steps.
+
+        Args:
+            rollout: T steps of N environments.
+            rewards: [T, N], from the reward model.
+            epoch: Number of the epoch, from 1.
+            actor: Who chose the actions, if not the policy as it is now.
+
+        Raises:
+            NumericalError: A loss or gradient is not finite.
+        """
+        batch, explained = self._prepare(rollout, self._training_rewards(rewards, rollout), actor)
+        rules = update_rules(self._settings, epoch)
+        statistics = self._backend.update(batch, minibatches(self._settings, epoch, rollout.live), rules)
+        return Learned(statistics, explained, rules.learning_rate)
+
+    def forget_running_episodes(self) -> None:
+        """Begin sums over steps and the critic's memory anew, where running episodes are lost."""
+        self.value_states[:] = 0.0
+        if self.reward_normalizer:
+            self.reward_normalizer.sums[:] = 0.0
+
+    def _training_rewards(self, rewards: npt.NDArray[np.float32], rollout: Rollout) -> npt.NDArray[np.float32]:
+        if self._settings.clip_rewards is not None:
+            rewards = rewards.clip(-self._settings.clip_rewards, self._settings.clip_rewards)
+        return self.reward_normalizer(rewards, rollout.ended, rollout.live) if self.reward_normalizer else rewards
+
+    def _prepare(
+        self, rollout: Rollout, rewards: npt.NDArray[np.float32], actor: Actor | None
+    ) -> tuple[Batch, float | None]:
+        """All that the optimizer steps of an epoch start from, and the explained variance."""
+        steps, envs = rewards.shape
+        count = steps * envs
+        observed = rollout.observations.reshape((steps + 1) * envs, *rollout.observations.shape[2:])
+        # Before the pass below, so that the ratios of this update compare two policies under the same statistics.
+        seen = observed[:count]
+        self._features.learn(seen if rollout.live is None else seen[rollout.live.reshape(-1)])
+        features = self._features(observed)
+        actions = self._tensor(rollout.actions.reshape(count, -1))
+        masks = None if rollout.masks is None else self._tensor(rollout.masks.reshape(count, -1))
+        sequences = self._sequences(rollout) if self._settings.memory is not None else None
+        is_single = self._settings.update_epochs * self._settings.num_minibatches == 1
+        assessed = self._backend.assess(features, actions, masks, sequences, actor is None and not is_single)
+        log_probs = assessed.log_probs
+        if actor is not None:
+            log_probs = actor.policy.log_probs(features[:count], actions, masks, sequences)
+
+        values = _array(assessed.values).reshape(steps, envs)
+        next_values = np.concatenate([values[1:], _array(assessed.next_values)[None]])
+        self._bootstrap(next_values, rollout, assessed.value_states)
+        advantages = self._backend.advantages(
+            rewards,
+            values,
+            next_values,
+            rollout.terminated,
+            rollout.ended,
+            self._settings.gamma,
+            self._settings.gae_lambda,
+        )
+        returns = advantages + values
+        batch = Batch(
+            features[:count],
+            actions,
+            masks,
+            log_probs,
+            assessed.values,
+            self._tensor(advantages.reshape(-1)),
+            self._tensor(returns.reshape(-1)),
+            sequences,
+        )
+        if rollout.live is not None:
+            advantages, returns = advantages[rollout.live], returns[rollout.live]
+            if sequences is None:  # with memory they stay in their sequences, and are left out of the loss
+                batch = batch.select(self._tensor(np.flatnonzero(rollout.live)))
+        return batch, _explained_variance(advantages, returns)
+
+    def _sequences(self, rollout: Rollout) -> Sequences:
+        """Where a rollout's sequences begin. A shared trunk has one state for both networks: the policy's."""
+        before = rollout.states if self._settings.shared_encoder else self.value_states
+        return Sequences(
+            self._tensor(rollout.states),
+            self._tensor(before),
+            self._tensor(rollout.starts),
+            None if rollout.live is None else self._tensor(rollout.live.reshape(-1)),
+        )
+
+    def _bootstrap(self, next_values: npt.NDArray[np.float32], rollout: Rollout, states: Tensor | None) -> None:
+        """Put the value of its final observation behind every step that was cut off, and keep the critic's memory.
+
+        Args:
+            next_values: [T, N], the values of the observations that follow; changed.
+            rollout: The steps.
+            states: [T, N, S], the critic's hidden states after each step; None without memory.
+        """
+        truncated = rollout.truncated[rollout.final_steps, rollout.final_envs]
+        if truncated.any():
+            at = rollout.final_steps[truncated], rollout.final_envs[truncated]
+            features = self._features(rollout.final_observations[truncated])
+            known = torch.zeros(len(features), 0, device=self._device) if states is None else states[at]
+            next_values[at] = _array(self._backend.values(features, known)[0])
+        if states is not None:
+            self.value_states = np.where(rollout.forgets[-1][:, None], np.float32(0), _array(states[-1]))
+
+    def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
+
+
+def _array(tensor: Tensor) -> npt.NDArray[np.float32]:
+    array: npt.NDArray[np.float32] = tensor.cpu().numpy()
+    return array
+
+
+def _explained_variance(advantages: npt.NDArray[np.float32], returns: npt.NDArray[np.float32]) -> float | None:
+    spread = float(returns.var()) if returns.size else 0.0
+    return 1 - float(advantages.var()) / spread if spread > 0 else None
