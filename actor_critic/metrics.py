@@ -2,9 +2,10 @@
 
 import csv
 import io
+import time
 from pathlib import Path
 
-from tensorboardX import FileWriter
+from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
@@ -13,8 +14,15 @@ from actor_critic.files import write_durably
 Row = dict[str, float | int | None]
 
 
+_FLUSH_SECONDS = 1.0
+
+
 class MetricsWriter:
-    """Appends one row per epoch to ``metrics.csv`` and one set of scalars to a TensorBoard event file."""
+    """Appends one row per epoch to ``metrics.csv`` and one set of scalars to a TensorBoard event file.
+
+    Rows are written together: once a second, and whenever :meth:`flush` is called. A run that is killed loses those
+    after its last checkpoint, which are written again when it is resumed there.
+    """
 
     def __init__(self, folder: Path, columns: list[str], epoch: int = 0) -> None:
         """Open the files of a run.
@@ -33,24 +41,34 @@ class MetricsWriter:
         self._file = open(path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - lives as long as the run
         self._csv = csv.DictWriter(self._file, columns)
         # The name of an event file holds the second it was opened in: the suffix keeps two from being one.
-        self._events = FileWriter(str(folder), filename_suffix=f".{epoch:09d}")
+        self._events = EventsWriter(str(folder / "events"), filename_suffix=f".{epoch:09d}")
         if epoch:  # tells readers to drop what a stopped run wrote from the next epoch on
-            self._events.add_event(Event(step=epoch + 1, file_version="brain.Event:2"))
-            self._events.add_event(Event(step=epoch + 1, session_log=SessionLog(status=SessionLog.START)))
+            self._events.write_event(Event(step=epoch + 1, file_version="brain.Event:2"))
+            self._events.write_event(Event(step=epoch + 1, session_log=SessionLog(status=SessionLog.START)))
+        self._waiting: list[tuple[float, Row]] = []
+        self._flushed = time.monotonic()
 
     def write(self, row: Row) -> None:
         """Record one epoch; None is an empty cell, and no event."""
-        self._csv.writerow(row)
+        self._waiting.append((time.time(), row))
+        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is waiting."""
+        self._csv.writerows(row for _, row in self._waiting)
         self._file.flush()
-        values = [
-            Summary.Value(tag=name, simple_value=value)
-            for name, value in row.items()
-            if value is not None and name != self._columns[0]
-        ]
-        self._events.add_summary(Summary(value=values), row[self._columns[0]])
+        step, *scalars = self._columns
+        for moment, row in self._waiting:
+            values = [Summary.Value(tag=name, simple_value=row[name]) for name in scalars if row[name] is not None]
+            self._events.write_event(Event(wall_time=moment, step=row[step], summary=Summary(value=values)))
+        self._events.flush()
+        self._waiting.clear()
+        self._flushed = time.monotonic()
 
     def close(self) -> None:
-        """Flush and close both files."""
+        """Write what is waiting, and close both files."""
+        self.flush()
         self._file.close()
         self._events.close()
 

@@ -1,7 +1,9 @@
 """The flat buffer: all parameters in one tensor, all gradients in another."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -45,18 +47,18 @@ class FlatParameters:
             TypeError: A parameter is not float32 any more (``.double()``, ``.half()``), moved to another device, or
                 there are more or fewer numbers than the buffer holds (tied, added or reshaped parameters).
         """
-        offset = 0
-        for parameter in self._parameters():
-            gradient = parameter.grad
-            if (
-                parameter.data_ptr() != self.values[offset:].data_ptr()
-                or gradient is None
-                or gradient.data_ptr() != self.gradients[offset:].data_ptr()
-            ):
-                break
-            offset += parameter.numel()
-        if offset != len(self.values):
+        if not self._is_as_bound():
             self._bind()
+
+    def _is_as_bound(self) -> bool:
+        """Whether the same parameters stand at the same places as when they were bound; on the way of every update."""
+        for members, bound, _ in self._members:
+            if list(map(id, members.values())) != bound:
+                return False
+        return all(
+            parameter.data_ptr() == place and parameter.grad is not None and parameter.grad.data_ptr() == gradient
+            for parameter, place, gradient in self._places
+        )
 
     def check_finite(self) -> None:
         """Make sure that every parameter is a finite number.
@@ -65,7 +67,12 @@ class FlatParameters:
             NumericalError: One is not.
         """
         # Zero times anything finite is zero, and times anything else is not: one pass, and nothing is allocated.
-        if float(torch.dot(self.values, self._zeros)) != 0.0:
+        if self.values.is_cpu:
+            with np.errstate(invalid="ignore"):
+                product = float(self.values.numpy().dot(self._zeros.numpy()))  # torch would wake other threads
+        else:
+            product = float(torch.dot(self.values, self._zeros))
+        if product != 0.0:
             raise NumericalError("a parameter is not finite; lower learning_rate or max_grad_norm")
 
     def _parameters(self) -> list[nn.Parameter]:
@@ -94,3 +101,11 @@ class FlatParameters:
                 parameter.data = self.values[piece].view_as(parameter)
                 parameter.grad = self.gradients[piece].view_as(parameter)
                 offset += parameter.numel()
+        # What the modules consist of and where it lies, for the next check.
+        self._members: list[tuple[dict[str, Any], list[int], list[Any]]] = [
+            (members, list(map(id, members.values())), list(members.values()))  # held, so that no id is given anew
+            for module in self._modules
+            for inner in module.modules()
+            for members in (inner._modules, inner._parameters)
+        ]
+        self._places = [(p, p.data_ptr(), p.grad.data_ptr()) for p in parameters if p.grad is not None]

@@ -77,6 +77,7 @@ class Recorder:
         self._folder.write_evaluation(document | ({"before_training": before} if before else {}))
 
     def _save(self, checkpoint: Checkpoint, epoch: int, is_best: bool) -> None:
+        self._metrics.flush()  # first: a resumed run goes on with the rows up to its checkpoint
         checkpoint.records["best"] = self.best
         path = self._folder.save(checkpoint, epoch, is_best, self._settings.keep_checkpoints)
         self._saved_epoch = epoch

@@ -266,28 +266,41 @@ class _Uniforms:
 
 
 class EpisodeTotals:
-    """Sums of a per-step figure over episodes: their returns, or with ones for rewards their lengths."""
+    """Sums of per-step figures over episodes: their returns, say, and with ones for rewards their lengths.
 
-    def __init__(self, num_envs: int) -> None:
-        self.running: npt.NDArray[np.float64] = np.zeros(num_envs)
-        self.recent: npt.NDArray[np.float64] = np.zeros(0)
+    Attributes:
+        running: [K, N], sums over the episodes that are running.
+        recent: [K, at most 100], those of the episodes that ended last.
+    """
+
+    def __init__(self, names: list[str], num_envs: int) -> None:
+        """Begin with no episode.
+
+        Args:
+            names: Of the K figures.
+            num_envs: N.
+        """
+        self._names = names
+        self.running: npt.NDArray[np.float64] = np.zeros((len(names), num_envs))
+        self.recent: npt.NDArray[np.float64] = np.zeros((len(names), 0))
 
     def update(self, figures: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_]) -> int:
-        """Add T steps [T, N].
+        """Add T steps [K, T, N].
 
         Returns:
             How many episodes ended.
         """
         finished, self.running = episode_sums(figures, ended, self.running)
-        self.recent = np.concatenate([self.recent, finished])[-_RECENT:]
-        return len(finished)
+        self.recent = np.concatenate([self.recent, finished], axis=1)[:, -_RECENT:]
+        return finished.shape[1]
 
     @property
     def count_is_full(self) -> bool:
-        """Whether the mean is over as many episodes as it will ever be."""
-        return len(self.recent) == _RECENT
+        """Whether a mean is over as many episodes as it will ever be."""
+        return self.recent.shape[1] == _RECENT
 
-    @property
-    def mean(self) -> float | None:
-        """Mean over the last 100 episodes that ended; None before the first one did."""
-        return float(self.recent.mean()) if len(self.recent) else None
+    def mean(self, name: str) -> float | None:
+        """Mean of a figure over the last 100 episodes that ended; None before the first one did, or where unknown."""
+        if name not in self._names or not self.recent.shape[1]:
+            return None
+        return float(self.recent[self._names.index(name)].mean())

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -124,9 +123,8 @@ class Trainer:
         self._is_iterating = False
         self._is_mid_epoch = False
         self._paused: dict[str, npt.NDArray[Any]] | None = None
-        self._totals = {name: EpisodeTotals(settings.num_envs) for name in ("return", "length")}
-        if self._reward_rule:
-            self._totals["model_return"] = EpisodeTotals(settings.num_envs)
+        names = ["return", "length", "model_return"] if self._reward_rule else ["return", "length"]
+        self._totals = EpisodeTotals(names, settings.num_envs)
 
     @classmethod
     def resume(
@@ -315,22 +313,18 @@ class Trainer:
     def _report(
         self, rollout: Rollout, model_rewards: npt.NDArray[np.float32] | None, learned: Learned, seconds: float
     ) -> EpochReport:
-        figures = {"return": rollout.rewards, "length": np.ones_like(rollout.rewards)}
-        if rollout.live is not None:
-            figures["length"] = rollout.live.astype(np.float32)
-        if model_rewards is not None:
-            figures["model_return"] = model_rewards
-        ended = [self._totals[name].update(figures[name], rollout.ended) for name in self._totals]
-        self.episodes += ended[0]
-        statistics = asdict(learned.statistics)
+        live = np.ones_like(rollout.rewards) if rollout.live is None else rollout.live
+        figures = [rollout.rewards, live] if model_rewards is None else [rollout.rewards, live, model_rewards]
+        self.episodes += self._totals.update(np.array(figures, np.float32), rollout.ended)
+        statistics = dict(vars(learned.statistics))
         del statistics["steps"]
         return EpochReport(
             epoch=self.epoch,
             env_steps=self.env_steps,
             episodes=self.episodes,
-            mean_return=self._totals["return"].mean,
-            mean_model_return=self._totals["model_return"].mean if "model_return" in self._totals else None,
-            mean_length=self._totals["length"].mean,
+            mean_return=self._totals.mean("return"),
+            mean_model_return=self._totals.mean("model_return"),
+            mean_length=self._totals.mean("length"),
             explained_variance=learned.explained_variance,
             learning_rate=learned.learning_rate,
             steps_per_second=rollout.num_live / max(seconds, 1e-9),
@@ -340,7 +334,7 @@ class Trainer:
 
     def _decide_to_stop(self, report: EpochReport, hours: float) -> None:
         settings = self.settings
-        if settings.target_return is not None and self._totals["return"].count_is_full:
+        if settings.target_return is not None and self._totals.count_is_full:
             assert report.mean_return is not None
             if report.mean_return >= settings.target_return:
                 self.stop(f"target_return {settings.target_return:g} reached")
@@ -362,9 +356,8 @@ class Trainer:
 
     def _checkpoint(self, collector: Collector, hours: float) -> Checkpoint:
         tensors: dict[str, Tensor] = {}
-        for name, totals in self._totals.items():
-            tensors[f"episodes.{name}.running"] = torch.from_numpy(totals.running)
-            tensors[f"episodes.{name}.recent"] = torch.from_numpy(totals.recent)
+        tensors["episodes.running"] = torch.from_numpy(self._totals.running)
+        tensors["episodes.recent"] = torch.from_numpy(self._totals.recent)
         for name, array in collector.save_state().items():
             tensors[f"environment.{name}"] = torch.from_numpy(array)
         counters = {"epoch": self.epoch, "env_steps": self.env_steps, "episodes": self.episodes}
@@ -389,9 +382,8 @@ class Trainer:
             self.episodes = checkpoint.counters["episodes"]
             self._best = checkpoint.records.get("best")
             self._hours = checkpoint.records.get("hours") or 0.0
-            for name, totals in self._totals.items():
-                totals.running = tensors[f"episodes.{name}.running"].copy()
-                totals.recent = tensors[f"episodes.{name}.recent"].copy()
+            self._totals.running = tensors["episodes.running"].copy()
+            self._totals.recent = tensors["episodes.recent"].copy()
             self._paused = {
                 name.removeprefix("environment."): array
                 for name, array in tensors.items()
@@ -428,8 +420,7 @@ class Trainer:
             "use vectorization sync or workers for a run that may be stopped",
             self.settings.environment,
         )
-        for totals in self._totals.values():
-            totals.running[:] = 0.0
+        self._totals.running[:] = 0.0
         self.agent.forget_running_episodes()
         collector.forget()
 

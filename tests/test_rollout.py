@@ -59,15 +59,17 @@ def test_a_collection_goes_on_where_the_last_one_stopped() -> None:
 
 
 def test_totals_count_episodes_across_collections() -> None:
-    totals = EpisodeTotals(2)
-    ones = np.ones((3, 2), np.float32)
+    totals = EpisodeTotals(["return", "length"], 2)
+    figures = np.stack([np.full((3, 2), 10, np.float32), np.ones((3, 2), np.float32)])
     ended = np.array([[False, True], [False, False], [False, False]])
-    assert totals.mean is None
-    assert totals.update(ones, ended) == 1
-    assert totals.mean == 1.0
-    assert totals.update(ones, ~ended[:, ::-1] & ended) == 0 + 1  # environment 1 again, after 2 + 1 steps
-    assert totals.mean == 2.0
-    assert totals.running.tolist() == [6.0, 2.0]
+    assert totals.mean("length") is None
+    assert totals.update(figures, ended) == 1
+    assert totals.mean("length") == 1.0
+    assert totals.update(figures, ended) == 1  # environment 1 again, after 2 + 1 steps
+    assert totals.mean("length") == 2.0
+    assert totals.mean("return") == 20.0
+    assert totals.mean("model_return") is None
+    assert totals.running.tolist() == [[60.0, 20.0], [6.0, 2.0]]
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ class Config(BaseModel):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Threads for matrix products on the CPU. Default: 1, the fastest for small networks; the bits depend on it."""
     checkpoint_interval: _Count | None = None
-    """Epochs between checkpoints; the last epoch always has one. Default: 10."""
+    """Epochs between checkpoints; the last epoch always has one. Default: num_epochs / 20, but at least 10."""
     keep_checkpoints: Annotated[int, Field(ge=1, le=10**6)] | None = None
     """How many of the newest periodic checkpoints stay on disk, besides the best one. Default: 5."""
     evaluation_interval: _Count | _Off | None = None

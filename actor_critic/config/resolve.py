@@ -58,7 +58,6 @@ _DEFAULTS: dict[str, Any] = {
     "device": "auto",
     "backend": "auto",
     "threads": 1,
-    "checkpoint_interval": 10,
     "keep_checkpoints": 5,
     "evaluation_interval": "off",
     "evaluation_episodes": 100,
@@ -134,6 +133,10 @@ def resolve(*layers: Layer) -> Resolution:
         is_parallel = values["vectorization"] == "workers"
         values["workers"] = min(os.cpu_count() or 1, values["num_envs"]) if is_parallel else 1
         sources["workers"] = "cores of this machine" if is_parallel else "default"
+    if "checkpoint_interval" not in values:
+        # At least ten epochs apart, and some twenty in a long run: a run of many short epochs is not for saving alone.
+        values["checkpoint_interval"] = max(10, values["num_epochs"] // 20)
+        sources["checkpoint_interval"] = "default" if values["checkpoint_interval"] == 10 else "num_epochs / 20"
     _check(values, sources)
     return Resolution(_complete(values), sources)
 

@@ -81,35 +81,36 @@ def discounted_sums(
 def episode_sums(
     figures: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_], start: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Sums of a per-step figure over the episodes that ended, such as their returns.
+    """Sums of per-step figures over the episodes that ended, such as their returns and lengths.
 
     Args:
-        figures: [T, N].
+        figures: [K, T, N].
         ended: [T, N], whether the step was its episode's last.
-        start: [N], the sums carried over from before the first step (0 where an episode begins).
+        start: [K, N], the sums carried over from before the first step (0 where an episode begins).
 
     Returns:
-        The sums [E] of the episodes that ended, in order of time, and those to carry on with [N].
+        The sums [K, E] of the episodes that ended, in order of time, and those to carry on with [K, N].
 
     Raises:
         ValueError: Shapes are not as above.
     """
-    if figures.ndim != 2 or ended.shape != figures.shape or start.shape != figures.shape[1:]:
-        raise ValueError(f"expected [T, N], [T, N] and [N]; got {figures.shape}, {ended.shape} and {start.shape}")
-    steps, envs = figures.shape
+    kinds, steps, envs = figures.shape
+    if ended.shape != (steps, envs) or start.shape != (kinds, envs):
+        raise ValueError(f"expected [K, T, N], [T, N] and [K, N]; got {figures.shape}, {ended.shape}, {start.shape}")
     # One environment after the other, each cut behind its episodes' ends: a piece is what one episode adds to its sum.
     at_end = ended.T.copy()
     at_end[:, -1] = True
     lasts = np.flatnonzero(at_end)
     firsts = np.concatenate([[0], lasts[:-1] + 1])
-    sums = np.add.reduceat(figures.T.reshape(-1).astype(np.float64), firsts)
-    sums[firsts % steps == 0] += start
+    in_line = figures.transpose(0, 2, 1).reshape(kinds, -1).astype(np.float64)
+    sums = np.add.reduceat(in_line, firsts, axis=1)
+    sums[:, firsts % steps == 0] += start
     env, step = np.divmod(lasts, steps)
     is_over = ended[step, env]
-    carried = np.zeros(envs)
-    carried[env[~is_over]] = sums[~is_over]
-    in_time = np.lexsort((env[is_over], step[is_over]))
-    return sums[is_over][in_time], carried
+    carried = np.zeros((kinds, envs))
+    carried[:, env[~is_over]] = sums[:, ~is_over]
+    in_time = np.argsort(step[is_over], kind="stable")
+    return sums[:, is_over][:, in_time], carried
 
 
 def _check_time_major(array: npt.NDArray[np.generic], shape: tuple[int, ...], dtype: type[np.generic]) -> None:
