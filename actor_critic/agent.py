@@ -16,7 +16,7 @@ from actor_critic.config import Config, Settings, settings_from_document, settin
 from actor_critic.encoders import EncoderMaker
 from actor_critic.errors import CheckpointError, ConfigError, NumericalError
 from actor_critic.features import FeatureMaker
-from actor_critic.learner import Learned, Learner
+from actor_critic.learner import Learned, Learner, Update
 from actor_critic.networks import make_networks
 from actor_critic.normalization import ObservationNormalizer, RunningMoments
 from actor_critic.parameters import FlatParameters
@@ -173,21 +173,30 @@ class ActorCriticAgent:
         shape = (self.settings.num_steps, self.settings.num_envs, self.actions.num_groups)
         return generator(self.settings.seed, Purpose.ACTIONS, block + 1).random(shape, np.float32)
 
-    def update(
-        self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int, actor: Actor | None = None
-    ) -> Learned:
+    def update(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int) -> Learned:
         """Learn from a rollout: clip and normalise rewards, estimate advantages, take the epoch's optimizer steps.
 
         Args:
-            rollout: T steps of N environments.
+            rollout: T steps of N environments, collected with the policy as it is.
             rewards: [T, N], from the reward model.
             epoch: Number of the epoch, from 1: which minibatches are drawn, and how far the learning rate is annealed.
-            actor: Who chose the rollout's actions; None where that was the policy as it is now.
 
         Raises:
             NumericalError: A reward, loss, gradient or parameter is not finite.
         """
-        learned = self._learner.update(rollout, rewards, epoch, actor)
+        return self.learn(self.prepare(rollout, rewards, epoch, None))
+
+    def prepare(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int, actor: Actor | None) -> Update:
+        """The first half of :meth:`update`: all that comes before the optimizer steps; see :meth:`Learner.prepare`."""
+        return self._learner.prepare(rollout, rewards, epoch, actor)
+
+    def learn(self, update: Update) -> Learned:
+        """The second half of :meth:`update`: the optimizer steps.
+
+        Raises:
+            NumericalError: A reward, loss, gradient or parameter is not finite.
+        """
+        learned = self._learner.learn(update)
         self.parameters.check_finite()
         return learned
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from actor_critic.actor import Actor
-from actor_critic.backends import Backend, Batch, Sequences, UpdateStatistics
+from actor_critic.backends import Backend, Batch, Sequences, UpdateRules, UpdateStatistics
 from actor_critic.config import Settings
 from actor_critic.features import FeatureMaker
 from actor_critic.normalization import RewardNormalizer
@@ -30,6 +30,23 @@ class Learned:
     statistics: UpdateStatistics
     explained_variance: float | None
     learning_rate: float
+
+
+@dataclass(frozen=True)
+class Update:
+    """An update that is ready to be made.
+
+    Attributes:
+        batch: The transitions.
+        minibatches: Of each optimizer step, as indices into the batch.
+        rules: The coefficients.
+        explained_variance: As in :class:`Learned`.
+    """
+
+    batch: Batch
+    minibatches: list[npt.NDArray[np.int64]]
+    rules: UpdateRules
+    explained_variance: float | None
 
 
 class Learner:
@@ -61,22 +78,27 @@ class Learner:
         self._features = features
         self._device = device
 
-    def update(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int, actor: Actor | None) -> Learned:
-        """Clip and normalise rewards, estimate advantages, take the epoch's optimizer steps.
+    def prepare(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int, actor: Actor | None) -> Update:
+        """Clip and normalise rewards, estimate advantages, and draw the minibatches of the epoch's optimizer steps.
 
         Args:
             rollout: T steps of N environments.
             rewards: [T, N], from the reward model.
             epoch: Number of the epoch, from 1.
             actor: Who chose the actions, if not the policy as it is now.
+        """
+        batch, explained = self._prepare(rollout, self._training_rewards(rewards, rollout), actor)
+        parts = minibatches(self._settings, epoch, rollout.live)
+        return Update(batch, parts, update_rules(self._settings, epoch), explained)
+
+    def learn(self, update: Update) -> Learned:
+        """Take an epoch's optimizer steps.
 
         Raises:
             NumericalError: A loss or gradient is not finite.
         """
-        batch, explained = self._prepare(rollout, self._training_rewards(rewards, rollout), actor)
-        rules = update_rules(self._settings, epoch)
-        statistics = self._backend.update(batch, minibatches(self._settings, epoch, rollout.live), rules)
-        return Learned(statistics, explained, rules.learning_rate)
+        statistics = self._backend.update(update.batch, update.minibatches, update.rules)
+        return Learned(statistics, update.explained_variance, update.rules.learning_rate)
 
     def forget_running_episodes(self) -> None:
         """Begin sums over steps and the critic's memory anew, where running episodes are lost."""

@@ -79,6 +79,19 @@ class Rollout:
         return following
 
 
+class _Arrays:
+    """Room for one rollout."""
+
+    def __init__(self, observations: ObservationSpec, actions: ActionSpec, steps: int, count: int) -> None:
+        self.observations = np.zeros((steps + 1, count, *observations.shape), observations.dtype)
+        self.actions = np.zeros((steps, count, actions.num_groups), np.int64)
+        self.masks = np.ones((steps + 1, count, actions.num_logits), np.bool_)
+        self.rewards = np.zeros((steps, count), np.float32)
+        self.terminated = np.zeros((steps, count), np.bool_)
+        self.truncated = np.zeros((steps, count), np.bool_)
+        self.live = np.ones((steps, count), np.bool_)
+
+
 class Collector:
     """Steps environments with a policy and keeps what they return."""
 
@@ -89,8 +102,9 @@ class Collector:
         actions: ActionSpec,
         num_steps: int,
         state_dim: int = 0,
+        buffers: int = 1,
     ) -> None:
-        """Allocate the arrays of a rollout.
+        """Allocate the arrays of rollouts.
 
         Args:
             environment: N environments.
@@ -98,20 +112,18 @@ class Collector:
             actions: Their action space.
             num_steps: T.
             state_dim: S, numbers in a hidden state of the policy.
+            buffers: How many rollouts are kept apart; each is overwritten when this many more have begun.
         """
         count = environment.num_envs
         self._environment = environment
         self._observation_spec = observations
         self._spec = actions
         self._started = False
-        self._observations = np.zeros((num_steps + 1, count, *observations.shape), observations.dtype)
-        self._actions = np.zeros((num_steps, count, actions.num_groups), np.int64)
-        self._masks: npt.NDArray[np.bool_] | None = None  # [T + 1, N, A] once the environments gave one
-        self._rewards = np.zeros((num_steps, count), np.float32)
-        self._terminated = np.zeros((num_steps, count), np.bool_)
-        self._truncated = np.zeros((num_steps, count), np.bool_)
+        self._buffers = [_Arrays(observations, actions, num_steps, count) for _ in range(buffers)]
+        self._arrays = self._buffers[0]
         self._states = np.zeros((count, state_dim), np.float32)
-        self._live: npt.NDArray[np.bool_] | None = None  # [T, N] once an environment paused
+        self._has_masks = False  # once the environments gave one
+        self._has_pauses = False  # once an environment paused
         self._live_steps = np.zeros(count, np.int64)  # since the run began
 
     def reset(self, seed: int) -> None:
@@ -130,23 +142,26 @@ class Collector:
             EnvironmentFault: An environment failed, or returned a number that is not finite.
         """
         assert self._started, "reset or load_state comes before the first collection"
-        self._observations[0] = self._observations[-1]
-        if self._masks is not None:
-            self._masks[0] = self._masks[-1]
+        last = self._arrays
+        self._buffers.append(self._buffers.pop(0))
+        arrays = self._arrays = self._buffers[-1]
+        arrays.observations[0] = last.observations[-1]
+        arrays.masks[0] = last.masks[-1]
+        arrays.live.fill(True)
         finals: list[npt.NDArray[Any]] = []
         before = self._states
-        uniforms = _Uniforms(noise, len(self._rewards))
+        uniforms = _Uniforms(noise, len(arrays.rewards))
         step, has_memory = self._environment.step_choices, self._states.size > 0
-        for t in range(len(self._rewards)):
-            mask = None if self._masks is None else self._masks[t]
-            numbers = uniforms.at(self._live_steps, self._live is None)
-            choices, states = policy(self._observations[t], numbers, mask, self._states)
+        for t in range(len(arrays.rewards)):
+            mask = arrays.masks[t] if self._has_masks else None
+            numbers = uniforms.at(self._live_steps, not self._has_pauses)
+            choices, states = policy(arrays.observations[t], numbers, mask, self._states)
             observations, rewards, terminated, truncated, infos = step(choices)
-            self._actions[t] = choices
-            self._observations[t + 1] = observations
-            self._rewards[t] = rewards
-            self._terminated[t] = terminated
-            self._truncated[t] = truncated
+            arrays.actions[t] = choices
+            arrays.observations[t + 1] = observations
+            arrays.rewards[t] = rewards
+            arrays.terminated[t] = terminated
+            arrays.truncated[t] = truncated
             if has_memory:
                 self._states = states
                 self._states[terminated | truncated] = 0.0
@@ -155,19 +170,19 @@ class Collector:
                 if "final_obs" in infos:
                     finals.append(infos["final_obs"][infos["_final_obs"]])
             self._keep_live(t, infos)
-        steps, envs = np.nonzero(self._terminated | self._truncated)
+        steps, envs = np.nonzero(arrays.terminated | arrays.truncated)
         rollout = Rollout(
-            self._observations,
-            self._actions,
-            None if self._masks is None else self._masks[:-1],
-            self._rewards,
-            self._terminated,
-            self._truncated,
-            np.concatenate(finals) if finals else self._observations[:0, 0],
+            arrays.observations,
+            arrays.actions,
+            arrays.masks[:-1] if self._has_masks else None,
+            arrays.rewards,
+            arrays.terminated,
+            arrays.truncated,
+            np.concatenate(finals) if finals else arrays.observations[:0, 0],
             steps,
             envs,
             before,
-            self._live,
+            arrays.live if self._has_pauses else None,
         )
         self._check_finite(rollout)
         return rollout
@@ -176,16 +191,15 @@ class Collector:
         """What rebuilds the running episodes, and the policy's memory of them."""
         return {
             **self._environment.save_state(),
-            "collector.memory": self._states,
-            "collector.live_steps": self._live_steps,
+            "collector.memory": self._states.copy(),
+            "collector.live_steps": self._live_steps.copy(),
         }
 
     def load_state(self, state: dict[str, npt.NDArray[Any]]) -> None:
         """Rebuild the running episodes."""
         own = ("collector.memory", "collector.live_steps")
         self._states, self._live_steps = (state[name].copy() for name in own)
-        if (self._live_steps != self._live_steps[0]).any():  # some have paused before
-            self._live = np.ones(self._rewards.shape, np.bool_)
+        self._has_pauses = bool((self._live_steps != self._live_steps[0]).any())
         self._begin(*self._environment.load_state({name: array for name, array in state.items() if name not in own}))
 
     def forget(self) -> None:
@@ -193,26 +207,23 @@ class Collector:
         self._states[:] = 0.0
 
     def _begin(self, observations: npt.NDArray[Any], infos: dict[str, Any]) -> None:
-        self._observations[-1] = observations
+        self._arrays.observations[-1] = observations
         self._keep_mask(-1, infos)
         self._started = True
 
     def _keep_mask(self, row: int, infos: dict[str, Any]) -> None:
-        if "action_mask" not in infos:
-            return
-        if self._masks is None:
-            # Environments that mask at all mostly do so from their first observation on; what came before allowed all.
-            self._masks = np.ones((len(self._observations), *infos["action_mask"].shape), np.bool_)
-        self._masks[row] = infos["action_mask"]
+        """Environments that mask at all mostly do so from their first observation on; what came before allowed all."""
+        if "action_mask" in infos:
+            self._has_masks = True
+            self._arrays.masks[row] = infos["action_mask"]
 
     def _keep_live(self, t: int, infos: dict[str, Any]) -> None:
         live = infos.get("live")
         if live is None:
             self._live_steps += 1
             return
-        if self._live is None:
-            self._live = np.ones(self._rewards.shape, np.bool_)
-        self._live[t] = live
+        self._has_pauses = True
+        self._arrays.live[t] = live
         self._live_steps += live
         self._states[~live] = 0.0
 

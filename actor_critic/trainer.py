@@ -15,6 +15,7 @@ from actor_critic import runs
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.backends import choose_device
 from actor_critic.checkpoints import Checkpoint
+from actor_critic.collection import Collection, InTurn, Overlapped
 from actor_critic.config import Config, Settings, settings_from_document, settings_of
 from actor_critic.config.memory import check_fits_in_memory
 from actor_critic.encoders import CustomEncoder, EncoderMaker
@@ -219,15 +220,15 @@ class Trainer:
             raise RuntimeError("an epoch of this run was cut short; its state is neither before nor after that epoch")
         self._is_iterating = True
         started = time.monotonic()
-        recorder, collector = None, None
+        recorder, collection = None, None
         try:
             if self._folder:
                 self._folder.claim()
                 recorder = Recorder(self._folder, self.settings, self.epoch, self._best)
-            collector = self._open()
+            collection = self._open()
             if recorder:
                 self._evaluate_before(recorder)
-            yield from self._train(collector, recorder, started)
+            yield from self._train(collection, recorder, started)
             self.stop_reason = self.stop_reason or "finished"
             self.is_over = True
             if recorder and self.stop_reason != INTERRUPTED:
@@ -239,25 +240,27 @@ class Trainer:
             self._hours += (time.monotonic() - started) / 3600
             self._is_iterating = False
             try:
-                if collector and not self._is_mid_epoch:  # of an epoch that was cut short nothing can be gone on with
-                    self._paused = collector.save_state()
+                if collection and not self._is_mid_epoch:  # of an epoch that was cut short nothing can be gone on with
+                    self._paused = collection.save_state()
             except EnvironmentFault:  # its workers are gone: nobody can say where the episodes stand
                 self._is_mid_epoch = True
             finally:
+                if collection:
+                    collection.close()
                 if recorder:
                     recorder.close()
                 self.close()
 
-    def _train(self, collector: Collector, recorder: Recorder | None, started: float) -> Iterator[EpochReport]:
+    def _train(self, collection: Collection, recorder: Recorder | None, started: float) -> Iterator[EpochReport]:
         """The loop; however it is left, between two epochs, the last one has a checkpoint."""
 
         def checkpoint() -> Checkpoint:
-            return self._checkpoint(collector, self._hours + (time.monotonic() - started) / 3600)
+            return self._checkpoint(collection, self._hours + (time.monotonic() - started) / 3600)
 
         try:
             while self.epoch < self.settings.num_epochs and self.stop_reason is None:
                 self._is_mid_epoch = True
-                report = self._run_epoch(collector)
+                report = self._run_epoch(collection)
                 self._is_mid_epoch = False
                 self._decide_to_stop(report, self._hours + (time.monotonic() - started) / 3600)
                 if recorder:
@@ -281,15 +284,16 @@ class Trainer:
 
     # --- one epoch ---
 
-    def _run_epoch(self, collector: Collector) -> EpochReport:
+    def _run_epoch(self, collection: Collection) -> EpochReport:
         started = time.perf_counter()
         epoch = self.epoch + 1
-        rollout = collector.collect(self.agent.choose, self.agent.action_noise)
+        rollout, actor = collection.take()
         model_rewards = self._model_rewards(rollout)
         rewards = rollout.rewards
         if self._reward_rule and model_rewards is not None:
             rewards = self._reward_rule.training_rewards(rewards, model_rewards)
-        learned = self.agent.update(rollout, rewards, epoch)
+        update = self.agent.prepare(rollout, rewards, epoch, actor)
+        learned = collection.learn(lambda: self.agent.learn(update), epoch == self.settings.num_epochs)
         self.epoch = epoch
         self.env_steps += rollout.num_live
         return self._report(rollout, model_rewards, learned, time.perf_counter() - started)
@@ -354,11 +358,11 @@ class Trainer:
         digests = {field: source_digest(found) for field, found in used.items()}
         return {field: digest for field, digest in digests.items() if digest is not None}
 
-    def _checkpoint(self, collector: Collector, hours: float) -> Checkpoint:
+    def _checkpoint(self, collection: Collection, hours: float) -> Checkpoint:
         tensors: dict[str, Tensor] = {}
         tensors["episodes.running"] = torch.from_numpy(self._totals.running)
         tensors["episodes.recent"] = torch.from_numpy(self._totals.recent)
-        for name, array in collector.save_state().items():
+        for name, array in collection.save_state().items():
             tensors[f"environment.{name}"] = torch.from_numpy(array)
         counters = {"epoch": self.epoch, "env_steps": self.env_steps, "episodes": self.episodes}
         checkpoint = self.agent.checkpoint(counters, tensors)
@@ -392,37 +396,35 @@ class Trainer:
         except KeyError as error:
             raise CheckpointError(f"{path} is an agent, not a training state: it lacks {error}") from None
 
-    def _open(self) -> Collector:
+    def _open(self) -> Collection:
         """Environments at the point where the run stands."""
         if not self._environment_is_open:
             self._environment = make_vector_environment(self.settings)
             self._environment_is_open = True
-        agent = self.agent
+        agent, settings = self.agent, self.settings
         collector = Collector(
             self._environment,
             agent.observations,
             agent.actions,
-            self.settings.num_steps,
+            settings.num_steps,
             agent.policy.trunk.state_dim,
+            buffers=2 if settings.overlap else 1,
         )
+        collection = Overlapped(collector, agent) if settings.overlap else InTurn(collector, agent)
         if self._paused is None:
-            collector.reset(self.settings.seed)
-        else:
-            collector.load_state(self._paused)
-            if isinstance(self._environment, NativeVectorEnv):
-                self._forget_running_episodes(collector)
-        return collector
-
-    def _forget_running_episodes(self, collector: Collector) -> None:
-        """Go on without the episodes that were running: a native vector environment cannot rebuild them."""
-        log.warning(
-            "resume not exact: the native vector form of %s cannot rebuild its running episodes, so new ones begin; "
-            "use vectorization sync or workers for a run that may be stopped",
-            self.settings.environment,
-        )
-        self._totals.running[:] = 0.0
-        self.agent.forget_running_episodes()
-        collector.forget()
+            collection.begin(settings.seed)
+            return collection
+        collection.load_state(self._paused)
+        if isinstance(self._environment, NativeVectorEnv):
+            log.warning(
+                "resume not exact: the native vector form of %s cannot rebuild its running episodes, so new ones "
+                "begin; use vectorization sync or workers for a run that may be stopped",
+                settings.environment,
+            )
+            self._totals.running[:] = 0.0
+            agent.forget_running_episodes()
+            collection.forget()
+        return collection
 
     def _warm_start(self, path: Path) -> None:
         try:

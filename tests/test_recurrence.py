@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from actor_critic import ActorCriticAgent, Config, Trainer, evaluate
 from actor_critic.backends import EagerBackend, Sequences
+from actor_critic.collection import InTurn
 from actor_critic.networks import PolicyNetwork, Trunk, ValueNetwork
 from actor_critic.parameters import FlatParameters
 from actor_critic.rollout import Collector
@@ -118,7 +119,9 @@ def test_a_cell_is_the_one_of_torch(kind: str) -> None:
 def test_what_is_trained_on_is_what_was_acted_with(shared: bool) -> None:
     trainer = Trainer(Config(**(RECALL | {"num_steps": 13, "memory": "lstm", "shared_encoder": shared})))
     agent = trainer.agent
-    collector = trainer._open()
+    collection = trainer._open()
+    assert isinstance(collection, InTurn)
+    collector = collection._collector
     for epoch in (1, 2):  # the second rollout begins in the middle of memories
         acted: list[np.ndarray] = []
 

@@ -97,8 +97,10 @@ def test_leaving_the_loop_closes_the_environments_and_iterating_again_goes_on_ex
         {"normalize_observations": True, "normalize_rewards": True, "clip_rewards": 5.0, "shared_encoder": True},
         {"environment": "random-states", "num_steps": None, "batch_size": 64, "num_envs": None},
         {"anneal_lr": False, "target_kl": 0.001, "clip_vloss": True},
+        {"overlap": True, "normalize_observations": True, "normalize_rewards": True},
+        {"overlap": True, "backend": "eager", "memory": "gru", "shared_encoder": True},
     ],
-    ids=["ppo", "a2c", "normalised", "random states", "target_kl"],
+    ids=["ppo", "a2c", "normalised", "random states", "target_kl", "overlap", "overlap, eager"],
 )
 def test_a_resumed_run_is_the_run_that_was_stopped(tmp_path: Path, settings: dict[str, object]) -> None:
     settings = {"num_epochs": 9, "checkpoint_interval": 1, "keep_checkpoints": 9, **settings}

@@ -197,6 +197,10 @@ class Config(BaseModel):
     Default: "auto"."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Threads for matrix products on the CPU. Default: 1, the fastest for small networks; the bits depend on it."""
+    overlap: bool | None = None
+    """Collect the next rollout while learning from this one, on another core, with a policy exactly one update old;
+    the ratios correct for that, so it needs clip_coef. The bits depend on it, and on nothing that is timed.
+    Default: false."""
     checkpoint_interval: _Count | None = None
     """Epochs between checkpoints; the last epoch always has one. Default: num_epochs / 20, but at least 10."""
     keep_checkpoints: Annotated[int, Field(ge=1, le=10**6)] | None = None

@@ -58,6 +58,7 @@ _DEFAULTS: dict[str, Any] = {
     "device": "auto",
     "backend": "auto",
     "threads": 1,
+    "overlap": False,
     "keep_checkpoints": 5,
     "evaluation_interval": "off",
     "evaluation_episodes": 100,
@@ -276,6 +277,11 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
         raise ConfigError(f"clip_vloss: true needs a clip range, but {shown('clip_coef')}; set clip_coef, such as 0.2")
     if values["anneal_clip"] and values["clip_coef"] == "off":
         raise ConfigError(f"anneal_clip: true needs a clip range, but {shown('clip_coef')}; set clip_coef, such as 0.2")
+    if values["overlap"] and values["clip_coef"] == "off":
+        raise ConfigError(
+            f"overlap: true learns from what an older policy did, which needs ratios and a clip range, but "
+            f"{shown('clip_coef')}; set clip_coef, such as 0.2, or algorithm ppo"
+        )
     if values["environment"] == RANDOM_STATES:
         for name in ("environment_kwargs", "wrappers", "max_episode_steps"):
             if values.get(name):

@@ -114,6 +114,7 @@ class Settings:
     device: str
     backend: str
     threads: int
+    overlap: bool
     checkpoint_interval: int
     keep_checkpoints: int
     evaluation_interval: int | None

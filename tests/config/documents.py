@@ -72,7 +72,7 @@ def resolvable_configs(draw: st.DrawFn) -> Config:
     divisors = st.integers(1, 8)
     num_envs, minibatches, rest = draw(divisors), draw(divisors), draw(divisors)
     environment = draw(st.sampled_from([None, RANDOM_STATES, "CartPole-v1", "Acrobot-v1", "module:Id-v0"]))
-    needs_clip_range = config.clip_vloss or config.anneal_clip
+    needs_clip_range = config.clip_vloss or config.anneal_clip or config.overlap
     changes: dict[str, Any] = {
         "environment": environment,
         "num_envs": num_envs,

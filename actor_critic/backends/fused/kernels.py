@@ -342,7 +342,7 @@ def widths(layers: Array) -> tuple[int, int]:
     return most, total
 
 
-@compiled
+@njit(cache=cache_folder() is not None, error_model="numpy", nogil=True)
 def update(
     features: Array, actions: Array, masks: Array, has_mask: bool, old_log_probs: Array, is_single: bool,
     old_values: Array, advantages: Array, returns: Array, rows: Array, borders: Array, sizes: Array,

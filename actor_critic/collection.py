@@ -1,0 +1,150 @@
+"""When transitions are collected: in turn with learning from them, or the next ones meanwhile."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from actor_critic.actor import Actor
+from actor_critic.agent import ActorCriticAgent
+from actor_critic.rollout import Collector, Rollout
+
+Result = TypeVar("Result")
+State = dict[str, npt.NDArray[Any]]
+
+_ACTOR = "actor."
+
+
+class Collection(Protocol):
+    """Where an epoch's rollout comes from."""
+
+    def begin(self, seed: int) -> None:
+        """Begin the first episodes of a run."""
+
+    def take(self) -> tuple[Rollout, Actor | None]:
+        """The epoch's rollout, and who chose its actions if not the policy as it is now."""
+
+    def learn(self, steps: Callable[[], Result], is_last: bool) -> Result:
+        """Take the optimizer steps of the epoch; ``is_last`` says that no rollout will be asked for after it."""
+
+    def save_state(self) -> State:
+        """All that the rest of the collection depends on, but for the agent."""
+
+    def load_state(self, state: State) -> None:
+        """Go on where :meth:`save_state` was called."""
+
+    def forget(self) -> None:
+        """Let the policy know nothing of what was before."""
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+
+class InTurn(Collection):
+    """Collects with the policy as it is, then learns from that."""
+
+    def __init__(self, collector: Collector, agent: ActorCriticAgent) -> None:
+        self._collector = collector
+        self._agent = agent
+
+    def begin(self, seed: int) -> None:
+        """See :class:`Collection`."""
+        self._collector.reset(seed)
+
+    def take(self) -> tuple[Rollout, Actor | None]:
+        """Collect; see :class:`Collection`."""
+        return self._collector.collect(self._agent.choose, self._agent.action_noise), None
+
+    def learn(self, steps: Callable[[], Result], is_last: bool) -> Result:
+        """See :class:`Collection`."""
+        return steps()
+
+    def save_state(self) -> State:
+        """The running episodes; see :class:`Collection`."""
+        return self._collector.save_state()
+
+    def load_state(self, state: State) -> None:
+        """See :class:`Collection`."""
+        self._collector.load_state(state)
+
+    def forget(self) -> None:
+        """See :class:`Collection`."""
+        self._collector.forget()
+
+    def close(self) -> None:
+        """See :class:`Collection`."""
+
+
+class Overlapped(Collection):
+    """Collects the next rollout while another thread learns from this one, as Cleanba does (Huang et al., 2024).
+
+    The next rollout is collected with the policy that this epoch begins with, so every rollout but the first is learned
+    from by a policy exactly one update ahead of the one that chose its actions; the ratios are taken between these two.
+    Which policy that is does not depend on which thread is faster. A state holds the policy and the episodes that the
+    rollout in waiting began with, and it is collected again from there.
+    """
+
+    def __init__(self, collector: Collector, agent: ActorCriticAgent) -> None:
+        self._collector = collector
+        self._agent = agent
+        self._actor = agent.actor()
+        self._before: State = {}
+        self._waiting: Rollout | None = None
+        # PyTorch counts threads for each thread that computes.
+        self._pool = ThreadPoolExecutor(1, "learning", torch.set_num_threads, (agent.settings.threads,))
+
+    def begin(self, seed: int) -> None:
+        """See :class:`Collection`."""
+        self._collector.reset(seed)
+        self._before = self._collector.save_state()
+
+    def take(self) -> tuple[Rollout, Actor | None]:
+        """What was collected during the last epoch; see :class:`Collection`."""
+        rollout, self._waiting = self._waiting, None
+        return rollout or self._collect(), self._actor
+
+    def learn(self, steps: Callable[[], Result], is_last: bool) -> Result:
+        """Collect the next rollout meanwhile; see :class:`Collection`."""
+        self._actor = self._agent.actor()
+        self._before = self._collector.save_state()
+        has_begun = threading.Event()
+
+        def announced() -> Result:
+            has_begun.set()
+            return steps()
+
+        learned = self._pool.submit(announced)
+        has_begun.wait()  # else the interpreter would let this thread run on for milliseconds before that one begins
+        try:
+            if not is_last:
+                self._waiting = self._collect()
+        finally:
+            result = learned.result()
+        return result
+
+    def save_state(self) -> State:
+        """The episodes, and the policy, that the rollout in waiting begins with; see :class:`Collection`."""
+        return self._before | {_ACTOR + name: tensor.numpy() for name, tensor in self._actor.state().items()}
+
+    def load_state(self, state: State) -> None:
+        """See :class:`Collection`."""
+        actor = {name.removeprefix(_ACTOR): array for name, array in state.items() if name.startswith(_ACTOR)}
+        self._actor.load({name: torch.from_numpy(np.array(array)) for name, array in actor.items()})
+        self._collector.load_state({name: array for name, array in state.items() if not name.startswith(_ACTOR)})
+        self._before = self._collector.save_state()
+
+    def forget(self) -> None:
+        """See :class:`Collection`."""
+        self._collector.forget()
+        self._before = self._collector.save_state()
+
+    def close(self) -> None:
+        """End the other thread; see :class:`Collection`."""
+        self._pool.shutdown()
+
+    def _collect(self) -> Rollout:
+        return self._collector.collect(self._actor.choose, self._agent.action_noise)
