@@ -124,8 +124,10 @@ class _Convolutions(nn.Module):
         channels, height, width = shape
         modules: list[nn.Module] = []
         for filters, side, stride in layers:
-            convolution = nn.utils.skip_init(nn.Conv2d, channels, filters, side, stride)  # type: ignore[no-untyped-call]
+            with torch.random.fork_rng(devices=[]):
+                convolution = nn.Conv2d(channels, filters, side, stride)
             nn.init.orthogonal_(convolution.weight, math.sqrt(2), generator=generator)
+            assert convolution.bias is not None
             nn.init.zeros_(convolution.bias)
             modules += [convolution, nn.ReLU()]
             channels, height, width = filters, (height - side) // stride + 1, (width - side) // stride + 1

@@ -228,16 +228,16 @@ def hidden_stack(
 
 def orthogonal_linear(inputs: int, outputs: int, gain: float, generator: torch.Generator | None = None) -> nn.Linear:
     """A linear layer with orthogonal weights times ``gain`` and zero bias (Saxe et al., 2014)."""
-    # skip_init: the usual initialisation would draw from torch's global generator, only to be overwritten.
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=[]):  # the usual initialisation draws from the global generator, for nothing
+        layer = nn.Linear(inputs, outputs)
     nn.init.orthogonal_(layer.weight, gain, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer
 
 
 def _recurrent_cell(kind: str, inputs: int, units: int, generator: torch.Generator | None) -> nn.GRUCell | nn.LSTMCell:
-    cell: nn.GRUCell | nn.LSTMCell
-    cell = nn.utils.skip_init(nn.GRUCell if kind == "gru" else nn.LSTMCell, inputs, units)  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=[]):
+        cell = nn.GRUCell(inputs, units) if kind == "gru" else nn.LSTMCell(inputs, units)
     for weight in (cell.weight_ih, cell.weight_hh):
         nn.init.orthogonal_(weight, 1.0, generator=generator)
     for bias in (cell.bias_ih, cell.bias_hh):

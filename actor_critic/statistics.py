@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 _RESAMPLES = 2000
+_DRAWN_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,13 @@ def summarize(values: npt.NDArray[np.float64], generator: np.random.Generator, l
     """
     if values.ndim != 1 or len(values) == 0:
         raise ValueError(f"expected at least one value in an array [n]; got shape {values.shape}")
-    means = np.array([generator.choice(values, len(values)).mean() for _ in range(_RESAMPLES)])
+    at_a_time = max(1, _DRAWN_AT_ONCE // len(values))
+    means = np.concatenate(
+        [
+            values[generator.integers(0, len(values), (min(at_a_time, _RESAMPLES - done), len(values)))].mean(1)
+            for done in range(0, _RESAMPLES, at_a_time)
+        ]
+    )
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     std = float(values.std(ddof=1)) if len(values) > 1 else 0.0
     return Summary(float(values.mean()), std, float(low), float(high), level)

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from actor_critic.cli.loading import without_collecting
 from actor_critic.cli.options import flags_layer, setting_options
 from actor_critic.config import DEFAULT_LOG
 from actor_critic.errors import ConfigError
@@ -25,14 +26,15 @@ def command(run: str, trust_code: bool, **flags: Any) -> int:
             "command line: --num-epochs and --total-timesteps are two ways to say the same; keep one of them"
         )
 
-    # PyTorch is imported here and not above: a wrong flag is refused at once.
-    from actor_critic.cli.running import existing, log, log_to
-    from actor_critic.cli.running import run as run_to_the_end
-    from actor_critic.cli.screen import console, say
-    from actor_critic.config import settings_from_document
-    from actor_critic.imports import require_trust
-    from actor_critic.runs import newest_sound
-    from actor_critic.trainer import Trainer
+    with without_collecting():
+        # PyTorch is imported here and not above: a wrong flag is refused at once.
+        from actor_critic.cli.running import existing, log, log_to
+        from actor_critic.cli.running import run as run_to_the_end
+        from actor_critic.cli.screen import console, say
+        from actor_critic.config import settings_from_document
+        from actor_critic.imports import require_trust
+        from actor_critic.runs import newest_sound
+        from actor_critic.trainer import Trainer
 
     path, checkpoint, passed_over = newest_sound(existing(run))
     settings = settings_from_document(checkpoint.settings, path)

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from actor_critic.cli.loading import without_collecting
 from actor_critic.cli.options import CONFIG_FILE, flags_layer, setting_options
 from actor_critic.config import RANDOM_STATES, Config, Layer, resolve, starting_config
 from actor_critic.errors import ConfigError
@@ -25,16 +26,17 @@ def command(config_path: str | None, has_seeds: bool, words: tuple[str, ...], **
     layers, notes, new_file = _layers(config_path, flags_layer(flags))
     resolution = resolve(*layers)
 
-    # PyTorch is imported here and not above: a wrong setting is refused at once.
-    from actor_critic.cli.console import print_settings
-    from actor_critic.cli.running import log, log_to, run
-    from actor_critic.cli.screen import console, say
-    from actor_critic.cli.seeds import run_seeds
-    from actor_critic.runs import timestamped_path
-    from actor_critic.trainer import Trainer
+    with without_collecting():
+        # PyTorch is imported here and not above: a wrong setting is refused at once.
+        from actor_critic.cli.console import print_settings
+        from actor_critic.cli.running import log, log_to, run
+        from actor_critic.cli.screen import console, say
+        from actor_critic.cli.seeds import run_seeds
+        from actor_critic.runs import timestamped_path
+        from actor_critic.trainer import Trainer
 
-    screen = console()
-    trainer = Trainer(resolution.settings)
+        screen = console()
+        trainer = Trainer(resolution.settings)
     try:
         with log_to(resolution.settings.log_file):
             if new_file is not None and _write(new_file):

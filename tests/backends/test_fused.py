@@ -306,3 +306,16 @@ def test_a_run_begins_the_same_on_both_backends() -> None:
         for name, figure in expected.figures().items():
             if name != "steps_per_second" and figure is not None:
                 assert found.figures()[name] == pytest.approx(figure, rel=2e-3, abs=1e-4), name
+
+
+def test_the_rest_of_scipy_works_beside_the_part_that_is_loaded_alone() -> None:
+    code = (
+        "import sys\n"
+        "from actor_critic import Config, Trainer\n"
+        "for report in Trainer(Config(num_epochs=1)): pass\n"
+        "assert 'scipy.linalg' not in sys.modules\n"
+        "import numpy as np, scipy.linalg, scipy.linalg.cython_blas\n"
+        "print(scipy.linalg.solve(np.eye(2) * 2, np.ones(2)))"
+    )
+    result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, "[0.5 0.5]\n"), result.stderr

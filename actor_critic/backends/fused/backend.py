@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg.cython_blas  # noqa: F401  Numba's matrix products; there before its threads are limited
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from actor_critic.backends.base import (
     not_finite,
 )
 from actor_critic.backends.fused import kernels
+from actor_critic.backends.fused.blas import load_blas
 from actor_critic.errors import NumericalError
 from actor_critic.networks import PolicyNetwork, ValueNetwork
 from actor_critic.parameters import FlatParameters
@@ -122,6 +122,7 @@ class FusedBackend(Backend):
             sizes: Choices per group of an action.
             threads: Threads for matrix products.
         """
+        load_blas()
         threadpool_limits(limits=threads, user_api="blas")
         self._parameters = parameters
         self._values = parameters.values.numpy()
