@@ -52,6 +52,7 @@ class PartsEncoder(nn.Module):
 
     Attributes:
         output_dim: Numbers that come out per observation.
+        is_identity: Whether what comes out is what went in.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class PartsEncoder(nn.Module):
             modules.append(module)
             self.output_dim += width
         self.parts = nn.ModuleList(modules)
+        self.is_identity = all(isinstance(module, nn.Identity) for module in modules)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, output_dim] of features [B, F]."""

@@ -77,18 +77,17 @@ class Batch:
     returns: Tensor
     sequences: Sequences | None = None
 
-    def select(self, rows: Tensor) -> "Batch":
-        """The transitions of some rows, without memory."""
-        assert self.sequences is None
-        masks = None if self.masks is None else self.masks[rows]
+    def select(self, rows: Tensor | slice, sequences: Sequences | None = None) -> "Batch":
+        """The transitions of some rows, and the sequences that they are."""
         return Batch(
             self.features[rows],
             self.actions[rows],
-            masks,
+            None if self.masks is None else self.masks[rows],
             None if self.log_probs is None else self.log_probs[rows],
             self.values[rows],
             self.advantages[rows],
             self.returns[rows],
+            sequences,
         )
 
 

@@ -4,7 +4,6 @@ import importlib.util
 import logging
 
 import torch
-from torch import nn
 
 from actor_critic.backends.base import Backend
 from actor_critic.backends.eager import EagerBackend
@@ -62,7 +61,6 @@ def _what_fused_lacks(policy: PolicyNetwork, device: torch.device) -> str | None
         return f"runs on the CPU, and the device is {device}"
     if policy.trunk.memory is not None:
         return "has no memory"
-    is_flat = isinstance(encoder, PartsEncoder) and all(isinstance(part, nn.Identity) for part in encoder.parts)
-    if not is_flat:
+    if not (isinstance(encoder, PartsEncoder) and encoder.is_identity):
         return "takes observations as they are, and these pass an encoder of CNNs, embeddings or a module of yours"
     return None

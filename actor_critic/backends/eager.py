@@ -1,12 +1,14 @@
 """The reference backend: :mod:`actor_critic.ops` with autograd."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from actor_critic.backends.base import (
@@ -19,6 +21,7 @@ from actor_critic.backends.base import (
     UpdateStatistics,
     not_finite,
 )
+from actor_critic.encoders import PartsEncoder
 from actor_critic.errors import NumericalError
 from actor_critic.networks import PolicyNetwork, ValueNetwork
 from actor_critic.ops import categorical, losses
@@ -46,23 +49,17 @@ class EagerPolicy(ExecutedPolicy):
         """Choose; see :class:`ExecutedPolicy`."""
         network = self._network
         if network.trunk.memory is None:
-            logits, after = network(features), state
+            logits, after = _run(network, features), state
         else:
             logits, states = network.unroll(features, torch.from_numpy(state).to(self._device))
             after = states[-1].cpu().numpy()
-        if mask is not None:
-            logits = logits.masked_fill(~torch.from_numpy(mask).to(self._device), -torch.inf)
-        if uniforms is None:
-            return categorical.mode(logits, self._sizes).cpu().numpy(), after
-        log_probs = categorical.log_probabilities(logits, self._sizes)
-        numbers = torch.from_numpy(uniforms).to(self._device)
-        return categorical.sample(log_probs, self._sizes, numbers).cpu().numpy(), after
+        return _choose(logits.cpu().numpy(), self._sizes, mask, uniforms), after
 
     @torch.no_grad()
     def log_probs(self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None) -> Tensor:
         """Log-probabilities; see :class:`ExecutedPolicy`."""
         if sequences is None:
-            logits = self._network(features)
+            logits = _run(self._network, features)
         else:
             logits, _ = self._network.unroll(features, sequences.policy_state, sequences.starts)
         log_probs = categorical.log_probabilities(logits, self._sizes, masks)
@@ -120,7 +117,7 @@ class EagerBackend(Backend):
         if log_probs or sequences is not None:
             logits, values, states = self._forward(features[:count], sequences)
         else:
-            values, states = self._value(features[:count]), None
+            values, states = _run(self._value, features[:count]).squeeze(-1), None
         known = torch.zeros(len(features) - count, 0, device=features.device) if states is None else states[-1]
         following, _ = self._value.unroll(features[count:], known)
         if not log_probs:
@@ -158,9 +155,8 @@ class EagerBackend(Backend):
         self._parameters.check()
         totals = torch.zeros(6)
         taken = 0
-        for indices in minibatches:
-            rows = torch.from_numpy(indices).to(batch.features.device)
-            loss, figures = self._loss(batch, rows, rules)
+        for part in _gathered(batch, minibatches):
+            loss, figures = self._loss(part, rules)
             if rules.target_kl is not None and float(figures[3]) > 1.5 * rules.target_kl:
                 break
             self._parameters.gradients.zero_()
@@ -192,7 +188,7 @@ class EagerBackend(Backend):
         policy, value = self._policy, self._value
         if sequences is None:
             if policy.trunk is not value.trunk:
-                return policy(features), value(features), None
+                return _run(policy, features), _run(value, features).squeeze(-1), None
             encoded = policy.trunk(features)
             return policy.head(encoded), value.head(encoded).squeeze(-1), None
         outputs, states = policy.trunk.unroll(features, sequences.policy_state, sequences.starts)
@@ -200,17 +196,16 @@ class EagerBackend(Backend):
             return policy.head(outputs), value.head(outputs).squeeze(-1), states
         return policy.head(outputs), *value.unroll(features, sequences.value_state, sequences.starts)
 
-    def _loss(self, batch: Batch, rows: Tensor, rules: UpdateRules) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _loss(self, batch: Batch, rules: UpdateRules) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The loss of one minibatch with gradient, and its parts without: policy, value, entropy, KL, clip fraction."""
-        sequences = batch.sequences.select(rows) if batch.sequences else None
-        logits, values, _ = self._forward(batch.features[rows], sequences)
-        if sequences is not None and sequences.live is not None:
-            logits, values, rows = logits[sequences.live], values[sequences.live], rows[sequences.live]
-        masks = None if batch.masks is None else batch.masks[rows]
-        log_probs = categorical.log_probabilities(logits, self._sizes, masks)
-        chosen = categorical.log_prob(log_probs, self._sizes, batch.actions[rows])
-        log_ratios = chosen - (chosen.detach() if batch.log_probs is None else batch.log_probs[rows])
-        advantages = batch.advantages[rows]
+        logits, values, _ = self._forward(batch.features, batch.sequences)
+        if batch.sequences is not None and batch.sequences.live is not None:
+            live = batch.sequences.live
+            logits, values, batch = logits[live], values[live], replace(batch, sequences=None).select(live)
+        log_probs = categorical.log_probabilities(logits, self._sizes, batch.masks)
+        chosen = categorical.log_prob(log_probs, self._sizes, batch.actions)
+        log_ratios = chosen - (chosen.detach() if batch.log_probs is None else batch.log_probs)
+        advantages = batch.advantages
         if rules.normalize_advantages:
             advantages = losses.normalize_advantages(advantages)
         if rules.clip_coef is None:
@@ -218,12 +213,73 @@ class EagerBackend(Backend):
         else:
             policy_loss = losses.clipped_policy_loss(log_ratios, advantages, rules.clip_coef)
         if rules.clip_vloss and rules.clip_coef is not None:
-            value_loss = losses.clipped_value_loss(values, batch.values[rows], batch.returns[rows], rules.clip_coef)
+            value_loss = losses.clipped_value_loss(values, batch.values, batch.returns, rules.clip_coef)
         else:
-            value_loss = losses.value_loss(values, batch.returns[rows])
-        entropy = categorical.entropy(log_probs).mean()
+            value_loss = losses.value_loss(values, batch.returns)
+        entropy = categorical.entropy(log_probs, batch.masks).mean()
         loss = policy_loss - rules.ent_coef * entropy + rules.vf_coef * value_loss
         with torch.no_grad():
             kl = losses.approximate_kl(log_ratios)
             outside = (torch.expm1(log_ratios).abs() > (rules.clip_coef or torch.inf)).float().mean()
         return loss, (policy_loss.detach(), value_loss.detach(), entropy.detach(), kl, outside)
+
+
+def _gathered(batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]]) -> Iterator[Batch]:
+    """The transitions of each minibatch, gathered a pass over the batch at a time."""
+    count = len(batch.actions)
+    waiting: list[npt.NDArray[np.int64]] = []
+    for index, indices in enumerate(minibatches):
+        waiting.append(indices)
+        if index + 1 < len(minibatches) and sum(map(len, waiting)) + len(minibatches[index + 1]) <= count:
+            continue
+        rows = torch.from_numpy(np.concatenate(waiting)).to(batch.features.device)
+        gathered = replace(batch, sequences=None).select(rows)
+        first = 0
+        for part in waiting:
+            piece = slice(first, first + len(part))
+            first += len(part)
+            yield gathered.select(piece, batch.sequences and batch.sequences.select(rows[piece]))
+        waiting.clear()
+
+
+def _run(network: PolicyNetwork | ValueNetwork, features: Tensor) -> Tensor:
+    """What a network without memory puts out, [B, outputs].
+
+    Linear layers are applied as they are: going through a module's call, and its look for hooks, takes as long as
+    computing a small one.
+    """
+    trunk = network.trunk
+    encoder = trunk.encoder
+    x = features if isinstance(encoder, PartsEncoder) and encoder.is_identity else encoder(features)
+    for layer in [*trunk.hidden, network.head]:
+        if type(layer) is nn.Linear:
+            parameters = layer._parameters
+            weight, bias = parameters["weight"], parameters["bias"]
+            assert weight is not None
+            x = functional.linear(x, weight, bias)
+        else:
+            x = layer(x)
+    return x
+
+
+def _choose(
+    logits: npt.NDArray[np.float32],
+    sizes: tuple[int, ...],
+    mask: npt.NDArray[np.bool_] | None,
+    uniforms: npt.NDArray[np.float32] | None,
+) -> npt.NDArray[np.int64]:
+    """Choices [B, G] as :func:`categorical.sample` and ``mode`` make them, by NumPy: a few small arrays at a time."""
+    if mask is not None:
+        logits = np.where(mask, logits, np.float32(-np.inf))
+    choices = np.empty((len(logits), len(sizes)), np.int64)
+    first = 0
+    for g, size in enumerate(sizes):
+        group = logits[:, first : first + size]
+        first += size
+        if uniforms is None:
+            choices[:, g] = group.argmax(1)
+            continue
+        cumulative = np.exp(group - group.max(1, keepdims=True)).cumsum(1)
+        # For u below 1 the product is below the total, also when rounded: some choice always exceeds it.
+        choices[:, g] = (cumulative <= uniforms[:, g : g + 1] * cumulative[:, -1:]).sum(1)
+    return choices

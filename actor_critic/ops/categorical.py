@@ -48,17 +48,18 @@ def log_prob(log_probs: Tensor, sizes: tuple[int, ...], actions: Tensor) -> Tens
     return log_probs.gather(1, actions + _starts(sizes, actions.device)).sum(1)
 
 
-def entropy(log_probs: Tensor) -> Tensor:
+def entropy(log_probs: Tensor, mask: Tensor | None = None) -> Tensor:
     """Entropy in nats, −Σ p log p, summed over groups; masked choices count 0.
 
     Args:
         log_probs: [B, A], from :func:`log_probabilities`.
+        mask: [B, A] boolean, the one that they were computed with.
 
     Returns:
         [B].
     """
     # 0 · −∞ is not a number: the masked entries are replaced before the product, and so have no gradient either.
-    finite = log_probs.masked_fill(log_probs == -torch.inf, 0.0)
+    finite = log_probs if mask is None else log_probs.masked_fill(~mask, 0.0)
     return -(log_probs.exp() * finite).sum(1)
 
 

@@ -80,7 +80,7 @@ def test_masked_distribution_is_the_distribution_over_the_allowed_choices_alone(
             torch.testing.assert_close(found[allowed], smaller.logits)
             entropy += smaller.entropy().item()
             assert allowed[found.argmax()]
-        assert categorical.entropy(log_probs)[row].item() == pytest.approx(entropy, abs=1e-5)
+        assert categorical.entropy(log_probs, mask)[row].item() == pytest.approx(entropy, abs=1e-5)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e4])
@@ -91,7 +91,7 @@ def test_mask_of_all_but_one_of_1000_choices_leaves_everything_finite(scale: flo
     mask[0, 123] = mask[1] = True
     log_probs = categorical.log_probabilities(logits, sizes, mask)
     taken = categorical.log_prob(log_probs, sizes, torch.tensor([[123], [7]]))
-    entropy = categorical.entropy(log_probs)
+    entropy = categorical.entropy(log_probs, mask)
     assert taken[0].item() == 0
     assert entropy[0].item() == 0
     assert taken.isfinite().all()
@@ -104,7 +104,7 @@ def test_mask_of_all_but_one_of_1000_choices_leaves_everything_finite(scale: flo
 def test_masked_logits_get_no_gradient_and_allowed_ones_that_of_the_smaller_problem() -> None:
     logits, mask = random_logits(5, 1, (6,)).requires_grad_(), torch.tensor([[True, False, True, True, False, True]])
     log_probs = categorical.log_probabilities(logits, (6,), mask)
-    loss = categorical.log_prob(log_probs, (6,), torch.tensor([[2]])) + categorical.entropy(log_probs)
+    loss = categorical.log_prob(log_probs, (6,), torch.tensor([[2]])) + categorical.entropy(log_probs, mask)
     (gradient,) = torch.autograd.grad(loss.sum(), logits)
     alone = logits.detach()[mask].requires_grad_()
     smaller = Categorical(logits=alone)
