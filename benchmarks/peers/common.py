@@ -1,0 +1,169 @@
+"""What the peers' scripts share: the document that says what to do, the clock, the evaluation, the answer.
+
+Every script runs in its peer's own environment and takes one argument, a JSON document with the fields of `Job`; what
+is under ``work`` are those of `Work`. Its last line is its answer, one JSON object.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+# The scripts have the names of libraries: whoever imports one of those must not find the script.
+_HERE = Path(__file__).resolve().parent
+sys.path = [folder for folder in sys.path if Path(folder).resolve() != _HERE]
+
+EVALUATION_SEED = 10_000_000  # episode k of an evaluation begins with reset(seed=EVALUATION_SEED + k)
+EVALUATION_STEPS = 10_000  # where an environment has no limit of its own: a policy may go round in circles
+TARGET_EPISODES = 20
+TARGET_INTERVAL = 5_000  # environment steps between two looks at whether the target is reached
+
+
+@dataclass(frozen=True)
+class Work:
+    """The work that every contender is given; the names are those of our settings."""
+
+    environment: str
+    algorithm: str
+    num_envs: int
+    num_steps: int
+    update_epochs: int
+    num_minibatches: int
+    hidden_dim: int
+    hidden_layers: int
+    activation: str
+    encoder: str
+    learning_rate: float
+    anneal_lr: bool
+    gamma: float
+    gae_lambda: float
+    clip_coef: float | str
+    ent_coef: float
+    vf_coef: float
+    max_grad_norm: float
+    normalize_advantages: bool
+    adam_epsilon: float
+    shared_encoder: bool = False
+    zoo: bool = False
+
+    @property
+    def batch_size(self) -> int:
+        """Steps collected per rollout, over all environments."""
+        return self.num_envs * self.num_steps
+
+    @property
+    def minibatch_size(self) -> int:
+        """Steps per gradient."""
+        return self.batch_size // self.num_minibatches
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do with the work.
+
+    Attributes:
+        task: "speed" measures the rate; "learn" trains and evaluates.
+        threads: How many the peer may use.
+        seed: Of the training.
+        epochs: Rollouts, each with its update.
+        episodes: Of the final evaluation.
+        target: Mean greedy return at which training stops; None trains to the end.
+        work: The work.
+    """
+
+    task: str
+    threads: int
+    seed: int
+    epochs: int
+    episodes: int
+    target: float | None
+    work: Work
+
+    @property
+    def total_steps(self) -> int:
+        """Environment steps of the whole training."""
+        return self.epochs * self.work.batch_size
+
+
+class Clock:
+    """Measures from the beginning of the rollout after those that are left out as start-up."""
+
+    def __init__(self, left_out: int = 1) -> None:
+        self.left_out = left_out
+        self._begun = 0
+        self._started = 0.0
+
+    def rollout_begins(self) -> None:
+        """To be called before each rollout."""
+        if self._begun == self.left_out:
+            self._started = time.perf_counter()
+        self._begun += 1
+
+    def answer(self, work: Work) -> dict[str, Any]:
+        """The rate, once the last update is done."""
+        seconds = time.perf_counter() - self._started
+        steps = (self._begun - self.left_out) * work.batch_size
+        return {"rate": steps / seconds, "steps": steps}
+
+
+def read_job() -> Job:
+    """The document on the command line; sets PyTorch's threads."""
+    document = json.loads(sys.argv[1])
+    job = Job(**document | {"work": Work(**document["work"])})
+    try:
+        import torch
+    except ImportError:
+        return job
+    torch.set_num_threads(job.threads)
+    return job
+
+
+def require(possible: bool, what: str) -> None:
+    """Answer that the peer's script does not do this work, unless it does."""
+    if not possible:
+        refuse(f"this script does not do {what}")
+
+
+def refuse(why: str) -> NoReturn:
+    """Answer with an error."""
+    print(json.dumps({"error": why}))
+    sys.exit(3)
+
+
+def answer(**fields: Any) -> None:
+    """Print the answer."""
+    print(json.dumps(fields), flush=True)
+
+
+def make_environment(name: str) -> Any:
+    """One environment, without Gymnasium's checker, which costs time at every step."""
+    import gymnasium as gym
+
+    if name.startswith("MinAtar/") and name not in gym.registry:
+        from minatar.gym import register_envs
+
+        register_envs()
+    return gym.make(name, disable_env_checker=True)
+
+
+def greedy_return(act: Callable[[npt.NDArray[Any]], int], environment: str, episodes: int) -> float:
+    """Mean return of a policy over fresh episodes, the same ones for every peer."""
+    env = make_environment(environment)
+    returns = []
+    for episode in range(episodes):
+        observation, _ = env.reset(seed=EVALUATION_SEED + episode)
+        total = 0.0
+        for _ in range(EVALUATION_STEPS):
+            observation, reward, terminated, truncated, _ = env.step(act(observation))
+            total += float(reward)
+            if terminated or truncated:
+                break
+        returns.append(total)
+    env.close()
+    return float(np.mean(returns))
