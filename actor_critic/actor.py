@@ -39,7 +39,8 @@ class Actor:
         Returns:
             Choices [B, G], each counted from 0, and hidden states [B, S] afterwards.
         """
-        return self.policy.act(self._features(observations), uniforms, mask, states)
+        features = observations if self._features.is_identity else self._features(observations)
+        return self.policy.act(features, uniforms, mask, states)
 
     def frozen(self) -> "Actor":
         """This as it is now, whatever is learned from here on."""

@@ -16,6 +16,7 @@ class FeatureMaker:
 
     Attributes:
         normalizer: Running statistics; None where features stay as they are.
+        is_identity: Whether features are the observations themselves: what acts on them then needs no tensor.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class FeatureMaker:
         self._observations = observations
         self._device = device
         self._is_plain = observations.is_plain and device.type == "cpu"
+        self.is_identity = self._is_plain and normalizer is None
 
     def __call__(self, observations: npt.NDArray[Any]) -> Tensor:
         """Features [B, F] of observations [B, *shape]; they may share memory with them."""

@@ -136,7 +136,7 @@ class ExecutedPolicy(Protocol):
 
     def act(
         self,
-        features: Tensor,
+        features: Tensor | npt.NDArray[np.float32],
         uniforms: npt.NDArray[np.float32] | None,
         mask: npt.NDArray[np.bool_] | None,
         state: npt.NDArray[np.float32],

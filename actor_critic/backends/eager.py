@@ -41,13 +41,15 @@ class EagerPolicy(ExecutedPolicy):
     @torch.no_grad()
     def act(
         self,
-        features: Tensor,
+        features: Tensor | npt.NDArray[np.float32],
         uniforms: npt.NDArray[np.float32] | None,
         mask: npt.NDArray[np.bool_] | None,
         state: npt.NDArray[np.float32],
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Choose; see :class:`ExecutedPolicy`."""
         network = self._network
+        if isinstance(features, np.ndarray):
+            features = torch.from_numpy(features)
         if network.trunk.memory is None:
             logits, after = _run(network, features), state
         else:

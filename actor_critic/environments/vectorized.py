@@ -74,6 +74,8 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._final_observations = np.zeros_like(self._observations)
         self._parts = self._spec.views(self._observations)
         self._final_parts = self._spec.views(self._final_observations)
+        is_numbers = not self._spec.is_nested and self._spec.parts[0].kind != "categories"
+        self._usual = (self._spec.dtype, self._spec.shape) if is_numbers else None
         self._rewards = np.zeros(num_envs, np.float64)
         self._terminated = np.zeros(num_envs, np.bool_)
         self._truncated = np.zeros(num_envs, np.bool_)
@@ -117,15 +119,16 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         any_ended = False
         self._terminated.fill(False)
         self._truncated.fill(False)
-        taken = choices.tolist()
-        for index, (step, action) in enumerate(zip(self._steps, self._action_spec.one_by_one(choices), strict=True)):
+        rewards, observations, usual = self._rewards, self._observations, self._usual
+        taken, actions = choices.tolist(), self._action_spec.one_by_one(choices)
+        for index, (step, action, past) in enumerate(zip(self._steps, actions, self._actions, strict=True)):
             if self._quotas is not None and self._episodes[index] >= self._quotas[index]:
-                self._rewards[index] = 0.0
+                rewards[index] = 0.0
                 continue
-            self._actions[index].extend(taken[index])
+            past.extend(taken[index])
             try:
-                observation, self._rewards[index], terminated, truncated, info = step(action)
-                has_ended = bool(terminated or truncated)
+                observation, rewards[index], terminated, truncated, info = step(action)
+                has_ended = terminated or truncated
             except Exception as error:  # whatever somebody's environment raises or returns
                 raise self._fault(index, f"raised {type(error).__name__}: {error}") from error
             if has_ended:
@@ -137,7 +140,11 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                     observation = self._reset_one(index)
             elif KEY in info or self._masks is not None:
                 self._read_mask(index, info)  # that of a final observation may allow nothing, and is never used
-            self._write(index, observation, self._parts)
+            # What environments mostly return is told at a glance; the rest is looked at part by part.
+            if type(observation) is np.ndarray and (observation.dtype, observation.shape) == usual:
+                observations[index] = observation
+            else:
+                self._write(index, observation, self._parts)
         infos = self._mask_infos()
         if any_ended:
             infos |= {"final_obs": self._final_observations, "_final_obs": self._terminated | self._truncated}
@@ -187,7 +194,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             raise self._fault(index, f"returned an observation {error}") from error
 
     def _reset_one(self, index: int, options: dict[str, Any] | None = None) -> Any:
-        self._actions[index] = array("q")
+        del self._actions[index][:]
         seed = episode_seed(self._seed, self._purpose, self._first + index, int(self._episodes[index]))
         try:
             observation, info = self.envs[index].reset(seed=seed, options=options)

@@ -65,10 +65,6 @@ class ObservationPart:
         is_picture = self.kind == "image" and min(self.feature_shape[1:]) >= PICTURE_SIDE
         return 1 / 255 if is_picture and self.dtype == "uint8" else 1.0
 
-    @cached_property
-    def _numpy_dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.dtype)
-
     def read(self, value: Any) -> npt.NDArray[Any]:
         """An observation's value for this part, as an array.
 
@@ -76,10 +72,6 @@ class ObservationPart:
             ValueError: It is no array, or its shape, dtype or categories do not fit; the message goes on after "an
                 observation".
         """
-        # What environments mostly return is told at a glance: this is on the way of every step.
-        is_array = type(value) is np.ndarray and value.dtype == self._numpy_dtype and value.shape == self.shape
-        if is_array and (self.kind != "categories" or self.contains(value)):
-            return value
         where = f" at {describe(self.path)}" if self.path else ""
         try:
             array = np.asarray(value)

@@ -56,14 +56,14 @@ class FusedPolicy(ExecutedPolicy):
 
     def act(
         self,
-        features: Tensor,
+        features: Tensor | npt.NDArray[np.float32],
         uniforms: npt.NDArray[np.float32] | None,
         mask: npt.NDArray[np.bool_] | None,
         state: npt.NDArray[np.float32],
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Choose; see :class:`ExecutedPolicy`."""
         choices = kernels.act(
-            features.numpy(),
+            features if isinstance(features, np.ndarray) else features.numpy(),
             _NO_NUMBERS if uniforms is None else uniforms,
             uniforms is None,
             _NO_MASK if mask is None else mask,
