@@ -1,5 +1,6 @@
 """ActorCriticAgent: acts, values and learns; one optimizer moves both of its networks."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from actor_critic.parameters import FlatParameters
 from actor_critic.rollout import Rollout
 from actor_critic.seeding import Purpose, generator
 from actor_critic.spaces import ActionSpec, ObservationSpec
+
+_NOISE_AT_ONCE = 4096
 
 
 class ActorCriticAgent:
@@ -74,6 +77,7 @@ class ActorCriticAgent:
         self._actor = Actor(self._features, self._backend.policy)
         state_dim = self.value_network.trunk.state_dim
         self._learner = Learner(self.settings, self._backend, self._features, state_dim, self.device)
+        self._noise: tuple[int, npt.NDArray[np.float32]] | None = None  # the blocks drawn last, and which they are
         self._prediction_noise = generator(settings.seed, Purpose.PREDICTION)
 
     # --- acting ---
@@ -171,7 +175,13 @@ class ActorCriticAgent:
     def action_noise(self, block: int) -> npt.NDArray[np.float32]:
         """A block [T, N, G] of the uniform numbers that actions are sampled at, counted from 0."""
         shape = (self.settings.num_steps, self.settings.num_envs, self.actions.num_groups)
-        return generator(self.settings.seed, Purpose.ACTIONS, block + 1).random(shape, np.float32)
+        # Small blocks are drawn many at a time, since making a generator takes longer than drawing them.
+        together = max(1, _NOISE_AT_ONCE // math.prod(shape))
+        first, row = divmod(block, together)
+        if self._noise is None or self._noise[0] != first:
+            random = generator(self.settings.seed, Purpose.ACTIONS, first + 1)
+            self._noise = first, random.random((together, *shape), np.float32)
+        return self._noise[1][row]
 
     def update(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int) -> Learned:
         """Learn from a rollout: clip and normalise rewards, estimate advantages, take the epoch's optimizer steps.

@@ -95,7 +95,7 @@ class Overlapped(Collection):
         self._before: State = {}
         self._waiting: Rollout | None = None
         # PyTorch counts threads for each thread that computes.
-        self._pool = ThreadPoolExecutor(1, "learning", torch.set_num_threads, (agent.settings.threads,))
+        self._pool = ThreadPoolExecutor(1, "learning", torch.set_num_threads, (agent.settings.torch_threads,))
 
     def begin(self, seed: int) -> None:
         """See :class:`Collection`."""

@@ -125,6 +125,10 @@ class Learner:
         actions = self._tensor(rollout.actions.reshape(count, -1))
         masks = None if rollout.masks is None else self._tensor(rollout.masks.reshape(count, -1))
         sequences = self._sequences(rollout) if self._settings.memory is not None else None
+        if rollout.ended[
+            -1
+        ].all():  # nobody asks what follows: it is not bootstrapped from, or by its final observation
+            features = features[:count]
         is_single = self._settings.update_epochs * self._settings.num_minibatches == 1
         assessed = self._backend.assess(features, actions, masks, sequences, actor is None and not is_single)
         log_probs = assessed.log_probs
@@ -132,7 +136,10 @@ class Learner:
             log_probs = actor.policy.log_probs(features[:count], actions, masks, sequences)
 
         values = _array(assessed.values).reshape(steps, envs)
-        next_values = np.concatenate([values[1:], _array(assessed.next_values)[None]])
+        next_values = np.zeros_like(values)
+        next_values[:-1] = values[1:]
+        if len(assessed.next_values):
+            next_values[-1] = _array(assessed.next_values)
         self._bootstrap(next_values, rollout, assessed.value_states)
         advantages = self._backend.advantages(
             rewards,
@@ -197,5 +204,12 @@ def _array(tensor: Tensor) -> npt.NDArray[np.float32]:
 
 
 def _explained_variance(advantages: npt.NDArray[np.float32], returns: npt.NDArray[np.float32]) -> float | None:
-    spread = float(returns.var()) if returns.size else 0.0
-    return 1 - float(advantages.var()) / spread if spread > 0 else None
+    spread = _variance(returns) if returns.size else 0.0
+    return 1 - _variance(advantages) / spread if spread > 0 else None
+
+
+def _variance(array: npt.NDArray[np.float32]) -> float:
+    """As ``array.var()``, in a third of its time for a few numbers."""
+    numbers = array.reshape(-1)
+    deviations = numbers - np.add.reduce(numbers) / np.float32(numbers.size)
+    return float(deviations.dot(deviations)) / numbers.size

@@ -81,7 +81,7 @@ class Trainer:
             CheckpointError: ``init_from`` names no sound checkpoint.
         """
         settings = settings_of(config, encoder)
-        torch.set_num_threads(settings.threads)
+        torch.set_num_threads(1)  # the first weights are the same on any number
         settings = settings.replace(device=str(choose_device(settings.device)))
         if settings.is_random_states:
             check_fits_in_memory(settings)
@@ -110,6 +110,7 @@ class Trainer:
         self._reward_rule = make_reward_rule(self.settings, space, action_space)
         self.agent = ActorCriticAgent(self.settings, observations, actions, encoder)
         self.settings = self.agent.settings
+        torch.set_num_threads(self.settings.torch_threads)
         self._code = self._source_digests()
         if self.settings.init_from is not None:
             self._warm_start(Path(self.settings.init_from))

@@ -44,11 +44,11 @@ def minibatches(
     count = settings.batch_size if live is None else int(live.sum())
     units = settings.num_envs if has_memory else count
     if settings.num_minibatches == 1:
-        passes = [np.arange(units)] * settings.update_epochs
+        parts = [np.arange(units)] * settings.update_epochs
     else:
         random = generator(settings.seed, Purpose.MINIBATCHES, epoch)
         passes = [random.permutation(units) for _ in range(settings.update_epochs)]
-    parts = [part for order in passes for part in np.array_split(order, settings.num_minibatches)]
+        parts = [part for order in passes for part in np.array_split(order, settings.num_minibatches)]
     if not has_memory:
         return [part for part in parts if len(part)]
     if live is not None:

@@ -98,7 +98,7 @@ class Assessment:
     Attributes:
         log_probs: [T · N], of the actions taken; None where nobody asked.
         values: [T · N], of the observations acted in.
-        next_values: [N], of those that the next rollout begins with.
+        next_values: [N], of those that the next rollout begins with; none where their features were not given.
         value_states: [T, N, S], hidden states of the value function after every step; None without memory.
     """
 
@@ -177,7 +177,10 @@ class Backend(Protocol):
     def assess(
         self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None, log_probs: bool
     ) -> Assessment:
-        """Values of features [(T + 1) · N, F], and if wanted log-probabilities of actions [T · N, G]; no gradient."""
+        """Values of features [(T + 1) · N, F], and if wanted log-probabilities of actions [T · N, G]; no gradient.
+
+        The features of the last N, which nothing was done in yet, may be left out.
+        """
 
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Values [B] of features [B, F] and the hidden states [B, S] afterwards, without gradient."""

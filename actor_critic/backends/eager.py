@@ -120,8 +120,11 @@ class EagerBackend(Backend):
             logits, values, states = self._forward(features[:count], sequences)
         else:
             values, states = _run(self._value, features[:count]).squeeze(-1), None
-        known = torch.zeros(len(features) - count, 0, device=features.device) if states is None else states[-1]
-        following, _ = self._value.unroll(features[count:], known)
+        if len(features) == count:
+            following = values[:0]
+        else:
+            known = torch.zeros(len(features) - count, 0, device=features.device) if states is None else states[-1]
+            following, _ = self._value.unroll(features[count:], known)
         if not log_probs:
             return Assessment(None, values, following, states)
         normalized = categorical.log_probabilities(logits, self._sizes, masks)

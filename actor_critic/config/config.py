@@ -196,7 +196,9 @@ class Config(BaseModel):
     code, for multilayer perceptrons on the CPU), or "auto": fused where it serves. The bits depend on it.
     Default: "auto"."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Threads for matrix products on the CPU. Default: 1, the fastest for small networks; the bits depend on it."""
+    """Threads that learn on the CPU. With the fused backend 2 let policy and value function learn side by side, to the
+    same bits, which pays for wide networks, large minibatches and an idle core; with the eager one they are PyTorch's,
+    and the bits depend on them. Default: 1."""
     overlap: bool | None = None
     """Collect the next rollout while learning from this one, on another core, with a policy exactly one update old;
     the ratios correct for that, so it needs clip_coef. The bits depend on it, and on nothing that is timed.

@@ -45,6 +45,8 @@ def computed_fields(document: dict[str, Any]) -> dict[str, Any]:
     """
     is_annealed = any(document.get(name) for name in ANNEALING)
     left_out = _NOT_COMPUTED if is_annealed else _NOT_COMPUTED | {"num_epochs"}
+    if document.get("backend") == "fused":  # whose threads compute the same numbers, however many there are
+        left_out |= {"threads"}
     if document.get("vectorization") != "native":  # environments of our own vectoriser do the same wherever they run
         left_out |= {"vectorization"}
     return {name: value for name, value in document.items() if name not in left_out}
@@ -140,6 +142,11 @@ class Settings:
     def optimizer_steps(self) -> int:
         """Optimizer steps of the whole run, where target_kl cuts none short."""
         return self.num_epochs * self.update_epochs * self.num_minibatches
+
+    @property
+    def torch_threads(self) -> int:
+        """Threads for PyTorch's operations; the fused backend has its own way to use more than one."""
+        return self.threads if self.backend == "eager" else 1
 
     @property
     def is_annealed(self) -> bool:

@@ -97,6 +97,8 @@ def episode_sums(
     kinds, steps, envs = figures.shape
     if ended.shape != (steps, envs) or start.shape != (kinds, envs):
         raise ValueError(f"expected [K, T, N], [T, N] and [K, N]; got {figures.shape}, {ended.shape}, {start.shape}")
+    if not ended.any():
+        return np.zeros((kinds, 0)), start + figures.sum(1, dtype=np.float64)
     # One environment after the other, each cut behind its episodes' ends: a piece is what one episode adds to its sum.
     at_end = ended.T.copy()
     at_end[:, -1] = True

@@ -35,6 +35,7 @@ class _Case:
     def __init__(
         self, features: int, units: int, layers: int, sizes: tuple[int, ...], activation: str = "tanh",
         shared: bool = False, count: int = 64, masked: bool = False, seed: int = 0,
+        threads: int = 1,
     ) -> None:  # fmt: skip
         random = torch.Generator().manual_seed(seed)
         self.backends: list[Any] = []
@@ -54,7 +55,7 @@ class _Case:
             )  # fmt: skip
             self.networks = self.networks or [policy, value]
             flat = FlatParameters([policy, value])
-            extra = (1,) if kind is FusedBackend else ()
+            extra = (threads,) if kind is FusedBackend else ()
             self.backends.append(kind(policy, value, flat, sizes, *extra))
             self.flats.append(flat)
         self.features = torch.randn(count, features, generator=random)
@@ -149,6 +150,41 @@ def test_every_gradient_is_that_of_autograd(
     assert ours.steps == other.steps == 1
 
 
+@given(
+    st.lists(st.integers(1, 4), min_size=1, max_size=2).map(tuple),
+    st.integers(0, 2),
+    st.integers(1, 60),
+    st.booleans(),
+    st.sampled_from([None, 0.02]),
+    st.integers(0, 2**31),
+)
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_two_threads_compute_the_same_bits_as_one(
+    sizes: tuple[int, ...], layers: int, count: int, masked: bool, target_kl: float | None, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    parts = [part for _ in range(3) for part in np.array_split(random.permutation(count), 4) if len(part)]
+    found = []
+    for threads in (1, 2):
+        case = _Case(5, 16, layers, sizes, count=count, masked=masked, seed=seed, threads=threads)
+        backend, flat = case.backends[1], case.flats[1]
+        assert (backend._beside is None) == (threads == 1)
+        figures = backend.update(case.batch, parts, UpdateRules(**(RULES | {"target_kl": target_kl})))
+        found.append((flat.values, backend.first_moment, backend.second_moment, backend.steps, figures))
+    for one, two in zip(*found, strict=True):
+        assert torch.equal(one, two) if isinstance(one, torch.Tensor) else one == two
+
+
+@pytest.mark.parametrize("where", ["advantages", "returns"])
+def test_either_of_two_threads_stops_both(where: str) -> None:
+    case = _Case(4, 8, 1, (3,), threads=2)
+    getattr(case.batch, where)[7] = np.inf
+    before = case.flats[1].values.clone()
+    with pytest.raises(NumericalError, match=r"optimizer step 1 is not finite .*; the step was not taken"):
+        case.backends[1].update(case.batch, [np.arange(64)] * 3, UpdateRules(**RULES))
+    assert torch.equal(case.flats[1].values, before)
+
+
 @given(st.integers(1, 6), st.floats(0, 0.999), st.floats(0, 0.999), st.integers(0, 2**31))
 @hypothesis_settings(max_examples=50, deadline=None)
 def test_adam_alone_on_equal_gradients(step: int, beta1: float, beta2: float, seed: int) -> None:
@@ -220,6 +256,31 @@ def test_extreme_logits_stay_finite() -> None:
     _, fused = case.update([np.arange(16)], max_grad_norm=None)
     assert np.isfinite(fused.gradient_norm)
     assert torch.isfinite(case.flats[1].gradients).all()
+
+
+def test_a_run_on_two_threads_is_the_run_on_one() -> None:
+    settings: dict[str, Any] = {
+        "environment": "CartPole-v1", "num_epochs": 3, "num_envs": 4, "batch_size": 256, "num_minibatches": 4,
+        "clip_coef": 0.2, "preset": "none", "algorithm": "ppo",
+    }  # fmt: skip
+    found = []
+    for threads in (1, 2):
+        trainer = Trainer(Config(**settings, threads=threads))
+        for _ in trainer:
+            pass
+        found.append(trainer.agent.checkpoint({}, {}).digest)
+    assert found[0] == found[1]
+
+
+def test_advantages_are_to_the_bit_those_of_the_reference() -> None:
+    case = _Case(2, 4, 0, (2,))
+    random = np.random.default_rng(0)
+    for shape in ((1, 1), (7, 3), (128, 8)):
+        rewards, values, following = (random.standard_normal(shape, np.float32) for _ in range(3))
+        terminated, truncated = random.random(shape) < 0.2, random.random(shape) < 0.1
+        arguments = (rewards, values, following, terminated, terminated | truncated, 0.97, 0.91)
+        expected, found = (backend.advantages(*arguments) for backend in case.backends)
+        np.testing.assert_array_equal(found, expected)
 
 
 def _backend_of(**settings: Any) -> tuple[str, Backend]:

@@ -1,6 +1,7 @@
 """The backend around the compiled functions: which arrays they get, and what comes back."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from actor_critic.backends.base import (
 )
 from actor_critic.backends.fused import kernels
 from actor_critic.backends.fused.blas import load_blas
+from actor_critic.backends.fused.meeting import CAN_MEET, PLACES
 from actor_critic.errors import NumericalError
 from actor_critic.networks import PolicyNetwork, ValueNetwork
 from actor_critic.parameters import FlatParameters
@@ -120,10 +122,12 @@ class FusedBackend(Backend):
             value: The critic; it may share its trunk with the policy.
             parameters: The buffer of both.
             sizes: Choices per group of an action.
-            threads: Threads for matrix products.
+            threads: With two, policy and value function learn side by side; more are not used.
         """
         load_blas()
-        threadpool_limits(limits=threads, user_api="blas")
+        threadpool_limits(limits=1, user_api="blas")  # what a sum's order, and so its bits, would depend on
+        is_apart = policy.trunk is not value.trunk
+        self._beside = ThreadPoolExecutor(1, "value") if threads > 1 and is_apart and CAN_MEET else None
         self._parameters = parameters
         self._values = parameters.values.numpy()
         self._gradients = parameters.gradients.numpy()
@@ -185,11 +189,10 @@ class FusedBackend(Backend):
             NumericalError: A gradient is not finite; the step that would have used it is not taken.
         """
         self._parameters.check()
-        totals = np.zeros(6)
         rows = np.concatenate([np.zeros(0, np.int64), *minibatches])  # of no minibatch at all, too
         off = np.inf
         clip_coef = off if rules.clip_coef is None else rules.clip_coef
-        taken, is_bad = kernels.update(
+        arguments = (
             batch.features.numpy(), batch.actions.numpy(), *_mask(batch.masks),
             _NO_NUMBERS[0] if batch.log_probs is None else batch.log_probs.numpy(), batch.log_probs is None,
             batch.values.numpy(), batch.advantages.numpy(), batch.returns.numpy(),
@@ -199,8 +202,18 @@ class FusedBackend(Backend):
             self.steps, rules.learning_rate, rules.adam_beta1, rules.adam_beta2, rules.adam_epsilon,
             clip_coef, clip_coef if rules.clip_vloss else off, rules.normalize_advantages, rules.ent_coef,
             rules.vf_coef, off if rules.max_grad_norm is None else rules.max_grad_norm,
-            off if rules.target_kl is None else rules.target_kl, totals,
+            off if rules.target_kl is None else rules.target_kl,
         )  # fmt: skip
+        board, figures = np.zeros(PLACES, np.int64), np.zeros((len(minibatches), 3))
+        totals = np.zeros(6)
+        if self._beside is None:
+            taken, is_bad = kernels.update(*arguments, kernels.BOTH, board, figures, totals)
+        else:
+            theirs = np.zeros(6)
+            value = self._beside.submit(kernels.update, *arguments, kernels.VALUE, board, figures, theirs)
+            taken, is_bad = kernels.update(*arguments, kernels.POLICY, board, figures, totals)
+            value.result()
+            totals += theirs
         self.steps += taken
         if is_bad:
             loss = totals[0] - rules.ent_coef * totals[2] + rules.vf_coef * totals[1]

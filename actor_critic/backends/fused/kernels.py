@@ -16,9 +16,12 @@ cache_folder()  # says where compiled code is kept, which Numba reads when it is
 
 from numba import njit  # noqa: E402
 
+from actor_critic.backends.fused.meeting import meet  # noqa: E402
+
 Array = Any  # a NumPy array, whose type Numba infers
 
 TANH, RELU, ELU, SILU, GELU = range(5)
+POLICY, VALUE, BOTH = range(3)
 
 CHUNK = 1024  # rows that pass the layers at a time outside the update: their outputs stay in the processor's cache
 
@@ -350,30 +353,40 @@ def update(
     trunk: Array, policy: Array, value: Array, activated: int, kind: int,
     steps: int, learning_rate: float, beta1: float, beta2: float, epsilon: float,
     clip_coef: float, value_clip: float, normalizes: bool, ent_coef: float, vf_coef: float,
-    max_grad_norm: float, target_kl: float, totals: Array,
+    max_grad_norm: float, target_kl: float, side: int, board: Array, shared_figures: Array, totals: Array,
 ) -> tuple[int, bool]:  # fmt: skip
     """One optimizer step per minibatch: entries ``borders[k]`` to ``borders[k + 1]`` of ``rows``, rows of the batch.
 
     ``trunk`` holds the layers that both networks share, none where they share nothing; ``policy`` and ``value`` are
     what follows it, ``activated`` of them before an activation. Where ``is_single`` the ratios are 1, and nobody knows
-    old log-probabilities. ``clip_coef``, ``value_clip``, ``max_grad_norm`` and
-    ``target_kl`` are infinite where they are off. Sums over the steps taken go into ``totals``: policy loss, value
-    loss, entropy, KL, clip fraction, gradient norm.
+    old log-probabilities. ``clip_coef``, ``value_clip``, ``max_grad_norm`` and ``target_kl`` are infinite where they
+    are off. Sums over the steps taken go into ``totals``: policy loss, value loss, entropy, KL, clip fraction, gradient
+    norm.
+
+    ``side`` is BOTH, or two threads call this at once, one for the POLICY and one for the VALUE function: each then
+    keeps to its own network, and they meet at ``board`` [16] to tell each other in ``shared_figures`` [steps, 3] the
+    squared norms of their gradients, and whether to stop. The numbers are the same either way.
 
     Returns:
         The steps taken, and whether the gradient of the next one was not finite; the totals are then its figures.
     """
     is_shared = trunk.shape[0] > 0
+    has_policy, has_value = side != VALUE, side != POLICY
     (most_t, sum_t), (most_p, sum_p), (most_v, sum_v) = widths(trunk), widths(policy), widths(value)
     most = 0
     for k in range(borders.size - 1):
         most = max(most, borders[k + 1] - borders[k])
     zt, yt = np.empty(most * sum_t, np.float32), np.empty(most * sum_t, np.float32)
-    zp, yp = np.empty(most * sum_p, np.float32), np.empty(most * sum_p, np.float32)
-    zv, yv = np.empty(most * sum_v, np.float32), np.empty(most * sum_v, np.float32)
+    zp, yp = np.empty(most * sum_p * has_policy, np.float32), np.empty(most * sum_p * has_policy, np.float32)
+    zv, yv = np.empty(most * sum_v * has_value, np.float32), np.empty(most * sum_v * has_value, np.float32)
     deltas = np.empty((4, most * max(most_t, most_p, most_v)), np.float32)
     figures = np.empty(6)
     num_logits = sizes.sum()
+    # The value function's own parameters lie behind all others.
+    split = value[0, 2]
+    for layer in range(value.shape[0]):
+        split = min(split, value[layer, 2], value[layer, 3])
+    first, last = (split if side == VALUE else 0), (split if side == POLICY else params.size)
     taken = 0
     for k in range(borders.size - 1):
         these = rows[borders[k] : borders[k + 1]]
@@ -381,47 +394,61 @@ def update(
         if n == 0:
             continue
         x = features[these]
-        action = actions[these]
-        mask = masks[these] if has_mask else masks
-        advantage = advantages[these]
-        if normalizes:
-            normalize_advantages(advantage)
-
         seen = forward(x, params, trunk, trunk.shape[0], kind, zt, yt) if is_shared else x
-        logits = forward(seen, params, policy, activated, kind, zp, yp)
-        values = forward(seen, params, value, activated, kind, zv, yv)
-        log_probs = np.empty_like(logits)
-        probs = np.empty_like(logits)
-        normalize(logits, sizes, mask, has_mask, log_probs, probs)
-
         figures[:] = 0.0
-        policy_delta = deltas[0, : n * num_logits].reshape(n, num_logits)
-        value_delta = deltas[2, :n].reshape(n, 1)
-        old = np.empty(n, np.float32)
-        if is_single:
-            log_prob_of(log_probs, sizes, action, old)
-        else:
-            old[:] = old_log_probs[these]
-        policy_slopes(log_probs, probs, sizes, action, old, advantage, clip_coef, ent_coef, policy_delta, figures)
-        value_slopes(values, old_values[these], returns[these], value_clip, vf_coef, value_delta, figures)
-        if figures[3] > 1.5 * target_kl:
+        if has_policy:
+            action = actions[these]
+            mask = masks[these] if has_mask else masks
+            advantage = advantages[these]
+            if normalizes:
+                normalize_advantages(advantage)
+            logits = forward(seen, params, policy, activated, kind, zp, yp)
+            log_probs = np.empty_like(logits)
+            probs = np.empty_like(logits)
+            normalize(logits, sizes, mask, has_mask, log_probs, probs)
+            old = np.empty(n, np.float32)
+            if is_single:
+                log_prob_of(log_probs, sizes, action, old)
+            else:
+                old[:] = old_log_probs[these]
+            slopes = deltas[0, : n * num_logits].reshape(n, num_logits)
+            policy_slopes(log_probs, probs, sizes, action, old, advantage, clip_coef, ent_coef, slopes, figures)
+            shared_figures[k, 2] = 1.0 if figures[3] > 1.5 * target_kl else 0.0
+        if has_value:
+            values = forward(seen, params, value, activated, kind, zv, yv)
+            slopes = deltas[2, :n].reshape(n, 1)
+            value_slopes(values, old_values[these], returns[these], value_clip, vf_coef, slopes, figures)
+        if side == BOTH and shared_figures[k, 2] > 0:
             break
 
-        above = backward(seen, params, grads, policy, activated, kind, zp, yp, deltas[0], deltas[1], is_shared)
-        beside = backward(seen, params, grads, value, activated, kind, zv, yv, deltas[2], deltas[3], is_shared)
+        if has_policy:
+            above = backward(seen, params, grads, policy, activated, kind, zp, yp, deltas[0], deltas[1], is_shared)
+        if has_value:
+            beside = backward(seen, params, grads, value, activated, kind, zv, yv, deltas[2], deltas[3], is_shared)
         if is_shared:
             above += beside
             backward(x, params, grads, trunk, trunk.shape[0], kind, zt, yt, above, beside, False)
 
-        figures[5] = math.sqrt(square_sum(grads))
-        if not math.isfinite(figures[5]):
+        if has_policy:
+            shared_figures[k, 0] = square_sum(grads[:split])
+        if has_value:
+            shared_figures[k, 1] = square_sum(grads[split:])
+        if side != BOTH:
+            meet(board, side, k + 1)
+            if shared_figures[k, 2] > 0:
+                break
+        norm = math.sqrt(shared_figures[k, 0] + shared_figures[k, 1])
+        if has_policy:
+            figures[5] = norm
+        if not math.isfinite(norm):
             totals[:] = figures
             return taken, True
-        scale = min(1.0, max_grad_norm / (figures[5] + 1e-6))
+        scale = min(1.0, max_grad_norm / (norm + 1e-6))
         taken += 1
         adam_step(
-            params, grads, first_moment, second_moment, scale, steps + taken, learning_rate, beta1, beta2, epsilon
-        )
+            params[first:last], grads[first:last], first_moment[first:last], second_moment[first:last], scale,
+            steps + taken, learning_rate, beta1, beta2, epsilon,
+        )  # fmt: skip
         totals += figures
     return taken, False
 
