@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 from typing import Any
@@ -24,6 +24,9 @@ from actor_critic.errors import ActorCriticError, EnvironmentFault
 from actor_critic.spaces import ActionSpec, ObservationSpec, read_spaces
 
 _SECONDS_TO_LEAVE = 5.0
+
+# What goes through a pipe: a step, or that it is done; that an object follows; that it is time to leave.
+_STEP, _CALL, _CLOSE = b"s", b"c", b"x"
 
 
 class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]):
@@ -113,7 +116,13 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
         """The same with choices [N, G], each counted from 0."""
         self._shared["choices"][...] = choices
-        self._ask("step", *[()] * len(self._shares))
+        self._check_idle()
+        for index, pipe in enumerate(self._pipes):
+            try:
+                pipe.send_bytes(_STEP)
+            except OSError:
+                raise self._death(index) from None
+        self._gather()
         observations, infos = self._observed()
         terminated, truncated = self._shared["terminated"], self._shared["truncated"]
         ended = terminated | truncated
@@ -146,7 +155,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         """Send every worker home."""
         for pipe in self._pipes:
             with contextlib.suppress(OSError):
-                pipe.send(("close", ()))
+                pipe.send_bytes(_CLOSE)
         _close_all(self._pipes)
         deadline = time.monotonic() + _SECONDS_TO_LEAVE
         for process in self._processes:
@@ -163,33 +172,34 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
 
     def _ask(self, what: str, *arguments: tuple[Any, ...]) -> list[Any]:
         """Have every worker do something, each with its own arguments, and wait for all answers."""
-        if self._is_waiting:
-            raise EnvironmentFault("the workers were left in the middle of a step; make new ones")
+        self._check_idle()
         for index, (pipe, given) in enumerate(zip(self._pipes, arguments, strict=True)):
             try:
+                pipe.send_bytes(_CALL)
                 pipe.send((what, given))
             except OSError:
                 raise self._death(index) from None
         return self._gather()
 
+    def _check_idle(self) -> None:
+        if self._is_waiting:
+            raise EnvironmentFault("the workers were left in the middle of a step; make new ones")
+
     def _gather(self) -> list[Any]:
-        answers: dict[int, Any] = {}
+        """One answer of every worker; that a step is done needs no object."""
+        answers: list[Any] = []
         self._is_waiting = True  # until all have answered: what comes later would be taken for another answer
-        while len(answers) < len(self._pipes):
-            missing = {self._pipes[index]: index for index in range(len(self._pipes)) if index not in answers}
-            for pipe in wait(list(missing)):
-                index = missing[pipe]
-                try:
-                    answers[index] = self._pipes[index].recv()
-                except (EOFError, OSError):
-                    raise self._death(index) from None
+        for index, pipe in enumerate(self._pipes):
+            try:
+                answers.append(None if pipe.recv_bytes() == _STEP else pipe.recv())
+            except (EOFError, OSError):
+                raise self._death(index) from None
         self._is_waiting = False
         self._has_begun = True
-        in_order = [answers[index] for index in range(len(self._pipes))]
-        for answer in in_order:  # the first environment's fault, as in one process
+        for answer in answers:  # the first environment's fault, as in one process
             if isinstance(answer, ActorCriticError):
                 raise answer
-        return in_order
+        return answers
 
     def _death(self, index: int) -> EnvironmentFault:
         process, share = self._processes[index], self._shares[index]
@@ -242,18 +252,24 @@ def _work(
     try:
         worker = _Worker(make, share, _views(memory, layout))
     except Exception as error:
+        pipe.send_bytes(_CALL)
         pipe.send(_sendable(error, share))
         return
-    pipe.send(None)
+    pipe.send_bytes(_STEP)
     with contextlib.suppress(EOFError, OSError):
-        while True:
-            what, arguments = pipe.recv()
-            if what == "close":
-                break
+        while (message := pipe.recv_bytes()) != _CLOSE:
             try:
+                if message == _STEP:
+                    worker.step()
+                    pipe.send_bytes(_STEP)
+                    continue
+                what, arguments = pipe.recv()
                 answer = getattr(worker, what)(*arguments)
+            except (EOFError, OSError):
+                raise
             except Exception as error:
                 answer = _sendable(error, share)
+            pipe.send_bytes(_CALL)
             pipe.send(answer)
     worker.vector.close()
 
