@@ -1,10 +1,11 @@
 # train: one command from a fresh clone to a trained policy. test, check: what continuous integration runs.
+# bench: speed beside other libraries, each in an environment of its own (some 10 GB), an hour on two idle cores.
 # learning: scores of the presets over five seeds, some hours on two cores; goes on where it was stopped.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test check learning format clean
+.PHONY: train test check learning bench format clean
 
 train: $(VENV)/.installed
 	$(BIN)/python main.py
@@ -21,6 +22,14 @@ check: $(VENV)/.installed-dev
 learning: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,minatar,minigrid]'
 	$(BIN)/python benchmarks/learning.py
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,minatar]'
+	$(BIN)/python benchmarks/peers/install.py
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed.py --target
+	$(BIN)/python benchmarks/speed.py --learning
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

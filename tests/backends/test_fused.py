@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from actor_critic import Config, Trainer
 from actor_critic.backends import Assessment, Backend, Batch, EagerBackend, UpdateRules, choose
-from actor_critic.backends.fused import cache
+from actor_critic.backends.fused import cache, kernels
 from actor_critic.backends.fused.backend import FusedBackend
 from actor_critic.errors import ConfigError, NumericalError
 from actor_critic.networks import ACTIVATIONS, PolicyNetwork, ValueNetwork
@@ -150,10 +150,19 @@ def test_every_gradient_is_that_of_autograd(
     assert ours.steps == other.steps == 1
 
 
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("count", [kernels.CHUNK, kernels.CHUNK + 1, 3 * kernels.CHUNK - 7])
+def test_a_minibatch_in_chunks_has_the_gradient_of_the_whole(count: int, shared: bool) -> None:
+    case = _Case(5, 16, 2, (4, 2), shared=shared, count=count, masked=True)
+    eager, fused = case.update([np.random.default_rng(0).permutation(count)] * 2, clip_vloss=True)
+    torch.testing.assert_close(case.flats[1].gradients, case.flats[0].gradients, rtol=1e-3, atol=1e-6)
+    assert vars(fused) == pytest.approx(vars(eager), rel=1e-3, abs=1e-5)
+
+
 @given(
     st.lists(st.integers(1, 4), min_size=1, max_size=2).map(tuple),
     st.integers(0, 2),
-    st.integers(1, 60),
+    st.integers(1, 60) | st.just(4 * kernels.CHUNK + 9),
     st.booleans(),
     st.sampled_from([None, 0.02]),
     st.integers(0, 2**31),
@@ -188,7 +197,6 @@ def test_either_of_two_threads_stops_both(where: str) -> None:
 @given(st.integers(1, 6), st.floats(0, 0.999), st.floats(0, 0.999), st.integers(0, 2**31))
 @hypothesis_settings(max_examples=50, deadline=None)
 def test_adam_alone_on_equal_gradients(step: int, beta1: float, beta2: float, seed: int) -> None:
-    from actor_critic.backends.fused import kernels
     from actor_critic.ops.adam import adam_step
 
     random = torch.Generator().manual_seed(seed)

@@ -23,7 +23,7 @@ Array = Any  # a NumPy array, whose type Numba infers
 TANH, RELU, ELU, SILU, GELU = range(5)
 POLICY, VALUE, BOTH = range(3)
 
-CHUNK = 1024  # rows that pass the layers at a time outside the update: their outputs stay in the processor's cache
+CHUNK = 512  # rows that pass the layers at a time: what they put out stays in the processor's cache
 
 compiled = njit(cache=cache_folder() is not None, error_model="numpy")
 
@@ -252,15 +252,15 @@ def normalize_advantages(advantages: Array) -> None:
 
 @compiled
 def policy_slopes(
-    log_probs: Array, probs: Array, sizes: Array, actions: Array, old_log_probs: Array, advantages: Array,
+    log_probs: Array, probs: Array, sizes: Array, actions: Array, old_log_probs: Array, advantages: Array, n: int,
     clip_coef: float, ent_coef: float, slopes: Array, figures: Array,
 ) -> None:  # fmt: skip
     """∂(policy loss − ent_coef · entropy)/∂logits [n, A] into ``slopes``; loss, entropy, KL and clip fraction added.
 
-    With p the probabilities and H the entropy of a group, ∂log π(a)/∂logit = 1[a] − p and ∂H/∂logit = −p (log p + H).
+    These are some of the n rows of a minibatch. With p the probabilities and H the entropy of a group,
+    ∂log π(a)/∂logit = 1[a] − p and ∂H/∂logit = −p (log p + H).
     """
-    n = log_probs.shape[0]
-    for r in range(n):
+    for r in range(log_probs.shape[0]):
         chosen = 0.0
         first = 0
         for g in range(sizes.size):
@@ -298,11 +298,13 @@ def policy_slopes(
 
 @compiled
 def value_slopes(
-    values: Array, old_values: Array, returns: Array, clip: float, vf_coef: float, slopes: Array, figures: Array
+    values: Array, old_values: Array, returns: Array, n: int, clip: float, vf_coef: float, slopes: Array, figures: Array
 ) -> None:
-    """∂(vf_coef · value loss)/∂values [n, 1] into ``slopes``; the loss added. ``clip`` is infinite where it is off."""
-    n = values.shape[0]
-    for r in range(n):
+    """∂(vf_coef · value loss)/∂values [rows, 1] into ``slopes``; the loss added. ``clip`` is infinite where it is off.
+
+    These are some of the n rows of a minibatch.
+    """
+    for r in range(values.shape[0]):
         error = values[r, 0] - returns[r]
         slope = error
         if clip < np.inf:
@@ -376,10 +378,12 @@ def update(
     most = 0
     for k in range(borders.size - 1):
         most = max(most, borders[k + 1] - borders[k])
-    zt, yt = np.empty(most * sum_t, np.float32), np.empty(most * sum_t, np.float32)
-    zp, yp = np.empty(most * sum_p * has_policy, np.float32), np.empty(most * sum_p * has_policy, np.float32)
-    zv, yv = np.empty(most * sum_v * has_value, np.float32), np.empty(most * sum_v * has_value, np.float32)
-    deltas = np.empty((4, most * max(most_t, most_p, most_v)), np.float32)
+    room = min(most, CHUNK)
+    zt, yt = np.empty(room * sum_t, np.float32), np.empty(room * sum_t, np.float32)
+    zp, yp = np.empty(room * sum_p * has_policy, np.float32), np.empty(room * sum_p * has_policy, np.float32)
+    zv, yv = np.empty(room * sum_v * has_value, np.float32), np.empty(room * sum_v * has_value, np.float32)
+    deltas = np.empty((4, room * max(most_t, most_p, most_v)), np.float32)
+    part = np.empty(grads.size if most > CHUNK else 0, np.float32)  # gradients of a chunk after the first
     figures = np.empty(6)
     num_logits = sizes.sum()
     # The value function's own parameters lie behind all others.
@@ -389,54 +393,59 @@ def update(
     first, last = (split if side == VALUE else 0), (split if side == POLICY else params.size)
     taken = 0
     for k in range(borders.size - 1):
-        these = rows[borders[k] : borders[k + 1]]
-        n = these.size
+        whole = rows[borders[k] : borders[k + 1]]
+        n = whole.size
         if n == 0:
             continue
-        x = features[these]
-        seen = forward(x, params, trunk, trunk.shape[0], kind, zt, yt) if is_shared else x
+        advantage = advantages[whole] if has_policy else advantages[:0]
+        if has_policy and normalizes:
+            normalize_advantages(advantage)
         figures[:] = 0.0
+        for begin in range(0, n, CHUNK):
+            these = whole[begin : begin + CHUNK]
+            count = these.size
+            into = grads if begin == 0 else part
+            x = features[these]
+            seen = forward(x, params, trunk, trunk.shape[0], kind, zt, yt) if is_shared else x
+            if has_policy:
+                action = actions[these]
+                mask = masks[these] if has_mask else masks
+                logits = forward(seen, params, policy, activated, kind, zp, yp)
+                log_probs = np.empty_like(logits)
+                probs = np.empty_like(logits)
+                normalize(logits, sizes, mask, has_mask, log_probs, probs)
+                old = np.empty(count, np.float32)
+                if is_single:
+                    log_prob_of(log_probs, sizes, action, old)
+                else:
+                    old[:] = old_log_probs[these]
+                slopes = deltas[0, : count * num_logits].reshape(count, num_logits)
+                policy_slopes(
+                    log_probs, probs, sizes, action, old, advantage[begin : begin + CHUNK], n, clip_coef, ent_coef,
+                    slopes, figures,
+                )  # fmt: skip
+                above = backward(seen, params, into, policy, activated, kind, zp, yp, deltas[0], deltas[1], is_shared)
+            if has_value:
+                values = forward(seen, params, value, activated, kind, zv, yv)
+                slopes = deltas[2, :count].reshape(count, 1)
+                value_slopes(values, old_values[these], returns[these], n, value_clip, vf_coef, slopes, figures)
+                beside = backward(seen, params, into, value, activated, kind, zv, yv, deltas[2], deltas[3], is_shared)
+            if is_shared:
+                above += beside
+                backward(x, params, into, trunk, trunk.shape[0], kind, zt, yt, above, beside, False)
+            if begin > 0:
+                for j in range(first, last):
+                    grads[j] += part[j]
+
         if has_policy:
-            action = actions[these]
-            mask = masks[these] if has_mask else masks
-            advantage = advantages[these]
-            if normalizes:
-                normalize_advantages(advantage)
-            logits = forward(seen, params, policy, activated, kind, zp, yp)
-            log_probs = np.empty_like(logits)
-            probs = np.empty_like(logits)
-            normalize(logits, sizes, mask, has_mask, log_probs, probs)
-            old = np.empty(n, np.float32)
-            if is_single:
-                log_prob_of(log_probs, sizes, action, old)
-            else:
-                old[:] = old_log_probs[these]
-            slopes = deltas[0, : n * num_logits].reshape(n, num_logits)
-            policy_slopes(log_probs, probs, sizes, action, old, advantage, clip_coef, ent_coef, slopes, figures)
             shared_figures[k, 2] = 1.0 if figures[3] > 1.5 * target_kl else 0.0
-        if has_value:
-            values = forward(seen, params, value, activated, kind, zv, yv)
-            slopes = deltas[2, :n].reshape(n, 1)
-            value_slopes(values, old_values[these], returns[these], value_clip, vf_coef, slopes, figures)
-        if side == BOTH and shared_figures[k, 2] > 0:
-            break
-
-        if has_policy:
-            above = backward(seen, params, grads, policy, activated, kind, zp, yp, deltas[0], deltas[1], is_shared)
-        if has_value:
-            beside = backward(seen, params, grads, value, activated, kind, zv, yv, deltas[2], deltas[3], is_shared)
-        if is_shared:
-            above += beside
-            backward(x, params, grads, trunk, trunk.shape[0], kind, zt, yt, above, beside, False)
-
-        if has_policy:
             shared_figures[k, 0] = square_sum(grads[:split])
         if has_value:
             shared_figures[k, 1] = square_sum(grads[split:])
         if side != BOTH:
             meet(board, side, k + 1)
-            if shared_figures[k, 2] > 0:
-                break
+        if shared_figures[k, 2] > 0:
+            break
         norm = math.sqrt(shared_figures[k, 0] + shared_figures[k, 1])
         if has_policy:
             figures[5] = norm

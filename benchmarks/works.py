@@ -1,0 +1,199 @@
+"""The works that speed is measured on, and who does each."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+PPO = {
+    "environment": "CartPole-v1",
+    "algorithm": "ppo",
+    "num_envs": 8,
+    "num_steps": 128,
+    "update_epochs": 4,
+    "num_minibatches": 4,
+    "hidden_dim": 64,
+    "hidden_layers": 2,
+    "activation": "tanh",
+    "encoder": "mlp",
+    "learning_rate": 0.00025,
+    "anneal_lr": False,
+    "gamma": 0.99,
+    "gae_lambda": 0.95,
+    "clip_coef": 0.2,
+    "ent_coef": 0.01,
+    "vf_coef": 0.5,
+    "max_grad_norm": 0.5,
+    "normalize_advantages": True,
+    "adam_epsilon": 1e-5,
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Who does a work, and how long.
+
+    Attributes:
+        name: As the page calls it.
+        script: Under benchmarks/, run by this interpreter; or a peer's, run by its own.
+        epochs: Rollouts of a measurement, start-up included.
+        threads: The numbers of threads to try; the better one counts.
+        settings: What ours is told besides the work.
+        task: What the script does.
+    """
+
+    name: str
+    script: str
+    epochs: int
+    threads: tuple[int, ...] = (1,)
+    settings: dict[str, Any] = field(default_factory=dict)
+    task: str = "speed"
+
+
+@dataclass(frozen=True)
+class Work:
+    """One work, and all who do it; ours comes first.
+
+    Attributes:
+        key: Short name, for the command line and the results.
+        title: As the page calls it.
+        settings: The work.
+        contenders: Who does it.
+        target: What is asked for, in words.
+        learning_epochs: Rollouts of the check that the same is learned; None where nothing is compared.
+        learners: Peers whose learning is measured as well.
+    """
+
+    key: str
+    title: str
+    settings: dict[str, Any]
+    contenders: tuple[Contender, ...]
+    target: str
+    learning_epochs: int | None = None
+    learners: tuple[str, ...] = ("stable_baselines3",)
+
+
+PEERS = {
+    "stable_baselines3": "Stable-Baselines3",
+    "cleanrl_equivalent": "CleanRL (equivalent script)",
+    "sbx": "SBX",
+    "rlox": "rlox",
+    "sample_factory": "Sample Factory",
+    "tianshou": "Tianshou",
+    "torchrl": "TorchRL",
+}
+
+
+def _peer(name: str, epochs: int) -> Contender:
+    return Contender(PEERS[name], f"peers/{name}.py", epochs, (1, 2))
+
+
+def _ours(words: str, epochs: int, **settings: Any) -> Contender:
+    return Contender(f"ours{words}", "ours.py", epochs, settings=settings)
+
+
+def _alone(epochs: int) -> Contender:
+    return Contender("the environment alone, one core", "ours.py", epochs, task="environment")
+
+
+WORKS = (
+    Work(
+        "cartpole",
+        "CartPole-v1, PPO, 8 x 128, 4 passes of 4 minibatches",
+        PPO,
+        (
+            _ours("", 300),
+            _ours(", 2 threads", 300, threads=2),
+            _ours(", overlap", 400, overlap=True),
+            _ours(", eager", 100, backend="eager"),
+            _peer("stable_baselines3", 16),
+            _peer("cleanrl_equivalent", 16),
+            _peer("sbx", 16),
+            _peer("rlox", 24),
+            _peer("sample_factory", 30),
+            _peer("tianshou", 12),
+            _peer("torchrl", 12),
+            _alone(200),
+        ),
+        "5 x SB3, CleanRL and PufferLib (aim 6); with overlap 8 x (aim 10) and 65 % of the environment alone; eager "
+        "2.5 x SB3 (aim 3)",
+        98,
+        tuple(PEERS),
+    ),
+    Work(
+        "many",
+        "CartPole-v1, PPO, 64 x 128, 4 passes of 4 minibatches",
+        PPO | {"num_envs": 64},
+        (
+            _ours(", native vector form", 80, vectorization="native"),
+            _ours(", native vector form, 2 threads", 80, vectorization="native", threads=2),
+            _ours("", 40, vectorization="sync"),
+            _peer("stable_baselines3", 5),
+        ),
+        "15 x SB3",
+        36,
+    ),
+    Work(
+        "lunarlander",
+        "LunarLander-v3, PPO, 16 x 1024, 4 passes of minibatches of 64",
+        PPO
+        | {"environment": "LunarLander-v3", "num_envs": 16, "num_steps": 1024, "num_minibatches": 256}
+        | {"learning_rate": 0.0003, "gamma": 0.999, "gae_lambda": 0.98},
+        (
+            _ours("", 8),
+            _ours(", overlap", 10, overlap=True),
+            _ours(", 2 workers, overlap", 10, overlap=True, vectorization="workers", workers=2),
+            _peer("stable_baselines3", 3),
+            _peer("cleanrl_equivalent", 3),
+            _alone(3),
+        ),
+        "7 x SB3 (aim 8), and 65 % of stepping the environment alone on all cores",
+        12,
+    ),
+    Work(
+        "a2c",
+        "CartPole-v1, A2C, 8 x 5",
+        PPO
+        | {"algorithm": "a2c", "num_steps": 5, "update_epochs": 1, "num_minibatches": 1, "clip_coef": "off"}
+        | {"normalize_advantages": False, "gae_lambda": 1.0},
+        (
+            _ours("", 6000),
+            _ours(", eager", 1500, backend="eager"),
+            _peer("stable_baselines3", 600),
+            _peer("cleanrl_equivalent", 600),
+        ),
+        "6 x SB3",
+        2500,
+    ),
+    Work(
+        "minatar",
+        "MinAtar Breakout, PPO with a small CNN, 8 x 128, 4 passes of 4 minibatches",
+        PPO
+        | {"environment": "MinAtar/Breakout-v1", "encoder": "small_cnn", "hidden_dim": 128, "hidden_layers": 1}
+        | {"activation": "relu"},
+        (_ours("", 20), _ours(", overlap", 24, overlap=True), _peer("stable_baselines3", 8)),
+        "3 x SB3",
+        98,
+    ),
+    Work(
+        "described",
+        "the described job: random states, batch 32, hidden 256",
+        {},
+        (
+            _ours("", 8000),
+            _ours(", 2 threads", 8000, threads=2),
+            _ours(", eager", 3000, backend="eager"),
+            Contender("plain PyTorch loop", "ours.py", 2000, (1, 2), task="plain loop"),
+        ),
+        "5 x the plain loop",
+    ),
+    Work(
+        "wide",
+        "CartPole-v1, PPO, 64 x 128, hidden 512, 4 passes of minibatches of 2,048",
+        PPO | {"num_envs": 64, "hidden_dim": 512},
+        (
+            _ours(", native vector form", 6, vectorization="native"),
+            _ours(", native vector form, 2 threads", 8, vectorization="native", threads=2),
+            _ours(", native vector form, eager", 6, vectorization="native", backend="eager"),
+        ),
+        "never slower than eager",
+    ),
+)
