@@ -188,7 +188,7 @@ class ActorCriticAgent:
 
         Args:
             rollout: T steps of N environments, collected with the policy as it is.
-            rewards: [T, N], from the reward model.
+            rewards: [T, N], what is to be learned from, before clipping and normalisation.
             epoch: Number of the epoch, from 1: which minibatches are drawn, and how far the learning rate is annealed.
 
         Raises:

@@ -19,7 +19,7 @@ from actor_critic.config import computed_fields, parse_json_object
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.files import write_durably
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 was written before any release, and is not read
 _KEY = "actor_critic"
 _HEADER = {"settings": dict, "spaces": dict, "counters": dict, "records": dict, "code": dict, "digest": str}
 _MAX_HEADER = 16 << 20
@@ -128,9 +128,11 @@ def _read_header(data: bytes, path: Path) -> dict[str, Any]:
     except (ConfigError, AttributeError) as error:
         raise CheckpointError(f"{path} is not a checkpoint: {error}") from None
     version = header.get("schema_version")
-    if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
+    if version == 1 and version is not True:
+        raise CheckpointError(f"{path} has schema version 1, from before the first release; train it again")
+    if not isinstance(version, int) or not 2 <= version <= SCHEMA_VERSION:
         raise CheckpointError(
-            f"{path} has schema version {version}; this program reads 1 to {SCHEMA_VERSION}: update actor-critic"
+            f"{path} has schema version {version}; this program reads 2 to {SCHEMA_VERSION}: update actor-critic"
         )
     for name, kind in _HEADER.items():
         if not isinstance(header.get(name), kind):

@@ -94,6 +94,7 @@ class Overlapped(Collection):
         self._actor = agent.actor()
         self._before: State = {}
         self._waiting: Rollout | None = None
+        self._failure: Exception | None = None  # of the collection of that rollout: it belongs to the next epoch
         # PyTorch counts threads for each thread that computes.
         self._pool = ThreadPoolExecutor(1, "learning", torch.set_num_threads, (agent.settings.torch_threads,))
 
@@ -104,6 +105,8 @@ class Overlapped(Collection):
 
     def take(self) -> tuple[Rollout, Actor | None]:
         """What was collected during the last epoch; see :class:`Collection`."""
+        if self._failure:
+            raise self._failure
         rollout, self._waiting = self._waiting, None
         return rollout or self._collect(), self._actor
 
@@ -122,13 +125,15 @@ class Overlapped(Collection):
         try:
             if not is_last:
                 self._waiting = self._collect()
+        except Exception as error:
+            self._failure = error
         finally:
             result = learned.result()
         return result
 
     def save_state(self) -> State:
         """The episodes, and the policy, that the rollout in waiting begins with; see :class:`Collection`."""
-        return self._before | {_ACTOR + name: tensor.numpy() for name, tensor in self._actor.state().items()}
+        return self._before | {_ACTOR + name: tensor.cpu().numpy() for name, tensor in self._actor.state().items()}
 
     def load_state(self, state: State) -> None:
         """See :class:`Collection`."""

@@ -33,7 +33,7 @@ class FeatureMaker:
         features = self._encode(observations)
         return self.normalizer(features) if self.normalizer else features
 
-    def learn(self, observations: npt.NDArray[Any]) -> None:
+    def update(self, observations: npt.NDArray[Any]) -> None:
         """Merge observations [B, *shape] into the running statistics."""
         if self.normalizer and len(observations):
             self.normalizer.update(self._encode(observations))

@@ -1,4 +1,4 @@
-"""Learner: what becomes of a rollout: training rewards, advantages, and the epoch's optimizer steps."""
+"""Learner: what becomes of a rollout: scaled rewards, advantages, and the epoch's optimizer steps."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +83,7 @@ class Learner:
 
         Args:
             rollout: T steps of N environments.
-            rewards: [T, N], from the reward model.
+            rewards: [T, N], what is to be learned from, before clipping and normalisation.
             epoch: Number of the epoch, from 1.
             actor: Who chose the actions, if not the policy as it is now.
         """
@@ -120,14 +120,13 @@ class Learner:
         observed = rollout.observations.reshape((steps + 1) * envs, *rollout.observations.shape[2:])
         # Before the pass below, so that the ratios of this update compare two policies under the same statistics.
         seen = observed[:count]
-        self._features.learn(seen if rollout.live is None else seen[rollout.live.reshape(-1)])
+        self._features.update(seen if rollout.live is None else seen[rollout.live.reshape(-1)])
         features = self._features(observed)
         actions = self._tensor(rollout.actions.reshape(count, -1))
         masks = None if rollout.masks is None else self._tensor(rollout.masks.reshape(count, -1))
         sequences = self._sequences(rollout) if self._settings.memory is not None else None
-        if rollout.ended[
-            -1
-        ].all():  # nobody asks what follows: it is not bootstrapped from, or by its final observation
+        # Where all ended, what follows is not asked for: nothing is bootstrapped from it.
+        if rollout.ended[-1].all():
             features = features[:count]
         is_single = self._settings.update_epochs * self._settings.num_minibatches == 1
         assessed = self._backend.assess(features, actions, masks, sequences, actor is None and not is_single)

@@ -1,5 +1,6 @@
 """Sinks: where the figures of every epoch are kept, as CSV and as TensorBoard events."""
 
+import contextlib
 import csv
 import io
 import time
@@ -20,8 +21,8 @@ _FLUSH_SECONDS = 1.0
 class MetricsWriter:
     """Appends one row per epoch to ``metrics.csv`` and one set of scalars to a TensorBoard event file.
 
-    Rows are written together: once a second, and whenever :meth:`flush` is called. A run that is killed loses those
-    after its last checkpoint, which are written again when it is resumed there.
+    Rows are written together: with the first one after a second, and whenever :meth:`flush` is called, as it is before
+    every checkpoint. What a killed run had not written yet is written by the run that is resumed at its checkpoint.
     """
 
     def __init__(self, folder: Path, columns: list[str], epoch: int = 0) -> None:
@@ -43,8 +44,9 @@ class MetricsWriter:
         # The name of an event file holds the second it was opened in: the suffix keeps two from being one.
         self._events = EventsWriter(str(folder / "events"), filename_suffix=f".{epoch:09d}")
         if epoch:  # tells readers to drop what a stopped run wrote from the next epoch on
-            self._events.write_event(Event(step=epoch + 1, file_version="brain.Event:2"))
-            self._events.write_event(Event(step=epoch + 1, session_log=SessionLog(status=SessionLog.START)))
+            self._events.write_event(Event(wall_time=time.time(), step=epoch + 1, file_version="brain.Event:2"))
+            start = SessionLog(status=SessionLog.START)
+            self._events.write_event(Event(wall_time=time.time(), step=epoch + 1, session_log=start))
         self._waiting: list[tuple[float, Row]] = []
         self._flushed = time.monotonic()
 
@@ -56,21 +58,22 @@ class MetricsWriter:
 
     def flush(self) -> None:
         """Write what is waiting."""
-        self._csv.writerows(row for _, row in self._waiting)
+        waiting, self._waiting = self._waiting, []  # first: what fails half-way must not be written twice
+        self._csv.writerows(row for _, row in waiting)
         self._file.flush()
         step, *scalars = self._columns
-        for moment, row in self._waiting:
+        for moment, row in waiting:
             values = [Summary.Value(tag=name, simple_value=row[name]) for name in scalars if row[name] is not None]
             self._events.write_event(Event(wall_time=moment, step=row[step], summary=Summary(value=values)))
         self._events.flush()
-        self._waiting.clear()
         self._flushed = time.monotonic()
 
     def close(self) -> None:
         """Write what is waiting, and close both files."""
-        self.flush()
-        self._file.close()
-        self._events.close()
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._events.close)
+            stack.callback(self._file.close)
+            self.flush()
 
 
 def _rows_until(path: Path, columns: list[str], epoch: int) -> bytes:

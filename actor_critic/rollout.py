@@ -24,7 +24,7 @@ _RECENT = 100
 
 @dataclass(frozen=True)
 class Rollout:
-    """T steps of N environments. The arrays are overwritten by the next collection.
+    """T steps of N environments. The arrays are overwritten by a later collection, the next one with a single buffer.
 
     Attributes:
         observations: [T + 1, N, *shape]; the last row is what the next collection begins with.
@@ -85,7 +85,7 @@ class _Arrays:
     def __init__(self, observations: ObservationSpec, actions: ActionSpec, steps: int, count: int) -> None:
         self.observations = np.zeros((steps + 1, count, *observations.shape), observations.dtype)
         self.actions = np.zeros((steps, count, actions.num_groups), np.int64)
-        self.masks = np.ones((steps + 1, count, actions.num_logits), np.bool_)
+        self.masks: npt.NDArray[np.bool_] | None = None  # [T + 1, N, A] once the environments gave one
         self.rewards = np.zeros((steps, count), np.float32)
         self.terminated = np.zeros((steps, count), np.bool_)
         self.truncated = np.zeros((steps, count), np.bool_)
@@ -117,12 +117,10 @@ class Collector:
         count = environment.num_envs
         self._environment = environment
         self._observation_spec = observations
-        self._spec = actions
         self._started = False
         self._buffers = [_Arrays(observations, actions, num_steps, count) for _ in range(buffers)]
         self._arrays = self._buffers[0]
         self._states = np.zeros((count, state_dim), np.float32)
-        self._has_masks = False  # once the environments gave one
         self._has_pauses = False  # once an environment paused
         self._live_steps = np.zeros(count, np.int64)  # since the run began
 
@@ -146,14 +144,15 @@ class Collector:
         self._buffers.append(self._buffers.pop(0))
         arrays = self._arrays = self._buffers[-1]
         arrays.observations[0] = last.observations[-1]
-        arrays.masks[0] = last.masks[-1]
+        if arrays.masks is not None and last.masks is not None:
+            arrays.masks[0] = last.masks[-1]
         arrays.live.fill(True)
         finals: list[npt.NDArray[Any]] = []
         before = self._states
         uniforms = _Uniforms(noise, len(arrays.rewards))
         step, has_memory = self._environment.step_choices, self._states.size > 0
         for t in range(len(arrays.rewards)):
-            mask = arrays.masks[t] if self._has_masks else None
+            mask = None if arrays.masks is None else arrays.masks[t]
             numbers = uniforms.at(self._live_steps, not self._has_pauses)
             choices, states = policy(arrays.observations[t], numbers, mask, self._states)
             observations, rewards, terminated, truncated, infos = step(choices)
@@ -174,7 +173,7 @@ class Collector:
         rollout = Rollout(
             arrays.observations,
             arrays.actions,
-            arrays.masks[:-1] if self._has_masks else None,
+            None if arrays.masks is None else arrays.masks[:-1],
             arrays.rewards,
             arrays.terminated,
             arrays.truncated,
@@ -212,10 +211,16 @@ class Collector:
         self._started = True
 
     def _keep_mask(self, row: int, infos: dict[str, Any]) -> None:
-        """Environments that mask at all mostly do so from their first observation on; what came before allowed all."""
-        if "action_mask" in infos:
-            self._has_masks = True
-            self._arrays.masks[row] = infos["action_mask"]
+        """Keep the masks of a row of observations, where the environments give any."""
+        if "action_mask" not in infos:
+            return
+        mask = infos["action_mask"]
+        if self._arrays.masks is None:
+            # Environments that mask at all mostly do so from their first observation on; what came before allowed all.
+            for arrays in self._buffers:
+                arrays.masks = np.ones((len(arrays.observations), *mask.shape), np.bool_)
+        assert self._arrays.masks is not None
+        self._arrays.masks[row] = mask
 
     def _keep_live(self, t: int, infos: dict[str, Any]) -> None:
         live = infos.get("live")

@@ -1,5 +1,6 @@
 """The training run, as an iterator of epoch reports: environment → rollout → advantages → update."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator
@@ -111,6 +112,11 @@ class Trainer:
         self.agent = ActorCriticAgent(self.settings, observations, actions, encoder)
         self.settings = self.agent.settings
         torch.set_num_threads(self.settings.torch_threads)
+        if self.settings.overlap and any(True for _ in self.agent.policy.buffers()):
+            raise ConfigError(
+                f"overlap: the encoder {self.settings.encoder} keeps buffers beside its parameters, as batch "
+                f"normalisation does, and these are not a policy's of one update ago; leave overlap out"
+            )
         self._code = self._source_digests()
         if self.settings.init_from is not None:
             self._warm_start(Path(self.settings.init_from))
@@ -246,11 +252,12 @@ class Trainer:
             except EnvironmentFault:  # its workers are gone: nobody can say where the episodes stand
                 self._is_mid_epoch = True
             finally:
-                if collection:
-                    collection.close()
-                if recorder:
-                    recorder.close()
-                self.close()
+                with contextlib.ExitStack() as stack:  # each is closed, whatever the others raise
+                    stack.callback(self.close)
+                    if recorder:
+                        stack.callback(recorder.close)
+                    if collection:
+                        stack.callback(collection.close)
 
     def _train(self, collection: Collection, recorder: Recorder | None, started: float) -> Iterator[EpochReport]:
         """The loop; however it is left, between two epochs, the last one has a checkpoint."""

@@ -3,8 +3,8 @@
     python benchmarks/growth.py
 
 One size at a time is raised, all others stay. Each point is a process of its own: seconds of an epoch (median, the
-first left out) and the most memory that the process held. "Grows like" is the exponent between the last two points: 1
-is linear in the size named. What is found is kept in benchmarks/results/growth.json, for docs/benchmarks.md.
+first left out) and the most memory that the process held, and the exponent of either between the last two points: 1 is
+linear in the size named. What is found is kept in benchmarks/results/growth.json, for docs/benchmarks.md.
 """
 
 import json

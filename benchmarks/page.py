@@ -1,14 +1,11 @@
 """Writes docs/benchmarks.md, and its picture, from what speed.py found."""
 
 import json
-import platform
 import statistics
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
-import torch
 from matplotlib.figure import Figure
 from works import WORKS, Work
 
@@ -64,12 +61,10 @@ def write_page(results: dict[str, Any]) -> None:
     Args:
         results: What speed.py keeps.
     """
-    versions = f"Python {platform.python_version()}, PyTorch {torch.__version__.partition('+')[0]}"
-    machine = f"{psutil.cpu_count()} cores, {platform.machine()}, {versions}"
     measured = [work for work in WORKS if results["rates"].get(work.key)]
     tables = "\n\n".join(_rates(work, results["rates"][work.key]) for work in measured)
     page = _PAGE.format(
-        machine=machine,
+        machine=results["machine"],
         tables=tables,
         growth=_growth(),
         learning=_learning(results["learning"]),
@@ -90,7 +85,7 @@ def _best(entry: dict[str, Any]) -> tuple[float, str] | None:
 
 
 def _rates(work: Work, found: dict[str, Any]) -> str:
-    lines = [f"**{work.title}** (asked for: {work.target})", ""]
+    lines = [f"**{work.title}**", ""]
     base = next((name for name in ("Stable-Baselines3", "plain PyTorch loop") if name in found), None)
     reference = _best(found[base]) if base else _best(found[next(reversed(found))])
     against = base or next(reversed(found))

@@ -15,12 +15,15 @@ is kept in benchmarks/results/speed.json, and docs/benchmarks.md is written from
 import argparse
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+import torch
 from page import write_page
 from works import PEERS, WORKS, Contender, Work
 
@@ -104,7 +107,7 @@ def _measure_learning(works: list[Work], results: dict[str, Any]) -> None:
 
 def _measure_target(results: dict[str, Any]) -> None:
     """Each at its best published settings: our preset, and the RL Zoo's for Stable-Baselines3."""
-    work = Work("target", "", WORKS[0].settings | {"zoo": True}, (), "")
+    work = Work("target", "", WORKS[0].settings | {"zoo": True}, ())
     for name, script in (("ours", "ours.py"), ("Stable-Baselines3", "peers/stable_baselines3.py")):
         results["target"][name] = []
         for seed in SEEDS:
@@ -113,6 +116,11 @@ def _measure_target(results: dict[str, Any]) -> None:
             print(f"target: {name}, seed {seed}: {answer}", flush=True)
             results["target"][name].append(answer)
     _save(results)
+
+
+def _machine() -> str:
+    versions = f"Python {platform.python_version()}, PyTorch {torch.__version__.partition('+')[0]}"
+    return f"{psutil.cpu_count()} cores, {platform.machine()}, {versions}"
 
 
 def _save(results: dict[str, Any]) -> None:
@@ -133,6 +141,8 @@ def main() -> None:
         parser.error(f"no such work: {', '.join(sorted(unknown))}")
     works = [work for work in WORKS if work.key in said.works or not said.works]
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rates": {}, "learning": {}, "target": {}}
+    if not said.page:
+        results["machine"] = _machine()
     if said.learning:
         _measure_learning(works, results)
     if said.target:

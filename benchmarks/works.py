@@ -57,7 +57,6 @@ class Work:
         title: As the page calls it.
         settings: The work.
         contenders: Who does it.
-        target: What is asked for, in words.
         learning_epochs: Rollouts of the check that the same is learned; None where nothing is compared.
         learners: Peers whose learning is measured as well.
     """
@@ -66,7 +65,6 @@ class Work:
     title: str
     settings: dict[str, Any]
     contenders: tuple[Contender, ...]
-    target: str
     learning_epochs: int | None = None
     learners: tuple[str, ...] = ("stable_baselines3",)
 
@@ -113,8 +111,6 @@ WORKS = (
             _peer("torchrl", 12),
             _alone(200),
         ),
-        "5 x SB3, CleanRL and PufferLib (aim 6); with overlap 8 x (aim 10) and 65 % of the environment alone; eager "
-        "2.5 x SB3 (aim 3)",
         98,
         tuple(PEERS),
     ),
@@ -128,7 +124,6 @@ WORKS = (
             _ours("", 40, vectorization="sync"),
             _peer("stable_baselines3", 5),
         ),
-        "15 x SB3",
         36,
     ),
     Work(
@@ -145,7 +140,6 @@ WORKS = (
             _peer("cleanrl_equivalent", 3),
             _alone(3),
         ),
-        "7 x SB3 (aim 8), and 65 % of stepping the environment alone on all cores",
         12,
     ),
     Work(
@@ -160,7 +154,6 @@ WORKS = (
             _peer("stable_baselines3", 600),
             _peer("cleanrl_equivalent", 600),
         ),
-        "6 x SB3",
         2500,
     ),
     Work(
@@ -170,12 +163,11 @@ WORKS = (
         | {"environment": "MinAtar/Breakout-v1", "encoder": "small_cnn", "hidden_dim": 128, "hidden_layers": 1}
         | {"activation": "relu"},
         (_ours("", 20), _ours(", overlap", 24, overlap=True), _peer("stable_baselines3", 8)),
-        "3 x SB3",
         98,
     ),
     Work(
         "described",
-        "the described job: random states, batch 32, hidden 256",
+        "Random states, A2C, batch 32, hidden 256",
         {},
         (
             _ours("", 8000),
@@ -183,7 +175,6 @@ WORKS = (
             _ours(", eager", 3000, backend="eager"),
             Contender("plain PyTorch loop", "ours.py", 2000, (1, 2), task="plain loop"),
         ),
-        "5 x the plain loop",
     ),
     Work(
         "wide",
@@ -194,6 +185,5 @@ WORKS = (
             _ours(", native vector form, 2 threads", 8, vectorization="native", threads=2),
             _ours(", native vector form, eager", 6, vectorization="native", backend="eager"),
         ),
-        "never slower than eager",
     ),
 )

@@ -99,9 +99,9 @@ def test_every_truncation_is_noticed(tmp_path: Path) -> None:
 def test_a_newer_schema_is_refused_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.safetensors"
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "SCHEMA_VERSION", 2)
+        patch.setattr(checkpoints, "SCHEMA_VERSION", 3)
         checkpoints.save(_example(), path)
-    with pytest.raises(CheckpointError, match="schema version 2; this program reads 1 to 1"):
+    with pytest.raises(CheckpointError, match="schema version 3; this program reads 2 to 2"):
         checkpoints.load(path)
 
 
@@ -117,7 +117,7 @@ def test_a_newer_schema_is_refused_and_says_so(tmp_path: Path, monkeypatch: pyte
         safetensors.torch.save({"w": torch.zeros(2)}),
         safetensors.torch.save({"w": torch.zeros(2)}, {"actor_critic": "[]"}),
         safetensors.torch.save({"w": torch.zeros(2)}, {"actor_critic": json.dumps({"schema_version": True})}),
-        safetensors.torch.save({"w": torch.zeros(2)}, {"actor_critic": json.dumps({"schema_version": 1})}),
+        safetensors.torch.save({"w": torch.zeros(2)}, {"actor_critic": json.dumps({"schema_version": 2})}),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:

@@ -233,9 +233,11 @@ def _gathered(batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]]) -> Ite
     """The transitions of each minibatch, gathered a pass over the batch at a time."""
     count = len(batch.actions)
     waiting: list[npt.NDArray[np.int64]] = []
+    size = 0
     for index, indices in enumerate(minibatches):
         waiting.append(indices)
-        if index + 1 < len(minibatches) and sum(map(len, waiting)) + len(minibatches[index + 1]) <= count:
+        size += len(indices)
+        if index + 1 < len(minibatches) and size + len(minibatches[index + 1]) <= count:
             continue
         rows = torch.from_numpy(np.concatenate(waiting)).to(batch.features.device)
         gathered = replace(batch, sequences=None).select(rows)
@@ -245,6 +247,7 @@ def _gathered(batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]]) -> Ite
             first += len(part)
             yield gathered.select(piece, batch.sequences and batch.sequences.select(rows[piece]))
         waiting.clear()
+        size = 0
 
 
 def _run(network: PolicyNetwork | ValueNetwork, features: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def run_seeds(settings: Settings, seeds: tuple[int, ...], wanted: Path, screen: 
         ActorCriticError: A run failed; the others are kept.
     """
     folder = new_folder(wanted)
-    at_a_time = max(1, min(len(seeds), (os.cpu_count() or 1) // settings.threads))
+    at_a_time = max(1, min(len(seeds), (os.cpu_count() or 1) // settings.cores))
     say(screen, f"{len(seeds)} seeds, {at_a_time} at a time, in {folder}")
     documents: dict[int, dict[str, Any]] = {}
     # Spawned, not forked: a fork would copy the thread pools of a process that has already computed something.

@@ -198,13 +198,15 @@ class Config(BaseModel):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Threads that learn on the CPU. With the fused backend 2 let policy and value function learn side by side, to the
     same bits, which pays for wide networks, large minibatches and an idle core; with the eager one they are PyTorch's,
-    and the bits depend on them. Default: 1."""
+    and the bits depend on them. Networks that share an encoder learn on one thread, and so does Windows. Default: 1."""
     overlap: bool | None = None
     """Collect the next rollout while learning from this one, on another core, with a policy exactly one update old;
-    the ratios correct for that, so it needs clip_coef. The bits depend on it, and on nothing that is timed.
+    the ratios correct for that, so it needs clip_coef. The bits depend on it, and on nothing that is timed. The actions
+    of the running episodes are copied every epoch, which shows where episodes never end.
     Default: false."""
     checkpoint_interval: _Count | None = None
-    """Epochs between checkpoints; the last epoch always has one. Default: num_epochs / 20, but at least 10."""
+    """Epochs between checkpoints; the last epoch always has one. A crash costs the epochs since the last one.
+    Default: num_epochs / 20, but 10 at least and 250 at most."""
     keep_checkpoints: Annotated[int, Field(ge=1, le=10**6)] | None = None
     """How many of the newest periodic checkpoints stay on disk, besides the best one. Default: 5."""
     evaluation_interval: _Count | _Off | None = None

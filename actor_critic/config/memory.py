@@ -37,8 +37,8 @@ def check_fits_in_memory(settings: Settings, is_flattened: bool = True) -> None:
     needs = {
         # value, gradient and both of Adam's moments
         "hidden_dim": 4 * _FLOAT * weights,
-        # observations as collected, as features, and the figures of each transition
-        "batch_size": _FLOAT * settings.batch_size * (3 * inputs + 16) + one_pass,
+        # observations as collected, as features, and the figures of each transition; with overlap a second rollout
+        "batch_size": _FLOAT * settings.batch_size * ((3 + settings.overlap) * inputs + 16) + one_pass,
         "num_minibatches": max(one_step - one_pass, 0),
     }
     if settings.is_random_states:

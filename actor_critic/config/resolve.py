@@ -135,8 +135,8 @@ def resolve(*layers: Layer) -> Resolution:
         values["workers"] = min(os.cpu_count() or 1, values["num_envs"]) if is_parallel else 1
         sources["workers"] = "cores of this machine" if is_parallel else "default"
     if "checkpoint_interval" not in values:
-        # At least ten epochs apart, and some twenty in a long run: a run of many short epochs is not for saving alone.
-        values["checkpoint_interval"] = max(10, values["num_epochs"] // 20)
+        # A run of thousands of short epochs would spend half its time on saving every tenth of them.
+        values["checkpoint_interval"] = min(max(10, values["num_epochs"] // 20), 250)
         sources["checkpoint_interval"] = "default" if values["checkpoint_interval"] == 10 else "num_epochs / 20"
     _check(values, sources)
     return Resolution(_complete(values), sources)

@@ -149,6 +149,12 @@ class Settings:
         return self.threads if self.backend == "eager" else 1
 
     @property
+    def cores(self) -> int:
+        """Cores that a run keeps busy."""
+        learning = min(self.threads, 2) if self.backend == "fused" else self.threads
+        return max(self.workers, learning) + self.overlap
+
+    @property
     def is_annealed(self) -> bool:
         """Whether some coefficient depends on the length of the run."""
         return any(getattr(self, name) for name in ANNEALING)

@@ -175,7 +175,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             observation = self._reset_one(index)
             self._actions[index].extend(choices)
             for action in self._action_spec.one_by_one(choices.reshape(-1, self._action_spec.num_groups)):
-                observation, _, terminated, truncated, info = self.envs[index].step(action)
+                observation, _, terminated, truncated, info = self._steps[index](action)
                 self._read_mask(index, info)
                 if terminated or truncated:
                     raise self._fault(index, "ended an episode on replay that was still running when it was saved")

@@ -1,6 +1,7 @@
 """The backend around the compiled functions: which arrays they get, and what comes back."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -210,8 +211,15 @@ class FusedBackend(Backend):
             taken, is_bad = kernels.update(*arguments, kernels.BOTH, board, figures, totals)
         else:
             theirs = np.zeros(6)
-            value = self._beside.submit(kernels.update, *arguments, kernels.VALUE, board, figures, theirs)
-            taken, is_bad = kernels.update(*arguments, kernels.POLICY, board, figures, totals)
+
+            def run(side: int, sums: npt.NDArray[np.float64]) -> tuple[int, bool]:
+                with _releasing(board, figures):
+                    found: tuple[int, bool] = kernels.update(*arguments, side, board, figures, sums)
+                return found
+
+            with _releasing(board, figures):
+                value = self._beside.submit(run, kernels.VALUE, theirs)
+                taken, is_bad = run(kernels.POLICY, totals)
             value.result()
             totals += theirs
         self.steps += taken
@@ -236,6 +244,17 @@ class FusedBackend(Backend):
 
         rows = [(layer.in_features, layer.out_features, place(layer.weight), place(layer.bias)) for layer in layers]
         return np.array(rows, np.int64).reshape(-1, 4)
+
+
+@contextlib.contextmanager
+def _releasing(board: npt.NDArray[np.int64], figures: npt.NDArray[np.float64]) -> Iterator[None]:
+    """Let the other side stop at its next meeting where this one does not come: no memory, or Ctrl-C on the way."""
+    try:
+        yield
+    except BaseException:
+        figures[:, 2] = 1.0
+        board[:] = np.iinfo(np.int64).max
+        raise
 
 
 _NO_NUMBERS = np.zeros((1, 1), np.float32)

@@ -253,7 +253,7 @@ def normalize_advantages(advantages: Array) -> None:
 @compiled
 def policy_slopes(
     log_probs: Array, probs: Array, sizes: Array, actions: Array, old_log_probs: Array, advantages: Array, n: int,
-    clip_coef: float, ent_coef: float, slopes: Array, figures: Array,
+    is_single: bool, clip_coef: float, ent_coef: float, slopes: Array, figures: Array,
 ) -> None:  # fmt: skip
     """∂(policy loss − ent_coef · entropy)/∂logits [n, A] into ``slopes``; loss, entropy, KL and clip fraction added.
 
@@ -266,7 +266,7 @@ def policy_slopes(
         for g in range(sizes.size):
             chosen += log_probs[r, first + actions[r, g]]
             first += sizes[g]
-        log_ratio = chosen - old_log_probs[r]
+        log_ratio = 0.0 if is_single else chosen - old_log_probs[r]
         over = math.expm1(log_ratio)
         figures[3] += (over - log_ratio) / n
         if clip_coef == np.inf:
@@ -414,15 +414,11 @@ def update(
                 log_probs = np.empty_like(logits)
                 probs = np.empty_like(logits)
                 normalize(logits, sizes, mask, has_mask, log_probs, probs)
-                old = np.empty(count, np.float32)
-                if is_single:
-                    log_prob_of(log_probs, sizes, action, old)
-                else:
-                    old[:] = old_log_probs[these]
+                old = old_log_probs if is_single else old_log_probs[these]
                 slopes = deltas[0, : count * num_logits].reshape(count, num_logits)
                 policy_slopes(
-                    log_probs, probs, sizes, action, old, advantage[begin : begin + CHUNK], n, clip_coef, ent_coef,
-                    slopes, figures,
+                    log_probs, probs, sizes, action, old, advantage[begin : begin + CHUNK], n, is_single,
+                    clip_coef, ent_coef, slopes, figures,
                 )  # fmt: skip
                 above = backward(seen, params, into, policy, activated, kind, zp, yp, deltas[0], deltas[1], is_shared)
             if has_value:
