@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from works import WORKS, Work
 
@@ -34,7 +35,10 @@ CartPole in Rust where all others run Gymnasium's.
 ## The same is learned
 
 Mean greedy return over 100 fresh episodes after the same number of steps, interquartile mean over seeds 1 to 5 with its
-95 % bootstrap interval. Ours is at least as good where its mean is not below the peer's lower bound.
+95 % bootstrap interval. Ours is at least as good where its mean is not below the peer's lower bound. On this work,
+whose settings are nobody's tuned ones, **it is below**: after 100,000 steps at a constant learning rate policies are in
+the middle of learning, and those of Stable-Baselines3 are further. One update equals its updates gradient by gradient in
+the test suite, so the reason lies elsewhere, and is not known yet.
 
 {learning}
 
@@ -151,7 +155,8 @@ def _draw(works: list[Work], rates: dict[str, Any]) -> None:
         len(works), 1, sharex=True, squeeze=False, height_ratios=[len(rates[work.key]) + 1 for work in works]
     )
     for axis, work in zip(axes[:, 0], works, strict=True):
-        found = {name: best[0] for name, entry in rates[work.key].items() if (best := _best(entry))}
+        contenders = {name: entry for name, entry in rates[work.key].items() if not name.startswith("the environment")}
+        found = {name: best[0] for name, entry in contenders.items() if (best := _best(entry))}
         base = found.get("Stable-Baselines3", 1.0)
         names = list(reversed(found))
         ratios = [found[name] / base for name in names]
@@ -162,4 +167,5 @@ def _draw(works: list[Work], rates: dict[str, Any]) -> None:
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     axes[-1, 0].set_xlabel("steps per second, as a multiple of Stable-Baselines3's", fontsize=8)
-    figure.savefig(DOCS / "benchmarks.svg", metadata={"Date": None})
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "benchmarks"}):  # text as text, and the same file again
+        figure.savefig(DOCS / "benchmarks.svg", metadata={"Date": None})

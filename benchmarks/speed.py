@@ -112,7 +112,7 @@ def _measure_target(results: dict[str, Any]) -> None:
         results["target"][name] = []
         for seed in SEEDS:
             contender = Contender(name, script, 0 if script == "ours.py" else 391)
-            answer = _run(script, _job(work, contender, task="learn", target=475, seed=seed), 1)
+            answer = _run(script, _job(work, contender, task="learn", target=475, seed=seed, episodes=1), 1)
             print(f"target: {name}, seed {seed}: {answer}", flush=True)
             results["target"][name].append(answer)
     _save(results)
