@@ -21,7 +21,7 @@ def test_the_python_example_of_the_readme_learns_cartpole(tmp_path: Path) -> Non
     output = _run(block, tmp_path).splitlines()
     assert output[0] == "1 None" or output[0].startswith("1 ")
     assert len(output) == 390 + 1
-    assert float(output[-1]) >= 450
+    assert float(output[-1]) >= 475
     assert [entry.name for entry in tmp_path.iterdir()] == ["cartpole.safetensors"]
 
 
