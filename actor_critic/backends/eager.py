@@ -81,7 +81,7 @@ class EagerPolicy(ExecutedPolicy):
 
 
 class EagerBackend(Backend):
-    """PyTorch, one operation at a time.
+    """PyTorch, one operation at a time; advantages are the reference's own.
 
     Attributes:
         policy: The policy as it is.
@@ -89,6 +89,8 @@ class EagerBackend(Backend):
         second_moment: [P], Adam's v.
         steps: Optimizer steps taken so far.
     """
+
+    advantages = staticmethod(generalized_advantage)
 
     def __init__(
         self, policy: PolicyNetwork, value: ValueNetwork, parameters: FlatParameters, sizes: tuple[int, ...]
@@ -135,19 +137,6 @@ class EagerBackend(Backend):
         """Values; see :class:`Backend`."""
         values, states = self._value.unroll(features, state)
         return values, states[-1]
-
-    def advantages(
-        self,
-        rewards: npt.NDArray[np.float32],
-        values: npt.NDArray[np.float32],
-        next_values: npt.NDArray[np.float32],
-        terminated: npt.NDArray[np.bool_],
-        ended: npt.NDArray[np.bool_],
-        gamma: float,
-        gae_lambda: float,
-    ) -> npt.NDArray[np.float32]:
-        """Advantages; see :class:`Backend`."""
-        return generalized_advantage(rewards, values, next_values, terminated, ended, gamma, gae_lambda)
 
     def update(
         self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: UpdateRules
