@@ -60,8 +60,14 @@ def test_a_crash_of_an_environment_is_a_fault_that_names_its_worker_and_leaves_n
 
 def _workers() -> list[psutil.Process]:
     """Our worker processes: children of the server that starts them, which stays."""
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if child.ppid() != os.getpid() and child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in psutil.Process().children(recursive=True) if _is_worker(child)]
+
+
+def _is_worker(child: psutil.Process) -> bool:
+    try:
+        return child.ppid() != os.getpid() and child.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it left between being listed and being asked
+        return False
 
 
 def _script(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
