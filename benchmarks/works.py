@@ -66,7 +66,7 @@ class Work:
     settings: dict[str, Any]
     contenders: tuple[Contender, ...]
     learning_epochs: int | None = None
-    learners: tuple[str, ...] = ("stable_baselines3",)
+    learners: tuple[str, ...] = ("stable_baselines3", "cleanrl_equivalent")
 
 
 PEERS = {
@@ -112,7 +112,6 @@ WORKS = (
             _alone(200),
         ),
         98,
-        tuple(PEERS),
     ),
     Work(
         "many",
@@ -164,6 +163,7 @@ WORKS = (
         | {"activation": "relu"},
         (_ours("", 20), _ours(", overlap", 24, overlap=True), _peer("stable_baselines3", 8)),
         98,
+        ("stable_baselines3",),
     ),
     Work(
         "described",
