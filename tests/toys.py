@@ -1,6 +1,7 @@
 """Environments small enough to know by heart."""
 
 import os
+import time
 from typing import Any
 
 import gymnasium as gym
@@ -259,6 +260,15 @@ class Crash(Countdown):
         return super().step(action)
 
 
+class Slow(Sampled):
+    """Takes a thousand times as long for a step as a message between processes does, without using a core."""
+
+    def step(self, action: int) -> Any:
+        time.sleep(0.005)
+        return super().step(action)
+
+
+gym.register("Slow-v0", Slow)
 gym.register("Sampled-v0", Sampled)
 gym.register("Crash-v0", Crash)
 gym.register("Countdown-v0", Countdown)

@@ -55,7 +55,7 @@ class EagerPolicy(ExecutedPolicy):
         else:
             logits, states = network.unroll(features, torch.from_numpy(state).to(self._device))
             after = states[-1].cpu().numpy()
-        return _choose(logits.cpu().numpy(), self._sizes, mask, uniforms), after
+        return categorical.choose(logits.cpu().numpy(), self._sizes, mask, uniforms), after
 
     @torch.no_grad()
     def log_probs(self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None) -> Tensor:
@@ -257,26 +257,3 @@ def _run(network: PolicyNetwork | ValueNetwork, features: Tensor) -> Tensor:
         else:
             x = layer(x)
     return x
-
-
-def _choose(
-    logits: npt.NDArray[np.float32],
-    sizes: tuple[int, ...],
-    mask: npt.NDArray[np.bool_] | None,
-    uniforms: npt.NDArray[np.float32] | None,
-) -> npt.NDArray[np.int64]:
-    """Choices [B, G] as :func:`categorical.sample` and ``mode`` make them, by NumPy: a few small arrays at a time."""
-    if mask is not None:
-        logits = np.where(mask, logits, np.float32(-np.inf))
-    choices = np.empty((len(logits), len(sizes)), np.int64)
-    first = 0
-    for g, size in enumerate(sizes):
-        group = logits[:, first : first + size]
-        first += size
-        if uniforms is None:
-            choices[:, g] = group.argmax(1)
-            continue
-        cumulative = np.exp(group - group.max(1, keepdims=True)).cumsum(1)
-        # For u below 1 the product is below the total, also when rounded: some choice always exceeds it.
-        choices[:, g] = (cumulative <= uniforms[:, g : g + 1] * cumulative[:, -1:]).sum(1)
-    return choices

@@ -74,8 +74,9 @@ class Config(BaseModel):
     """How environments run side by side: "sync" (one after the other in this process), "workers" (in processes, to the
     same bits), "native" (the environment's own vector form, which a resumed run begins anew), or "auto": workers if
     there are several, else native where a trial shows the very same episodes, else sync. Default: "auto"."""
-    workers: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Processes that environments run in. Default: 1, or with vectorization "workers" one for each core."""
+    workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] | None = None
+    """Processes that environments run in, to the same bits for any number; "auto" measures which is fastest here when
+    the run begins. Default: 1, or with vectorization "workers" "auto"."""
     max_episode_steps: _Count | None = None
     """Truncate an episode after this many environment steps. Null: the environment's own limit."""
     input_dim: Annotated[int, Field(ge=1, le=10**6)] | None = None

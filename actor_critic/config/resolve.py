@@ -1,7 +1,6 @@
 """From what the user said to what a run is: flag > file > preset of (environment, algorithm) > default."""
 
 import copy
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -132,8 +131,8 @@ def resolve(*layers: Layer) -> Resolution:
     _derive_sizes(values, sources, is_random_states)
     if "workers" not in values:
         is_parallel = values["vectorization"] == "workers"
-        values["workers"] = min(os.cpu_count() or 1, values["num_envs"]) if is_parallel else 1
-        sources["workers"] = "cores of this machine" if is_parallel else "default"
+        values["workers"] = "auto" if is_parallel else 1
+        sources["workers"] = "default"
     if "checkpoint_interval" not in values:
         # A run of thousands of short epochs would spend half its time on saving every tenth of them.
         values["checkpoint_interval"] = min(max(10, values["num_epochs"] // 20), 250)
@@ -244,9 +243,10 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
             f"{shown('batch_size')}; allowed are its divisors, such as "
             f"{_nearest_divisor(values['batch_size'], values['num_minibatches'])}"
         )
-    if values["workers"] > values["num_envs"]:
+    several = values["workers"] not in (1, "auto")
+    if several and values["workers"] > values["num_envs"]:
         raise ConfigError(f"workers: {values['workers']} ({sources['workers']}) is more than {shown('num_envs')}")
-    if values["workers"] > 1 and values["vectorization"] in ("sync", "native"):
+    if values["workers"] != 1 and values["vectorization"] in ("sync", "native"):
         raise ConfigError(
             f"{shown('workers')} contradicts {shown('vectorization')}, which runs in one process; leave one of them out"
         )
@@ -289,7 +289,7 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
                     f"{name}: {values[name]} ({sources[name]}) does not apply to random states; remove it or name an "
                     f"environment"
                 )
-        if values["vectorization"] in ("workers", "native") or values["workers"] > 1:
+        if values["vectorization"] in ("workers", "native") or several:
             raise ConfigError(
                 f"vectorization: {values['vectorization']} with {shown('workers')} does not apply to random states, "
                 f"which are drawn all at once; leave both out"

@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from actor_critic.config.config import RANDOM_STATES, Config
 from actor_critic.errors import ConfigError
@@ -64,7 +65,7 @@ class Settings:
     wrappers: list[str]
     frame_stack: int
     vectorization: str
-    workers: int
+    workers: int | Literal["auto"]
     max_episode_steps: int | None
     input_dim: int | None
     output_dim: int | None
@@ -152,7 +153,8 @@ class Settings:
     def cores(self) -> int:
         """Cores that a run keeps busy."""
         learning = min(self.threads, 2) if self.backend == "fused" else self.threads
-        return max(self.workers, learning) + self.overlap
+        workers = (os.cpu_count() or 1) - self.overlap if self.workers == "auto" else self.workers
+        return max(workers, learning) + self.overlap
 
     @property
     def is_annealed(self) -> bool:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from actor_critic.config import Settings
 from actor_critic.environments.masks import with_masks_in_info
+from actor_critic.environments.measure import measure_workers, most_workers
 from actor_critic.environments.native import NativeVectorEnv, difference
 from actor_critic.environments.random_states import RandomStatesVectorEnv
 from actor_critic.environments.vectorized import SameStepVectorEnv
@@ -77,6 +78,7 @@ def make_vector_environment(
     make = EnvironmentMaker(settings)
     match settings.vectorization:
         case "workers":
+            assert settings.workers != "auto", "choose_vectorization comes first"
             return WorkerVectorEnv(make, count, settings.workers)
         case "native":
             return NativeVectorEnv(_make_native(settings, count))
@@ -87,22 +89,38 @@ def make_vector_environment(
 def choose_vectorization(settings: Settings) -> Settings:
     """Decide what "auto" means: a vector form of the environment's own where it is the same, else our own vectoriser.
 
+    That is a matter of the settings alone. How many workers step it, which changes no bit, may be measured.
+
     Raises:
         ConfigError: The environment cannot be made.
     """
-    if settings.vectorization != "auto" or settings.is_random_states:
+    if settings.is_random_states:
+        return settings.replace(workers=1)
+    if settings.vectorization == "workers" and settings.workers == "auto":
+        return _choose_workers(settings)
+    if settings.vectorization != "auto":
         return settings
-    if settings.workers > 1:
+    if settings.workers not in (1, "auto"):
         return settings.replace(vectorization="workers")
     spec = gym.registry.get(settings.environment)
     if spec is None or spec.vector_entry_point is None or settings.wrappers or settings.frame_stack > 1:
-        return settings.replace(vectorization="sync")
+        return _choose_workers(settings)
     reason = difference(lambda: _make_native(settings, 2), EnvironmentMaker(settings))
     if reason is None:
         log.info("vectorization: native, the same in a trial; a run that is stopped and resumed begins new episodes")
     else:
-        log.info("vectorization: sync, because the native vector form of %s %s", settings.environment, reason)
-    return settings.replace(vectorization="native" if reason is None else "sync")
+        log.info("vectorization: not native, because the native vector form of %s %s", settings.environment, reason)
+    return settings.replace(vectorization="native", workers=1) if reason is None else _choose_workers(settings)
+
+
+def _choose_workers(settings: Settings) -> Settings:
+    """Measure how many processes are fastest, where that was asked for; the transitions are the same with any."""
+    workers = settings.workers
+    if workers == "auto":
+        make, most = EnvironmentMaker(settings), most_workers(settings.num_envs, settings.overlap)
+        workers, found = measure_workers(make, settings.num_envs, settings.seed, most)
+        log.info("workers: %d, because %s made %s", workers, settings.environment, found)
+    return settings.replace(vectorization="workers" if workers > 1 else "sync", workers=workers)
 
 
 def check_same_spaces(settings: Settings, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:

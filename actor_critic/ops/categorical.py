@@ -5,6 +5,8 @@ Discrete(n) is one group of n, MultiDiscrete has a group per entry, MultiBinary(
 boolean over all A logits; a masked choice has probability exactly 0 and adds nothing to entropy or gradient.
 """
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -63,39 +65,40 @@ def entropy(log_probs: Tensor, mask: Tensor | None = None) -> Tensor:
     return -(log_probs.exp() * finite).sum(1)
 
 
-def mode(log_probs: Tensor, sizes: tuple[int, ...]) -> Tensor:
-    """The most probable choice of each group; the first one where several are equal.
+def choose(
+    logits: npt.NDArray[np.float32],
+    sizes: tuple[int, ...],
+    mask: npt.NDArray[np.bool_] | None,
+    uniforms: npt.NDArray[np.float32] | None,
+) -> npt.NDArray[np.int64]:
+    """Choose in each group: by inverting its cumulative distribution at a uniform number, or the most probable one.
+
+    The smallest choice whose cumulative probability exceeds u is taken, so a choice of probability 0 never is. NumPy,
+    because acting is a few small arrays at a time.
 
     Args:
-        log_probs: [B, A] log-probabilities, or logits.
-        sizes: Choices per group.
+        logits: [B, A], of any offset within a group.
+        sizes: Choices per group, summing to A.
+        mask: [B, A], True where a choice is allowed; at least one per group. None allows all.
+        uniforms: [B, G] in [0, 1); None takes the most probable choice, the first one where several are equal.
 
     Returns:
-        [B, G] int64.
+        [B, G].
     """
-    return torch.stack([group.argmax(-1) for group in torch.split(log_probs, list(sizes), -1)], -1)
-
-
-def sample(log_probs: Tensor, sizes: tuple[int, ...], uniforms: Tensor) -> Tensor:
-    """Sample each group by inverting its cumulative distribution at a given uniform number.
-
-    The smallest choice whose cumulative probability exceeds u is taken, so a choice of probability 0 never is.
-
-    Args:
-        log_probs: [B, A], from :func:`log_probabilities`.
-        sizes: Choices per group.
-        uniforms: [B, G] float in [0, 1).
-
-    Returns:
-        [B, G] int64.
-    """
-    chosen = []
-    for g, group in enumerate(torch.split(log_probs, list(sizes), -1)):
-        cumulative = group.exp().cumsum(-1)
-        total = cumulative[:, -1:]
+    if mask is not None:
+        logits = np.where(mask, logits, np.float32(-np.inf))
+    choices = np.empty((len(logits), len(sizes)), np.int64)
+    first = 0
+    for g, size in enumerate(sizes):
+        group = logits[:, first : first + size]
+        first += size
+        if uniforms is None:
+            choices[:, g] = group.argmax(1)
+            continue
+        cumulative = np.exp(group - group.max(1, keepdims=True)).cumsum(1)
         # For u below 1 the product is below the total, also when rounded: some choice always exceeds it.
-        chosen.append((cumulative <= uniforms[:, g : g + 1] * total).sum(-1))
-    return torch.stack(chosen, -1)
+        choices[:, g] = (cumulative <= uniforms[:, g : g + 1] * cumulative[:, -1:]).sum(1)
+    return choices
 
 
 def _starts(sizes: tuple[int, ...], device: torch.device) -> Tensor:

@@ -9,10 +9,8 @@ from torch import nn
 from torch.distributions import Categorical
 
 from actor_critic.backends import Batch, EagerBackend, UpdateRules
-from actor_critic.backends.eager import _choose
 from actor_critic.errors import NumericalError
 from actor_critic.networks import PolicyNetwork, ValueNetwork
-from actor_critic.ops import categorical
 from actor_critic.parameters import FlatParameters
 
 RULES = UpdateRules(
@@ -163,20 +161,3 @@ def test_masked_actions_take_no_part_in_the_update() -> None:
     uniforms = np.random.default_rng(0).random((COUNT, 1), np.float32)
     choices, _ = backend.policy.act(features, uniforms, masks.numpy(), np.zeros((COUNT, 0), np.float32))
     assert not (choices == 1).any()
-
-
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("sizes", [(4,), (2, 3, 1)])
-def test_choices_are_those_of_the_reference(sizes: tuple[int, ...], masked: bool) -> None:
-    random = torch.Generator().manual_seed(0)
-    logits = 3 * torch.randn(500, sum(sizes), generator=random)
-    mask = torch.rand(500, sum(sizes), generator=random) < 0.5 if masked else None
-    if mask is not None:
-        mask[:, [0, *np.cumsum(sizes)[:-1].tolist()]] = True
-    uniforms = torch.rand(500, len(sizes), generator=random)
-    log_probs = categorical.log_probabilities(logits, sizes, mask)
-    allowed = None if mask is None else mask.numpy()
-    sampled = _choose(logits.numpy(), sizes, allowed, uniforms.numpy())
-    assert (sampled == categorical.sample(log_probs, sizes, uniforms).numpy()).mean() > 0.999  # but for rounding
-    greedy = _choose(logits.numpy(), sizes, allowed, None)
-    np.testing.assert_array_equal(greedy, categorical.mode(log_probs, sizes).numpy())

@@ -1,6 +1,7 @@
 """The same bits from any number of processes."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -131,3 +132,30 @@ def test_workers_ignore_the_signals_of_a_terminal_and_leave_when_they_are_left()
     assert not _workers()
     with pytest.raises(EnvironmentFault, match="died"):
         next(reports)
+
+
+def test_how_many_workers_is_measured_and_changes_no_bit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = RUN | {"environment": "tests.toys:Slow-v0", "num_epochs": 1}
+    with caplog.at_level("INFO", "actor_critic"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "cpu_count", lambda: 2)
+        trainer = Trainer(Config(**run, workers="auto"), tmp_path / "auto")
+        again = Trainer(
+            Config(**run, vectorization="workers", overlap=True, clip_coef=0.2)
+        )  # a core is left to the one that learns
+        again.close()
+    assert (trainer.settings.vectorization, trainer.settings.workers) == ("workers", 2)
+    assert re.search(
+        r"workers: 2, because tests.toys:Slow-v0 made \d+ steps per second in one process, \d+ in 2", caplog.text
+    )
+    assert (again.settings.vectorization, again.settings.workers) == ("sync", 1)
+    for _ in trainer:
+        pass
+    assert load(tmp_path / "auto" / "last.safetensors").digest == _digest(tmp_path / "sync", **run)
+
+
+def test_environments_that_are_faster_than_messages_stay_in_one_process() -> None:
+    trainer = Trainer(Config(**RUN | {"num_envs": 2}, environment="CartPole-v1", workers="auto"))
+    trainer.close()
+    assert (trainer.settings.vectorization, trainer.settings.workers) == ("sync", 1)
+    settings = Trainer(Config(num_epochs=1, workers="auto")).settings  # random states, which have no processes
+    assert settings.workers == 1

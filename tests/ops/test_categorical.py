@@ -31,13 +31,20 @@ def random_mask(seed: int, rows: int, sizes: tuple[int, ...]) -> torch.Tensor:
     return torch.cat(groups, 1)
 
 
+def choose(
+    logits: torch.Tensor, sizes: tuple[int, ...], mask: torch.Tensor | None = None, uniforms: torch.Tensor | None = None
+) -> torch.Tensor:
+    arrays = [None if tensor is None else tensor.numpy() for tensor in (mask, uniforms)]
+    return torch.from_numpy(categorical.choose(logits.numpy(), sizes, *arrays))
+
+
 def references(logits: torch.Tensor, sizes: tuple[int, ...]) -> list[Categorical]:
     return [Categorical(logits=group) for group in logits.split(list(sizes), 1)]
 
 
 @settings(deadline=None, max_examples=25)
 @given(seeds, group_sizes)
-def test_log_prob_entropy_and_mode_agree_with_torch_distributions(seed: int, sizes: tuple[int, ...]) -> None:
+def test_log_prob_entropy_and_greedy_choice_agree_with_torch(seed: int, sizes: tuple[int, ...]) -> None:
     logits = random_logits(seed, 4, sizes)
     log_probs = categorical.log_probabilities(logits, sizes)
     groups = references(logits, sizes)
@@ -47,8 +54,7 @@ def test_log_prob_entropy_and_mode_agree_with_torch_distributions(seed: int, siz
     torch.testing.assert_close(categorical.log_prob(log_probs, sizes, actions), expected)
     torch.testing.assert_close(categorical.entropy(log_probs), sum(group.entropy() for group in groups))
     modes = torch.stack([group.mode for group in groups], 1)
-    assert torch.equal(categorical.mode(log_probs, sizes), modes)
-    assert torch.equal(categorical.mode(logits, sizes), modes)
+    assert choose(logits, sizes).tolist() == modes.tolist()
 
 
 @settings(deadline=None, max_examples=25)
@@ -124,38 +130,35 @@ def test_logits_of_ten_thousand_give_finite_numbers_and_gradients() -> None:
     assert gradient.isfinite().all()
 
 
-def test_mode_takes_the_first_of_equal_choices_and_never_a_masked_one() -> None:
+def test_the_greedy_choice_is_the_first_of_equal_ones_and_never_a_masked_one() -> None:
     logits = torch.tensor([[9.0, 1.0, 1.0, 0.0, 2.0]])
-    mask = torch.tensor([[False, True, True, True, True]])
-    log_probs = categorical.log_probabilities(logits, (3, 2), mask)
-    assert categorical.mode(log_probs, (3, 2)).tolist() == [[1, 1]]
+    assert choose(logits, (3, 2), torch.tensor([[False, True, True, True, True]])).tolist() == [[1, 1]]
 
 
 @pytest.mark.parametrize("uniform", [0.0, TINY, 0.5, ALMOST_ONE])
 @pytest.mark.parametrize("sizes", [(1,), (2,), (7,), (1000,), (2, 5, 1, 3)])
-def test_sample_never_takes_a_masked_choice(uniform: float, sizes: tuple[int, ...]) -> None:
+def test_a_masked_choice_is_never_sampled(uniform: float, sizes: tuple[int, ...]) -> None:
     logits, mask = random_logits(3, 500, sizes), random_mask(3, 500, sizes)
-    log_probs = categorical.log_probabilities(logits, sizes, mask)
-    actions = categorical.sample(log_probs, sizes, torch.full((500, len(sizes)), uniform))
+    actions = choose(logits, sizes, mask, torch.full((500, len(sizes)), uniform))
     assert actions.dtype == torch.int64
+    log_probs = categorical.log_probabilities(logits, sizes, mask)
     assert categorical.log_prob(log_probs, sizes, actions).isfinite().all()
 
 
 @pytest.mark.parametrize("allowed", range(4))
 @pytest.mark.parametrize("uniform", [0.0, TINY, 0.5, ALMOST_ONE])
-def test_sample_takes_the_only_allowed_choice(allowed: int, uniform: float) -> None:
+def test_the_only_allowed_choice_is_sampled(allowed: int, uniform: float) -> None:
     mask = torch.zeros(1, 4, dtype=torch.bool)
     mask[0, allowed] = True
-    log_probs = categorical.log_probabilities(torch.tensor([[1e4, -1e4, 0.0, 3.0]]), (4,), mask)
-    assert categorical.sample(log_probs, (4,), torch.tensor([[uniform]])).tolist() == [[allowed]]
+    logits = torch.tensor([[1e4, -1e4, 0.0, 3.0]])
+    assert choose(logits, (4,), mask, torch.tensor([[uniform]])).tolist() == [[allowed]]
 
 
-def test_sample_frequencies_over_a_grid_are_the_probabilities() -> None:
+def test_frequencies_over_a_grid_are_the_probabilities() -> None:
     # At the midpoints of 8,000 equal intervals an inverse distribution function takes each choice 8000 p times.
     probabilities = torch.tensor([0.125, 0.0, 0.375, 0.5, 0.0])
     grid = (torch.arange(8000) + 0.5) / 8000
-    log_probs = categorical.log_probabilities(probabilities.log().expand(8000, 5), (5,))
-    actions = categorical.sample(log_probs, (5,), grid[:, None])[:, 0]
+    actions = choose(probabilities.log().expand(8000, 5), (5,), None, grid[:, None])[:, 0]
     assert actions.bincount(minlength=5).tolist() == [1000, 0, 3000, 4000, 0]
     assert actions.tolist() == sorted(actions.tolist())
 
@@ -165,8 +168,7 @@ def test_each_group_is_sampled_at_its_own_uniform_number() -> None:
     first, second = torch.tensor([0.25, 0.75]), torch.tensor([0.5, 0.2, 0.3])
     grid = (torch.arange(40) + 0.5) / 40
     uniforms = torch.cartesian_prod(grid, grid)
-    logits = torch.cat([first.log(), second.log()]).expand(1600, 5)
-    actions = categorical.sample(categorical.log_probabilities(logits, (2, 3)), (2, 3), uniforms)
+    actions = choose(torch.cat([first.log(), second.log()]).expand(1600, 5), (2, 3), None, uniforms)
     joint = torch.zeros(2, 3).index_put_(tuple(actions.T), torch.ones(1600), accumulate=True)
     torch.testing.assert_close(joint, 1600 * first[:, None] * second)
 

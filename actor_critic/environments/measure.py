@@ -1,0 +1,75 @@
+"""How many processes environments are stepped fastest in, found by stepping them."""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from actor_critic.environments.vectorized import SameStepVectorEnv
+from actor_critic.environments.workers import WorkerVectorEnv
+from actor_critic.ops.categorical import choose
+from actor_critic.spaces import read_spaces
+
+_SECONDS = 0.3  # of stepping, for each number of processes
+_WARM_UP = 20  # steps before the clock runs: first calls import and allocate
+_CHEAP = 100e-6  # seconds of a step of all environments that no exchange between processes is faster than
+_WORTH = 1.15  # times as fast as fewer processes, to be worth more of them
+
+
+def measure_workers(make: Callable[[], gym.Env[Any, Any]], num_envs: int, seed: int, most: int) -> tuple[int, str]:
+    """Step environments with random actions in one process, then in 2, 4 … as long as that is faster.
+
+    The number changes no transition, so what is measured here changes how long a run takes and nothing else.
+
+    Args:
+        make: Makes one environment.
+        num_envs: N.
+        seed: Of the episodes.
+        most: The most processes to try.
+
+    Returns:
+        How many processes to use, and what was found, in words.
+
+    Raises:
+        ConfigError: An environment cannot be made.
+        EnvironmentFault: An environment failed, or a worker did not start.
+    """
+    best, rate = 1, _rate(SameStepVectorEnv(make, num_envs), seed)
+    found = f"{rate:,.0f} steps per second in one process"
+    if rate > num_envs / _CHEAP:
+        return 1, f"{found}, too fast for messages between processes to pay"
+    for workers in sorted({*(2**k for k in range(1, most.bit_length())), most} - {0, 1}):
+        faster = _rate(WorkerVectorEnv(make, num_envs, workers), seed)
+        found += f", {faster:,.0f} in {workers}"
+        if faster < _WORTH * rate:
+            break
+        best, rate = workers, faster
+    return best, found
+
+
+def most_workers(num_envs: int, overlap: bool) -> int:
+    """Processes that there is room for: one on each core, but for the core that learns while they collect."""
+    return max(1, min((os.cpu_count() or 1) - overlap, num_envs))
+
+
+def _rate(environment: SameStepVectorEnv | WorkerVectorEnv, seed: int) -> float:
+    """Environment steps per second under random actions; closes the environments."""
+    spaces = environment.single_observation_space, environment.single_action_space
+    _, actions = read_spaces("environment", *spaces)
+    draw = np.random.default_rng(0)
+    even = np.zeros((environment.num_envs, actions.num_logits), np.float32)
+    try:
+        _, infos = environment.reset(seed=seed)
+        steps, started = -_WARM_UP, time.perf_counter()
+        while (seconds := time.perf_counter() - started) < _SECONDS or steps <= 0:
+            numbers = draw.random((environment.num_envs, actions.num_groups), np.float32)
+            *_, infos = environment.step_choices(choose(even, actions.sizes, infos.get("action_mask"), numbers))
+            steps += 1
+            if steps == 0:
+                started = time.perf_counter()
+        return steps * environment.num_envs / seconds
+    finally:
+        environment.close()
