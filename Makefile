@@ -27,6 +27,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,minatar]'
 	$(BIN)/python benchmarks/peers/install.py
 	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/shares.py
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/speed.py --target
 	$(BIN)/python benchmarks/speed.py --learning

@@ -15,6 +15,7 @@ from actor_critic.statistics import summarize_seeds
 
 DOCS = Path(__file__).parent.parent / "docs"
 GROWTH = Path(__file__).parent / "results/growth.json"
+SHARES = Path(__file__).parent / "results/shares.json"
 
 _PAGE = """# How fast training is
 
@@ -31,6 +32,14 @@ else is said; peers run at the better of 1 and 2 threads, which is named. With o
 while this one is learned from, on the second core. CleanRL is a script of ours in its manner, since it is no library;
 PufferLib 3.0 could not be built here, because its build downloads from outside the package index. rlox has its own
 CartPole in Rust where all others run Gymnasium's.
+
+## Where the time goes
+
+Microseconds per environment step in each part of the loop (`python benchmarks/shares.py`; one process, one thread):
+stepping the environments, choosing actions, preparing a batch (values, log-probabilities, advantages), learning from it,
+and the rest (records, checkpoints, the loop itself). The eager backend is the loop before there was a fused one.
+
+{shares}
 
 ## The same is learned
 
@@ -72,6 +81,7 @@ def write_page(results: dict[str, Any]) -> None:
         machine=results["machine"],
         tables=tables,
         growth=_growth(),
+        shares=_shares(),
         learning=_learning(results["learning"]),
         target=_target(results["target"]),
     )
@@ -117,6 +127,19 @@ def _learning(found: dict[str, Any]) -> str:
             mean, low, high = summarize_seeds(np.array(returns), generator(0, Purpose.BOOTSTRAP))
             each = ", ".join(f"{value:.4g}" for value in returns)
             lines.append(f"| {work.key} | {name} | {mean:.4g} [{low:.4g}, {high:.4g}] | {each} |")
+    return "\n".join(lines)
+
+
+def _shares() -> str:
+    if not SHARES.exists():
+        return "Not measured yet."
+    found = json.loads(SHARES.read_text())
+    parts = next(iter(next(iter(found.values())).values()))
+    lines = [f"| work | who | {' | '.join(parts)} | all |", f"|{'---|' * (len(parts) + 3)}"]
+    for key, contenders in found.items():
+        for name, spent in contenders.items():
+            numbers = " | ".join(f"{value:.3g}" for value in [*spent.values(), sum(spent.values())])
+            lines.append(f"| {key} | {name} | {numbers} |")
     return "\n".join(lines)
 
 
