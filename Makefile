@@ -1,11 +1,12 @@
 # train: one command from a fresh clone to a trained policy. test, check: what continuous integration runs.
 # bench: speed beside other libraries, each in an environment of its own (some 10 GB), an hour on two idle cores.
 # learning: scores of the presets over five seeds, some hours on two cores; goes on where it was stopped.
+# faults: the whole campaign of faults, of which `test` tries a sample; writes the table of docs/safety.md.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test check learning bench format clean
+.PHONY: train test check faults learning bench format clean
 
 train: $(VENV)/.installed
 	$(BIN)/python main.py
@@ -18,6 +19,11 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+faults: $(VENV)/.installed-dev
+	rm -rf build/faults
+	FAULTS=1 $(BIN)/python -m pytest -n 2 tests/faults
+	$(BIN)/python -m tests.faults.table
 
 learning: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,minatar,minigrid]'
