@@ -1,8 +1,16 @@
 """The only durable writer: after any crash a file is the whole old one or the whole new one."""
 
 import contextlib
+import errno
 import os
+import re
 from pathlib import Path
+
+# How a system says that it cannot sync a folder at all: Windows opens none, some network file systems sync none.
+_CANNOT_SYNC = {
+    errno.EACCES, errno.EPERM, errno.EISDIR, errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS
+}  # fmt: skip
+_TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -12,22 +20,27 @@ def write_durably(path: Path, data: bytes) -> None:
     meets it. When anything fails the temporary is removed and the old file is as it was.
 
     Raises:
-        OSError: The disk refused; the old content is untouched.
+        OSError: The disk refused; the old content is untouched, or where only the folder's fsync failed the new one is
+            in its place.
     """
     temporary = _temporary_name(path)
     try:
         _write_and_sync(temporary, data)
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def link_durably(source: Path, target: Path) -> None:
-    """Make ``target`` a second name of ``source``, atomically; a copy where the file system has no hard links."""
+    """Make ``target`` a second name of ``source``, atomically; a copy where the file system has no hard links.
+
+    Raises:
+        OSError: The disk refused; ``target`` is the old file or the new one.
+    """
     temporary = _temporary_name(target)
-    temporary.unlink(missing_ok=True)
+    _discard(temporary)
     try:
         os.link(source, temporary)
     except OSError:
@@ -37,8 +50,8 @@ def link_durably(source: Path, target: Path) -> None:
         os.replace(temporary, target)
     finally:
         # rename(2) does nothing when both names already are the same file: then the temporary is still there.
-        temporary.unlink(missing_ok=True)
-    _sync_folder(target.parent)
+        _discard(temporary)
+    sync_folder(target.parent)
 
 
 def create_exclusively(path: Path, data: bytes) -> bool:
@@ -48,7 +61,7 @@ def create_exclusively(path: Path, data: bytes) -> bool:
         False when something already stands at ``path``; it is then untouched.
 
     Raises:
-        OSError: The disk refused; nothing is left behind.
+        OSError: The disk refused; no part of a file is left behind.
     """
     temporary = _temporary_name(path)
     try:
@@ -62,9 +75,33 @@ def create_exclusively(path: Path, data: bytes) -> bool:
                 return False
             os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+        _discard(temporary)
+    sync_folder(path.parent)
     return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Make durable which files a folder holds, where the file system can.
+
+    Raises:
+        OSError: It can, and the disk refused.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what killed processes left of their writes; for the one process that writes to the folder now."""
+    for entry in folder.iterdir():
+        if _TEMPORARY.fullmatch(entry.name):
+            _discard(entry)
 
 
 def _write_and_sync(path: Path, data: bytes) -> None:
@@ -78,11 +115,7 @@ def _temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def _sync_folder(folder: Path) -> None:
-    # Windows cannot open a folder, and some network file systems refuse to sync one: the rename is still atomic.
+def _discard(temporary: Path) -> None:
+    # What failed before is what there is to tell; a temporary that stays is removed when the run is taken up again.
     with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        temporary.unlink()

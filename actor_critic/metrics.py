@@ -3,17 +3,21 @@
 import contextlib
 import csv
 import io
+import math
+import os
+import socket
+import struct
 import time
 from pathlib import Path
+from typing import Any
 
-from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
+from tensorboardX.record_writer import masked_crc32c
 
-from actor_critic.files import write_durably
+from actor_critic.files import sync_folder, write_durably
 
-Row = dict[str, float | int | None]
-
+Row = dict[str, float | int | str | None]
 
 _FLUSH_SECONDS = 1.0
 
@@ -21,8 +25,9 @@ _FLUSH_SECONDS = 1.0
 class MetricsWriter:
     """Appends one row per epoch to ``metrics.csv`` and one set of scalars to a TensorBoard event file.
 
-    Rows are written together: with the first one after a second, and whenever :meth:`flush` is called, as it is before
+    Rows are written together: with the first one after a second, and whenever :meth:`sync` is called, as it is before
     every checkpoint. What a killed run had not written yet is written by the run that is resumed at its checkpoint.
+    What the disk refuses stays waiting, for the next :meth:`sync`.
     """
 
     def __init__(self, folder: Path, columns: list[str], epoch: int = 0) -> None:
@@ -39,51 +44,113 @@ class MetricsWriter:
         self._columns = columns
         path = folder / "metrics.csv"
         write_durably(path, _rows_until(path, columns, epoch))
-        self._file = open(path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - lives as long as the run
-        self._csv = csv.DictWriter(self._file, columns)
-        # The name of an event file holds the second it was opened in: the suffix keeps two from being one.
-        self._events = EventsWriter(str(folder / "events"), filename_suffix=f".{epoch:09d}")
+        # TensorBoard's form of a name; the epoch keeps two files of one second apart.
+        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{epoch:09d}"
+        with contextlib.ExitStack() as stack:
+            self._rows = stack.enter_context(contextlib.closing(_Appended(path)))
+            self._events = stack.enter_context(contextlib.closing(_Appended(folder / name)))
+            sync_folder(folder)
+            self._files = stack.pop_all()
+        self._events.add(_event(time.time(), 0, file_version="brain.Event:2"))
         if epoch:  # tells readers to drop what a stopped run wrote from the next epoch on
-            self._events.write_event(Event(wall_time=time.time(), step=epoch + 1, file_version="brain.Event:2"))
-            start = SessionLog(status=SessionLog.START)
-            self._events.write_event(Event(wall_time=time.time(), step=epoch + 1, session_log=start))
-        self._waiting: list[tuple[float, Row]] = []
-        self._flushed = time.monotonic()
+            self._events.add(_event(time.time(), epoch + 1, session_log=SessionLog(status=SessionLog.START)))
+        self._due = time.monotonic() + _FLUSH_SECONDS
 
     def write(self, row: Row) -> None:
-        """Record one epoch; None is an empty cell, and no event."""
-        self._waiting.append((time.time(), row))
-        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
-            self.flush()
+        """Record one epoch; None is an empty cell, and only numbers are events.
 
-    def flush(self) -> None:
-        """Write what is waiting."""
-        waiting, self._waiting = self._waiting, []  # first: what fails half-way must not be written twice
-        self._csv.writerows(row for _, row in waiting)
-        self._file.flush()
+        Raises:
+            OSError: The disk refused; the row waits for :meth:`sync`.
+        """
+        self._rows.add(_lines(self._columns, [row]))
         step, *scalars = self._columns
-        for moment, row in waiting:
-            values = [Summary.Value(tag=name, simple_value=row[name]) for name in scalars if row[name] is not None]
-            self._events.write_event(Event(wall_time=moment, step=row[step], summary=Summary(value=values)))
-        self._events.flush()
-        self._flushed = time.monotonic()
+        numbers = {name: row[name] for name in scalars if isinstance(row[name], (int, float))}
+        values = [Summary.Value(tag=name, simple_value=number) for name, number in numbers.items()]
+        self._events.add(_event(time.time(), row[step], summary=Summary(value=values)))
+        if time.monotonic() >= self._due:
+            self._flush()
+
+    def sync(self) -> None:
+        """Make durable what is waiting.
+
+        Raises:
+            OSError: The disk refused; what it did not take goes on waiting.
+        """
+        self._flush()
+        self._rows.sync()
+        self._events.sync()
 
     def close(self) -> None:
-        """Write what is waiting, and close both files."""
-        with contextlib.ExitStack() as stack:
-            stack.callback(self._events.close)
-            stack.callback(self._file.close)
-            self.flush()
+        """Write what is waiting, and close both files.
+
+        Raises:
+            OSError: The disk refused; what it did not take is lost.
+        """
+        with self._files:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._due = math.inf  # a disk that refuses is not asked every epoch
+        self._rows.flush()
+        self._events.flush()
+        self._due = time.monotonic() + _FLUSH_SECONDS
+
+
+class _Appended:
+    """A file that grows at its end, and the bytes that are waiting to be written there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - lives as long as the run
+        self._waiting = bytearray()
+
+    def add(self, data: bytes) -> None:
+        self._waiting += data
+
+    def flush(self) -> None:
+        """Write what is waiting; where the disk takes a part of it, the next call goes on behind that part."""
+        try:
+            while self._waiting:
+                written = self._file.write(self._waiting)
+                del self._waiting[:written]
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
+
+    def sync(self) -> None:
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _event(moment: float, step: float | int | str | None, **content: Any) -> bytes:
+    """An event as a record of an event file: length, its checksum, the event, its checksum."""
+    data = Event(wall_time=moment, step=step, **content).SerializeToString()
+    length = struct.pack("<Q", len(data))
+    return b"".join([length, struct.pack("<I", masked_crc32c(length)), data, struct.pack("<I", masked_crc32c(data))])
+
+
+def _lines(columns: list[str], rows: list[Row]) -> bytes:
+    text = io.StringIO()
+    csv.DictWriter(text, columns).writerows(rows)
+    return text.getvalue().encode()
 
 
 def _rows_until(path: Path, columns: list[str], epoch: int) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns)
-    writer.writeheader()
+    """The header, and the rows of a stopped run up to an epoch; what a crash left torn in the file is passed over."""
+    kept: list[dict[str, Any]] = [dict(zip(columns, columns, strict=True))]
     if epoch and path.exists():
-        with open(path, newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
-                complete = None not in row.values() and (row.get(columns[0]) or "").isdigit()
-                if complete and int(row[columns[0]]) <= epoch:
-                    writer.writerow({name: row.get(name, "") for name in columns})
-    return text.getvalue().encode()
+        # No cell is quoted, and a line is whole once it is ended.
+        header, *lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] or [""]
+        names = header.rstrip("\r").split(",")
+        for line in lines:
+            cells = line.rstrip("\r").split(",")
+            if len(cells) == len(names) and cells[0].isdecimal() and int(cells[0]) <= epoch:
+                row = dict(zip(names, cells, strict=True))
+                kept.append({name: row.get(name, "") for name in columns})
+    return _lines(columns, kept)

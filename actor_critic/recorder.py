@@ -1,12 +1,14 @@
 """What a run leaves on disk: metrics, checkpoints and evaluations, kept around the loop and never inside it."""
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from actor_critic.checkpoints import Checkpoint
 from actor_critic.config import Settings
 from actor_critic.epoch_report import FIGURES, EpochReport
+from actor_critic.errors import CheckpointError
 from actor_critic.evaluation import Evaluation
 from actor_critic.metrics import MetricsWriter
 from actor_critic.runs import RunFolder
@@ -26,36 +28,38 @@ class Recorder:
 
         Args:
             folder: The run folder.
-            settings: How often, and how many checkpoints are kept.
+            settings: How often, how many checkpoints are kept, and what follows where one cannot be written.
             epoch: Epochs done.
             best: The best score so far.
 
         Raises:
-            OSError: The files cannot be written.
+            CheckpointError: The files cannot be written.
         """
         self._folder = folder
         self._settings = settings
-        self._metrics = MetricsWriter(folder.path, FIGURES, epoch)
         self._saved_epoch = epoch if epoch else None
         self.best = best
+        with self._loudly():
+            self._metrics = MetricsWriter(folder.path, [*FIGURES, "digest"], epoch)
 
     def keep(self, report: EpochReport, make_checkpoint: Callable[[], Checkpoint], is_last: bool) -> None:
         """Keep what an epoch reported, and a checkpoint if one is due or it is the best so far.
 
         Raises:
-            CheckpointError: The disk refused.
+            CheckpointError: The disk refused, and ``on_checkpoint_error`` is "stop".
         """
-        self._metrics.write(report.figures())
         is_due = report.epoch % self._settings.checkpoint_interval == 0 or is_last
         if self._settings.evaluation_interval is None:
             score = report.mean_return if is_due else None
         else:
             score = report.evaluation.greedy.mean if report.evaluation else None
-        is_best = score is not None and (self.best is None or score > self.best)
-        if is_best:
-            self.best = score
-        if is_due or is_best:
-            self._save(make_checkpoint(), report.epoch, is_best)
+        best = score if score is not None and (self.best is None or score > self.best) else None
+        checkpoint = make_checkpoint() if is_due or best is not None else None
+        with self._as_wished():
+            self._metrics.write({**report.figures(), "digest": checkpoint.digest if checkpoint else None})
+        if checkpoint:
+            with self._as_wished():
+                self._save(checkpoint, report.epoch, best)
 
     def keep_last(self, epoch: int, make_checkpoint: Callable[[], Checkpoint]) -> None:
         """Make sure that the epoch a run was left after has a checkpoint.
@@ -64,25 +68,75 @@ class Recorder:
             CheckpointError: The disk refused.
         """
         if self._saved_epoch != epoch:
-            self._save(make_checkpoint(), epoch, is_best=False)
+            checkpoint = make_checkpoint()
+            with self._loudly():
+                self._save(checkpoint, epoch, None)
 
     def keep_evaluation_before(self, evaluation: Evaluation) -> None:
-        """Keep the evaluation of the first weights, to stand beside that of the last."""
-        self._folder.write_evaluation({"epoch": 0, "before_training": evaluation.to_document()})
+        """Keep the evaluation of the first weights, to stand beside that of the last.
+
+        Raises:
+            CheckpointError: The disk refused.
+        """
+        with self._loudly():
+            self._folder.write_evaluation({"epoch": 0, "before_training": evaluation.to_document()})
 
     def keep_evaluation(self, evaluation: Evaluation, epoch: int, env_steps: int) -> None:
-        """Keep the evaluation of the last weights."""
+        """Keep the evaluation of the last weights.
+
+        Raises:
+            CheckpointError: The disk refused.
+        """
         document: dict[str, Any] = {"epoch": epoch, "env_steps": env_steps, **evaluation.to_document()}
         before = (self._folder.read_evaluation() or {}).get("before_training")
-        self._folder.write_evaluation(document | ({"before_training": before} if before else {}))
-
-    def _save(self, checkpoint: Checkpoint, epoch: int, is_best: bool) -> None:
-        self._metrics.flush()  # first: a resumed run goes on with the rows up to its checkpoint
-        checkpoint.records["best"] = self.best
-        path = self._folder.save(checkpoint, epoch, is_best, self._settings.keep_checkpoints)
-        self._saved_epoch = epoch
-        log.info("checkpoint %s%s", path, " (best so far)" if is_best else "")
+        with self._loudly():
+            self._folder.write_evaluation(document | ({"before_training": before} if before else {}))
 
     def close(self) -> None:
-        """Close the files."""
-        self._metrics.close()
+        """Close the files.
+
+        Raises:
+            CheckpointError: The disk refused figures to the end.
+        """
+        with self._loudly():
+            self._metrics.close()
+
+    def _save(self, checkpoint: Checkpoint, epoch: int, best: float | None) -> None:
+        """Save a checkpoint; ``best`` is its score where that is the best so far."""
+        is_best = best is not None
+        checkpoint.records["best"] = best if is_best else self.best
+        try:
+            self._metrics.sync()  # first: a resumed run goes on with the rows up to its checkpoint
+        finally:  # which are less than it, if the disk takes only one of them
+            path = self._folder.save(checkpoint, epoch, is_best, self._settings.keep_checkpoints)
+            self._saved_epoch = epoch
+            self.best = checkpoint.records["best"]
+            log.info("checkpoint %s%s", path, " (best so far)" if is_best else "")
+
+    @contextlib.contextmanager
+    def _loudly(self) -> Iterator[None]:
+        """Where the disk refuses, say what it was, why, and what to do."""
+        try:
+            yield
+        except (OSError, CheckpointError) as error:
+            folder = self._folder.path
+            then = "begin again" if self._saved_epoch is None else f"go on with: actor-critic resume {folder}"
+            why = self._refusal(error)
+            raise CheckpointError(f"{why}; make room on the disk or let it be written to, then {then}") from None
+
+    @contextlib.contextmanager
+    def _as_wished(self) -> Iterator[None]:
+        """The same, or where ``on_checkpoint_error`` says so a line of the log and no more."""
+        if self._settings.on_checkpoint_error == "stop":
+            with self._loudly():
+                yield
+            return
+        try:
+            yield
+        except (OSError, CheckpointError) as error:
+            log.error("%s; training goes on, and it is tried again with the next checkpoint", self._refusal(error))
+
+    def _refusal(self, error: OSError | CheckpointError) -> str:
+        if isinstance(error, CheckpointError):
+            return str(error)
+        return f"{error.filename or self._folder.path} cannot be written: {error.strerror or error}"

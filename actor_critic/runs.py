@@ -1,8 +1,10 @@
 """The run folder: which file is what, which checkpoint is the newest, and the lock that keeps two processes apart."""
 
+import contextlib
 import json
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from filelock import FileLock, Timeout
 from actor_critic import checkpoints
 from actor_critic.config import Settings
 from actor_critic.errors import CheckpointError, ConfigError
-from actor_critic.files import link_durably, write_durably
+from actor_critic.files import link_durably, remove_temporaries, sync_folder, write_durably
 
 _PERIODIC = re.compile(r"epoch_(\d{6,})\.safetensors")
 
@@ -29,15 +31,16 @@ class RunFolder:
         Raises:
             ConfigError: It is no run folder, or another process holds it.
         """
-        if not (path / "settings.json").is_file():
-            raise ConfigError(f"{path} is not a run folder: it holds no settings.json")
+        with _reading(path):
+            if not (path / "settings.json").is_file():
+                raise ConfigError(f"{path} is not a run folder: it holds no settings.json")
         self.path = path
         # The operating system lets go of the lock when its holder dies, so a lock left behind is never stale.
         self._lock = FileLock(path / ".lock")
         self.claim()
 
     def claim(self) -> None:
-        """Take the folder for this object, unless it has it already.
+        """Take the folder for this object, unless it has it already, and clear away what a killed process left.
 
         Raises:
             ConfigError: Another process, or another trainer in this one, has it.
@@ -46,9 +49,11 @@ class RunFolder:
             return
         try:
             self._lock.acquire(blocking=False)
+            remove_temporaries(self.path)
         except Timeout:
             raise ConfigError(f"{self.path} is in use by another trainer; wait until it ends") from None
         except OSError as error:
+            self._lock.release()
             raise ConfigError(f"{self.path} cannot be written: {error.strerror or error}") from None
 
     @classmethod
@@ -61,11 +66,17 @@ class RunFolder:
         document = settings.to_json()
         path = new_folder(path)
         try:
-            write_durably(path / "settings.json", document)
-        except OSError as error:
-            path.rmdir()
-            raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
-        return cls(path)
+            try:
+                write_durably(path / "settings.json", document)
+            except OSError as error:
+                raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
+            return cls(path)
+        except ConfigError:
+            with contextlib.suppress(OSError):
+                for name in ("settings.json", ".lock"):
+                    (path / name).unlink(missing_ok=True)
+                path.rmdir()
+            raise
 
     def write_settings(self, settings: Settings) -> None:
         """Replace ``settings.json``, for a run that was made longer.
@@ -73,10 +84,9 @@ class RunFolder:
         Raises:
             CheckpointError: The disk refused.
         """
-        try:
-            write_durably(self.path / "settings.json", settings.to_json())
-        except OSError as error:
-            raise CheckpointError(f"{self.path} cannot be written: {error.strerror or error}") from None
+        path = self.path / "settings.json"
+        with _writing(path):
+            write_durably(path, settings.to_json())
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -99,20 +109,23 @@ class RunFolder:
             CheckpointError: The disk refused; every earlier checkpoint is as it was.
         """
         path = self.path / f"epoch_{epoch:06d}.safetensors"
-        checkpoints.save(checkpoint, path)
-        try:
+        if is_best:
+            # First: a run that is killed between the two comes to this score again, and not past it.
+            checkpoints.save(checkpoint, self.best)
+            with _writing(path):
+                write_durably(path, self.best.read_bytes())  # a copy: what damages one spares the other
+        else:
+            checkpoints.save(checkpoint, path)
+        with _writing(self.last):
             link_durably(path, self.last)
-            if is_best:
-                write_durably(self.best, path.read_bytes())  # a copy: what damages one spares the other
+        with _writing(self.path):
             for _, old in self.periodic()[:-keep]:
                 old.unlink(missing_ok=True)
-        except OSError as error:
-            raise CheckpointError(f"{error.filename or self.path} cannot be written: {error.strerror}") from None
         return path
 
     def periodic(self) -> list[tuple[int, Path]]:
         """The periodic checkpoints, oldest first, each with its epoch."""
-        return _periodic(self.path)
+        return periodic(self.path)
 
     def read_evaluation(self) -> dict[str, Any] | None:
         """What ``evaluation.json`` holds, if it is there and whole."""
@@ -129,10 +142,8 @@ class RunFolder:
             CheckpointError: The disk refused.
         """
         path = self.path / "evaluation.json"
-        try:
+        with _writing(path):
             write_durably(path, (json.dumps(document, indent=2) + "\n").encode())
-        except OSError as error:
-            raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def new_folder(wanted: Path) -> Path:
@@ -151,7 +162,14 @@ def new_folder(wanted: Path) -> Path:
         except OSError as error:
             raise ConfigError(f"the run folder {path} cannot be made: {error.strerror or error}") from None
         else:
-            return path
+            break
+    try:
+        sync_folder(path.parent)  # what is durable in a folder is lost with the folder itself
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.rmdir()
+        raise ConfigError(f"the run folder {path} cannot be made: {error.strerror or error}") from None
+    return path
 
 
 def timestamped_path(root: Path) -> Path:
@@ -169,8 +187,9 @@ def newest_sound(path: Path) -> tuple[Path, checkpoints.Checkpoint, list[str]]:
         CheckpointError: The run has none.
     """
     passed_over: list[str] = []
-    candidates = [candidate for _, candidate in reversed(_periodic(path))]
-    candidates += [best for best in [path / "best.safetensors"] if best.exists()]
+    with _reading(path):
+        candidates = [candidate for _, candidate in reversed(periodic(path))]
+        candidates += [best for best in [path / "best.safetensors"] if best.exists()]
     for candidate in candidates:
         try:
             return candidate, checkpoints.load(candidate), passed_over
@@ -193,6 +212,24 @@ def find_checkpoint(path: Path) -> tuple[Path, checkpoints.Checkpoint]:
     return path, checkpoints.load(path)
 
 
-def _periodic(folder: Path) -> list[tuple[int, Path]]:
+def periodic(folder: Path) -> list[tuple[int, Path]]:
+    """The periodic checkpoints of a run folder, oldest first, each with its epoch."""
     entries = folder.iterdir() if folder.is_dir() else ()
     return sorted((int(match[1]), entry) for entry in entries if (match := _PERIODIC.fullmatch(entry.name)))
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say of what the disk refuses which file it was about."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import pytest
 
-from actor_critic.files import create_exclusively, link_durably, write_durably
+from actor_critic.files import create_exclusively, link_durably, remove_temporaries, write_durably
 
 OLD, NEW = b"old", b"new" * 100_000
 
@@ -133,17 +133,29 @@ def test_kill_in_the_middle_of_a_write_leaves_the_old_file_whole(tmp_path: Path)
     assert all(name == "file" or (name.startswith(".") and name.endswith(".tmp")) for name in names(tmp_path))
 
 
-def test_folder_that_cannot_be_synced_does_not_fail_the_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("number", "is_error"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_folder_that_no_system_could_sync_is_no_error_but_one_that_its_disk_refuses_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_error: bool
+) -> None:
     fsync = os.fsync
 
     def only_files(descriptor: int) -> None:
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            refuse()
+            raise OSError(number, "refused")
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", only_files)
-    write_durably(tmp_path / "file", NEW)
+    with pytest.raises(OSError, match="refused") if is_error else contextlib.nullcontext():
+        write_durably(tmp_path / "file", NEW)
     assert (tmp_path / "file").read_bytes() == NEW
+    assert names(tmp_path) == ["file"]
+
+
+def test_temporaries_of_killed_processes_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".file.12345.tmp", ".lock", "file", "file.tmp", ".notes.tmp"):
+        (tmp_path / name).write_bytes(OLD)
+    remove_temporaries(tmp_path)
+    assert names(tmp_path) == [".lock", ".notes.tmp", "file", "file.tmp"]
 
 
 @pytest.mark.parametrize("place", ["missing/file", "occupied/file"])

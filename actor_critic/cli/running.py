@@ -21,17 +21,34 @@ log = logging.getLogger("actor_critic")
 
 
 class _LogFile(logging.FileHandler):
-    """A log file that says so when it cannot be written, instead of printing a traceback for every line."""
+    """A log file whose disk may refuse it: the first line must be written, and what is lost later ends no run."""
 
-    def __init__(self, path: str, encoding: str) -> None:
-        super().__init__(path, encoding=encoding)
+    def __init__(self, path: str, first_line: str) -> None:
+        super().__init__(path, encoding="utf-8")
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._may_refuse = False
+        self._has_refused = False
+        try:
+            self.emit(log.makeRecord(log.name, logging.INFO, __file__, 0, first_line, (), None))
+        except OSError:
+            self.close()
+            raise
+        self._may_refuse = True
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is the standard library's
         error = sys.exc_info()[1]
-        if isinstance(error, OSError):
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._may_refuse:
             raise error
-        super().handleError(record)
+        elif not self._has_refused:
+            self._has_refused = True
+            with contextlib.suppress(OSError):
+                print(f"the log {self.baseFilename} cannot be written: {error.strerror or error}", file=sys.stderr)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 @contextlib.contextmanager
@@ -44,8 +61,7 @@ def log_to(path: str) -> Iterator[None]:
     if Path(path).exists() and Path(CONFIG_FILE).exists() and Path(path).samefile(CONFIG_FILE):
         raise ConfigError(f"log_file: {path} is the settings file; expected another path")
     try:
-        handler = _LogFile(path, encoding="utf-8")
-        handler.emit(log.makeRecord(log.name, logging.INFO, __file__, 0, "command %s", (sys.argv[1:],), None))
+        handler = _LogFile(path, f"command {sys.argv[1:]}")
     except OSError as error:
         raise ConfigError(
             f"log_file: {path} cannot be written: {error.strerror or error}; expected a writable path"
@@ -74,7 +90,7 @@ def run(trainer: Trainer, console: Console) -> int:
         received.append(number)
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_DFL)  # a second one, of either kind, ends the process at once
-        if trainer.is_over:
+        if trainer.is_over and trainer.evaluation is None:
             raise KeyboardInterrupt  # only an evaluation is cut short
         trainer.stop(INTERRUPTED)
 
@@ -116,8 +132,12 @@ def existing(path: str) -> Path:
     """A path that is there.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: It is not, or nobody may look.
     """
-    if not Path(path).exists():
+    try:
+        is_there = Path(path).exists()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}; expected a readable path") from None
+    if not is_there:
         raise ConfigError(f"{path} does not exist; expected a run folder or a checkpoint file")
     return Path(path)

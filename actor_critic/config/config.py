@@ -77,6 +77,14 @@ class Config(BaseModel):
     workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] | None = None
     """Processes that environments run in, to the same bits for any number; "auto" measures which is fastest here when
     the run begins. Default: 1, or with vectorization "workers" "auto"."""
+    worker_timeout: Annotated[float, Field(gt=0)] | None = None
+    """Seconds after which a worker that does not answer is killed and taken for dead. Default: 300."""
+    max_worker_restarts: Annotated[int, Field(ge=0, le=10**6)] | None = None
+    """How many workers, in all, are replaced when they die, their episodes replayed. Default: 0, which ends the run."""
+    replay: Literal["auto", "reset", "fresh", "none"] | None = None
+    """How running episodes are rebuilt when a run is resumed: "reset" (a reset with the episode's seed, and its
+    actions), "fresh" (the same, and every episode has an instance made for it), "none" (new ones begin: a resumed run
+    is not quite the one that was stopped), or "auto": the first that works in a trial. Default: "auto"."""
     max_episode_steps: _Count | None = None
     """Truncate an episode after this many environment steps. Null: the environment's own limit."""
     input_dim: Annotated[int, Field(ge=1, le=10**6)] | None = None
@@ -210,6 +218,10 @@ class Config(BaseModel):
     Default: num_epochs / 20, but 10 at least and 250 at most."""
     keep_checkpoints: Annotated[int, Field(ge=1, le=10**6)] | None = None
     """How many of the newest periodic checkpoints stay on disk, besides the best one. Default: 5."""
+    on_checkpoint_error: Literal["stop", "continue"] | None = None
+    """Where the disk refuses a checkpoint or the figures of an epoch: "stop" ends the run with an error, "continue"
+    writes it to the log and trains on until the next checkpoint is due; the last one of a run must be written in either
+    case. Default: "stop"."""
     evaluation_interval: _Count | _Off | None = None
     """Epochs between evaluations that choose the best checkpoint. Default: off (the best one is then the checkpoint
     with the highest mean training return)."""

@@ -22,6 +22,7 @@ _NOT_COMPUTED = frozenset(
     {
         "checkpoint_interval",
         "keep_checkpoints",
+        "on_checkpoint_error",
         "evaluation_interval",
         "evaluation_episodes",
         "log_file",
@@ -30,6 +31,8 @@ _NOT_COMPUTED = frozenset(
         "init_from",
         "preset",
         "workers",
+        "worker_timeout",
+        "max_worker_restarts",
     }
 )
 
@@ -66,6 +69,9 @@ class Settings:
     frame_stack: int
     vectorization: str
     workers: int | Literal["auto"]
+    worker_timeout: float
+    max_worker_restarts: int
+    replay: Literal["auto", "reset", "fresh", "none"]
     max_episode_steps: int | None
     input_dim: int | None
     output_dim: int | None
@@ -120,6 +126,7 @@ class Settings:
     overlap: bool
     checkpoint_interval: int
     keep_checkpoints: int
+    on_checkpoint_error: str
     evaluation_interval: int | None
     evaluation_episodes: int
     log_file: str

@@ -245,6 +245,7 @@ def test_a_digest_covers_what_decides_the_next_epoch_and_nothing_else() -> None:
     recorded = {
         "checkpoint_interval", "keep_checkpoints", "evaluation_interval", "evaluation_episodes", "log_file",
         "target_return", "max_hours", "init_from", "preset", "vectorization", "workers",
+        "on_checkpoint_error",
     }  # fmt: skip
     document = DEFAULT.to_document()
     assert document.keys() - computed_fields(document).keys() == recorded | {"num_epochs"}
