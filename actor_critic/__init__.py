@@ -14,12 +14,21 @@ if TYPE_CHECKING:
     from actor_critic.agent import ActorCriticAgent
     from actor_critic.config import Config, Settings
     from actor_critic.epoch_report import EpochReport
-    from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError, EnvironmentFault, NumericalError
+    from actor_critic.errors import (
+        ActorCriticError,
+        CheckpointError,
+        ConfigError,
+        EnvironmentFault,
+        NumericalError,
+        ReplayFault,
+        VerificationError,
+    )
     from actor_critic.evaluation import Evaluation, evaluate
     from actor_critic.networks import PolicyNetwork, ValueNetwork
     from actor_critic.rewards import LinearReward, RewardModel
     from actor_critic.spaces import ActionSpec, ObservationSpec
     from actor_critic.trainer import Trainer
+    from actor_critic.verification import Verification, verify
 
 __version__ = "0.1.0"
 
@@ -38,11 +47,15 @@ _HOMES = {
     "NumericalError": "errors",
     "ObservationSpec": "spaces",
     "PolicyNetwork": "networks",
+    "ReplayFault": "errors",
     "RewardModel": "rewards",
     "Settings": "config",
     "Trainer": "trainer",
     "ValueNetwork": "networks",
+    "Verification": "verification",
+    "VerificationError": "errors",
     "evaluate": "evaluation",
+    "verify": "verification",
 }
 
 __all__ = [
@@ -59,11 +72,15 @@ __all__ = [
     "NumericalError",
     "ObservationSpec",
     "PolicyNetwork",
+    "ReplayFault",
     "RewardModel",
     "Settings",
     "Trainer",
     "ValueNetwork",
+    "Verification",
+    "VerificationError",
     "evaluate",
+    "verify",
 ]
 
 

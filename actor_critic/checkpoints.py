@@ -8,6 +8,7 @@ The file is a plain safetensors file, so any safetensors reader opens the tensor
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Checkpoint:
     records: dict[str, float | None] = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over all that determines the future of the run, as 64 hexadecimal digits."""
         header = {

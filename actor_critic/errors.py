@@ -19,10 +19,20 @@ class EnvironmentFault(ActorCriticError):  # noqa: N818 - the fault is the envir
     exit_code = 3
 
 
+class ReplayFault(EnvironmentFault):
+    """An environment did not replay a running episode: the message names which, and how far it was."""
+
+
 class CheckpointError(ActorCriticError):
     """A checkpoint cannot be read, trusted or written: the message names the file and the reason."""
 
     exit_code = 4
+
+
+class VerificationError(ActorCriticError):
+    """A run is not what its settings say: the message names the first epoch that came out otherwise."""
+
+    exit_code = 6
 
 
 class NumericalError(ActorCriticError):

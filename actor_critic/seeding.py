@@ -5,6 +5,7 @@ numbers: as easy as 1, 2, 3"), so two streams with different keys are independen
 again anywhere.
 """
 
+import random
 from enum import IntEnum
 
 import numpy as np
@@ -26,6 +27,7 @@ class Purpose(IntEnum):
     BOOTSTRAP = 8
     EVALUATION_ACTIONS = 9
     ENCODER = 10
+    GLOBAL = 11
 
 
 # Training, best-checkpoint selection and final tests draw their episode seeds from three disjoint ranges, so an
@@ -55,6 +57,18 @@ def generator(seed: int, purpose: Purpose, *index: int) -> np.random.Generator:
 def integer_seed(seed: int, purpose: Purpose, *index: int) -> int:
     """Derive one integer in [0, 2³²), for libraries that take a plain seed."""
     return int(_sequence(seed, purpose, *index).generate_state(1)[0])
+
+
+def seed_global_generators(seed: int, epoch: int) -> None:
+    """Seed the generators that code of others draws from: Python's, NumPy's and PyTorch's.
+
+    Nothing in this package draws from them. A user's module that does, dropout say, does the same in a resumed run.
+    """
+    import torch  # not above: what only derives seeds does not wait for it
+
+    random.seed(integer_seed(seed, Purpose.GLOBAL, epoch))
+    np.random.seed(integer_seed(seed, Purpose.GLOBAL, epoch, 1))
+    torch.manual_seed(integer_seed(seed, Purpose.GLOBAL, epoch, 2))
 
 
 def episode_seed(seed: int, purpose: Purpose, environment: int, episode: int) -> int:

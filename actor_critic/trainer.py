@@ -24,19 +24,21 @@ from actor_critic.environments import (
     NativeVectorEnv,
     RandomStatesVectorEnv,
     check_same_spaces,
+    choose_replay,
     choose_vectorization,
     make_vector_environment,
 )
 from actor_critic.epoch_report import EpochReport
-from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault
+from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault, NumericalError, ReplayFault
 from actor_critic.evaluation import Evaluation, evaluate
+from actor_critic.failed_batch import keep_failed_batch
 from actor_critic.imports import load_class, require_trust, source_digest
 from actor_critic.learner import Learned
 from actor_critic.recorder import Recorder
 from actor_critic.rewards import make_reward_rule
 from actor_critic.rollout import Collector, EpisodeTotals, Rollout
 from actor_critic.runs import RunFolder
-from actor_critic.seeding import Purpose
+from actor_critic.seeding import Purpose, seed_global_generators
 from actor_critic.spaces import read_spaces
 
 log = logging.getLogger("actor_critic")
@@ -87,7 +89,7 @@ class Trainer:
         if settings.is_random_states:
             check_fits_in_memory(settings)
         self._folder: RunFolder | None = None
-        settings = choose_vectorization(settings)
+        settings = choose_replay(choose_vectorization(settings))
         self._environment = make_vector_environment(settings)
         self._environment_is_open = True
         try:
@@ -130,7 +132,9 @@ class Trainer:
         self._hours = 0.0
         self._is_iterating = False
         self._is_mid_epoch = False
+        self._collection: Collection | None = None
         self._paused: dict[str, npt.NDArray[Any]] | None = None
+        self._runs_code_of_others = bool(self.settings.imported_code)
         names = ["return", "length", "model_return"] if self._reward_rule else ["return", "length"]
         self._totals = EpisodeTotals(names, settings.num_envs)
 
@@ -143,6 +147,7 @@ class Trainer:
         device: str | None = None,
         encoder: EncoderMaker | None = None,
         trust_code: bool = False,
+        new_episodes: bool = False,
     ) -> Self:
         """Take up a run where its newest sound checkpoint left it.
 
@@ -152,20 +157,19 @@ class Trainer:
             device: Another device than the run began on; None keeps it.
             encoder: The module class that encodes observations, where it is not to be imported by its name.
             trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
+            new_episodes: Whether to leave the running episodes and begin new ones, where an environment does not
+                replay; the run is then no more the one that was stopped, and its settings say so.
 
         Raises:
             ConfigError: It is no run folder or in use, or the new length contradicts the run.
             CheckpointError: It holds no sound checkpoint, or names code to import without ``trust_code``.
-            EnvironmentFault: The environment does not replay its running episodes.
         """
         folder = RunFolder(Path(run_folder))
         try:
             path, checkpoint, passed_over = runs.newest_sound(folder.path)
             for why in passed_over:
                 log.warning("passed over: %s", why)
-            settings = settings_from_document(checkpoint.settings, path)
-            named = [name for name in settings.imported_code if encoder is None or name != settings.encoder]
-            require_trust(named, path, trust_code)
+            settings = _trusted_settings(checkpoint, path, encoder, trust_code)
             if num_epochs is not None and num_epochs != settings.num_epochs:
                 if settings.is_annealed:
                     raise ConfigError(
@@ -173,6 +177,8 @@ class Trainer:
                         f"epochs; start a new run with init_from={path}"
                     )
                 settings = settings.replace(num_epochs=num_epochs)
+            if new_episodes and not settings.is_random_states:
+                settings = settings.replace(replay="none")
             trainer = cls(settings.replace(device=device or settings.device, init_from=None), encoder=encoder)
             trainer._restore(checkpoint, path)
             folder.write_settings(trainer.settings)
@@ -181,6 +187,35 @@ class Trainer:
             raise
         trainer._folder = folder
         log.info("resuming %s after epoch %d", path, trainer.epoch)
+        return trainer
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        checkpoint: Checkpoint,
+        origin: str | Path,
+        *,
+        encoder: EncoderMaker | None = None,
+        trust_code: bool = False,
+        from_beginning: bool = False,
+    ) -> Self:
+        """The run that a checkpoint is of, kept nowhere.
+
+        Args:
+            checkpoint: Its training state.
+            origin: How to call it in an error.
+            encoder: The module class that encodes observations, where it is not to be imported by its name.
+            trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
+            from_beginning: Whether to take its settings alone.
+
+        Raises:
+            CheckpointError: It is no training state, or names code to import without ``trust_code``.
+        """
+        settings = _trusted_settings(checkpoint, origin, encoder, trust_code)
+        if from_beginning:
+            return cls(settings, encoder=encoder)
+        trainer = cls(settings.replace(init_from=None), encoder=encoder)
+        trainer._restore(checkpoint, Path(origin))
         return trainer
 
     @property
@@ -203,6 +238,17 @@ class Trainer:
         return self._folder.path
 
     @property
+    def digest(self) -> str:
+        """SHA-256 over all that determines the rest of the run, between two epochs, as 64 hexadecimal digits.
+
+        Raises:
+            RuntimeError: The run has not begun, or is in the middle of an epoch.
+        """
+        if self._is_mid_epoch or (self._collection is None and self._paused is None):
+            raise RuntimeError("a digest is of the state between two epochs: ask for it in the loop, or after it")
+        return self._checkpoint(self._collection, self._hours).digest
+
+    @property
     def is_evaluated(self) -> bool:
         """Whether the run folder holds the evaluation of the weights as they are."""
         document = (self._folder.read_evaluation() if self._folder else None) or {}
@@ -216,7 +262,7 @@ class Trainer:
         """Train epoch by epoch until the run's end; with a run folder, keep its records on the way.
 
         Raises:
-            EnvironmentFault: The environment or the reward model failed.
+            EnvironmentFault: The environment or the reward model failed, or does not replay its running episodes.
             NumericalError: A loss, gradient or parameter stopped being finite.
             CheckpointError: The disk refused.
             RuntimeError: The run is being iterated over already, or an epoch of it was cut short by an error.
@@ -232,7 +278,7 @@ class Trainer:
             if self._folder:
                 self._folder.claim()
                 recorder = Recorder(self._folder, self.settings, self.epoch, self._best)
-            collection = self._open()
+            self._collection = collection = self._open()
             if recorder:
                 self._evaluate_before(recorder)
             yield from self._train(collection, recorder, started)
@@ -246,6 +292,7 @@ class Trainer:
         finally:
             self._hours += (time.monotonic() - started) / 3600
             self._is_iterating = False
+            self._collection = None
             try:
                 if collection and not self._is_mid_epoch:  # of an epoch that was cut short nothing can be gone on with
                     self._paused = collection.save_state()
@@ -295,13 +342,20 @@ class Trainer:
     def _run_epoch(self, collection: Collection) -> EpochReport:
         started = time.perf_counter()
         epoch = self.epoch + 1
+        if self._runs_code_of_others:
+            seed_global_generators(self.settings.seed, epoch)
         rollout, actor = collection.take()
         model_rewards = self._model_rewards(rollout)
         rewards = rollout.rewards
         if self._reward_rule and model_rewards is not None:
             rewards = self._reward_rule.training_rewards(rewards, model_rewards)
         update = self.agent.prepare(rollout, rewards, epoch, actor)
-        learned = collection.learn(lambda: self.agent.learn(update), epoch == self.settings.num_epochs)
+        try:
+            learned = collection.learn(lambda: self.agent.learn(update), epoch == self.settings.num_epochs)
+        except NumericalError as error:
+            if self._folder is None:
+                raise
+            raise keep_failed_batch(self._folder.path, epoch, update.batch.tensors(), error) from None
         self.epoch = epoch
         self.env_steps += rollout.num_live
         return self._report(rollout, model_rewards, learned, time.perf_counter() - started)
@@ -366,11 +420,11 @@ class Trainer:
         digests = {field: source_digest(found) for field, found in used.items()}
         return {field: digest for field, digest in digests.items() if digest is not None}
 
-    def _checkpoint(self, collection: Collection, hours: float) -> Checkpoint:
+    def _checkpoint(self, collection: Collection | None, hours: float) -> Checkpoint:
         tensors: dict[str, Tensor] = {}
         tensors["episodes.running"] = torch.from_numpy(self._totals.running)
         tensors["episodes.recent"] = torch.from_numpy(self._totals.recent)
-        for name, array in collection.save_state().items():
+        for name, array in (collection.save_state() if collection else self._paused or {}).items():
             tensors[f"environment.{name}"] = torch.from_numpy(array)
         counters = {"epoch": self.epoch, "env_steps": self.env_steps, "episodes": self.episodes}
         checkpoint = self.agent.checkpoint(counters, tensors)
@@ -422,12 +476,20 @@ class Trainer:
         if self._paused is None:
             collection.begin(settings.seed)
             return collection
-        collection.load_state(self._paused)
-        if isinstance(self._environment, NativeVectorEnv):
+        try:
+            collection.load_state(self._paused)
+        except ReplayFault as fault:
+            raise ReplayFault(
+                f"{fault}; it is no function of its seed and actions, or has changed since: --new-episodes (in Python: "
+                f"new_episodes=True) leaves the running episodes and begins new ones"
+            ) from None
+        if not self._environment.is_exact:
+            is_native = isinstance(self._environment, NativeVectorEnv)
             log.warning(
-                "resume not exact: the native vector form of %s cannot rebuild its running episodes, so new ones "
-                "begin; use vectorization sync or workers for a run that may be stopped",
+                "resume not exact: %s of %s cannot rebuild running episodes, so new ones begin%s",
+                "the native vector form" if is_native else "single instances",
                 settings.environment,
+                "; use vectorization sync or workers for a run that may be stopped" if is_native else "",
             )
             self._totals.running[:] = 0.0
             agent.forget_running_episodes()
@@ -467,3 +529,13 @@ class Trainer:
         self.evaluation = evaluate(self.agent)
         log.info("evaluation after training: %s", self.evaluation.describe())
         recorder.keep_evaluation(self.evaluation, self.epoch, self.env_steps)
+
+
+def _trusted_settings(
+    checkpoint: Checkpoint, origin: str | Path, encoder: EncoderMaker | None, trust_code: bool
+) -> Settings:
+    """The settings of a checkpoint, unless they name code that nobody said to import."""
+    settings = settings_from_document(checkpoint.settings, origin)
+    named = [name for name in settings.imported_code if encoder is None or name != settings.encoder]
+    require_trust(named, origin, trust_code)
+    return settings

@@ -77,6 +77,12 @@ class Batch:
     returns: Tensor
     sequences: Sequences | None = None
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All that is there, by name."""
+        found = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        known = vars(self.sequences) if self.sequences is not None else {}
+        return found | {f"sequences.{name}": value for name, value in known.items() if isinstance(value, Tensor)}
+
     def select(self, rows: Tensor | slice, sequences: Sequences | None = None) -> "Batch":
         """The transitions of some rows, and the sequences that they are."""
         return Batch(

@@ -14,6 +14,7 @@ _COMMANDS = {
     "train": "Train a policy; what `python main.py` does.",
     "resume": "Go on with a run that was stopped, or make a finished one longer.",
     "evaluate": "Report the returns of a trained policy on fresh episodes.",
+    "verify": "Compute a stretch of a run again, and compare its digests.",
     "inspect": "Show what a checkpoint holds; nothing that it names is imported.",
     "check": "Say whether an environment will work, and what is wrong with it.",
     "init": "Write a starting config.json.",

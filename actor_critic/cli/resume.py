@@ -15,7 +15,10 @@ from actor_critic.errors import ConfigError
 @click.argument("run", metavar="RUN")
 @setting_options("num_epochs", "total_timesteps", "device", "log_file")
 @click.option("--trust-code", is_flag=True, help="Import the code that the run's settings name as module:Class.")
-def command(run: str, trust_code: bool, **flags: Any) -> int:
+@click.option(
+    "--new-episodes", is_flag=True, help="Begin new episodes where the environment does not replay its running ones."
+)
+def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int:
     """Go on with the run in folder RUN from its newest sound checkpoint, exactly where it stood.
 
     --num-epochs or --total-timesteps make a finished run longer; both count from its very beginning.
@@ -48,7 +51,13 @@ def command(run: str, trust_code: bool, **flags: Any) -> int:
                 f"batch_size={settings.batch_size}; expected at least {settings.batch_size}"
             )
     with log_to(said.log_file or _harmless_log(settings.log_file)):
-        trainer = Trainer.resume(Path(run), num_epochs=num_epochs, device=said.device, trust_code=trust_code)
+        trainer = Trainer.resume(
+            Path(run),
+            num_epochs=num_epochs,
+            device=said.device,
+            trust_code=trust_code,
+            new_episodes=new_episodes,
+        )
         screen = console()
         for why in passed_over:
             say(screen, f"passed over: {why}")

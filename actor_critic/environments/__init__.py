@@ -4,6 +4,7 @@ from actor_critic.environments.make import (
     EnvironmentMaker,
     VectorEnvironment,
     check_same_spaces,
+    choose_replay,
     choose_vectorization,
     make_vector_environment,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "VectorEnvironment",
     "WorkerVectorEnv",
     "check_same_spaces",
+    "choose_replay",
     "choose_vectorization",
     "make_vector_environment",
 ]

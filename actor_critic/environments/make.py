@@ -14,7 +14,8 @@ from actor_critic.environments.masks import with_masks_in_info
 from actor_critic.environments.measure import measure_workers, most_workers
 from actor_critic.environments.native import NativeVectorEnv, difference
 from actor_critic.environments.random_states import RandomStatesVectorEnv
-from actor_critic.environments.vectorized import SameStepVectorEnv
+from actor_critic.environments.replay import try_replays
+from actor_critic.environments.vectorized import Replay, SameStepVectorEnv
 from actor_critic.environments.workers import WorkerVectorEnv
 from actor_critic.errors import ActorCriticError, ConfigError
 from actor_critic.imports import load_class
@@ -74,16 +75,42 @@ def make_vector_environment(
             purpose=purpose,
         )
     if purpose is not Purpose.EPISODES:
-        return SameStepVectorEnv(EnvironmentMaker(settings, ends=True), count, purpose=purpose, quotas=quotas)
+        make = EnvironmentMaker(settings, ends=True)
+        return SameStepVectorEnv(make, count, purpose=purpose, quotas=quotas, replay=_replay(settings))
     make = EnvironmentMaker(settings)
     match settings.vectorization:
         case "workers":
             assert settings.workers != "auto", "choose_vectorization comes first"
-            return WorkerVectorEnv(make, count, settings.workers)
+            return WorkerVectorEnv(
+                make,
+                count,
+                settings.workers,
+                replay=_replay(settings),
+                timeout=settings.worker_timeout,
+                max_restarts=settings.max_worker_restarts,
+            )
         case "native":
             return NativeVectorEnv(_make_native(settings, count))
         case _:
-            return SameStepVectorEnv(make, count)
+            return SameStepVectorEnv(make, count, replay=_replay(settings))
+
+
+def choose_replay(settings: Settings) -> Settings:
+    """Decide what replay "auto" means, by a trial in a process of its own where the environments have theirs.
+
+    Raises:
+        ConfigError: The environment cannot be made.
+    """
+    if settings.replay != "auto":
+        return settings
+    if settings.is_random_states or settings.vectorization == "native":
+        return settings.replace(replay="reset" if settings.is_random_states else "none")
+    way, against = try_replays(EnvironmentMaker(settings), settings.vectorization == "workers", settings.worker_timeout)
+    if way == "fresh":
+        log.info("replay: every episode has an instance made for it, because %s", against)
+    elif way == "none":
+        log.warning("resume not exact: %s; a run that is stopped and resumed begins new episodes", against)
+    return settings.replace(replay=way)
 
 
 def choose_vectorization(settings: Settings) -> Settings:
@@ -137,6 +164,11 @@ def check_same_spaces(settings: Settings, observation_space: gym.Space[Any], act
             f"vectorization: the native vector form of {settings.environment} has the spaces {observation_space} and "
             f"{action_space}, and a single one, as evaluations use, {single[0]} and {single[1]}; use sync or workers"
         )
+
+
+def _replay(settings: Settings) -> Replay:
+    assert settings.replay != "auto", "choose_replay comes first"
+    return settings.replay
 
 
 class EnvironmentMaker:

@@ -104,6 +104,9 @@ class NativeVectorEnv:
             rewards[was_over] = 0.0
         return observations, rewards, terminated, truncated, ours | self._mask_infos()
 
+    is_exact = False
+    """Its running episodes cannot be rebuilt."""
+
     def save_state(self) -> dict[str, npt.NDArray[np.int64]]:
         """All that can be kept: the seed, and how often the episodes were begun anew."""
         return {"native": np.array([self._seed, self._restarts], np.int64)}

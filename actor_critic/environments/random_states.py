@@ -92,6 +92,9 @@ class RandomStatesVectorEnv(gym.vector.VectorEnv[npt.NDArray[np.float32], npt.ND
             self._draw_block()
         return self._states(), rewards, self._ones, self._zeros, {"final_obs": states, "_final_obs": self._ones}
 
+    is_exact = True
+    """Its state is saved whole."""
+
     def save_state(self) -> dict[str, npt.NDArray[np.int64]]:
         """All that determines the rest of the stream."""
         return {"step": np.array([self._seed, self._step], np.int64)}

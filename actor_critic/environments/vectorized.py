@@ -2,7 +2,8 @@
 
 from array import array
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
+from zlib import crc32
 
 import gymnasium as gym
 import numpy as np
@@ -11,9 +12,17 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from actor_critic.environments.masks import KEY, read_mask
-from actor_critic.errors import EnvironmentFault
+from actor_critic.errors import EnvironmentFault, ReplayFault
 from actor_critic.seeding import Purpose, episode_seed
 from actor_critic.spaces import read_spaces
+
+Replay = Literal["reset", "fresh", "none"]
+
+# What steps mostly return, told at a glance: the types of reward, terminated, truncated and info.
+_REWARDS = (float, int, np.float64, np.float32, np.int64)
+_KINDS = frozenset(
+    (reward, ended, cut, dict) for reward in _REWARDS for ended in (bool, np.bool_) for cut in (bool, np.bool_)
+)
 
 
 class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]):
@@ -32,6 +41,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         purpose: Purpose = Purpose.EPISODES,
         quotas: npt.NDArray[np.int64] | None = None,
         first: int = 0,
+        replay: Replay = "reset",
     ) -> None:
         """Make N environments.
 
@@ -42,6 +52,8 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             quotas: [N], how many episodes each environment runs before it rests; None is no limit. A resting
                 environment is not stepped: it repeats its last observation with reward 0.
             first: Number of the first one, where these are some among more.
+            replay: How a running episode can be rebuilt: "reset" (a reset with its seed, and its actions), "fresh"
+                (the same in an instance made for it, as every episode then is), or "none".
 
         Raises:
             ConfigError: Their spaces are not supported.
@@ -55,6 +67,9 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                     f"environment {first + index} has other spaces than environment {first}; all must be alike"
                 )
         self._steps = [env.step for env in self.envs]
+        self._make = make
+        self._replay = replay
+        self._is_used = [False] * num_envs  # whether an episode has begun in this instance
         self.num_envs = num_envs
         self.spec = template.spec
         self.render_mode = template.render_mode
@@ -69,7 +84,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._quotas = quotas
         self._seed = 0
         self._name = environment_name(template)
-        self._spec, self._action_spec = read_spaces(self._name, template.observation_space, template.action_space)
+        self._spec, self.actions = read_spaces(self._name, template.observation_space, template.action_space)
         self._observations = np.zeros((num_envs, *self._spec.shape), self._spec.dtype)
         self._final_observations = np.zeros_like(self._observations)
         self._parts = self._spec.views(self._observations)
@@ -81,7 +96,11 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._truncated = np.zeros(num_envs, np.bool_)
         self._episodes = np.zeros(num_envs, np.int64)
         self._masks: npt.NDArray[np.bool_] | None = None
-        self._actions = [array("q") for _ in range(num_envs)]  # choices of the running episodes, eight bytes each
+        # Of the running episodes: choices, eight bytes each; a checksum over all observations; and the sum of rewards.
+        self._actions = [array("q") for _ in range(num_envs)]
+        self._checksums = [0] * num_envs
+        self._rows = list(self._observations)  # views, made once
+        self._totals = np.zeros(num_envs, np.float64)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -94,9 +113,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         """
         self._seed = (seed[0] if isinstance(seed, list) else seed) or 0
         self._episodes[:] = 0
-        for index in range(self.num_envs):
-            self._write(index, self._reset_one(index, options), self._parts)
-        return self._observations, self._mask_infos()
+        return self._begin(options)
 
     def step(
         self, actions: Any
@@ -110,7 +127,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         Raises:
             EnvironmentFault: An environment raised, or returned something else than its space promises.
         """
-        return self.step_choices(self._action_spec.to_choices(actions))
+        return self.step_choices(self.actions.to_choices(actions))
 
     def step_choices(
         self, choices: npt.NDArray[np.int64]
@@ -120,18 +137,25 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._terminated.fill(False)
         self._truncated.fill(False)
         rewards, observations, usual = self._rewards, self._observations, self._usual
-        taken, actions = choices.tolist(), self._action_spec.one_by_one(choices)
+        rows, checksums = self._rows, self._checksums
+        taken, actions = choices.tolist(), self.actions.one_by_one(choices)
         for index, (step, action, past) in enumerate(zip(self._steps, actions, self._actions, strict=True)):
             if self._quotas is not None and self._episodes[index] >= self._quotas[index]:
                 rewards[index] = 0.0
                 continue
             past.extend(taken[index])
             try:
-                observation, rewards[index], terminated, truncated, info = step(action)
-                has_ended = terminated or truncated
-            except Exception as error:  # whatever somebody's environment raises or returns
+                returned = step(action)
+            except Exception as error:  # whatever somebody's environment raises
                 raise self._fault(index, f"raised {type(error).__name__}: {error}") from error
-            if has_ended:
+            try:
+                observation, reward, terminated, truncated, info = returned
+                if (type(reward), type(terminated), type(truncated), type(info)) not in _KINDS:
+                    reward, terminated, truncated = _checked(reward, terminated, truncated, info)
+                rewards[index] = reward
+            except (TypeError, ValueError) as error:
+                raise self._fault(index, _misfit(returned, 5, "step", error)) from None
+            if terminated or truncated:
                 any_ended = True
                 self._terminated[index], self._truncated[index] = terminated, truncated
                 self._write(index, observation, self._final_parts)
@@ -145,42 +169,85 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 observations[index] = observation
             else:
                 self._write(index, observation, self._parts)
+            checksums[index] = crc32(rows[index], checksums[index])
+        self._totals += rewards
         infos = self._mask_infos()
         if any_ended:
+            self._totals[self._terminated | self._truncated] = 0.0
             infos |= {"final_obs": self._final_observations, "_final_obs": self._terminated | self._truncated}
         return self._observations, self._rewards, self._terminated, self._truncated, infos
 
-    def save_state(self) -> dict[str, npt.NDArray[np.int64]]:
-        """The running episodes: their numbers, and the actions taken in them so far."""
+    @property
+    def is_exact(self) -> bool:
+        """Whether :meth:`load_state` rebuilds the running episodes, and does not begin new ones."""
+        return self._replay != "none"
+
+    def save_state(self) -> dict[str, npt.NDArray[Any]]:
+        """The running episodes: their numbers, the actions taken in them so far, and proof of what these led to."""
         return {
             "seed": np.array([self._seed], np.int64),
             "episodes": self._episodes.copy(),
             "lengths": np.array([len(actions) for actions in self._actions], np.int64),
             "actions": np.concatenate([np.array(actions, np.int64) for actions in self._actions]),
+            "checksums": np.array(self._checksums, np.int64),
+            "totals": self._totals.copy(),
         }
 
-    def load_state(self, state: dict[str, npt.NDArray[np.int64]]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    def load_state(self, state: dict[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Rebuild the running episodes by resetting with their seeds and replaying their actions.
 
         Returns:
             The observations to act on, and what belongs to them, as from :meth:`reset`.
 
         Raises:
-            EnvironmentFault: An environment raised, or ended an episode that had not ended before.
+            ReplayFault: An episode went another way than before.
+            EnvironmentFault: An environment raised, or returned something else than its space promises.
         """
         self._seed = int(state["seed"][0])
         self._episodes[:] = state["episodes"]
+        if not self.is_exact:
+            return self.begin_anew()
         borders = np.cumsum(state["lengths"])[:-1]
+        self._begin()
         for index, choices in enumerate(np.split(state["actions"], borders)):
-            observation = self._reset_one(index)
-            self._actions[index].extend(choices)
-            for action in self._action_spec.one_by_one(choices.reshape(-1, self._action_spec.num_groups)):
-                observation, _, terminated, truncated, info = self._steps[index](action)
-                self._read_mask(index, info)
-                if terminated or truncated:
-                    raise self._fault(index, "ended an episode on replay that was still running when it was saved")
-            self._write(index, observation, self._parts)
+            self._replay_one(index, choices)
+            proof = "checksums" in state  # whoever replaces a worker compares what it saw itself
+            if proof and (self._checksums[index], self._totals[index]) != (
+                state["checksums"][index],
+                state["totals"][index],
+            ):
+                raise self._fault(
+                    index, "shows other observations or rewards on replay than it did before", ReplayFault
+                )
         return self._observations, self._mask_infos()
+
+    def begin_anew(self) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+        """Leave the running episodes and begin the next one of every environment; returns as :meth:`reset`."""
+        self._episodes += 1
+        return self._begin()
+
+    def _begin(self, options: dict[str, Any] | None = None) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+        self._totals[:] = 0.0
+        for index in range(self.num_envs):
+            self._write(index, self._reset_one(index, options), self._parts)
+            self._checksums[index] = crc32(self._rows[index])
+        return self._observations, self._mask_infos()
+
+    def _replay_one(self, index: int, choices: npt.NDArray[np.int64]) -> None:
+        for action in self.actions.one_by_one(choices.reshape(-1, self.actions.num_groups)):
+            try:
+                observation, reward, terminated, truncated, info = self._steps[index](action)
+            except Exception as error:  # whatever somebody's environment raises
+                raise self._fault(index, f"raised {type(error).__name__} on replay: {error}", ReplayFault) from error
+            if terminated or truncated:
+                raise self._fault(
+                    index, "ended an episode on replay that was still running when it was saved", ReplayFault
+                )
+            self._read_mask(index, info)
+            self._write(index, observation, self._parts)
+            self._checksums[index] = crc32(self._rows[index], self._checksums[index])
+            self._totals[index] += reward
+        self._actions[index].extend(choices)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close every environment."""
@@ -195,17 +262,28 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
 
     def _reset_one(self, index: int, options: dict[str, Any] | None = None) -> Any:
         del self._actions[index][:]
+        self._checksums[index] = 0
         seed = episode_seed(self._seed, self._purpose, self._first + index, int(self._episodes[index]))
         try:
-            observation, info = self.envs[index].reset(seed=seed, options=options)
+            if self._replay == "fresh" and self._is_used[index]:
+                self.envs[index].close()
+                self.envs[index] = self._make()
+                self._steps[index] = self.envs[index].step
+            self._is_used[index] = True
+            returned = self.envs[index].reset(seed=seed, options=options)
         except Exception as error:  # whatever somebody's environment raises
             raise self._fault(index, f"raised {type(error).__name__} in reset: {error}") from error
+        try:
+            observation, info = returned
+            _check_info(info)
+        except (TypeError, ValueError) as error:
+            raise self._fault(index, _misfit(returned, 2, "reset", error)) from None
         self._read_mask(index, info)
         return observation
 
     def _read_mask(self, index: int, info: dict[str, Any]) -> None:
         try:
-            mask = read_mask(info, self._action_spec)
+            mask = read_mask(info, self.actions)
         except ValueError as error:
             raise self._fault(index, f"returned a mask that does not fit: {error}") from error
         if mask is None:
@@ -213,17 +291,17 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 self._masks[index] = True
             return
         if self._masks is None:
-            self._masks = np.ones((self.num_envs, self._action_spec.num_logits), np.bool_)
-        if not self._action_spec.allows_an_action(mask[None])[0]:
+            self._masks = np.ones((self.num_envs, self.actions.num_logits), np.bool_)
+        if not self.actions.allows_an_action(mask[None])[0]:
             raise self._fault(index, "returned a mask that allows no action, though the episode goes on")
         self._masks[index] = mask
 
     def _mask_infos(self) -> dict[str, Any]:
         return {} if self._masks is None else {KEY: self._masks, f"_{KEY}": np.ones(self.num_envs, np.bool_)}
 
-    def _fault(self, index: int, what: str) -> EnvironmentFault:
-        step = len(self._actions[index]) // self._action_spec.num_groups
-        return EnvironmentFault(
+    def _fault(self, index: int, what: str, kind: type[EnvironmentFault] = EnvironmentFault) -> EnvironmentFault:
+        step = len(self._actions[index]) // self.actions.num_groups
+        return kind(
             f"{self._name}, environment {self._first + index}, episode {self._episodes[index]}, step {step}: {what}"
         )
 
@@ -231,3 +309,38 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
 def environment_name(env: gym.Env[Any, Any]) -> str:
     """How to call an environment in an error."""
     return env.spec.id if env.spec else type(env.unwrapped).__name__
+
+
+def _checked(reward: Any, terminated: Any, truncated: Any, info: Any) -> tuple[float, bool, bool]:
+    """What an unusual step returned, in the types that it should have had.
+
+    Raises:
+        TypeError: It means something else.
+    """
+    if isinstance(reward, (str, bytes)) or (np.ndim(reward) and np.size(reward) != 1):
+        raise TypeError(f"the reward {reward!r} ({type(reward).__name__}) where a number belongs")
+    flags = []
+    for name, flag in (("terminated", terminated), ("truncated", truncated)):
+        if not (np.ndim(flag) == 0 and isinstance(flag, (bool, np.bool_, int, np.integer)) and flag in (0, 1)):
+            raise TypeError(f"{name} as {flag!r} ({type(flag).__name__}) where true or false belongs")
+        flags.append(bool(flag))
+    _check_info(info)
+    try:
+        return float(np.asarray(reward).reshape(())), flags[0], flags[1]
+    except (TypeError, ValueError):
+        raise TypeError(f"the reward {reward!r} ({type(reward).__name__}) where a number belongs") from None
+
+
+def _check_info(info: Any) -> None:
+    if not isinstance(info, dict):
+        raise TypeError(f"info as {info!r} ({type(info).__name__}) where a dict belongs")
+
+
+def _misfit(returned: Any, count: int, what: str, error: Exception) -> str:
+    """What is wrong with what an environment returned, in words."""
+    values = {2: "an observation and an info", 5: "observation, reward, terminated, truncated and info"}[count]
+    if not isinstance(returned, tuple):
+        return f"returned a {type(returned).__name__} from {what}; expected {values}"
+    if len(returned) != count:
+        return f"returned {len(returned)} values from {what}; expected {count}: {values}"
+    return f"returned from {what} {error}"

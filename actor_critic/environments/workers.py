@@ -2,8 +2,8 @@
 
 import contextlib
 import ctypes
+import logging
 import multiprocessing
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -19,14 +19,15 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from actor_critic.environments.masks import KEY
-from actor_critic.environments.vectorized import SameStepVectorEnv, environment_name
-from actor_critic.errors import ActorCriticError, EnvironmentFault
-from actor_critic.spaces import ActionSpec, ObservationSpec, read_spaces
+from actor_critic.environments.recovery import RunningEpisodes, Watch
+from actor_critic.environments.vectorized import Replay, environment_name
+from actor_critic.environments.worker import CALL, CLOSE, STEP, shared_layout, views, work
+from actor_critic.errors import ActorCriticError, EnvironmentFault, ReplayFault
+from actor_critic.spaces import read_spaces
+
+log = logging.getLogger("actor_critic")
 
 _SECONDS_TO_LEAVE = 5.0
-
-# What goes through a pipe: a step, or that it is done; that an object follows; that it is time to leave.
-_STEP, _CALL, _CLOSE = b"s", b"c", b"x"
 
 
 class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]):
@@ -36,13 +37,25 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
     its number for a seed, not its worker's, so the transitions, and what rebuilds them, are those of one process.
     """
 
-    def __init__(self, make: Callable[[], gym.Env[Any, Any]], num_envs: int, workers: int) -> None:
+    def __init__(
+        self,
+        make: Callable[[], gym.Env[Any, Any]],
+        num_envs: int,
+        workers: int,
+        *,
+        replay: Replay = "reset",
+        timeout: float | None = None,
+        max_restarts: int = 0,
+    ) -> None:
         """Start the workers and make the environments in them.
 
         Args:
             make: Makes one environment; it is sent to the workers.
             num_envs: N.
             workers: W, at most N.
+            replay: How a running episode can be rebuilt; see :class:`SameStepVectorEnv`.
+            timeout: Seconds after which a worker that does not answer is taken for dead and killed; None waits.
+            max_restarts: How many workers, in all, may be replaced when they die; their episodes are replayed.
 
         Raises:
             ConfigError: An environment cannot be made, or its spaces are not supported.
@@ -54,6 +67,9 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         self._pipes: list[Any] = []  # of Connections
         self._is_waiting = False
         self._has_begun = False
+        self._make, self._replay = make, replay
+        self._restarts_left = max_restarts
+        self._request: tuple[str, list[tuple[Any, ...]]] | None = None  # that is being answered; None is a step
         self.num_envs = num_envs
         first = make()
         try:
@@ -61,18 +77,14 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         finally:
             first.close()
         # Not forked: a copy of a process with threads (PyTorch's, a writer's) may hang in a lock.
-        context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-        memory = context.RawArray(ctypes.c_byte, self._layout.itemsize)
-        self._shared = _views(memory, self._layout)
+        self._context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+        self._memory = self._context.RawArray(ctypes.c_byte, self._layout.itemsize)
+        self._shared = views(self._memory, self._layout)
+        self._episodes = RunningEpisodes(self._actions, num_envs) if max_restarts else None
+        self._watch = Watch(timeout) if timeout is not None else None
         try:
-            for share in self._shares:
-                pipe, far_end = context.Pipe()
-                process = context.Process(
-                    target=_work, args=(far_end, make, share, memory, self._layout), name=f"environments {share.start}"
-                )
-                process.daemon = True
-                process.start()
-                far_end.close()
+            for index in range(workers):
+                process, pipe = self._start(index)
                 self._processes.append(process)
                 self._pipes.append(pipe)
             # Before the interpreter waits for its daemons at exit: a worker leaves when its pipe is closed.
@@ -81,6 +93,20 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         except BaseException:
             self.close()
             raise
+        self._has_begun = True
+
+    def _start(self, index: int) -> tuple[BaseProcess, Connection]:
+        share = self._shares[index]
+        pipe, far_end = self._context.Pipe()
+        process = self._context.Process(
+            target=work,
+            args=(far_end, self._make, share, self._memory, self._layout, self._replay),
+            name=f"environments {share.start}",
+        )
+        process.daemon = True
+        process.start()
+        far_end.close()
+        return process, pipe
 
     def _set_up(self, first: gym.Env[Any, Any]) -> None:
         self.spec = first.spec
@@ -92,14 +118,16 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         self.action_space = batch_space(first.action_space, self.num_envs)
         name = environment_name(first)
         observations, self._actions = read_spaces(name, first.observation_space, first.action_space)
-        self._layout = _shared_layout(observations, self._actions, self.num_envs)
+        self._layout = shared_layout(observations, self._actions, self.num_envs)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Begin episode 0 of every environment; as :meth:`SameStepVectorEnv.reset`."""
-        self._ask("reset", *[(seed, options)] * len(self._shares))
-        return self._observed()
+        self._ask("reset", [(seed, options)] * len(self._shares))
+        if self._episodes:
+            self._episodes.begin((seed[0] if isinstance(seed, list) else seed) or 0, np.zeros(self.num_envs, np.int64))
+        return self._remembered()
 
     def step(
         self, actions: Any
@@ -117,46 +145,46 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         """The same with choices [N, G], each counted from 0."""
         self._shared["choices"][...] = choices
         self._check_idle()
-        for index, pipe in enumerate(self._pipes):
-            try:
-                pipe.send_bytes(_STEP)
-            except OSError:
-                raise self._death(index) from None
+        self._request = None
+        for pipe in self._pipes:
+            with contextlib.suppress(OSError):  # a dead worker is met where its answer is waited for
+                pipe.send_bytes(STEP)
         self._gather()
-        observations, infos = self._observed()
         terminated, truncated = self._shared["terminated"], self._shared["truncated"]
         ended = terminated | truncated
+        if self._episodes:
+            self._episodes.extend(choices, ended)
+        observations, infos = self._remembered()
         if ended.any():
             infos |= {"final_obs": self._shared["final_observations"], "_final_obs": ended}
         return observations, self._shared["rewards"], terminated, truncated, infos
 
-    def save_state(self) -> dict[str, npt.NDArray[np.int64]]:
+    @property
+    def is_exact(self) -> bool:
+        """As :attr:`SameStepVectorEnv.is_exact`."""
+        return self._replay != "none"
+
+    def save_state(self) -> dict[str, npt.NDArray[Any]]:
         """The running episodes; as :meth:`SameStepVectorEnv.save_state` of all environments in one process."""
-        states = self._ask("save_state", *[()] * len(self._shares))
+        states = self._ask("save_state", [()] * len(self._shares))
         joined = {name: np.concatenate([state[name] for state in states]) for name in states[0]}
         return joined | {"seed": states[0]["seed"]}
 
-    def load_state(self, state: dict[str, npt.NDArray[np.int64]]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    def load_state(self, state: dict[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Rebuild the running episodes; as :meth:`SameStepVectorEnv.load_state`."""
-        borders = np.concatenate([[0], np.cumsum(state["lengths"])])
-        parts = [
-            {
-                "seed": state["seed"],
-                "episodes": state["episodes"][share],
-                "lengths": state["lengths"][share],
-                "actions": state["actions"][borders[share.start] : borders[share.stop]],
-            }
-            for share in self._shares
-        ]
-        self._ask("load_state", *[(part,) for part in parts])
-        return self._observed()
+        self._ask("load_state", [(_part(state, share),) for share in self._shares])
+        if self._episodes:
+            self._episodes.load(state)
+        return self._remembered()
 
     def close_extras(self, **kwargs: Any) -> None:
         """Send every worker home."""
         for pipe in self._pipes:
             with contextlib.suppress(OSError):
-                pipe.send_bytes(_CLOSE)
+                pipe.send_bytes(CLOSE)
         _close_all(self._pipes)
+        if self._watch:
+            self._watch.end()
         deadline = time.monotonic() + _SECONDS_TO_LEAVE
         for process in self._processes:
             process.join(max(0.0, deadline - time.monotonic()))
@@ -164,22 +192,30 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
                 process.kill()
                 process.join()
 
-    def _observed(self) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    def _remembered(self) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+        if self._episodes:
+            self._episodes.observations = self._shared["observations"].copy()
         infos: dict[str, Any] = {}
         if self._shared["has_mask"].any():
             infos = {KEY: self._shared["masks"], f"_{KEY}": np.ones(self.num_envs, np.bool_)}
         return self._shared["observations"], infos
 
-    def _ask(self, what: str, *arguments: tuple[Any, ...]) -> list[Any]:
+    def _ask(self, what: str, arguments: list[tuple[Any, ...]]) -> list[Any]:
         """Have every worker do something, each with its own arguments, and wait for all answers."""
         self._check_idle()
-        for index, (pipe, given) in enumerate(zip(self._pipes, arguments, strict=True)):
-            try:
-                pipe.send_bytes(_CALL)
-                pipe.send((what, given))
-            except OSError:
-                raise self._death(index) from None
+        self._request = what, arguments
+        for index in range(len(self._pipes)):
+            with contextlib.suppress(OSError):
+                self._send(index)
         return self._gather()
+
+    def _send(self, index: int) -> None:
+        if self._request is None:
+            self._pipes[index].send_bytes(STEP)
+        else:
+            what, arguments = self._request
+            self._pipes[index].send_bytes(CALL)
+            self._pipes[index].send((what, arguments[index]))
 
     def _check_idle(self) -> None:
         if self._is_waiting:
@@ -187,22 +223,70 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
 
     def _gather(self) -> list[Any]:
         """One answer of every worker; that a step is done needs no object."""
-        answers: list[Any] = []
         self._is_waiting = True  # until all have answered: what comes later would be taken for another answer
-        for index, pipe in enumerate(self._pipes):
-            try:
-                answers.append(None if pipe.recv_bytes() == _STEP else pipe.recv())
-            except (EOFError, OSError):
-                raise self._death(index) from None
+        answers = [self._answer(index) for index in range(len(self._pipes))]
         self._is_waiting = False
-        self._has_begun = True
         for answer in answers:  # the first environment's fault, as in one process
             if isinstance(answer, ActorCriticError):
                 raise answer
         return answers
 
+    def _answer(self, index: int) -> Any:
+        """What a worker answers; one that died is replaced, where that is allowed."""
+        while True:
+            try:
+                return self._receive(index)
+            except (EOFError, OSError):
+                fault = self._death(index)
+            if not (self._has_begun and self._restarts_left):
+                raise fault
+            self._restarts_left -= 1
+            log.warning("%s; it is replaced, and its episodes are replayed", fault)
+            try:
+                self._replace(index)
+            except (EOFError, OSError):
+                continue  # the new one died as well
+
+    def _receive(self, index: int) -> Any:
+        pipe = self._pipes[index]
+        if self._watch:
+            self._watch.begin(self._processes[index])
+        try:
+            return None if pipe.recv_bytes() == STEP else pipe.recv()
+        finally:
+            if self._watch:
+                self._watch.pause()
+
+    def _replace(self, index: int) -> None:
+        """Start a worker anew, bring its environments to where they stood, and repeat what they were asked."""
+        assert self._episodes is not None
+        self._pipes[index].close()
+        self._processes[index], self._pipes[index] = self._start(index)
+        answer = self._receive(index)
+        is_begun = self._request is None or self._request[0] == "save_state"
+        if is_begun and answer is None:
+            share = self._shares[index]
+            choices = self._shared["choices"].copy()
+            self._pipes[index].send_bytes(CALL)
+            self._pipes[index].send(("load_state", (_part(self._episodes.state(), share),)))
+            answer = self._receive(index)
+            self._shared["choices"][...] = choices
+            if answer is None and not _equal(self._shared["observations"][share], self._episodes.observations[share]):
+                answer = ReplayFault(
+                    f"environments {share.start} to {share.stop - 1} show other observations on replay than they did "
+                    f"before their worker died"
+                )
+        if isinstance(answer, ActorCriticError):
+            raise answer
+        self._send(index)
+
     def _death(self, index: int) -> EnvironmentFault:
         process, share = self._processes[index], self._shares[index]
+        if self._watch and self._watch.has_killed(process):
+            return EnvironmentFault(
+                f"the worker of environments {share.start} to {share.stop - 1} did not answer for worker_timeout="
+                f"{self._watch.timeout:g} s, and was killed; an environment hangs, or needs a longer worker_timeout"
+            )
         process.join(_SECONDS_TO_LEAVE)
         what = f"the worker of environments {share.start} to {share.stop - 1} died (exit code {process.exitcode})"
         if not self._has_begun:
@@ -213,104 +297,17 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         return EnvironmentFault(f"{what}; an environment crashed its process, or there was no memory left")
 
 
+def _part(state: dict[str, npt.NDArray[Any]], share: slice) -> dict[str, npt.NDArray[Any]]:
+    """The part of a state that belongs to some of the environments."""
+    borders = np.concatenate([[0], np.cumsum(state["lengths"])])
+    part = {name: values[share] for name, values in state.items() if name not in ("seed", "actions")}
+    return part | {"seed": state["seed"], "actions": state["actions"][borders[share.start] : borders[share.stop]]}
+
+
+def _equal(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    return one.tobytes() == other.tobytes()
+
+
 def _close_all(pipes: list[Any]) -> None:
     for pipe in pipes:
         pipe.close()
-
-
-def _shared_layout(observations: ObservationSpec, actions: ActionSpec, count: int) -> np.dtype[Any]:
-    """What is shared, as one structured dtype."""
-    return np.dtype(
-        [
-            ("choices", np.int64, (count, actions.num_groups)),
-            ("rewards", np.float64, (count,)),
-            ("observations", observations.dtype, (count, *observations.shape)),
-            ("final_observations", observations.dtype, (count, *observations.shape)),
-            ("terminated", np.bool_, (count,)),
-            ("truncated", np.bool_, (count,)),
-            ("has_mask", np.bool_, (count,)),
-            ("masks", np.bool_, (count, actions.num_logits)),
-        ],
-        align=True,
-    )
-
-
-def _views(memory: Any, layout: np.dtype[Any]) -> dict[str, npt.NDArray[Any]]:
-    """The arrays that lie in shared memory, by name."""
-    whole = np.frombuffer(memory, layout)
-    assert layout.names is not None
-    return {name: whole[name][0] for name in layout.names}
-
-
-def _work(
-    pipe: Connection, make: Callable[[], gym.Env[Any, Any]], share: slice, memory: Any, layout: np.dtype[Any]
-) -> None:
-    """A worker's life: make the environments, then do what it is asked until the other end is closed."""
-    # Ctrl-C reaches every process of a terminal; when to stop is for the one that trains to say.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    try:
-        worker = _Worker(make, share, _views(memory, layout))
-    except Exception as error:
-        pipe.send_bytes(_CALL)
-        pipe.send(_sendable(error, share))
-        return
-    pipe.send_bytes(_STEP)
-    with contextlib.suppress(EOFError, OSError):
-        while (message := pipe.recv_bytes()) != _CLOSE:
-            try:
-                if message == _STEP:
-                    worker.step()
-                    pipe.send_bytes(_STEP)
-                    continue
-                what, arguments = pipe.recv()
-                answer = getattr(worker, what)(*arguments)
-            except (EOFError, OSError):
-                raise
-            except Exception as error:
-                answer = _sendable(error, share)
-            pipe.send_bytes(_CALL)
-            pipe.send(answer)
-    worker.vector.close()
-
-
-def _sendable(error: Exception, share: slice) -> ActorCriticError:
-    if isinstance(error, ActorCriticError):
-        return type(error)(str(error))
-    return EnvironmentFault(f"the worker of environments from {share.start} raised {type(error).__name__}: {error}")
-
-
-class _Worker:
-    """The far end of a :class:`WorkerVectorEnv`: one method for each thing it is asked to do."""
-
-    def __init__(
-        self, make: Callable[[], gym.Env[Any, Any]], share: slice, shared: dict[str, npt.NDArray[Any]]
-    ) -> None:
-        self.vector = SameStepVectorEnv(make, share.stop - share.start, first=share.start)
-        self._mine = {name: array[share] for name, array in shared.items()}
-
-    def reset(self, seed: Any, options: dict[str, Any] | None) -> None:
-        self._show(*self.vector.reset(seed=seed, options=options))
-
-    def step(self) -> None:
-        observations, rewards, terminated, truncated, infos = self.vector.step_choices(self._mine["choices"])
-        self._show(observations, infos)
-        self._mine["rewards"][...] = rewards
-        self._mine["terminated"][...] = terminated
-        self._mine["truncated"][...] = truncated
-        if "final_obs" in infos:
-            self._mine["final_observations"][...] = infos["final_obs"]
-
-    def save_state(self) -> dict[str, npt.NDArray[np.int64]]:
-        return self.vector.save_state()
-
-    def load_state(self, state: dict[str, npt.NDArray[np.int64]]) -> None:
-        self._show(*self.vector.load_state(state))
-
-    def _show(self, observations: npt.NDArray[Any], infos: dict[str, Any]) -> None:
-        self._mine["observations"][...] = observations
-        if KEY in infos:
-            self._mine["has_mask"][...] = True
-            self._mine["masks"][...] = infos[KEY]
-        else:
-            self._mine["masks"][...] = True

@@ -1,0 +1,28 @@
+"""`verify`: prove that a run is what its settings say."""
+
+import click
+
+from actor_critic.cli.loading import without_collecting
+
+
+@click.command("verify")
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--from-epoch",
+    type=click.IntRange(0),
+    help="Begin at the kept checkpoint of this epoch; 0 begins with the settings. Default: the last one that helps.",
+)
+@click.option("--trust-code", is_flag=True, help="Import the code that the run's settings name as module:Class.")
+def command(run: str, from_epoch: int | None, trust_code: bool) -> None:
+    """Compute a stretch of the run in folder RUN again and compare the digests that it kept on the way.
+
+    Nothing in the folder changes. Where an epoch comes out otherwise it is named, and the exit code is 6.
+    """
+    with without_collecting():
+        from actor_critic.cli.running import existing
+        from actor_critic.cli.screen import console, say
+        from actor_critic.verification import verify
+
+    found = verify(existing(run), from_epoch=from_epoch, trust_code=trust_code)
+    digests = "1 digest, the same" if found.compared == 1 else f"{found.compared} digests, all the same"
+    say(console(), f"computed again from epoch {found.first} to {found.last}: {digests}")

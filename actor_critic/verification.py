@@ -1,0 +1,102 @@
+"""Proof that a run is what its settings say: a stretch of it is computed again, and its digests compared."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from actor_critic import checkpoints
+from actor_critic.encoders import EncoderMaker
+from actor_critic.errors import CheckpointError, ConfigError, VerificationError
+from actor_critic.runs import newest_sound, periodic
+from actor_critic.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was computed again, and came out the same.
+
+    Attributes:
+        first: The epoch it began after; 0 is the very beginning.
+        last: The last epoch that was compared.
+        compared: How many digests were.
+    """
+
+    first: int
+    last: int
+    compared: int
+
+
+def verify(
+    run_folder: str | Path,
+    *,
+    from_epoch: int | None = None,
+    encoder: EncoderMaker | None = None,
+    trust_code: bool = False,
+) -> Verification:
+    """Compute a stretch of a run again, and compare the digests that the run kept on the way.
+
+    The run's folder is only read, so a run may be verified while it goes on.
+
+    Args:
+        run_folder: The folder of the run.
+        from_epoch: The epoch of the checkpoint to begin from; 0 begins with the settings alone. None takes the newest
+            one that a digest comes after.
+        encoder: The module class that encodes observations, where it is not to be imported by its name.
+        trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
+
+    Raises:
+        VerificationError: An epoch came out otherwise.
+        ConfigError: It is no run folder, has no such checkpoint, or kept no digest to compare.
+        CheckpointError: It holds no sound checkpoint, or names code to import without ``trust_code``.
+        EnvironmentFault: The environment failed, or does not replay its episodes.
+    """
+    folder = Path(run_folder)
+    known = _known_digests(folder)
+    newest, checkpoint, _ = newest_sound(folder)
+    # Where episodes cannot be rebuilt, only the very beginning can be begun from.
+    is_exact = checkpoint.settings.get("replay") != "none"
+    kept = {epoch: path for epoch, path in periodic(folder) if is_exact and epoch < max(known, default=0)}
+    first = max(kept, default=0) if from_epoch is None else from_epoch
+    if not any(epoch > first for epoch in known):
+        raise ConfigError(f"{folder} kept no digest after epoch {first}; expected a run with a checkpoint to come to")
+    if first not in {0, *kept}:
+        raise ConfigError(
+            f"--from-epoch: {folder} keeps no checkpoint of epoch {first}; expected 0"
+            + "".join(f", {epoch}" for epoch in sorted(kept))
+        )
+    path, checkpoint = (kept[first], checkpoints.load(kept[first])) if first else (newest, checkpoint)
+    trainer = Trainer.from_checkpoint(
+        checkpoint, path, encoder=encoder, trust_code=trust_code, from_beginning=first == 0
+    )
+    compared, last = 0, max(known)
+    for report in trainer:
+        expected = known.get(report.epoch)
+        if expected is not None and trainer.digest != expected:
+            raise VerificationError(
+                f"{folder}: epoch {report.epoch}, computed again from epoch {first}, has the digest "
+                f"{trainer.digest[:16]}…, and the run kept {expected[:16]}…: it was computed with other settings, "
+                f"code, libraries, threads or another kind of processor"
+            )
+        compared += expected is not None
+        if report.epoch == last:
+            break
+    return Verification(first, last, compared)
+
+
+def _known_digests(folder: Path) -> dict[int, str]:
+    """The digests that a run logged, and those of the checkpoints it keeps, by epoch."""
+    if not (folder / "settings.json").is_file():
+        raise ConfigError(f"{folder} is not a run folder: it holds no settings.json")
+    known: dict[int, str] = {}
+    metrics = folder / "metrics.csv"
+    if metrics.is_file():
+        with open(metrics, newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                if (row.get("epoch") or "").isdecimal() and len(row.get("digest") or "") == 64:
+                    known[int(row["epoch"])] = row["digest"]
+    for epoch, path in periodic(folder):
+        try:
+            known[epoch] = checkpoints.load(path).digest
+        except CheckpointError:
+            continue  # a damaged one is no witness
+    return known
