@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.nursery import Nursery
+from tests.faults.short_runs import Uninterrupted
+
 FOUND = Path(__file__).parents[2] / "build" / "faults"
 """Where a campaign leaves its counts; tests/faults/table.py makes the table of docs/safety.md from them."""
 
@@ -59,3 +62,17 @@ def campaign(request: pytest.FixtureRequest) -> Iterator[Campaign]:
     tries = Campaign(test)
     yield tries
     tries.keep()
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Where processes begin at once."""
+    processes = Nursery()
+    yield processes
+    processes.close()
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Uninterrupted:
+    """What runs come to that nothing happens to."""
+    return Uninterrupted(nursery, tmp_path_factory.mktemp("uninterrupted"))
