@@ -64,14 +64,15 @@ def test_a_call_that_fails_is_one_error_and_the_run_goes_on_from_its_checkpoint(
     if not campaign.is_whole:
         chance = random.Random(f"{name} {error} {policy}")
         chosen = chance.sample(chosen, int((name, error, policy) in SAMPLED))
+    begun = next(number for number, call in enumerate(calls) if ".metrics.csv" in call.path)
     for call in chosen:
         print(call)
         folder = tmp_path / str(call.number)
         fault = f"inject={name}:error={error}:when={call.number}"
         process = tracing.start(nursery, folder, train(**SETTINGS, on_checkpoint_error=policy), fault)
         code = process.wait()
-        assert re.search(r"checkpoints_|\.log", injected(folder))
-        assert code in codes(call, error, policy)
+        assert re.search(rf"{folder}|checkpoints_", injected(folder))
+        assert code in codes(call, error, policy, is_kept=calls.index(call) >= begun)
         assert process.err.count("error: ") == (code != 0)
         assert "Traceback" not in process.err
         assert not temporaries(folder)
@@ -95,18 +96,17 @@ def injected(folder: Path) -> str:
     return re.sub(r"(?:\\x[0-9a-f]{2})+", lambda found: tracing._bytes(found[0]).decode(errors="replace"), line)
 
 
-def codes(call: Call, error: str, policy: str) -> set[int]:
-    """The exit codes that are right where a call fails."""
-    name = Path(call.path).name
-    if name.endswith(".log"):
-        return {2, 0}  # the first line must be written; the others are lost
-    if "checkpoints_" not in call.path or call.name == "mkdir" or "settings.json" in call.path or name == ".lock":
-        return {2, 0} if error == "EACCES" else {2}
-    is_harmless = call.has_failed or call.name == "link"  # nothing was there anyway; a copy serves as well as a link
-    is_harmless |= name.startswith("checkpoints_") and error == "EACCES"  # a folder that may not be read is not synced
-    if is_harmless:
-        return {0}
-    return {4} if policy == "stop" else {4, 0}
+def codes(call: Call, error: str, policy: str, is_kept: bool) -> set[int]:
+    """The exit codes that are right where a call fails, before or after the run folder is made."""
+    if Path(call.path).suffix == ".log":
+        return {0, 2}  # the first line must be written; the others are lost
+    if call.has_failed or call.name == "link":
+        return {0} if is_kept else {0, 2}  # nothing was there anyway; a copy serves as well as a link
+    if error == "EACCES" and call.name == "openat" and not call.is_new:
+        return {0, 4} if is_kept else {0, 2}  # a folder that may not be opened is not synced
+    if not is_kept:
+        return {2}
+    return {4} if policy == "stop" else {0, 4}
 
 
 def test_a_disk_that_stays_full_ends_the_run(nursery: Nursery, tmp_path: Path) -> None:
