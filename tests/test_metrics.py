@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from actor_critic.metrics import MetricsWriter
@@ -44,3 +45,31 @@ def test_going_on_neither_loses_nor_doubles_a_row(tmp_path: Path) -> None:
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
     assert [row["mean_return"] for row in rows] == ["", "2.0", "3.0", "40.0", "50.0", "60.0"]
     assert _events(tmp_path, "mean_return") == [(2, 2.0), (3, 3.0), (4, 40.0), (5, 50.0), (6, 60.0)]
+
+
+def test_what_a_full_disk_refuses_waits_and_is_written_once(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    writer = MetricsWriter(tmp_path, COLUMNS)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for epoch in range(1, 51):
+        writer.write({"epoch": epoch, "mean_return": epoch / 3, "loss": 0.5})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))  # within a row, and within an event
+    try:
+        with pytest.raises(OSError, match=r"File too large: .*metrics\.csv"):
+            writer.sync()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "metrics.csv").stat().st_size == 200
+    writer.close()
+    assert [(row["epoch"], float(row["mean_return"])) for row in _rows(tmp_path)] == [
+        (str(e), e / 3) for e in range(1, 51)
+    ]
+    assert [step for step, _ in _events(tmp_path, "mean_return")] == list(range(1, 51))
+
+
+def test_what_a_power_loss_left_torn_is_passed_over(tmp_path: Path) -> None:
+    _write(tmp_path, range(1, 3), 0, 1.0)
+    with open(tmp_path / "metrics.csv", "ab") as stream:
+        stream.write(b"\0" * 200_000 + b"\xff\xfe\n3,1.0\n4,4.0,0.5")
+    _write(tmp_path, range(5, 6), 4, 1.0)
+    assert [row["epoch"] for row in _rows(tmp_path)] == ["1", "2", "5"]

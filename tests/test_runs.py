@@ -98,3 +98,41 @@ def test_a_folder_that_cannot_be_made_is_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be made"):
         RunFolder.create(tmp_path / "file" / "run", SETTINGS)
+
+
+def test_what_a_killed_process_left_half_written_is_cleared_away_by_the_next_that_has_the_folder(
+    tmp_path: Path,
+) -> None:
+    path = RunFolder.create(tmp_path / "run", SETTINGS).path
+    for name in (".epoch_000001.safetensors.123.tmp", ".settings.json.4567.tmp"):
+        (path / name).write_bytes(b"half")
+    held = RunFolder(path)
+    assert sorted(entry.name for entry in path.iterdir()) == [".lock", "settings.json"]
+    (path / ".last.safetensors.1.tmp").write_bytes(b"being written")
+    with pytest.raises(ConfigError, match="in use"):
+        RunFolder(path)
+    assert (path / ".last.safetensors.1.tmp").exists()
+    held.close()
+
+
+def test_a_run_folder_that_its_disk_refuses_leaves_nothing(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(ConfigError, match="run cannot be written: File too large"):
+            RunFolder.create(tmp_path / "run", SETTINGS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_best_checkpoint_is_written_before_one_that_knows_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder.create(tmp_path / "run", SETTINGS)
+    order: list[str] = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda source, target: (order.append(target.name), replace(source, target)))
+    folder.save(_checkpoint(1), 1, is_best=True, keep=2)
+    assert order == ["best.safetensors", "epoch_000001.safetensors", "last.safetensors"]

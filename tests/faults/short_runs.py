@@ -48,6 +48,12 @@ def metrics(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+def best_is_kept(folder: Path) -> bool:
+    """Whether the best checkpoint is the one that the newest has heard of."""
+    best, last = (checkpoints.load(run_in(folder) / f"{name}.safetensors") for name in ("best", "last"))
+    return best.records["best"] == last.records["best"]
+
+
 def temporaries(folder: Path) -> list[Path]:
     return list(folder.rglob("*.tmp"))
 

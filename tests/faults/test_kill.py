@@ -11,6 +11,7 @@ from tests.faults.conftest import Campaign
 from tests.faults.nursery import Nursery
 from tests.faults.short_runs import (
     Uninterrupted,
+    best_is_kept,
     digests,
     metrics,
     resume,
@@ -55,6 +56,7 @@ def test_a_killed_run_goes_on_to_the_same_digest_of_every_epoch(
         process = nursery.start(folder, *resume(folder))
         assert (process.wait(), process.err, process.left_behind()) == (0, "", [])
         assert digests(folder) == expected
+        assert best_is_kept(folder)
         assert not temporaries(folder)
 
 
@@ -100,4 +102,5 @@ def test_a_run_killed_inside_a_save_goes_on_to_the_same_digests(
         assert digests(folder).items() >= {epoch: expected[epoch] for epoch in range(2, EPOCHS + 1)}.items()
         assert digests(folder).items() <= expected.items()
         assert [row["digest"] for row in metrics(folder)] == list(expected.values())
+        assert best_is_kept(folder)
         assert not temporaries(folder)
