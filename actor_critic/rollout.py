@@ -151,24 +151,25 @@ class Collector:
         before = self._states
         uniforms = _Uniforms(noise, len(arrays.rewards))
         step, has_memory = self._environment.step_choices, self._states.size > 0
-        for t in range(len(arrays.rewards)):
-            mask = None if arrays.masks is None else arrays.masks[t]
-            numbers = uniforms.at(self._live_steps, not self._has_pauses)
-            choices, states = policy(arrays.observations[t], numbers, mask, self._states)
-            observations, rewards, terminated, truncated, infos = step(choices)
-            arrays.actions[t] = choices
-            arrays.observations[t + 1] = observations
-            arrays.rewards[t] = rewards
-            arrays.terminated[t] = terminated
-            arrays.truncated[t] = truncated
-            if has_memory:
-                self._states = states
-                self._states[terminated | truncated] = 0.0
-            if infos:
-                self._keep_mask(t + 1, infos)
-                if "final_obs" in infos:
-                    finals.append(infos["final_obs"][infos["_final_obs"]])
-            self._keep_live(t, infos)
+        with np.errstate(over="ignore"):  # a reward too large for float32 is told below
+            for t in range(len(arrays.rewards)):
+                mask = None if arrays.masks is None else arrays.masks[t]
+                numbers = uniforms.at(self._live_steps, not self._has_pauses)
+                choices, states = policy(arrays.observations[t], numbers, mask, self._states)
+                observations, rewards, terminated, truncated, infos = step(choices)
+                arrays.actions[t] = choices
+                arrays.observations[t + 1] = observations
+                arrays.rewards[t] = rewards
+                arrays.terminated[t] = terminated
+                arrays.truncated[t] = truncated
+                if has_memory:
+                    self._states = states
+                    self._states[terminated | truncated] = 0.0
+                if infos:
+                    self._keep_mask(t + 1, infos)
+                    if "final_obs" in infos:
+                        finals.append(infos["final_obs"][infos["_final_obs"]])
+                self._keep_live(t, infos)
         steps, envs = np.nonzero(arrays.terminated | arrays.truncated)
         rollout = Rollout(
             arrays.observations,
@@ -246,11 +247,10 @@ class Collector:
                     if what == "final observation":
                         step, env = rollout.final_steps[first[0]], rollout.final_envs[first[0]]
                     else:
-                        # Row t + 1 of the observations is what step t returned; row 0 is what a reset did.
+                        # Row t + 1 of the observations is what step t returned, or the reset that came after it.
                         step, env = first[0] - (what == "observation"), first[1]
-                    raise EnvironmentFault(
-                        f"environment {env}: the {what} of step {step} of this rollout is not finite"
-                    )
+                    when = f"of step {step} of this rollout" if step >= 0 else "before step 0 of this rollout"
+                    raise EnvironmentFault(f"environment {env}: the {what} {when} is not finite")
 
 
 class _Uniforms:

@@ -36,8 +36,8 @@ CartPole in Rust where all others run Gymnasium's.
 ## Where the time goes
 
 Microseconds per environment step in each part of the loop (`python benchmarks/shares.py`; one process, one thread):
-stepping the environments, choosing actions, preparing a batch (values, log-probabilities, advantages), learning from it,
-and the rest (records, checkpoints, the loop itself). The eager backend is the loop before there was a fused one.
+stepping the environments, choosing actions, preparing a batch (values, log-probabilities, advantages), learning from
+it, and the rest (records, checkpoints, the loop itself). The eager backend is the loop before there was a fused one.
 
 {shares}
 

@@ -34,13 +34,15 @@ def read_mask(info: dict[str, Any], actions: ActionSpec) -> npt.NDArray[np.bool_
     give a dict or tuple of masks.
 
     Raises:
-        ValueError: It has another length.
+        ValueError: It has another length, or entries that are neither 0 nor 1.
     """
     if KEY not in info:
         return None
     mask = np.concatenate(list(_arrays(info[KEY], [part.path for part in actions.parts])))
     if mask.shape != (actions.num_logits,):
         raise ValueError(f"{KEY} has {mask.size} entries; expected {actions.num_logits}")
+    if mask.dtype != np.bool_ and not (mask.dtype.kind in "iuf" and np.isin(mask, (0, 1)).all()):
+        raise ValueError(f"{KEY} is {mask.tolist()}; expected only 0 and 1, or false and true")
     return mask.astype(np.bool_)
 
 

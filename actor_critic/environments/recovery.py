@@ -71,9 +71,9 @@ class Watch:
         self._is_over = threading.Event()
         threading.Thread(target=self._look, name="watch over workers", daemon=True).start()
 
-    def begin(self, process: BaseProcess) -> None:
-        """A worker is waited for from now on."""
-        self._watched = process, time.monotonic()
+    def begin(self, process: BaseProcess, slack: float = 0.0) -> None:
+        """A worker is waited for from now on; it may take some seconds more than others."""
+        self._watched = process, time.monotonic() + slack
 
     def pause(self) -> None:
         """It has answered."""

@@ -14,7 +14,7 @@ from actor_critic.environments.masks import KEY, random_choices
 from actor_critic.environments.vectorized import Replay, SameStepVectorEnv
 from actor_critic.errors import EnvironmentFault, ReplayFault
 
-_EPISODES, _STEPS = 16, 8
+_EPISODES, _STEPS = 32, 8
 """Of a trial. Numbers and not seconds, since what is found decides what is computed."""
 
 

@@ -146,7 +146,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             past.extend(taken[index])
             try:
                 returned = step(action)
-            except Exception as error:  # whatever somebody's environment raises
+            except (Exception, SystemExit) as error:  # whatever somebody's environment raises
                 raise self._fault(index, f"raised {type(error).__name__}: {error}") from error
             try:
                 observation, reward, terminated, truncated, info = returned
@@ -237,7 +237,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         for action in self.actions.one_by_one(choices.reshape(-1, self.actions.num_groups)):
             try:
                 observation, reward, terminated, truncated, info = self._steps[index](action)
-            except Exception as error:  # whatever somebody's environment raises
+            except (Exception, SystemExit) as error:  # whatever somebody's environment raises
                 raise self._fault(index, f"raised {type(error).__name__} on replay: {error}", ReplayFault) from error
             if terminated or truncated:
                 raise self._fault(
@@ -256,7 +256,8 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
 
     def _write(self, index: int, observation: Any, parts: list[npt.NDArray[Any]]) -> None:
         try:
-            self._spec.write(observation, parts, index)
+            with np.errstate(over="ignore"):  # a number too large for its type is told where all are looked at
+                self._spec.write(observation, parts, index)
         except ValueError as error:
             raise self._fault(index, f"returned an observation {error}") from error
 
@@ -271,7 +272,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 self._steps[index] = self.envs[index].step
             self._is_used[index] = True
             returned = self.envs[index].reset(seed=seed, options=options)
-        except Exception as error:  # whatever somebody's environment raises
+        except (Exception, SystemExit) as error:  # whatever somebody's environment raises
             raise self._fault(index, f"raised {type(error).__name__} in reset: {error}") from error
         try:
             observation, info = returned

@@ -57,12 +57,13 @@ def work(
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         worker = _Worker(make, share, views(memory, layout), replay)
-    except Exception as error:
-        pipe.send_bytes(CALL)
-        pipe.send(_sendable(error, share))
+    except (Exception, SystemExit) as error:
+        with contextlib.suppress(OSError):
+            pipe.send_bytes(CALL)
+            pipe.send(_sendable(error, share))
         return
-    pipe.send_bytes(STEP)
     with contextlib.suppress(EOFError, OSError):
+        pipe.send_bytes(STEP)
         while (message := pipe.recv_bytes()) != CLOSE:
             try:
                 if message == STEP:
@@ -73,14 +74,14 @@ def work(
                 answer = getattr(worker, what)(*arguments)
             except (EOFError, OSError):
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 answer = _sendable(error, share)
             pipe.send_bytes(CALL)
             pipe.send(answer)
     worker.vector.close()
 
 
-def _sendable(error: Exception, share: slice) -> ActorCriticError:
+def _sendable(error: BaseException, share: slice) -> ActorCriticError:
     if isinstance(error, ActorCriticError):
         return type(error)(str(error))
     return EnvironmentFault(f"the worker of environments from {share.start} raised {type(error).__name__}: {error}")

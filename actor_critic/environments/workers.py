@@ -28,6 +28,7 @@ from actor_critic.spaces import read_spaces
 log = logging.getLogger("actor_critic")
 
 _SECONDS_TO_LEAVE = 5.0
+_SECONDS_TO_START = 120.0  # besides the timeout: imports take their time
 
 
 class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]):
@@ -235,7 +236,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         """What a worker answers; one that died is replaced, where that is allowed."""
         while True:
             try:
-                return self._receive(index)
+                return self._receive(index, is_starting=not self._has_begun)
             except (EOFError, OSError):
                 fault = self._death(index)
             if not (self._has_begun and self._restarts_left):
@@ -247,10 +248,10 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
             except (EOFError, OSError):
                 continue  # the new one died as well
 
-    def _receive(self, index: int) -> Any:
+    def _receive(self, index: int, is_starting: bool = False) -> Any:
         pipe = self._pipes[index]
         if self._watch:
-            self._watch.begin(self._processes[index])
+            self._watch.begin(self._processes[index], _SECONDS_TO_START if is_starting else 0.0)
         try:
             return None if pipe.recv_bytes() == STEP else pipe.recv()
         finally:
@@ -262,7 +263,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         assert self._episodes is not None
         self._pipes[index].close()
         self._processes[index], self._pipes[index] = self._start(index)
-        answer = self._receive(index)
+        answer = self._receive(index, is_starting=True)
         is_begun = self._request is None or self._request[0] == "save_state"
         if is_begun and answer is None:
             share = self._shares[index]

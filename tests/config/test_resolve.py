@@ -244,8 +244,8 @@ def test_saved_settings_must_be_valid(change: dict[str, Any]) -> None:
 def test_a_digest_covers_what_decides_the_next_epoch_and_nothing_else() -> None:
     recorded = {
         "checkpoint_interval", "keep_checkpoints", "evaluation_interval", "evaluation_episodes", "log_file",
-        "target_return", "max_hours", "init_from", "preset", "vectorization", "workers", "worker_timeout", "max_worker_restarts",
-        "on_checkpoint_error",
+        "target_return", "max_hours", "init_from", "preset", "vectorization", "workers",
+        "worker_timeout", "max_worker_restarts", "on_checkpoint_error",
     }  # fmt: skip
     document = DEFAULT.to_document()
     assert document.keys() - computed_fields(document).keys() == recorded | {"num_epochs"}
