@@ -333,12 +333,12 @@ class ActorCriticAgent:
                     f"{origin} was trained with the encoder {settings.encoder}; hand that class over as encoder=..., "
                     f"or set trust_code=True if you know and trust it"
                 )
-            observations = ObservationSpec.from_document(checkpoint.spaces["observation"])
-            actions = ActionSpec.from_document(checkpoint.spaces["action"])
+            check_sizes(checkpoint, settings, origin)
+            observations, actions = _spaces(checkpoint)
             agent = cls(settings, observations, actions, encoder)
             agent.untrusted = None if trust_code else str(origin)
             agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])
-        except (ConfigError, NumericalError, KeyError, TypeError, ValueError) as error:
+        except (ConfigError, NumericalError, LookupError, ArithmeticError, TypeError, ValueError) as error:
             raise CheckpointError(f"{origin} cannot be used: {error}") from error
         return agent
 
@@ -353,6 +353,31 @@ class ActorCriticAgent:
         if self._learner.reward_normalizer:
             moments["reward_normalizer"] = self._learner.reward_normalizer.moments
         return moments
+
+
+def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) -> None:
+    """Make sure that a checkpoint holds the weights that its settings ask for, before any are made.
+
+    An encoder of somebody's own is not looked into: it is imported only where its origin is trusted.
+
+    Raises:
+        CheckpointError: It does not.
+    """
+    if ":" in settings.encoder:
+        return
+    try:
+        with torch.device("meta"):  # shapes without memory
+            policy, value = make_networks(settings, *_spaces(checkpoint))
+        for name, network in (("policy", policy), ("value", value)):
+            for key, tensor in network.state_dict().items():
+                _tensor(checkpoint.tensors, f"{name}.{key}", tensor)
+    except (CheckpointError, ConfigError, LookupError, ArithmeticError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{origin} cannot be used: {error}") from None
+
+
+def _spaces(checkpoint: Checkpoint) -> tuple[ObservationSpec, ActionSpec]:
+    observations = ObservationSpec.from_document(checkpoint.spaces["observation"])
+    return observations, ActionSpec.from_document(checkpoint.spaces["action"])
 
 
 def _flat(networks: list[torch.nn.Module], encoder: str) -> FlatParameters:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from actor_critic import runs
-from actor_critic.agent import ActorCriticAgent
+from actor_critic.agent import ActorCriticAgent, check_sizes
 from actor_critic.backends import choose_device
 from actor_critic.checkpoints import Checkpoint
 from actor_critic.collection import Collection, InTurn, Overlapped
@@ -538,4 +538,5 @@ def _trusted_settings(
     settings = settings_from_document(checkpoint.settings, origin)
     named = [name for name in settings.imported_code if encoder is None or name != settings.encoder]
     require_trust(named, origin, trust_code)
+    check_sizes(checkpoint, settings, origin)
     return settings
