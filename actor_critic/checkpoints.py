@@ -7,23 +7,27 @@ The file is a plain safetensors file, so any safetensors reader opens the tensor
 
 import hashlib
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from actor_critic import tensor_file
 from actor_critic.config import computed_fields, parse_json_object
 from actor_critic.errors import CheckpointError, ConfigError
-from actor_critic.files import write_durably
+from actor_critic.files import open_regular, write_durably
 
 SCHEMA_VERSION = 2  # 1 was written before any release, and is not read
 _KEY = "actor_critic"
-_HEADER = {"settings": dict, "spaces": dict, "counters": dict, "records": dict, "code": dict, "digest": str}
-_MAX_HEADER = 16 << 20
+_HEADER = {
+    "schema_version": int, "settings": dict, "spaces": dict, "counters": dict, "records": dict, "code": dict,
+    "digest": str, "header_digest": str,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Checkpoint:
         for name in sorted(self.tensors):
             tensor = self.tensors[name].detach().cpu().contiguous()
             digest.update(_canonical([name, str(tensor.dtype), list(tensor.shape)]))
-            digest.update(tensor.numpy().tobytes())
+            digest.update(tensor_file.bytes_of(tensor))
         return digest.hexdigest()
 
 
@@ -85,8 +89,17 @@ def save(checkpoint: Checkpoint, path: Path) -> str:
     # The digest leaves out what only says how a run is recorded; this one makes sure of those bytes as well.
     header["header_digest"] = hashlib.sha256(_canonical(header)).hexdigest()
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    for name, tensor in tensors.items():
+        if tensor.dtype not in tensor_file.DTYPES.values():
+            raise CheckpointError(f"{path} cannot be written: {name} is {tensor.dtype}, which a checkpoint cannot hold")
+    data = safetensors.torch.save(tensors, {_KEY: json.dumps(header)})
+    if (length := int.from_bytes(data[:8], "little")) > tensor_file.MAX_HEADER:
+        raise CheckpointError(
+            f"{path} cannot be written: settings and spaces take {length} bytes, and at most {tensor_file.MAX_HEADER} "
+            f"are allowed; make the settings' keyword arguments smaller"
+        )
     try:
-        write_durably(path, safetensors.torch.save(tensors, {_KEY: json.dumps(header)}))
+        write_durably(path, data)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
     return digest
@@ -99,14 +112,13 @@ def load(path: Path) -> Checkpoint:
         CheckpointError: It cannot be read, is no checkpoint, is of a newer version, or its digest does not match.
     """
     try:
-        data = path.read_bytes()
+        with open_regular(path) as stream:
+            metadata, tensors = tensor_file.read(stream)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
-    header = _read_header(data, path)
-    try:
-        tensors = safetensors.torch.load(data)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from None
+    except (ConfigError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint, or is damaged: {error}") from None
+    header = _read_header(metadata, path)
     checkpoint = Checkpoint(
         header["settings"], header["spaces"], header["counters"], tensors, header["records"], header["code"]
     )
@@ -115,33 +127,55 @@ def load(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def _read_header(data: bytes, path: Path) -> dict[str, Any]:
-    """Our JSON document in the file's own header, read strictly: safetensors itself lets duplicate keys pass."""
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or length > min(len(data) - 8, _MAX_HEADER):
-        raise CheckpointError(f"{path} is not a checkpoint, or is cut short")
+def _read_header(metadata: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Our JSON document in the file's own header."""
+    text = metadata.get(_KEY)
+    if not isinstance(text, str) or len(metadata) > 1:
+        raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of this program")
     try:
-        outer = parse_json_object(data[8 : 8 + length], f"{path}: header")
-        text = outer.get("__metadata__", {}).get(_KEY)
-        if not isinstance(text, str):
-            raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of this program")
         header = parse_json_object(text.encode(), f"{path}: header")
-    except (ConfigError, AttributeError) as error:
+    except (ConfigError, UnicodeEncodeError) as error:
         raise CheckpointError(f"{path} is not a checkpoint: {error}") from None
     version = header.get("schema_version")
-    if version == 1 and version is not True:
+    if type(version) is not int or not 1 <= version < 1000:
+        raise CheckpointError(f"{path} is damaged: its header lacks 'schema_version'")
+    if version == 1:
         raise CheckpointError(f"{path} has schema version 1, from before the first release; train it again")
-    if not isinstance(version, int) or not 2 <= version <= SCHEMA_VERSION:
+    if version > SCHEMA_VERSION:
         raise CheckpointError(
             f"{path} has schema version {version}; this program reads 2 to {SCHEMA_VERSION}: update actor-critic"
         )
     for name, kind in _HEADER.items():
         if not isinstance(header.get(name), kind):
             raise CheckpointError(f"{path} is damaged: its header lacks {name!r}")
-    claimed = header.pop("header_digest", None)
+    if len(header) > len(_HEADER):
+        raise CheckpointError(f"{path} is damaged: its header says more than a checkpoint does")
+    claimed = header.pop("header_digest")
     if claimed != hashlib.sha256(_canonical(header)).hexdigest():
         raise CheckpointError(f"{path} is damaged: its header does not match its digest")
+    for name, is_sound in _SOUND.items():
+        for key, value in header[name].items():
+            if not key.isprintable() or not is_sound(value):
+                raise CheckpointError(f"{path} is damaged: {name} holds a wrong entry, {key[:60]!r}")
     return header
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _is_record(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and abs(value) <= sys.float_info.max)
+
+
+# What a digest cannot prove: anybody can compute one.
+_SOUND: dict[str, Callable[[Any], bool]] = {
+    "settings": lambda value: True,  # these two are read strictly where they are used
+    "spaces": lambda value: True,
+    "counters": _is_count,
+    "records": _is_record,
+    "code": lambda value: isinstance(value, str) and value.isprintable(),
+}
 
 
 def _canonical(document: Any) -> bytes:

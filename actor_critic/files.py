@@ -4,7 +4,9 @@ import contextlib
 import errno
 import os
 import re
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 # How a system says that it cannot sync a folder at all: Windows opens none, some network file systems sync none.
 _CANNOT_SYNC = {
@@ -97,6 +99,19 @@ def sync_folder(folder: Path) -> None:
             raise
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to read it, and nothing that may never end: a pipe waits for its writer, and a device goes on.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file.
+    """
+    stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - whoever asked closes it
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return stream
+
+
 def remove_temporaries(folder: Path) -> None:
     """Remove what killed processes left of their writes; for the one process that writes to the folder now."""
     for entry in folder.iterdir():
@@ -109,6 +124,10 @@ def _write_and_sync(path: Path, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _without_waiting(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _temporary_name(path: Path) -> Path:
