@@ -54,16 +54,19 @@ def test_a_stopped_run_goes_on_to_the_same_digest_of_every_epoch(
 
 def _stopped(nursery: Nursery, folder: Path, command: list[str], number: int, chance: random.Random) -> bool:
     """Start a command and ask it to stop at a random moment; False where it was over before."""
+    before = list(folder.glob("checkpoints_*/epoch_*"))
     process = nursery.start(folder, *command)
     if not wait_for_a_moment(process, folder, chance):
         return False
     process.send(number, to_all=chance.random() < 0.5)
-    if process.wait() == 0:  # it was printing its last words
+    if process.wait() == 0:  # it was saying its last words
         return False
-    if process.wait() == 128 + number:
+    if process.wait() == 128 + number and not process.err:
         _check_stopped(process, folder)
-    else:  # after its last word, when the signal means again what it means to any program
-        assert "kept in checkpoints_" in process.out
+    else:  # before its first epoch or after its last word, when a signal means what it means to any program
+        assert process.wait() in (128 + number, -number)
+        assert process.err in ("", "\nerror: interrupted\n")
+        assert "kept in checkpoints_" in process.out or list(folder.glob("checkpoints_*/epoch_*")) == before
     assert process.left_behind() == []
     return True
 
@@ -78,8 +81,11 @@ def _check_stopped(process: Process, folder: Path) -> None:
     assert process.err == ""
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("how", [{}, {"overlap": True}, {"workers": 2, "overlap": True}], ids=str)
+@pytest.mark.parametrize(
+    ("number", "how"),
+    [(signal.SIGINT, {}), (signal.SIGTERM, {"overlap": True}), (signal.SIGTERM, {"workers": 2, "overlap": True})],
+    ids=str,
+)
 def test_the_first_signal_ends_the_epoch_with_one_checkpoint_and_a_second_ends_the_process(
     number: int, how: dict[str, object], nursery: Nursery, tmp_path: Path
 ) -> None:
