@@ -239,17 +239,18 @@ class ActorCriticAgent:
         """Take over what :meth:`state` gave.
 
         Raises:
-            CheckpointError: A tensor is missing, or has another shape.
+            CheckpointError: A tensor is missing, has another shape, or is not finite.
         """
         self.load_weights(tensors)
-        self._backend.first_moment.copy_(_tensor(tensors, "optimizer.first_moment", self._backend.first_moment))
-        self._backend.second_moment.copy_(_tensor(tensors, "optimizer.second_moment", self._backend.second_moment))
+        for name in ("first_moment", "second_moment"):
+            moment = getattr(self._backend, name)
+            moment.copy_(_finite(tensors, f"optimizer.{name}", moment))
         self._backend.steps = optimizer_steps
         learner = self._learner
         states = _tensor(tensors, "value_memory", torch.from_numpy(learner.value_states))
         learner.value_states = states.numpy().copy()
         if learner.reward_normalizer:
-            sums = _tensor(tensors, "reward_normalizer.sums", torch.from_numpy(learner.reward_normalizer.sums))
+            sums = _finite(tensors, "reward_normalizer.sums", torch.from_numpy(learner.reward_normalizer.sums))
             learner.reward_normalizer.sums = sums.numpy().copy()
 
     def load_weights(self, tensors: dict[str, Tensor]) -> None:
@@ -264,7 +265,7 @@ class ActorCriticAgent:
             for key, tensor in network.state_dict().items()
         }
         statistics = {
-            name: {key: _tensor(tensors, f"{name}.{key}", tensor) for key, tensor in moments.state().items()}
+            name: {key: _finite(tensors, f"{name}.{key}", tensor) for key, tensor in moments.state().items()}
             for name, moments in self._moments().items()
         }
         for name, network in self._networks().items():
@@ -366,8 +367,17 @@ def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) 
     if ":" in settings.encoder:
         return
     try:
+        observations, actions = _spaces(checkpoint)
+        found = (observations.num_features, actions.num_logits)
+        if found != (settings.input_dim, settings.output_dim):
+            raise CheckpointError(f"its spaces say {found}, its settings {(settings.input_dim, settings.output_dim)}")
         with torch.device("meta"):  # shapes without memory
-            policy, value = make_networks(settings, *_spaces(checkpoint))
+            policy, value = make_networks(settings, observations, actions)
+            memory = torch.empty(settings.num_envs, value.trunk.state_dim)
+        _tensor(checkpoint.tensors, "value_memory", memory)
+        running = checkpoint.tensors.get("episodes.running")
+        if running is not None and running.shape[1:] != (settings.num_envs,):
+            raise CheckpointError(f"its episodes are not those of num_envs={settings.num_envs}")
         for name, network in (("policy", policy), ("value", value)):
             for key, tensor in network.state_dict().items():
                 _tensor(checkpoint.tensors, f"{name}.{key}", tensor)
@@ -392,4 +402,11 @@ def _tensor(tensors: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
     if found is None or found.shape != like.shape or found.dtype != like.dtype:
         has = "nothing" if found is None else f"{tuple(found.shape)} {found.dtype}"
         raise CheckpointError(f"{name}: expected {tuple(like.shape)} {like.dtype}, found {has}")
+    return found
+
+
+def _finite(tensors: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
+    found = _tensor(tensors, name, like)
+    if not found.isfinite().all():
+        raise CheckpointError(f"{name}: expected finite numbers")
     return found

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.agent import ActorCriticAgent
+from actor_critic.config.memory import check_evaluation_fits_in_memory
 from actor_critic.environments import RandomStatesVectorEnv, VectorEnvironment, make_vector_environment
 from actor_critic.imports import require_trust
 from actor_critic.rewards import make_reward_rule
@@ -134,6 +135,7 @@ def evaluate(
 
     Raises:
         EnvironmentFault: The environment failed.
+        ConfigError: So many episodes do not fit in memory.
         CheckpointError: The agent was read from a file that names code to import, without ``trust_code``.
         ValueError: ``episodes`` is below 1.
     """
@@ -143,6 +145,8 @@ def evaluate(
     if count < 1:
         raise ValueError(f"episodes: {count} is not allowed; expected at least 1")
     seed = settings.seed if seed is None else seed
+    if settings.is_random_states:
+        check_evaluation_fits_in_memory(settings, count)
     side_by_side = count if settings.is_random_states else min(count, _SIDE_BY_SIDE)
     quotas = np.array([len(part) for part in np.array_split(np.arange(count), side_by_side)])
 

@@ -67,7 +67,8 @@ def require_trust(names: list[str], origin: object, is_trusted: bool) -> None:
         CheckpointError: There are names and no trust.
     """
     if names and not is_trusted:
+        shown = ", ".join(name if name.isprintable() else ascii(name) for name in names)
         raise CheckpointError(
-            f"{origin} names code to import: {', '.join(names)}; add --trust-code (in Python: "
+            f"{origin} names code to import: {shown}; add --trust-code (in Python: "
             f"trust_code=True) if you know and trust it"
         )

@@ -15,7 +15,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import masked_crc32c
 
-from actor_critic.files import sync_folder, write_durably
+from actor_critic.files import open_regular, sync_folder, write_durably
 
 Row = dict[str, float | int | str | None]
 
@@ -128,6 +128,11 @@ class _Appended:
         self._file.close()
 
 
+def is_epoch(cell: str) -> bool:
+    """Whether a cell of ``metrics.csv`` is the number of an epoch."""
+    return cell.isdecimal() and len(cell) < 20
+
+
 def _event(moment: float, step: float | int | str | None, **content: Any) -> bytes:
     """An event as a record of an event file: length, its checksum, the event, its checksum."""
     data = Event(wall_time=moment, step=step, **content).SerializeToString()
@@ -146,11 +151,12 @@ def _rows_until(path: Path, columns: list[str], epoch: int) -> bytes:
     kept: list[dict[str, Any]] = [dict(zip(columns, columns, strict=True))]
     if epoch and path.exists():
         # No cell is quoted, and a line is whole once it is ended.
-        header, *lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] or [""]
+        with open_regular(path) as stream:
+            header, *lines = stream.read().decode(errors="replace").split("\n")[:-1] or [""]
         names = header.rstrip("\r").split(",")
         for line in lines:
             cells = line.rstrip("\r").split(",")
-            if len(cells) == len(names) and cells[0].isdecimal() and int(cells[0]) <= epoch:
+            if len(cells) == len(names) and is_epoch(cells[0]) and int(cells[0]) <= epoch:
                 row = dict(zip(names, cells, strict=True))
                 kept.append({name: row.get(name, "") for name in columns})
     return _lines(columns, kept)

@@ -11,9 +11,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from actor_critic import checkpoints
-from actor_critic.config import Settings
+from actor_critic.config import Settings, parse_json_object
+from actor_critic.config.reading import MAX_BYTES
 from actor_critic.errors import CheckpointError, ConfigError
-from actor_critic.files import link_durably, remove_temporaries, sync_folder, write_durably
+from actor_critic.files import link_durably, open_regular, remove_temporaries, sync_folder, write_durably
 
 _PERIODIC = re.compile(r"epoch_(\d{6,})\.safetensors")
 
@@ -130,10 +131,10 @@ class RunFolder:
     def read_evaluation(self) -> dict[str, Any] | None:
         """What ``evaluation.json`` holds, if it is there and whole."""
         try:
-            document = json.loads((self.path / "evaluation.json").read_bytes())
-        except (OSError, ValueError):
+            with open_regular(self.path / "evaluation.json") as stream:
+                return parse_json_object(stream.read(MAX_BYTES), stream.name)
+        except (OSError, ConfigError):
             return None
-        return document if isinstance(document, dict) else None
 
     def write_evaluation(self, document: dict[str, Any]) -> None:
         """Write ``evaluation.json``.

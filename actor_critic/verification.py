@@ -1,5 +1,6 @@
 """Proof that a run is what its settings say: a stretch of it is computed again, and its digests compared."""
 
+import contextlib
 import csv
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from actor_critic import checkpoints
 from actor_critic.encoders import EncoderMaker
 from actor_critic.errors import CheckpointError, ConfigError, VerificationError
+from actor_critic.metrics import is_epoch
 from actor_critic.runs import newest_sound, periodic
 from actor_critic.trainer import Trainer
 
@@ -90,9 +92,9 @@ def _known_digests(folder: Path) -> dict[int, str]:
     known: dict[int, str] = {}
     metrics = folder / "metrics.csv"
     if metrics.is_file():
-        with open(metrics, newline="", encoding="utf-8") as stream:
+        with contextlib.suppress(csv.Error), open(metrics, newline="", encoding="utf-8", errors="replace") as stream:
             for row in csv.DictReader(stream):
-                if (row.get("epoch") or "").isdecimal() and len(row.get("digest") or "") == 64:
+                if is_epoch(row.get("epoch") or "") and len(row.get("digest") or "") == 64:
                     known[int(row["epoch"])] = row["digest"]
     for epoch, path in periodic(folder):
         try:

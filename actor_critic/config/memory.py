@@ -58,6 +58,29 @@ def check_fits_in_memory(settings: Settings, is_flattened: bool = True) -> None:
         )
 
 
+def check_evaluation_fits_in_memory(settings: Settings, episodes: int) -> None:
+    """Estimate what an evaluation on random states needs at least, whose episodes are all decided at once.
+
+    Args:
+        settings: With ``input_dim`` and ``output_dim`` filled in.
+        episodes: How many there are.
+
+    Raises:
+        ConfigError: It cannot fit in the memory that is free.
+    """
+    assert settings.input_dim is not None and settings.output_dim is not None
+    widest = max(settings.input_dim, settings.hidden_dim if settings.hidden_layers else 0, settings.output_dim)
+    needed = _FLOAT * episodes * (settings.input_dim + widest + 2 * settings.output_dim)
+    if settings.reward_model == "linear":
+        needed += 2 * _DOUBLE * settings.output_dim * settings.input_dim
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise ConfigError(
+            f"evaluation_episodes: {episodes} cannot fit: the evaluation needs at least {_size(needed)} of memory, and "
+            f"{_size(free)} is free; expected fewer episodes, or a machine with more memory"
+        )
+
+
 def _size(count: float) -> str:
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if count < 1000:

@@ -59,11 +59,17 @@ def parse_json_object(data: bytes, origin: str) -> dict[str, Any]:
     return document
 
 
+def shown(text: str) -> str:
+    """A text that somebody else wrote, as it may stand in an error: short, and nothing that a terminal obeys."""
+    short = text if len(text) <= 60 else f"{text[:57]}..."
+    return short if short.isprintable() else ascii(short)
+
+
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for key, value in pairs:
         if key in document:
-            raise ValueError(f"key {key!r} appears twice; keep one of them")
+            raise ValueError(f"key {shown(repr(key))} appears twice; keep one of them")
         document[key] = value
     return document
 
@@ -86,7 +92,8 @@ def _check_values(document: dict[str, Any], origin: str) -> None:
         for name, value in inside:
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(
-                    f"{origin}: {name}: {value} is not allowed; every number must be finite (below 1.8e308 in size)"
+                    f"{origin}: {shown(name)}: {value} is not allowed; every number must be finite (below 1.8e308 in "
+                    f"size)"
                 )
         level = [(name, node) for name, node in inside if isinstance(node, (dict, list))]
         if not level:

@@ -180,6 +180,8 @@ def settings_from_document(document: dict[str, Any], origin: str | Path) -> Sett
         ConfigError: They are not complete and valid.
     """
     try:
+        if len(document) > 2 * len(Config.model_fields):  # to look for what each may have meant would take minutes
+            raise ConfigError(f"{len(document)} settings; there are {len(Config.model_fields)}")
         config = Config(**document)
         missing = [f.name for f in fields(Settings) if f.name not in _OPEN and document.get(f.name) is None]
         if missing:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.errors import ConfigError
-from actor_critic.spaces.nesting import Path, assemble, describe, parts_of, pick, with_tuples
+from actor_critic.spaces.documents import are_choices, read_parts
+from actor_critic.spaces.nesting import Path, assemble, describe, parts_of, pick
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,15 @@ class ActionPart:
     shape: tuple[int, ...]
     sizes: tuple[int, ...]
     starts: tuple[int, ...]
+
+    def check(self) -> None:
+        """Make sure that the fields agree.
+
+        Raises:
+            ValueError: They do not.
+        """
+        if not are_choices(self.shape, self.sizes, self.starts):
+            raise ValueError("an action space has a part that is wrong")
 
 
 @dataclass(frozen=True)
@@ -133,8 +143,13 @@ class ActionSpec:
 
     @classmethod
     def from_document(cls, document: list[dict[str, Any]]) -> "ActionSpec":
-        """Read what :meth:`to_document` wrote."""
-        return cls(tuple(ActionPart(**with_tuples(part)) for part in document))
+        """Read what :meth:`to_document` wrote.
+
+        Raises:
+            TypeError: A part lacks a field, or has one too many.
+            ValueError: It is no such space.
+        """
+        return cls(read_parts(document, ActionPart))
 
 
 def _read(space: gym.Space[Any], path: Path, whole: gym.Space[Any]) -> ActionPart:

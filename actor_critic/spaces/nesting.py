@@ -63,8 +63,3 @@ def assemble(parts: list[tuple[Path, T]]) -> Any:
 def describe(path: Path) -> str:
     """A path for a person to read: ["image"][0]."""
     return "".join(f'["{key}"]' if isinstance(key, str) else f"[{key}]" for key in path)
-
-
-def with_tuples(document: dict[str, Any]) -> dict[str, Any]:
-    """A part's fields from JSON, which has lists where they are tuples."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in dict(document).items()}

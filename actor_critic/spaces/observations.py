@@ -10,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.errors import ConfigError
-from actor_critic.spaces.nesting import Path, assemble, describe, parts_of, pick, with_tuples
+from actor_critic.spaces.documents import are_choices, are_numbers, read_parts
+from actor_critic.spaces.nesting import Path, assemble, describe, parts_of, pick
 
 PICTURE_SIDE = 36
 """From this side on (the least that the Nature CNN takes) an image is a picture: bytes in it are brightness, 0 to 255.
 In a smaller one, a grid, they may as well be codes of what stands in a cell."""
 
 _GRID_SIDE = 3  # what the small CNN's filter covers
+_MAX_AXES = 32
+_NUMBERS = ("float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,25 @@ class ObservationPart:
     order: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
     starts: tuple[int, ...] = ()
+
+    def check(self) -> None:
+        """Make sure that the fields agree.
+
+        Raises:
+            ValueError: They do not.
+        """
+        is_sound = False
+        match self.kind:
+            case "box":
+                is_sound = self.dtype in _NUMBERS and are_numbers(self.shape, 0) and not self.order
+            case "image":
+                is_sound = self.dtype in _NUMBERS and are_numbers(self.shape, 1) and are_numbers(self.order)
+                is_sound = is_sound and sorted(self.order) == list(range(len(self.shape))) and len(self.order) > 1
+                is_sound = is_sound and min(self.feature_shape[1:]) >= _GRID_SIDE
+            case "categories":
+                is_sound = self.dtype == "int64" and are_choices(self.shape, self.sizes, self.starts)
+        if not is_sound or len(self.shape) > _MAX_AXES:
+            raise ValueError("an observation space has a part that is wrong")
 
     @cached_property
     def feature_shape(self) -> tuple[int, ...]:
@@ -219,8 +241,13 @@ class ObservationSpec:
 
     @classmethod
     def from_document(cls, document: list[dict[str, Any]]) -> "ObservationSpec":
-        """Read what :meth:`to_document` wrote."""
-        return cls(tuple(ObservationPart(**with_tuples(part)) for part in document))
+        """Read what :meth:`to_document` wrote.
+
+        Raises:
+            TypeError: A part lacks a field, or has one too many.
+            ValueError: It is no such space.
+        """
+        return cls(read_parts(document, ObservationPart))
 
 
 def _structured(whole: Any) -> np.dtype[Any]:

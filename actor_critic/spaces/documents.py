@@ -1,0 +1,74 @@
+"""The parts of a space as a JSON document, read strictly: whoever writes one chooses what is allocated for it."""
+
+import math
+from typing import Any, Protocol, TypeVar
+
+from actor_critic.spaces.nesting import Path, assemble, pick
+
+_MAX_DEPTH = 32
+_MAX = 1 << 62
+
+
+class Part(Protocol):
+    """A part of a space, of either make."""
+
+    @property
+    def path(self) -> Path:
+        """Where it stands."""
+
+    def check(self) -> None:
+        """Make sure that its fields agree.
+
+        Raises:
+            ValueError: They do not.
+        """
+
+
+T = TypeVar("T", bound=Part)
+
+
+def read_parts(document: Any, make: type[T]) -> tuple[T, ...]:
+    """Read the parts of a space.
+
+    Args:
+        document: What a file holds.
+        make: What a part is.
+
+    Raises:
+        TypeError: A part lacks a field, or has one too many.
+        ValueError: The parts are no space.
+    """
+    if not isinstance(document, list) or not document or not all(isinstance(fields, dict) for fields in document):
+        raise ValueError("a space is no list of parts")
+    parts = tuple(make(**{name: _with_tuple(value) for name, value in fields.items()}) for fields in document)
+    for part in parts:
+        part.check()
+        if not isinstance(part.path, tuple) or len(part.path) > _MAX_DEPTH:
+            raise ValueError("a space has a part with a wrong path")
+        if not all(isinstance(key, str) or (type(key) is int and key >= 0) for key in part.path):
+            raise ValueError("a space has a part with a wrong path")
+    try:
+        whole = assemble([(part.path, part) for part in parts])
+        is_sound = all(pick(whole, part.path) is part for part in parts)
+    except LookupError:
+        is_sound = False
+    if not is_sound:
+        raise ValueError("a space has parts whose paths contradict each other")
+    return parts
+
+
+def are_numbers(value: Any, low: int = -_MAX) -> bool:
+    """Whether something is a tuple of whole numbers of at least ``low``."""
+    return isinstance(value, tuple) and all(type(number) is int and low <= number < _MAX for number in value)
+
+
+def are_choices(shape: Any, sizes: Any, starts: Any) -> bool:
+    """Whether an array of this shape may hold choices: so many for each entry, counted from its start."""
+    if not (are_numbers(shape, 0) and are_numbers(sizes, 1) and are_numbers(starts)):
+        return False
+    return len(sizes) == len(starts) == math.prod(shape)
+
+
+def _with_tuple(value: Any) -> Any:
+    """JSON has lists where parts have tuples."""
+    return tuple(value) if isinstance(value, list) else value
