@@ -202,6 +202,7 @@ def _array(tensor: Tensor) -> npt.NDArray[np.float32]:
     return array
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of numbers that the loss is about to stop the run for
 def _explained_variance(advantages: npt.NDArray[np.float32], returns: npt.NDArray[np.float32]) -> float | None:
     spread = _variance(returns) if returns.size else 0.0
     return 1 - _variance(advantages) / spread if spread > 0 else None

@@ -7,9 +7,9 @@ process of its own; a round makes all of them one after the other, and a figure 
 their own virtual environments, which benchmarks/peers/install.py makes, at the better of 1 and 2 threads. Ours writes
 its run folder, log and checkpoints as it does by default. Start-up, compiling and the first epoch are left out.
 
---learning trains ours and the peers on twenty seeds each, to see that the same is learned in the same number of steps;
---target measures the time to a greedy return of 475 on CartPole-v1. Without either, rates are measured. What is found
-is kept in benchmarks/results/speed.json, and docs/benchmarks.md is written from that.
+--learning trains ours and the peers on many seeds each, to see that the same is learned in the same number of steps; it
+goes on where it was stopped. --target measures the time to a greedy return of 475 on CartPole-v1. Without either, rates
+are measured. What is found is kept in benchmarks/results/speed.json, and docs/benchmarks.md is written from that.
 """
 
 import argparse
@@ -31,7 +31,6 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results/speed.json"
 SECONDS = 300  # that one measurement may take
 TARGET_SEEDS = range(1, 6)
-LEARNING_SEEDS = range(1, 21)  # returns in the middle of learning differ by 70 to 90 from seed to seed
 
 
 def _run(script: str, job: dict[str, Any], threads: int) -> dict[str, Any]:
@@ -88,21 +87,23 @@ def _measure_learning(works: list[Work], results: dict[str, Any]) -> None:
     for work in works:
         if work.learning_epochs is None:
             continue
-        # Those of ours whose numbers differ from the first one's: more threads compute the same bits.
+        # Those of ours whose numbers differ from the first one's: more threads or workers compute the same bits.
         ours = [
-            c for c in work.contenders if c.script == "ours.py" and c.task == "speed" and "threads" not in c.settings
+            c
+            for c in work.contenders
+            if c.script == "ours.py" and c.task == "speed" and not {"threads", "workers"} & set(c.settings)
         ]
         peers = [Contender(PEERS[name], f"peers/{name}.py", 0) for name in work.learners]
         found = results["learning"].setdefault(work.key, {})
         for contender in [*ours, *peers]:
-            found[contender.name] = []
-            for seed in LEARNING_SEEDS:
+            returns = found.setdefault(contender.name, [])
+            for seed in range(len(returns) + 1, work.learning_seeds + 1):
                 job = _job(work, contender, task="learn", epochs=work.learning_epochs, seed=seed)
                 answer = _run(contender.script, job, 1)
                 shown = answer.get("error") or f"{answer['return']:.1f}"
                 print(f"{work.key}: {contender.name}, seed {seed}: {shown}", flush=True)
                 if "return" in answer:
-                    found[contender.name].append(answer["return"])
+                    returns.append(answer["return"])
             _save(results)
 
 

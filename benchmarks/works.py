@@ -59,6 +59,7 @@ class Work:
         contenders: Who does it.
         learning_epochs: Rollouts of the check that the same is learned; None where nothing is compared.
         learners: Peers whose learning is measured as well.
+        learning_seeds: On seeds 1 to this one.
     """
 
     key: str
@@ -67,6 +68,7 @@ class Work:
     contenders: tuple[Contender, ...]
     learning_epochs: int | None = None
     learners: tuple[str, ...] = ("stable_baselines3", "cleanrl_equivalent")
+    learning_seeds: int = 5
 
 
 PEERS = {
@@ -112,6 +114,7 @@ WORKS = (
             _alone(200),
         ),
         98,
+        learning_seeds=50,  # in the middle of learning, returns differ by 60 to 110 from seed to seed
     ),
     Work(
         "many",
@@ -124,6 +127,7 @@ WORKS = (
             _peer("stable_baselines3", 5),
         ),
         36,
+        learning_seeds=20,
     ),
     Work(
         "lunarlander",
@@ -154,6 +158,7 @@ WORKS = (
             _peer("cleanrl_equivalent", 600),
         ),
         2500,
+        learning_seeds=20,
     ),
     Work(
         "minatar",

@@ -4,6 +4,7 @@ import hashlib
 import math
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -272,3 +273,32 @@ def test_code_that_a_file_names_is_imported_in_python_only_with_trust(tmp_path: 
         evaluate(agent, episodes=1)
     assert "wrapper_module" not in sys.modules
     assert evaluate(ActorCriticAgent.load(path, trust_code=True), episodes=1).episodes == 1
+
+
+class Forgetful(nn.Module):
+    """An encoder that draws from PyTorch's global generator whenever it is used."""
+
+    def __init__(self, shapes: Any) -> None:
+        super().__init__()
+        self.output_dim = 4
+
+    def forward(self, observation: Tensor) -> Tensor:
+        return torch.nn.functional.dropout(observation, 0.5)
+
+
+def test_what_draws_from_global_generators_is_resumed_exactly(tmp_path: Path) -> None:
+    config = Config(
+        environment="CartPole-v1", preset="none", num_envs=4, num_steps=8, num_epochs=4, checkpoint_interval=1,
+        encoder="tests.test_encoders:Forgetful",
+    )  # fmt: skip
+    whole, stopped = Trainer(config, tmp_path / "whole"), Trainer(config, tmp_path / "stopped")
+    for _ in whole:
+        pass
+    for report in stopped:
+        if report.epoch == 2:
+            stopped.stop("by the test")
+    torch.manual_seed(123)
+    resumed = Trainer.resume(tmp_path / "stopped", trust_code=True)
+    for _ in resumed:
+        pass
+    assert resumed.digest == whole.digest

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import safetensors.torch
 import torch
 
-from actor_critic import Config, ConfigError, EnvironmentFault, RewardModel, Settings, Trainer
+from actor_critic import Config, ConfigError, EnvironmentFault, NumericalError, RewardModel, Settings, Trainer
 from actor_critic.backends import Batch, EagerBackend, UpdateRules, UpdateStatistics
 from actor_critic.checkpoints import load
 from actor_critic.runs import newest_sound
@@ -355,3 +356,23 @@ def test_settings_can_be_given_resolved() -> None:
     resolved = Trainer(Config(**(CARTPOLE | PPO))).settings
     assert isinstance(resolved, Settings)
     assert Trainer(resolved).settings == resolved
+
+
+@pytest.mark.parametrize("backend", ["eager", "fused"])
+def test_the_batch_that_a_number_went_bad_in_is_kept_beside_the_checkpoints(backend: str, tmp_path: Path) -> None:
+    config = Config(
+        environment="CartPole-v1",
+        preset="none",
+        num_envs=4,
+        num_steps=8,
+        backend=backend,
+        wrappers=["tests.toys:Enormous"],
+    )
+    trainer = Trainer(config, tmp_path / "run")
+    before = trainer.agent.parameters.values.clone()
+    with pytest.raises(NumericalError, match=r"not finite.*; the batch is kept in .*failed_epoch_000001.safetensors$"):
+        next(iter(trainer))
+    assert torch.equal(trainer.agent.parameters.values, before)
+    batch = safetensors.torch.load_file(tmp_path / "run/failed_epoch_000001.safetensors")
+    assert batch["features"].shape == (32, 4)
+    assert not batch["returns"].isfinite().all()

@@ -260,6 +260,13 @@ class Crash(Countdown):
         return super().step(action)
 
 
+class Enormous(gym.RewardWrapper[Any, Any]):
+    """Pays what fits into 32 bits, and twice of which does not."""
+
+    def reward(self, reward: Any) -> float:
+        return 3e38
+
+
 class Slow(Sampled):
     """Takes a thousand times as long for a step as a message between processes does, without using a core."""
 
