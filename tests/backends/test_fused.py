@@ -1,11 +1,13 @@
 """The fused backend against the eager one: every gradient, every figure, every choice."""
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -351,6 +353,80 @@ def test_compiled_code_is_kept_in_a_folder_of_ones_own(
     (tmp_path / "file").touch()
     assert folder(NUMBA_CACHE_DIR=str(tmp_path / "file" / "x")) is None
     assert folder(HOME=str(tmp_path / "home")) == tmp_path / "home/.cache/actor-critic/compiled"
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="permissions are those of POSIX")
+def test_a_folder_that_somebody_else_can_put_something_into_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "compiled"
+    inner = folder / "fused_1"
+    file = inner / "kernels.update-1.nbi"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
+    monkeypatch.delitem(sys.modules, "numba")  # which is not to look there after this test
+    inner.mkdir(parents=True)
+    file.touch()
+
+    def found() -> Path | None:
+        return cache.cache_folder.__wrapped__()
+
+    assert found() == folder
+    for path in (folder, inner, file, tmp_path):
+        mode = path.stat().st_mode
+        path.chmod(0o777)
+        assert found() is None, path
+        path.chmod(mode)
+    assert found() == folder
+    inner.chmod(0o775)  # as Numba makes it where the group may write by default
+    assert found() is None
+    folder.chmod(0o700)
+    assert found() == folder
+    inner.chmod(0o755)
+
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(link))
+    assert found() == folder
+    open_one = tmp_path / "open"
+    open_one.mkdir()
+    open_one.chmod(0o777)
+    link.unlink()
+    link.symlink_to(open_one)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(link))
+    assert found() is None
+    (folder / "planted").symlink_to(open_one)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
+    assert found() is None
+    (folder / "planted").unlink()
+    if os.getuid() == 0:  # only root can make what is somebody else's
+        for path in (folder, inner, file):
+            os.chown(path, 12345, -1)
+            assert found() is None, path
+            os.chown(path, 0, -1)
+    assert found() == folder
+
+
+def test_a_planted_cache_is_never_unpickled(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np\n"
+        "from actor_critic.backends.fused import kernels\n"
+        "total = np.zeros(2, np.float32)\n"
+        "kernels.column_sums(np.ones((3, 2), np.float32), total)\n"
+        "print(total)"
+    )
+
+    def run(folder: Path) -> str:
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(folder)}
+        return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
+
+    folder = tmp_path / "compiled"
+    assert run(folder) == "[3. 3.]\n"
+    (index,) = folder.rglob("*.nbi")
+    version = pickle.dumps(numba.__version__)  # Numba unpickles what follows it where it is right
+    index.write_bytes(version + b"cbuiltins\nprint\n(S'planted'\ntR.")
+    assert "planted" in run(folder)  # what it can do in a folder that is one's own
+    index.parent.chmod(0o777)
+    assert run(folder) == "[3. 3.]\n"
 
 
 def test_a_run_without_a_place_for_compiled_code_trains_all_the_same(tmp_path: Path) -> None:

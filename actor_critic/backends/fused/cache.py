@@ -4,6 +4,7 @@ import functools
 import logging
 import os
 import stat
+import sys
 from pathlib import Path
 
 log = logging.getLogger("actor_critic")
@@ -13,22 +14,19 @@ log = logging.getLogger("actor_critic")
 def cache_folder() -> Path | None:
     """Make the folder, with mode 0700, and tell Numba of it; ``NUMBA_CACHE_DIR`` names another one.
 
-    Numba unpickles what it finds there, so a folder that belongs to somebody else, or that others may write to, is not
-    used: the code is then compiled anew in every run.
+    Numba unpickles what it finds there. So where anything in the folder, or on the way to it, belongs to somebody else
+    or may be written to by others, it is not used: the code is then compiled anew in every run.
 
     Returns:
         The folder; None where there is none to use.
     """
     base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or base / "actor-critic" / "compiled")
+    named = Path(os.environ.get("NUMBA_CACHE_DIR") or base / "actor-critic" / "compiled")
+    folder = named
     try:
-        folder = folder.expanduser()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat()
-        is_ours = not hasattr(os, "getuid") or found.st_uid == os.getuid()
-        is_private = not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or not hasattr(os, "getuid")
-        if not (is_ours and is_private and os.access(folder, os.W_OK)):
-            raise OSError("it belongs to somebody else, or others may write to it")
+        named.expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = named.expanduser().resolve(strict=True)  # what is checked is what is used, wherever a link may lead
+        _check(folder)
     except (OSError, RuntimeError) as error:  # the latter where there is no home
         log.warning(
             "compiled code cannot be kept in %s (%s): compiling takes some seconds in every run; name a folder of your "
@@ -38,6 +36,8 @@ def cache_folder() -> Path | None:
         )
         return None
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    if "numba" in sys.modules:  # which has read it by then
+        sys.modules["numba"].config.CACHE_DIR = str(folder)
     return folder
 
 
@@ -45,3 +45,27 @@ def is_compiled() -> bool:
     """Whether some earlier run left compiled code; it may still be of another version."""
     folder = cache_folder()
     return folder is not None and any(folder.rglob("kernels.update-*.nbi"))
+
+
+def _check(folder: Path) -> None:
+    """Make sure that nobody else can put anything into a folder, or another folder in its place.
+
+    Raises:
+        OSError: Somebody can, or the folder is not to be written to.
+    """
+    if not os.access(folder, os.W_OK):
+        raise OSError("it cannot be written to")
+    if not hasattr(os, "getuid"):
+        return
+    me, is_closed = os.getuid(), not folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    for above in folder.parents:
+        found = above.stat()
+        # In a folder like /tmp everybody may write, but nobody may rename what is somebody else's.
+        if found.st_uid not in (0, me) or (found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX):
+            raise OSError(f"others may put another folder in its place, in {above}")
+    for path in (folder, *folder.rglob("*")):
+        found = path.lstat()
+        # Where the group may write by default, Numba's own folders in a closed one are no less closed for that.
+        open_to = stat.S_IWOTH if is_closed else stat.S_IWOTH | stat.S_IWGRP
+        if found.st_uid != me or stat.S_ISLNK(found.st_mode) or found.st_mode & open_to:
+            raise OSError(f"{path} belongs to somebody else, or others may write to it")
