@@ -111,6 +111,7 @@ class Learner:
             rewards = rewards.clip(-self._settings.clip_rewards, self._settings.clip_rewards)
         return self.reward_normalizer(rewards, rollout.ended, rollout.live) if self.reward_normalizer else rewards
 
+    @np.errstate(over="ignore", invalid="ignore")  # bad numbers are told where the loss is
     def _prepare(
         self, rollout: Rollout, rewards: npt.NDArray[np.float32], actor: Actor | None
     ) -> tuple[Batch, float | None]:
@@ -202,7 +203,6 @@ def _array(tensor: Tensor) -> npt.NDArray[np.float32]:
     return array
 
 
-@np.errstate(over="ignore", invalid="ignore")  # of numbers that the loss is about to stop the run for
 def _explained_variance(advantages: npt.NDArray[np.float32], returns: npt.NDArray[np.float32]) -> float | None:
     spread = _variance(returns) if returns.size else 0.0
     return 1 - _variance(advantages) / spread if spread > 0 else None
