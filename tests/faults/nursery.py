@@ -63,19 +63,23 @@ class Process:
         return (self._folder / "err").read_text()
 
     def left_behind(self) -> list[str]:
-        """Processes of the session that do not leave within seconds of its end."""
-
-        def living() -> list[str]:
-            found = []
-            for process in psutil.process_iter():
-                with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-                    if os.getsid(process.pid) == self.pid and process.status() != psutil.STATUS_ZOMBIE:
-                        found.append(" ".join(process.cmdline()))
-            return found
-
+        """Processes of the session that do not leave within seconds of its end; they are ended now."""
         deadline = time.monotonic() + 20
-        while (found := living()) and time.monotonic() < deadline:
+        while (found := self._session()) and time.monotonic() < deadline:
             time.sleep(0.02)
+        told = []
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                told.append(" ".join(process.cmdline()))
+                process.kill()
+        return told
+
+    def _session(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+                if os.getsid(process.pid) == self.pid and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
         return found
 
 
