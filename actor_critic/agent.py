@@ -15,7 +15,7 @@ from actor_critic.backends import choose_backend, choose_device, make_backend
 from actor_critic.checkpoints import Checkpoint
 from actor_critic.config import Config, Settings, settings_from_document, settings_of
 from actor_critic.encoders import EncoderMaker
-from actor_critic.errors import CheckpointError, ConfigError, NumericalError
+from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.features import FeatureMaker
 from actor_critic.learner import Learned, Learner, Update
 from actor_critic.networks import make_networks
@@ -26,6 +26,7 @@ from actor_critic.seeding import Purpose, generator
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
 _NOISE_AT_ONCE = 4096
+_OWN = ("policy.", "value.", "optimizer.", "observation_normalizer.", "reward_normalizer.")
 
 
 class ActorCriticAgent:
@@ -239,18 +240,17 @@ class ActorCriticAgent:
         """Take over what :meth:`state` gave.
 
         Raises:
-            CheckpointError: A tensor is missing, has another shape, or is not finite.
+            CheckpointError: A tensor is missing, or has another shape.
         """
         self.load_weights(tensors)
-        for name in ("first_moment", "second_moment"):
-            moment = getattr(self._backend, name)
-            moment.copy_(_finite(tensors, f"optimizer.{name}", moment))
+        self._backend.first_moment.copy_(_tensor(tensors, "optimizer.first_moment", self._backend.first_moment))
+        self._backend.second_moment.copy_(_tensor(tensors, "optimizer.second_moment", self._backend.second_moment))
         self._backend.steps = optimizer_steps
         learner = self._learner
         states = _tensor(tensors, "value_memory", torch.from_numpy(learner.value_states))
         learner.value_states = states.numpy().copy()
         if learner.reward_normalizer:
-            sums = _finite(tensors, "reward_normalizer.sums", torch.from_numpy(learner.reward_normalizer.sums))
+            sums = _tensor(tensors, "reward_normalizer.sums", torch.from_numpy(learner.reward_normalizer.sums))
             learner.reward_normalizer.sums = sums.numpy().copy()
 
     def load_weights(self, tensors: dict[str, Tensor]) -> None:
@@ -265,7 +265,7 @@ class ActorCriticAgent:
             for key, tensor in network.state_dict().items()
         }
         statistics = {
-            name: {key: _finite(tensors, f"{name}.{key}", tensor) for key, tensor in moments.state().items()}
+            name: {key: _tensor(tensors, f"{name}.{key}", tensor) for key, tensor in moments.state().items()}
             for name, moments in self._moments().items()
         }
         for name, network in self._networks().items():
@@ -329,17 +329,19 @@ class ActorCriticAgent:
         """
         try:
             settings = settings_from_document(checkpoint.settings, origin).replace(device=device)
-            if ":" in settings.encoder and encoder is None and not trust_code:
-                raise CheckpointError(
-                    f"{origin} was trained with the encoder {settings.encoder}; hand that class over as encoder=..., "
-                    f"or set trust_code=True if you know and trust it"
-                )
-            check_sizes(checkpoint, settings, origin)
-            observations, actions = _spaces(checkpoint)
-            agent = cls(settings, observations, actions, encoder)
+        except ConfigError as error:
+            raise CheckpointError(f"{origin} cannot be used: {error}") from None
+        if ":" in settings.encoder and encoder is None and not trust_code:
+            raise CheckpointError(
+                f"{origin} was trained with the encoder {settings.encoder}; hand that class over as encoder=..., "
+                f"or set trust_code=True if you know and trust it"
+            )
+        check_sizes(checkpoint, settings, origin)
+        try:
+            agent = cls(settings, *_spaces(checkpoint), encoder)
             agent.untrusted = None if trust_code else str(origin)
             agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])
-        except (ConfigError, NumericalError, LookupError, ArithmeticError, TypeError, ValueError) as error:
+        except (ActorCriticError, LookupError, ArithmeticError, TypeError, ValueError) as error:
             raise CheckpointError(f"{origin} cannot be used: {error}") from error
         return agent
 
@@ -357,13 +359,16 @@ class ActorCriticAgent:
 
 
 def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) -> None:
-    """Make sure that a checkpoint holds the weights that its settings ask for, before any are made.
+    """Make sure that a checkpoint holds the weights that its settings ask for, and finite ones, before any are made.
 
     An encoder of somebody's own is not looked into: it is imported only where its origin is trusted.
 
     Raises:
         CheckpointError: It does not.
     """
+    for name, tensor in checkpoint.tensors.items():
+        if name.startswith(_OWN) and ".encoder." not in name and not tensor.isfinite().all():
+            raise CheckpointError(f"{origin} cannot be used: {name} is not finite")
     if ":" in settings.encoder:
         return
     try:
@@ -375,9 +380,12 @@ def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) 
             policy, value = make_networks(settings, observations, actions)
             memory = torch.empty(settings.num_envs, value.trunk.state_dim)
         _tensor(checkpoint.tensors, "value_memory", memory)
-        running = checkpoint.tensors.get("episodes.running")
-        if running is not None and running.shape[1:] != (settings.num_envs,):
-            raise CheckpointError(f"its episodes are not those of num_envs={settings.num_envs}")
+        if "episodes.running" in checkpoint.tensors:  # a training state, and not an agent alone
+            figures = 2 if settings.is_random_states or settings.reward_model == "environment" else 3
+            known = {"running": settings.num_envs, "recent": checkpoint.tensors["episodes.recent"].shape[-1]}
+            for key, count in known.items():
+                like = torch.empty(figures, count, dtype=torch.float64, device="meta")
+                _tensor(checkpoint.tensors, f"episodes.{key}", like)
         for name, network in (("policy", policy), ("value", value)):
             for key, tensor in network.state_dict().items():
                 _tensor(checkpoint.tensors, f"{name}.{key}", tensor)
@@ -402,11 +410,4 @@ def _tensor(tensors: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
     if found is None or found.shape != like.shape or found.dtype != like.dtype:
         has = "nothing" if found is None else f"{tuple(found.shape)} {found.dtype}"
         raise CheckpointError(f"{name}: expected {tuple(like.shape)} {like.dtype}, found {has}")
-    return found
-
-
-def _finite(tensors: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
-    found = _tensor(tensors, name, like)
-    if not found.isfinite().all():
-        raise CheckpointError(f"{name}: expected finite numbers")
     return found

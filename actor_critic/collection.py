@@ -1,7 +1,8 @@
 """When transitions are collected: in turn with learning from them, or the next ones meanwhile."""
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
@@ -11,6 +12,7 @@ import torch
 
 from actor_critic.actor import Actor
 from actor_critic.agent import ActorCriticAgent
+from actor_critic.errors import CheckpointError
 from actor_critic.rollout import Collector, Rollout
 
 Result = TypeVar("Result")
@@ -35,7 +37,12 @@ class Collection(Protocol):
         """All that the rest of the collection depends on, but for the agent."""
 
     def load_state(self, state: State) -> None:
-        """Go on where :meth:`save_state` was called."""
+        """Go on where :meth:`save_state` was called.
+
+        Raises:
+            CheckpointError: No run could have come to such a state.
+            ReplayFault: The episodes go another way than before.
+        """
 
     def forget(self) -> None:
         """Let the policy know nothing of what was before."""
@@ -69,7 +76,8 @@ class InTurn(Collection):
 
     def load_state(self, state: State) -> None:
         """See :class:`Collection`."""
-        self._collector.load_state(state)
+        with _of_a_sound_run():
+            self._collector.load_state(state)
 
     def forget(self) -> None:
         """See :class:`Collection`."""
@@ -138,8 +146,9 @@ class Overlapped(Collection):
     def load_state(self, state: State) -> None:
         """See :class:`Collection`."""
         actor = {name.removeprefix(_ACTOR): array for name, array in state.items() if name.startswith(_ACTOR)}
-        self._actor.load({name: torch.from_numpy(np.array(array)) for name, array in actor.items()})
-        self._collector.load_state({name: array for name, array in state.items() if not name.startswith(_ACTOR)})
+        with _of_a_sound_run():
+            self._actor.load({name: torch.from_numpy(np.array(array)) for name, array in actor.items()})
+            self._collector.load_state({name: array for name, array in state.items() if not name.startswith(_ACTOR)})
         self._before = self._collector.save_state()
 
     def forget(self) -> None:
@@ -153,3 +162,12 @@ class Overlapped(Collection):
 
     def _collect(self) -> Rollout:
         return self._collector.collect(self._actor.choose, self._agent.action_noise)
+
+
+@contextlib.contextmanager
+def _of_a_sound_run() -> Iterator[None]:
+    """Whoever writes a checkpoint with the right digests can write into it what no run ever came to."""
+    try:
+        yield
+    except (LookupError, ArithmeticError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"the checkpoint's running episodes are not those of a run: {error}") from error

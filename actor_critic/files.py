@@ -108,7 +108,7 @@ def open_regular(path: Path) -> BinaryIO:
     stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - whoever asked closes it
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         stream.close()
-        raise OSError(errno.EINVAL, "it is no regular file")
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
     return stream
 
 

@@ -198,7 +198,13 @@ class Collector:
     def load_state(self, state: dict[str, npt.NDArray[Any]]) -> None:
         """Rebuild the running episodes."""
         own = ("collector.memory", "collector.live_steps")
+        mine: tuple[npt.NDArray[Any], ...] = (self._states, self._live_steps)
+        for name, expected in zip(own, mine, strict=True):
+            if (state[name].shape, state[name].dtype) != (expected.shape, expected.dtype):
+                raise ValueError(f"{name} has another shape or dtype")
         self._states, self._live_steps = (state[name].copy() for name in own)
+        if (self._live_steps < 0).any():
+            raise ValueError(f"{own[1]} counts backwards")
         self._has_pauses = bool((self._live_steps != self._live_steps[0]).any())
         self._begin(*self._environment.load_state({name: array for name, array in state.items() if name not in own}))
 
@@ -267,12 +273,10 @@ class _Uniforms:
             block, row = divmod(int(live_steps[0]), self._num_steps)
             return self._block(block)[row]
         blocks, rows = np.divmod(live_steps, self._num_steps)
-        first = int(blocks.min())
-        numbers = np.empty_like(self._block(first)[0])
-        for k in range(first, int(blocks.max()) + 1):
+        numbers = np.empty_like(self._block(int(blocks[0]))[0])
+        for k in sorted(set(blocks.tolist())):
             envs = np.flatnonzero(blocks == k)
-            if len(envs):
-                numbers[envs] = self._block(k)[rows[envs], envs]
+            numbers[envs] = self._block(k)[rows[envs], envs]
         return numbers
 
     def _block(self, k: int) -> npt.NDArray[np.float32]:

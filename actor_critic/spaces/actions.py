@@ -146,7 +146,6 @@ class ActionSpec:
         """Read what :meth:`to_document` wrote.
 
         Raises:
-            TypeError: A part lacks a field, or has one too many.
             ValueError: It is no such space.
         """
         return cls(read_parts(document, ActionPart))

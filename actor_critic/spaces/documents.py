@@ -35,11 +35,12 @@ def read_parts(document: Any, make: type[T]) -> tuple[T, ...]:
         make: What a part is.
 
     Raises:
-        TypeError: A part lacks a field, or has one too many.
         ValueError: The parts are no space.
     """
     if not isinstance(document, list) or not document or not all(isinstance(fields, dict) for fields in document):
         raise ValueError("a space is no list of parts")
+    if any(fields.keys() != set(make.__annotations__) for fields in document):
+        raise ValueError("a space has a part that lacks a field, or has one too many")
     parts = tuple(make(**{name: _with_tuple(value) for name, value in fields.items()}) for fields in document)
     for part in parts:
         part.check()
