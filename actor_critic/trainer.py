@@ -402,9 +402,9 @@ class Trainer:
         settings = self.settings
         if settings.target_return is not None and self._totals.count_is_full:
             assert report.mean_return is not None
-            if report.mean_return >= settings.target_return:
+            if report.mean_return >= settings.target_return and self.stop_reason is None:
                 self.stop(f"target_return {settings.target_return:g} reached")
-        if settings.max_hours is not None and hours >= settings.max_hours:
+        if settings.max_hours is not None and hours >= settings.max_hours and self.stop_reason is None:
             self.stop(f"max_hours {settings.max_hours:g} passed")
 
     # --- keeping ---

@@ -78,11 +78,12 @@ def log_to(path: str) -> Iterator[None]:
         handler.close()
 
 
-def run(trainer: Trainer, console: Console) -> int:
-    """Train to the end, or to the end of the epoch in which a signal came.
+@contextlib.contextmanager
+def stopped_by_signals(trainer: Trainer) -> Iterator[list[int]]:
+    """End a run after its epoch where Ctrl-C or SIGTERM comes while the block runs, and close it.
 
     Returns:
-        The exit code: 0, or 128 + the signal.
+        The signals that came.
     """
     received: list[int] = []
 
@@ -94,19 +95,28 @@ def run(trainer: Trainer, console: Console) -> int:
             raise KeyboardInterrupt  # only an evaluation is cut short
         trainer.stop(INTERRUPTED)
 
-    if trainer.settings.backend == "fused" and not is_compiled():
-        say(console, "compiling the update: this takes some seconds, once")
     previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with ProgressView(console, trainer.settings, trainer.epoch) as view:
-            for report in trainer:
-                view.show(report)
+        yield received
     except KeyboardInterrupt:
         log.info("interrupted in the evaluation of the last weights")
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
         trainer.close()
+
+
+def run(trainer: Trainer, console: Console) -> int:
+    """Train to the end, or to the end of the epoch in which a signal came.
+
+    Returns:
+        The exit code: 0, or 128 + the signal.
+    """
+    if trainer.settings.backend == "fused" and not is_compiled():
+        say(console, "compiling the update: this takes some seconds, once")
+    with stopped_by_signals(trainer) as received, ProgressView(console, trainer.settings, trainer.epoch) as view:
+        for report in trainer:
+            view.show(report)
     _print_closing_words(trainer, console)
     return 128 + received[0] if received else 0
 

@@ -1,10 +1,10 @@
 """Whether a running episode can be rebuilt from its seed and its actions: tried before a run begins."""
 
+import contextlib
 import multiprocessing
 import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 from typing import Any
 
 import gymnasium as gym
@@ -12,7 +12,7 @@ import numpy as np
 
 from actor_critic.environments.masks import KEY, random_choices
 from actor_critic.environments.vectorized import Replay, SameStepVectorEnv
-from actor_critic.errors import EnvironmentFault, ReplayFault
+from actor_critic.errors import ConfigError, EnvironmentFault, ReplayFault
 
 _EPISODES, _STEPS = 32, 8
 """Of a trial. Numbers and not seconds, since what is found decides what is computed."""
@@ -36,15 +36,34 @@ def try_replays(make: Callable[[], gym.Env[Any, Any]], apart: bool, timeout: flo
     """
     if not apart:
         return _try_all(make)
-    context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(1, context) as pool:
-        trial = pool.submit(_try_all, make)
-        try:
-            return trial.result(timeout)
-        except (BrokenProcessPool, TimeoutError):  # a crash, or a hang: met in training, too
-            for process in list(pool._processes.values()):
-                process.kill()
-            return "reset", ""
+    context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+    answers, far_end = context.Pipe(duplex=False)
+    process = context.Process(target=_tell, args=(far_end, make), daemon=True)
+    process.start()
+    far_end.close()
+    answer: tuple[Replay, str] | ConfigError
+    try:
+        answer = answers.recv() if answers.poll(timeout) else ("reset", "")  # a hang: met in training, too
+    except EOFError:  # a crash: likewise
+        answer = ("reset", "")
+    finally:
+        answers.close()
+        process.kill()
+        process.join()
+    if isinstance(answer, ConfigError):
+        raise answer
+    return answer
+
+
+def _tell(pipe: Connection, make: Callable[[], gym.Env[Any, Any]]) -> None:
+    """The other process: it ends with its answer, also where nobody is left to hear it."""
+    answer: tuple[Replay, str] | ConfigError
+    try:
+        answer = _try_all(make)
+    except ConfigError as error:
+        answer = ConfigError(str(error))
+    with contextlib.suppress(OSError):
+        pipe.send(answer)
 
 
 def _try_all(make: Callable[[], gym.Env[Any, Any]]) -> tuple[Replay, str]:
