@@ -74,8 +74,11 @@ def save(checkpoint: Checkpoint, path: Path) -> str:
         Its digest.
 
     Raises:
-        CheckpointError: The disk refused; what was there before is untouched.
+        CheckpointError: The disk refused, or it could not be read again; what was there before is untouched.
     """
+    for name, tensor in checkpoint.tensors.items():
+        if tensor.dtype not in tensor_file.DTYPES.values():
+            raise CheckpointError(f"{path} cannot be written: {name} is {tensor.dtype}, which a checkpoint cannot hold")
     digest = checkpoint.digest
     header: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -89,9 +92,6 @@ def save(checkpoint: Checkpoint, path: Path) -> str:
     # The digest leaves out what only says how a run is recorded; this one makes sure of those bytes as well.
     header["header_digest"] = hashlib.sha256(_canonical(header)).hexdigest()
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
-    for name, tensor in tensors.items():
-        if tensor.dtype not in tensor_file.DTYPES.values():
-            raise CheckpointError(f"{path} cannot be written: {name} is {tensor.dtype}, which a checkpoint cannot hold")
     data = safetensors.torch.save(tensors, {_KEY: json.dumps(header)})
     if (length := int.from_bytes(data[:8], "little")) > tensor_file.MAX_HEADER:
         raise CheckpointError(

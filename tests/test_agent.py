@@ -123,6 +123,33 @@ def test_weights_of_another_shape_are_refused_by_name_and_nothing_is_changed() -
     assert torch.equal(agent.parameters.values, before)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"hidden_dim": 10**6}, r"policy\.trunk\.hidden\.0\.weight: expected \(1000000, 3\)"),
+        ({"hidden_layers": 64}, r"policy\.trunk\.hidden\.4\.weight: expected \(16, 16\).*found nothing"),
+        ({"num_envs": 65536, "batch_size": 65536}, r"value_memory: expected \(65536, 0\)"),
+        ({"input_dim": 10**6}, r"its spaces say \(3, 4\), its settings \(1000000, 4\)"),
+        ({"hidden_dim": -1}, "hidden_dim: -1 is not allowed"),
+        ({f"setting_{number}": 1 for number in range(1000)}, r"10\d\d settings; there are \d+"),
+    ],
+)
+def test_settings_that_ask_for_more_than_the_file_holds_are_refused_before_anything_is_made(
+    changes: dict, words: str
+) -> None:
+    checkpoint = _agent(environment="CartPole-v1").checkpoint({}, {})
+    checkpoint.settings.update(changes)
+    with pytest.raises(CheckpointError, match=f"^file cannot be used: .*{words}"):
+        ActorCriticAgent.from_checkpoint(checkpoint, "file")
+
+
+def test_weights_that_are_not_finite_are_refused_by_name() -> None:
+    checkpoint = _agent(environment="CartPole-v1").checkpoint({}, {})
+    checkpoint.tensors["optimizer.second_moment"][3] = torch.nan
+    with pytest.raises(CheckpointError, match=r"^file cannot be used: optimizer\.second_moment is not finite"):
+        ActorCriticAgent.from_checkpoint(checkpoint, "file")
+
+
 def test_a_device_that_is_not_there_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match='"cuda:99" is not there'):
         _agent(device="cuda:99")

@@ -1,8 +1,11 @@
 """The checkpoint format: whole or refused."""
 
+import dataclasses
 import json
+import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,3 +141,79 @@ def test_a_disk_that_refuses_is_a_checkpoint_error_and_leaves_the_old_file(tmp_p
         checkpoints.save(_example(), tmp_path / "missing" / "a.safetensors")
     assert path.read_bytes() == before
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.safetensors", "folder"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes and devices are those of POSIX")
+def test_a_pipe_a_device_and_a_folder_are_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder.safetensors").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    for path in (tmp_path / "pipe", tmp_path / "folder.safetensors", tmp_path / "loop", Path("/dev/zero")):
+        with pytest.raises(CheckpointError, match=f"^{path} cannot be read: "):
+            checkpoints.load(path)
+
+
+def test_a_file_larger_than_the_memory_that_is_free_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    entry = {"dtype": "F32", "shape": [1 << 38], "data_offsets": [0, 1 << 40]}
+    header = json.dumps({"w": entry}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(path, 8 + len(header) + (1 << 40))  # a hole, which takes no room on the disk
+    with pytest.raises(CheckpointError, match=r"it needs 1099511627776 bytes of memory, and \d+ are free"):
+        checkpoints.load(path)
+
+
+def test_tensors_follow_one_another_without_a_gap(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    checkpoints.save(_example(), path)
+    good = path.read_bytes()
+    length = int.from_bytes(good[:8], "little")
+    outer = json.loads(good[8 : 8 + length])
+    for name in _example().tensors:
+        for offsets in ([0, 0], [8, 4], [-8, 0], [1, 25], [0, 2**64], [0.0, 8], None):
+            changed = json.dumps({**outer, name: {**outer[name], "data_offsets": offsets}}).encode()
+            if json.loads(changed) != outer:
+                path.write_bytes(len(changed).to_bytes(8, "little") + changed + good[8 + length :])
+                with pytest.raises(CheckpointError, match=f"{name}: the offsets are wrong"):
+                    checkpoints.load(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"counters": {"epoch": -1}}, "counters holds a wrong entry, 'epoch'"),
+        ({"counters": {"epoch": True}}, "counters holds a wrong entry, 'epoch'"),
+        ({"counters": {"epoch": 10**400}}, "counters holds a wrong entry, 'epoch'"),
+        ({"records": {"best": "high"}}, "records holds a wrong entry, 'best'"),
+        ({"code": {"encoder": 1}}, "code holds a wrong entry, 'encoder'"),
+        ({"settings": {"\x1b[2J": 1}}, r"settings holds a wrong entry, '.x1b"),
+    ],
+)
+def test_what_is_no_count_figure_or_text_is_refused_whatever_the_digest(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    path = tmp_path / "a.safetensors"
+    checkpoints.save(dataclasses.replace(_example(), **changes), path)
+    with pytest.raises(CheckpointError, match=words):
+        checkpoints.load(path)
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    base = _example()
+    checkpoints.save(dataclasses.replace(base, tensors={"w": torch.zeros(2, dtype=torch.float16)}), path)
+    with pytest.raises(CheckpointError, match=r"w is torch\.bfloat16, which a checkpoint cannot hold"):
+        checkpoints.save(dataclasses.replace(base, tensors={"w": torch.zeros(2, dtype=torch.bfloat16)}), path)
+    large = {"environment_kwargs": {"map": "x" * (1 << 20)}}
+    with pytest.raises(CheckpointError, match="make the settings' keyword arguments smaller"):
+        checkpoints.save(dataclasses.replace(base, settings=large), path)
+    assert checkpoints.load(path).tensors["w"].dtype == torch.float16
+
+
+def test_a_truth_value_is_zero_or_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    checkpoints.save(dataclasses.replace(_example(), tensors={"b": torch.tensor([True, False])}), path)
+    assert checkpoints.load(path).tensors["b"].tolist() == [True, False]
+    path.write_bytes(path.read_bytes()[:-1] + b"\2")
+    with pytest.raises(CheckpointError, match="b: a truth value is neither 0 nor 1"):
+        checkpoints.load(path)

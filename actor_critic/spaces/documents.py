@@ -51,7 +51,7 @@ def read_parts(document: Any, make: type[T]) -> tuple[T, ...]:
     try:
         whole = assemble([(part.path, part) for part in parts])
         is_sound = all(pick(whole, part.path) is part for part in parts)
-    except LookupError:
+    except (LookupError, TypeError, ValueError):
         is_sound = False
     if not is_sound:
         raise ValueError("a space has parts whose paths contradict each other")

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from actor_critic.config import Config, Layer, Settings, resolve
-from actor_critic.config.memory import check_fits_in_memory
+from actor_critic.config.memory import check_evaluation_fits_in_memory, check_fits_in_memory
 from actor_critic.errors import ConfigError
 
 GIGABYTE = 10**9
@@ -95,3 +95,11 @@ def test_what_an_encoder_makes_of_many_numbers_is_not_guessed_at(monkeypatch: py
     check_fits_in_memory(settings, is_flattened=False)
     with pytest.raises(ConfigError, match="cannot fit"):
         check_fits_in_memory(settings)
+
+
+def test_an_evaluation_of_too_many_random_states_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    _give(monkeypatch, GIGABYTE)
+    settings = _settings(input_dim=1000)
+    check_evaluation_fits_in_memory(settings, 10_000)
+    with pytest.raises(ConfigError, match=r"^evaluation_episodes: 1000000 cannot fit: .* 1 GB is free; expected fewer"):
+        check_evaluation_fits_in_memory(settings, 10**6)
