@@ -18,11 +18,9 @@ from actor_critic.spaces import read_spaces
 
 Replay = Literal["reset", "fresh", "none"]
 
-# What steps mostly return, told at a glance: the types of reward, terminated, truncated and info.
-_REWARDS = (float, int, np.float64, np.float32, np.int64)
-_KINDS = frozenset(
-    (reward, ended, cut, dict) for reward in _REWARDS for ended in (bool, np.bool_) for cut in (bool, np.bool_)
-)
+# What steps mostly return, told at a glance; anything else is looked at closely.
+_REWARDS = frozenset((float, int, np.float64, np.float32, np.int64))
+_FLAGS = frozenset((bool, np.bool_))
 
 
 class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]):
@@ -99,7 +97,8 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         # Of the running episodes: choices, eight bytes each; a checksum over all observations; and the sum of rewards.
         self._actions = [array("q") for _ in range(num_envs)]
         self._checksums = [0] * num_envs
-        self._rows = list(self._observations)  # views, made once
+        # The bytes of each environment's observation, made once: NumPy takes its time to show an array's memory.
+        self._rows = [row.data for row in self._observations.reshape(num_envs, -1).view(np.uint8)]
         self._totals = np.zeros(num_envs, np.float64)
 
     def reset(
@@ -150,7 +149,8 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 raise self._fault(index, f"raised {type(error).__name__}: {error}") from error
             try:
                 observation, reward, terminated, truncated, info = returned
-                if (type(reward), type(terminated), type(truncated), type(info)) not in _KINDS:
+                is_usual = type(terminated) in _FLAGS and type(truncated) in _FLAGS and type(info) is dict
+                if not (is_usual and type(reward) in _REWARDS):
                     reward, terminated, truncated = _checked(reward, terminated, truncated, info)
                 rewards[index] = reward
             except (TypeError, ValueError) as error:

@@ -191,5 +191,23 @@ class Changed(Walk):
         return self.scale * observation, *rest
 
 
-for made in (Walk, Bad, Reused, Dies, Sticky, Unseeded, Changed):
+class Tile(Walk):
+    """A walk whose place is told by a whole number, rounded to tiles of some size."""
+
+    observation_space = gym.spaces.Discrete(1000)  # type: ignore[assignment]
+    size = 0.01
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        observation, info = super().reset(seed=seed)
+        return self._tile(observation), info
+
+    def step(self, action: int) -> Any:
+        observation, _, *rest = super().step(action)
+        return self._tile(observation), 0.0, *rest
+
+    def _tile(self, observation: Any) -> int:
+        return int(np.clip(500 + observation[0] / self.size, 0, 999))
+
+
+for made in (Walk, Bad, Reused, Dies, Sticky, Unseeded, Changed, Tile):
     gym.register(f"{made.__name__}-v0", made)

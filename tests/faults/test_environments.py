@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from actor_critic import Config, EnvironmentFault, ReplayFault, Trainer
+from tests.faults import environments
 from tests.faults.conftest import Campaign
-from tests.faults.environments import KINDS, Changed
+from tests.faults.environments import KINDS
 
 HERE = "tests.faults.environments:"
 RUN: dict[str, Any] = {
@@ -91,14 +92,15 @@ def test_an_environment_that_no_seed_governs_says_that_it_resumes_with_new_episo
     assert caplog.text.count("resume not exact") == 3  # when each run began, and when one was resumed
 
 
+@pytest.mark.parametrize(("name", "changed", "value"), [("Changed", "scale", 2.0), ("Tile", "size", 0.02)])
 def test_an_environment_that_has_changed_does_not_resume_unless_new_episodes_are_allowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, changed: str, value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer = Trainer(Config(**RUN, environment=f"{HERE}Changed-v0"), tmp_path / "run")
+    trainer = Trainer(Config(**RUN, environment=f"{HERE}{name}-v0"), tmp_path / "run")
     for report in trainer:
         if report.epoch == 2:
             trainer.stop("by the test")
-    monkeypatch.setattr(Changed, "scale", 2.0)
+    monkeypatch.setattr(getattr(environments, name), changed, value)
     with pytest.raises(ReplayFault, match=r"environment 0, episode \d+, step 4: shows other .*--new-episodes"):
         next(iter(Trainer.resume(tmp_path / "run", trust_code=True)))
     resumed = Trainer.resume(tmp_path / "run", trust_code=True, new_episodes=True)
