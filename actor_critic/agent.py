@@ -376,6 +376,10 @@ def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) 
         found = (observations.num_features, actions.num_logits)
         if found != (settings.input_dim, settings.output_dim):
             raise CheckpointError(f"its spaces say {found}, its settings {(settings.input_dim, settings.output_dim)}")
+        learned = sum(len(part.sizes) for part in observations.parts) if settings.embedding_dim else 0
+        learned += sum(part.kind == "image" for part in observations.parts) if settings.encoder != "mlp" else 0
+        if learned > len(checkpoint.tensors):
+            raise CheckpointError(f"its spaces ask for {learned} tensors, and it holds {len(checkpoint.tensors)}")
         with torch.device("meta"):  # shapes without memory
             policy, value = make_networks(settings, observations, actions)
             memory = torch.empty(settings.num_envs, value.trunk.state_dim)

@@ -17,7 +17,7 @@ DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "I64": torch.int64, "I32": torch.int32,
     "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip
-_MAX_TENSORS = 10_000
+_MAX_TENSORS = 4096
 _MAX_AXES = 16
 _MAX_NUMBERS = 1 << 60  # what PyTorch can count, of an empty tensor as well
 

@@ -177,6 +177,7 @@ class Settings:
     def imported_code(self) -> list[str]:
         """Every ``module:Name`` these settings make a program import."""
         named = [self.reward_model, self.encoder, self.environment, *self.wrappers]
+        named.append(str(self.environment_kwargs.get("env_id", "")))  # what Gymnasium's form of an old Gym makes
         return [name for name in named if ":" in name]
 
     def fitted(self, input_dim: int, output_dim: int) -> "Settings":

@@ -171,6 +171,13 @@ def _shifted(parts: Parts) -> None:
         entry["data_offsets"] = [-end for end in entry["data_offsets"]]
 
 
+def _embedded(parts: Parts) -> None:
+    count = 90_000
+    changes = {"kind": "categories", "dtype": "int64", "shape": [count], "sizes": [2] * count, "starts": [0] * count}
+    parts.header["spaces"]["observation"][0].update(changes)
+    parts.header["settings"].update(embedding_dim=2, input_dim=2 * count)
+
+
 def _escapes(parts: Parts) -> None:
     parts.header["settings"]["\x1b]0;owned\x07"] = 1
     parts.header["code"]["encoder"] = "\x1b[2J"
@@ -267,6 +274,9 @@ FILES: dict[str, Callable[[bytes], bytes]] = {
     "wrappers named": _settings(wrappers=["evil:Code"]),
     "environment named": _settings(environment="evil:Code-v0"),
     "environment named in two": _settings(environment="evil:x:Code-v0"),
+    "environment named inside another": _settings(
+        environment="GymV26Environment-v0", environment_kwargs={"env_id": "evil:Code-v0"}
+    ),
     "environment with terminal escapes": _settings(environment="evil:\x1b[2J\n\rCode-v0"),
     "environment that is not there": _settings(environment="../evil-v0"),
     "hidden_dim of 10^6": _settings(hidden_dim=10**6),
@@ -290,6 +300,7 @@ FILES: dict[str, Callable[[bytes], bytes]] = {
     "observations of 10^12 categories": _space(
         "observation", kind="categories", dtype="int64", shape=[], sizes=[10**12], starts=[0]
     ),
+    "observations of 90,000 embedded categories": _changed(_embedded),
     "actions of 10^12": _space("action", sizes=[10**12]),
     "actions of -1": _space("action", sizes=[-1]),
     "actions that start at 10^400": _space("action", starts=[10**400]),
