@@ -336,10 +336,13 @@ def _describe_constraints(metadata: list[Any]) -> str:
     return (" " + " and ".join(words)) if words else ""
 
 
+_MAX_CLAUSES = 20  # of an error; a document of nonsense would take for ever to explain
+
+
 def _explain(error: ValidationError) -> str:
     """One line for all that is wrong with a document, a clause per field."""
     clauses: dict[str, str] = {}
-    for problem in error.errors(include_url=False):
+    for problem in error.errors(include_url=False)[:_MAX_CLAUSES]:
         name = str(problem["loc"][0]) if problem["loc"] else ""
         if problem["type"] == "extra_forbidden":
             clauses[name] = f"unknown setting {_show(name)}{nearest(name, list(Config.model_fields))}"
@@ -347,7 +350,8 @@ def _explain(error: ValidationError) -> str:
             clauses[name] = f"{name}: {_show(problem['input'])} is not allowed; expected {allowed_values(name)}"
         else:
             clauses[name] = f"{_show(problem['input'])} is not a JSON object of settings"
-    return "; ".join(clauses.values())
+    left = error.error_count() - _MAX_CLAUSES
+    return "; ".join([*clauses.values(), *([f"and {left} more"] if left > 0 else [])])
 
 
 def _show(value: Any) -> str:
