@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -106,6 +107,9 @@ class RunFolder:
     def save(self, checkpoint: checkpoints.Checkpoint, epoch: int, is_best: bool, keep: int) -> Path:
         """Write the checkpoint of an epoch, name it last (and best), and drop all but the newest ``keep``.
 
+        Checkpoints of later epochs are from before the run was taken up at an earlier one: damaged, or of another
+        version. They count no more, and are set aside under another name, as somebody may still want them.
+
         Raises:
             CheckpointError: The disk refused; every earlier checkpoint is as it was.
         """
@@ -120,7 +124,10 @@ class RunFolder:
         with _writing(self.last):
             link_durably(path, self.last)
         with _writing(self.path):
-            for _, old in self.periodic()[:-keep]:
+            # Only now that the new one is durable; and it is never among those dropped, as it is the last up to itself.
+            for _, later in [found for found in self.periodic() if found[0] > epoch]:
+                os.replace(later, later.with_name(f"{later.name}.passed_over"))
+            for _, old in [found for found in self.periodic() if found[0] <= epoch][:-keep]:
                 old.unlink(missing_ok=True)
         return path
 
@@ -179,7 +186,7 @@ def timestamped_path(root: Path) -> Path:
 
 
 def newest_sound(path: Path) -> tuple[Path, checkpoints.Checkpoint, list[str]]:
-    """The newest checkpoint of a run that proves whole; the best one, where no periodic one does.
+    """The newest checkpoint of a run that proves whole; the last or the best one, where no periodic one does.
 
     Returns:
         Its path, its content, and why each newer one was passed over.
@@ -190,7 +197,11 @@ def newest_sound(path: Path) -> tuple[Path, checkpoints.Checkpoint, list[str]]:
     passed_over: list[str] = []
     with _reading(path):
         candidates = [candidate for _, candidate in reversed(periodic(path))]
-        candidates += [best for best in [path / "best.safetensors"] if best.exists()]
+        last, best = path / "last.safetensors", path / "best.safetensors"
+        # Most often the last is a second name of the newest periodic one, and no second chance.
+        if last.exists() and not any(last.samefile(candidate) for candidate in candidates):
+            candidates.append(last)
+        candidates += [best] if best.exists() else []
     for candidate in candidates:
         try:
             return candidate, checkpoints.load(candidate), passed_over

@@ -66,6 +66,56 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path: Path) -> None:
     assert str(newest) in passed_over[0]
 
 
+@pytest.mark.parametrize("keep", [1, 2])
+def test_a_run_taken_up_before_a_damaged_checkpoint_keeps_what_it_writes_and_sets_the_damaged_one_aside(
+    keep: int, tmp_path: Path
+) -> None:
+    folder = RunFolder.create(tmp_path / "run", SETTINGS)
+    for epoch in (20, 25):
+        folder.save(_checkpoint(epoch), epoch, is_best=False, keep=2)
+    damaged = folder.path / "epoch_000025.safetensors"
+    damaged.write_bytes(b"damaged")
+    assert folder.save(_checkpoint(21), 21, is_best=False, keep=keep).exists()
+    assert [epoch for epoch, _ in folder.periodic()] == [20, 21][-keep:]
+    assert (folder.path / "epoch_000025.safetensors.passed_over").read_bytes() == b"damaged"
+    path, checkpoint, passed_over = runs.newest_sound(folder.path)
+    assert (path.name, checkpoint.counters["epoch"], passed_over) == ("epoch_000021.safetensors", 21, [])
+    folder.save(_checkpoint(25), 25, is_best=False, keep=keep)
+    assert runs.newest_sound(folder.path)[1].counters["epoch"] == 25
+
+
+def test_a_damaged_checkpoint_stays_where_it_is_until_the_one_that_takes_its_place_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder.create(tmp_path / "run", SETTINGS)
+    for epoch in (20, 25):
+        folder.save(_checkpoint(epoch), epoch, is_best=False, keep=2)
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = sorted(path.name for path in folder.path.iterdir())
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(CheckpointError, match="No space left"):
+        folder.save(_checkpoint(21), 21, is_best=False, keep=1)
+    assert sorted(path.name for path in folder.path.iterdir()) == before
+
+
+def test_the_last_checkpoint_is_tried_after_the_periodic_ones_and_before_the_best(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", SETTINGS)
+    for epoch in (1, 2):
+        folder.save(_checkpoint(epoch), epoch, is_best=epoch == 1, keep=1)
+    periodic = folder.path / "epoch_000002.safetensors"
+    content = periodic.read_bytes()
+    periodic.write_bytes(b"damaged")  # and last.safetensors, its second name: it is named once
+    path, _, passed_over = runs.newest_sound(folder.path)
+    assert (path, len(passed_over)) == (folder.best, 1)
+    folder.last.unlink()
+    folder.last.write_bytes(content)
+    path, checkpoint, passed_over = runs.newest_sound(folder.path)
+    assert (path, checkpoint.counters["epoch"], len(passed_over)) == (folder.last, 2, 1)
+
+
 def test_a_run_without_a_sound_checkpoint_is_an_error(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", SETTINGS)
     with pytest.raises(CheckpointError, match="no sound checkpoint"):

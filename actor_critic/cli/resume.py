@@ -73,7 +73,23 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
 
 
 def _harmless_log(saved: str) -> str:
-    """The log a run names, if it is one beneath this folder: a stranger's run must not choose a file to append to."""
-    path = Path(saved)
-    is_harmless = path.suffix == ".log" and not path.is_absolute() and ".." not in path.parts
-    return saved if is_harmless else DEFAULT_LOG
+    """The log a run names, if it is one beneath this folder: a stranger's run must not choose a file to append to.
+
+    Raises:
+        ConfigError: Not even the usual log is one.
+    """
+    if Path(saved).suffix == ".log" and _is_beneath_here(saved):
+        return saved
+    if not _is_beneath_here(DEFAULT_LOG):
+        raise ConfigError(f"log_file: {DEFAULT_LOG} is a link, which may lead anywhere; name a file with --log-file")
+    return DEFAULT_LOG
+
+
+def _is_beneath_here(name: str) -> bool:
+    """Whether a file is in this folder or one beneath it, and no link is on the way to it."""
+    try:
+        here, path = Path.cwd().resolve(), Path(name)
+        found = path.resolve()
+    except (OSError, RuntimeError, ValueError):  # links in a circle, or no name of a file at all
+        return False
+    return not path.is_absolute() and found.is_relative_to(here) and found == here / path

@@ -346,6 +346,7 @@ def test_compiled_code_is_kept_in_a_folder_of_ones_own(
     found = folder(XDG_CACHE_HOME=str(tmp_path))
     assert found == tmp_path / "actor-critic/compiled"
     assert found.stat().st_mode & 0o777 == 0o700
+    assert found.parent.stat().st_mode & 0o777 == 0o700
     assert os.environ["NUMBA_CACHE_DIR"] == str(found)
     found.chmod(0o777)
     assert folder(XDG_CACHE_HOME=str(tmp_path)) is None
@@ -353,6 +354,32 @@ def test_compiled_code_is_kept_in_a_folder_of_ones_own(
     (tmp_path / "file").touch()
     assert folder(NUMBA_CACHE_DIR=str(tmp_path / "file" / "x")) is None
     assert folder(HOME=str(tmp_path / "home")) == tmp_path / "home/.cache/actor-critic/compiled"
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="permissions are those of POSIX")
+def test_a_group_cannot_put_another_folder_in_the_place_of_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "numba")  # which is not to look there after this test
+
+    def found() -> Path | None:
+        monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+        return cache.cache_folder.__wrapped__()
+
+    ours = tmp_path / "actor-critic"
+    ours.mkdir()
+    ours.chmod(0o775)  # as an earlier version made it where the group may write by default
+    assert found() == ours / "compiled"
+    assert ours.stat().st_mode & 0o777 == 0o700
+    ours.rename(tmp_path / "elsewhere")
+    ours.symlink_to(tmp_path / "elsewhere")  # what a link leads to is somebody's choice, and is not changed
+    (tmp_path / "elsewhere").chmod(0o770)
+    assert found() is None
+    tmp_path.chmod(0o770)  # further up, it is for the user to say who is in the group
+    (tmp_path / "elsewhere").chmod(0o700)
+    assert found() == tmp_path / "elsewhere/compiled"
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="permissions are those of POSIX")

@@ -212,6 +212,49 @@ def test_init_writes_nothing_when_it_cannot(arguments: list[str], words: str, sh
     assert shell.contents() == {}
 
 
+# --- resume: where its log goes ---
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "missing", "inside"])
+def test_a_run_cannot_choose_a_log_that_a_link_leads_to(kind: str, shell: Shell, tmp_path_factory: Any) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (shell.folder / "logs").mkdir()
+    assert shell("train", "--environment", "CartPole-v1", *QUICK, "--log-file", "logs/run.log").code == 0
+    (run,) = shell.folder.glob("checkpoints_*")
+    log = shell.folder / "logs/run.log"
+    log.unlink()
+    before = {"file": "precious", "inside": "mine"}.get(kind)
+    target = (shell.folder if kind == "inside" else outside) / "run.log"
+    if before is not None:
+        target.write_text(before)
+    if kind == "folder":
+        log.parent.rmdir()
+        log.parent.symlink_to(outside)
+    else:
+        log.symlink_to(target)
+    outcome = shell("resume", str(run))
+    assert (outcome.code, outcome.err) == (0, "")
+    assert (target.read_text() if target.exists() else None) == before
+    assert "the run is finished" in (shell.folder / "actor_critic_training.log").read_text()
+
+
+def test_where_even_the_usual_log_is_a_link_resume_asks_for_a_name(shell: Shell, tmp_path_factory: Any) -> None:
+    precious = tmp_path_factory.mktemp("outside") / "precious"
+    precious.write_text("precious")
+    assert shell("train", "--environment", "CartPole-v1", *QUICK, "--log-file", "run.log").code == 0
+    (run,) = shell.folder.glob("checkpoints_*")
+    assert shell("resume", str(run)).code == 0
+    assert "the run is finished" in (shell.folder / "run.log").read_text()  # beneath this folder it may
+    for name in ("run.log", "actor_critic_training.log"):
+        (shell.folder / name).unlink(missing_ok=True)
+        (shell.folder / name).symlink_to(precious)
+    outcome = shell("resume", str(run))
+    assert outcome.code == 2
+    assert "actor_critic_training.log is a link, which may lead anywhere; name a file with --log-file" in outcome.err
+    assert precious.read_text() == "precious"
+    assert shell("resume", str(run), "--log-file", "mine.log").code == 0
+
+
 # --- train: which file counts ---
 
 

@@ -1,5 +1,6 @@
 """`train --seeds`."""
 
+import contextlib
 import json
 import os
 import signal
@@ -38,33 +39,161 @@ def test_each_seed_is_the_run_it_would_be_alone_and_they_are_summed_up(shell: Sh
     assert newest_sound(folder / "seed_2")[1].digest == newest_sound(shell.folder / "alone")[1].digest
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+class _Seeds:
+    """`train --seeds 1 2 3` in a process of its own, two at a time on any machine, and with no end."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        code = "import os; os.cpu_count = lambda: 2; from actor_critic.cli import main; main()"
+        command = [sys.executable, "-c", code, "train", "--num-epochs", "1000000", "--hidden-dim", "8"]
+        command += ["--checkpoint-interval", "1000000", "--threads", "1", *arguments, "--seeds", "1", "2", "3"]
+        with open(folder / "out", "w") as out:
+            self.process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=out, start_new_session=True)
+
+    def children(self) -> list[psutil.Process]:
+        """The processes of the seeds, in the order of their seeds."""
+        found = psutil.Process(self.process.pid).children()
+        return sorted((each for each in found if "spawn_main" in " ".join(each.cmdline())), key=lambda each: each.pid)
+
+    def wait_for_epochs(self) -> None:
+        """Until two seeds have done an epoch."""
+        _wait(lambda: sum("epoch 1/" in path.read_text() for path in self.folder.glob("*/seed_*/*.log")) == 2)
+
+    def end(self) -> int:
+        """The exit code, when no process is left."""
+        code = self.process.wait(60)
+        _wait(lambda: not self._left())
+        return code
+
+    def _left(self) -> list[int]:
+        left = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+                if os.getsid(process.pid) == self.process.pid and process.status() != psutil.STATUS_ZOMBIE:
+                    left.append(process.pid)
+        return left
+
+    def kept(self) -> dict[str, int]:
+        """The seeds that have begun, each with the epoch of its checkpoint."""
+        return {path.name: newest_sound(path)[1].counters["epoch"] for path in self.folder.glob("*/seed_*")}
+
+    @property
+    def out(self) -> str:
+        return (self.folder / "out").read_text()
+
+
+@pytest.mark.parametrize(
+    ("number", "to_all"),
+    [
+        (signal.SIGTERM, False),
+        (signal.SIGINT, False),
+        (signal.SIGINT, True),  # as a terminal does
+        (signal.SIGKILL, False),
+    ],
+)
 def test_seeds_that_are_stopped_keep_their_checkpoints_and_leave_no_process(
+    number: signal.Signals, to_all: bool, tmp_path: Path
+) -> None:
+    seeds = _Seeds(tmp_path)
+    seeds.wait_for_epochs()
+    (os.killpg if to_all else os.kill)(seeds.process.pid, number)
+    assert seeds.end() == (-number if number == signal.SIGKILL else 128 + number)
+    kept = seeds.kept()
+    assert kept.keys() == {"seed_1", "seed_2"}
+    assert all(epoch > 0 for epoch in kept.values())
+    assert "Traceback" not in seeds.out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_while_the_processes_of_the_seeds_still_begin_is_heard_by_each(
     number: signal.Signals, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "actor_critic", "train", "--num-epochs", "1000000", "--hidden-dim", "8"]
-    command += ["--checkpoint-interval", "1000000", "--seeds", "1", "2"]
-    with open(tmp_path / "out", "w") as out:
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=out, start_new_session=True)
-
-    def logs() -> list[str]:
-        return [path.read_text() for path in tmp_path.glob("checkpoints_*/seed_*/actor_critic_training.log")]
-
-    _wait(lambda: any("epoch 1/" in text for text in logs()))
-    seeds = psutil.Process(process.pid).children(recursive=True)
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as a terminal does
-    else:
-        process.send_signal(number)
-    assert process.wait(60) == (-number if number == signal.SIGKILL else 128 + number)
-    _wait(lambda: not any(seed.is_running() and seed.status() != psutil.STATUS_ZOMBIE for seed in seeds))
-    begun = [path.parent for path in tmp_path.glob("checkpoints_*/seed_*/actor_critic_training.log")]
-    assert all(newest_sound(folder)[1].counters["epoch"] > 0 for folder in begun if "epoch 1/" in _log_of(folder))
-    assert "Traceback" not in (tmp_path / "out").read_text()
+    seeds = _Seeds(tmp_path)
+    _wait(lambda: len(seeds.children()) > 0)
+    os.killpg(seeds.process.pid, number)
+    assert seeds.end() == 128 + number
+    assert seeds.kept() == {}
+    assert "stopped; go on" in seeds.out
+    assert "Traceback" not in seeds.out
 
 
-def _log_of(folder: Path) -> str:
-    return (folder / "actor_critic_training.log").read_text()
+def test_a_second_signal_ends_the_command_at_once_and_its_seeds_after_their_epoch(tmp_path: Path) -> None:
+    seeds = _Seeds(tmp_path)
+    seeds.wait_for_epochs()
+    children = seeds.children()
+    for child in children:
+        child.suspend()
+    seeds.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    seeds.process.send_signal(signal.SIGTERM)
+    assert seeds.process.wait(5) == -signal.SIGTERM  # which a shell calls 143
+    for child in children:
+        child.resume()
+    seeds.end()
+    assert all(epoch > 0 for epoch in seeds.kept().values())
+    assert "Traceback" not in seeds.out
+
+
+def test_seeds_whose_processes_alone_are_told_to_end_keep_their_checkpoints(tmp_path: Path) -> None:
+    seeds = _Seeds(tmp_path)
+    seeds.wait_for_epochs()
+    first, second = seeds.children()
+    first.terminate()
+    _wait(lambda: any(tmp_path.glob("*/seed_3")))  # the others go on
+    second.terminate()
+    (third,) = {child.pid: child for child in seeds.children()}.keys() - {first.pid, second.pid}
+    os.kill(third, signal.SIGTERM)
+    assert seeds.end() == 143
+    kept = seeds.kept()
+    assert kept.keys() == {"seed_1", "seed_2", "seed_3"}
+    assert kept["seed_1"] > 0 < kept["seed_2"]
+    assert "Traceback" not in seeds.out
+
+
+def test_where_the_process_of_a_seed_is_killed_the_others_stop_and_one_line_says_so(tmp_path: Path) -> None:
+    seeds = _Seeds(tmp_path)
+    seeds.wait_for_epochs()
+    first, _ = seeds.children()
+    first.kill()
+    assert seeds.end() == 1
+    assert "error: the process of seed 1 was ended from outside (exit code -9)" in seeds.out
+    assert "Traceback" not in seeds.out
+    (folder,) = tmp_path.glob("*/seed_2")
+    assert newest_sound(folder)[1].counters["epoch"] > 0
+    assert not any(tmp_path.glob("*/seed_3"))
+
+
+_BRITTLE = """
+import os
+from pathlib import Path
+
+import gymnasium as gym
+from gymnasium.envs.classic_control import CartPoleEnv
+
+
+class Brittle(CartPoleEnv):
+    def step(self, action):
+        if Path(f"break_{os.getpid()}").exists():
+            raise ValueError("broken on purpose")
+        return super().step(action)
+
+
+gym.register("Brittle-v0", Brittle, max_episode_steps=500)
+"""
+
+
+def test_where_a_seed_fails_the_others_keep_their_checkpoints_and_its_error_is_told(tmp_path: Path) -> None:
+    (tmp_path / "brittle.py").write_text(_BRITTLE)
+    seeds = _Seeds(tmp_path, "--environment", "brittle:Brittle-v0", "--workers", "1", "--backend", "eager")
+    seeds.wait_for_epochs()
+    first, _ = seeds.children()
+    (tmp_path / f"break_{first.pid}").touch()
+    assert seeds.end() == 3
+    assert "broken on purpose" in seeds.out.splitlines()[-1]
+    assert "Traceback" not in seeds.out
+    (folder,) = tmp_path.glob("*/seed_2")
+    assert newest_sound(folder)[1].counters["epoch"] > 0
+    assert not any(tmp_path.glob("*/seed_3"))
 
 
 def _wait(is_so: Callable[[], bool]) -> None:

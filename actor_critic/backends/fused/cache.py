@@ -21,12 +21,15 @@ def cache_folder() -> Path | None:
         The folder; None where there is none to use.
     """
     base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    named = Path(os.environ.get("NUMBA_CACHE_DIR") or base / "actor-critic" / "compiled")
+    wished = os.environ.get("NUMBA_CACHE_DIR")
+    named = Path(wished or base / "actor-critic" / "compiled")
     folder = named
     try:
+        if not wished:
+            _make_closed(named.expanduser().parent)
         named.expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = named.expanduser().resolve(strict=True)  # what is checked is what is used, wherever a link may lead
-        _check(folder)
+        _check(folder, is_parent_ours=not wished)
     except (OSError, RuntimeError) as error:  # the latter where there is no home
         log.warning(
             "compiled code cannot be kept in %s (%s): compiling takes some seconds in every run; name a folder of your "
@@ -47,8 +50,21 @@ def is_compiled() -> bool:
     return folder is not None and any(folder.rglob("kernels.update-*.nbi"))
 
 
-def _check(folder: Path) -> None:
+def _make_closed(folder: Path) -> None:
+    """Make a folder of our own with mode 0700; one that is there, made under an open umask, is closed."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    is_mine = hasattr(os, "getuid") and found.st_uid == os.getuid()
+    if is_mine and stat.S_ISDIR(found.st_mode) and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        folder.chmod(0o700)
+
+
+def _check(folder: Path, is_parent_ours: bool) -> None:
     """Make sure that nobody else can put anything into a folder, or another folder in its place.
+
+    Args:
+        folder: To keep compiled code in.
+        is_parent_ours: Whether its parent is a folder of this package, in which a group has no business either.
 
     Raises:
         OSError: Somebody can, or the folder is not to be written to.
@@ -61,7 +77,10 @@ def _check(folder: Path) -> None:
     for above in folder.parents:
         found = above.stat()
         # In a folder like /tmp everybody may write, but nobody may rename what is somebody else's.
-        if found.st_uid not in (0, me) or (found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX):
+        is_open = bool(found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX)
+        if is_parent_ours and above == folder.parent:
+            is_open = bool(found.st_mode & (stat.S_IWOTH | stat.S_IWGRP))
+        if found.st_uid not in (0, me) or is_open:
             raise OSError(f"others may put another folder in its place, in {above}")
     for path in (folder, *folder.rglob("*")):
         found = path.lstat()
