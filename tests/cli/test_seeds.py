@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +81,27 @@ class _Seeds:
     def out(self) -> str:
         return (self.folder / "out").read_text()
 
+    def kill(self) -> None:
+        """End what a test that failed has left running."""
+        for process in self._left():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[..., _Seeds]]:
+    """Begin to train seeds in the test's folder."""
+    begun: list[_Seeds] = []
+
+    def begin(*arguments: str) -> _Seeds:
+        begun.append(_Seeds(tmp_path, *arguments))
+        return begun[-1]
+
+    yield begin
+    for seeds in begun:
+        seeds.kill()
+
 
 @pytest.mark.parametrize(
     ("number", "to_all"),
@@ -92,9 +113,9 @@ class _Seeds:
     ],
 )
 def test_seeds_that_are_stopped_keep_their_checkpoints_and_leave_no_process(
-    number: signal.Signals, to_all: bool, tmp_path: Path
+    number: signal.Signals, to_all: bool, begin: Callable[..., _Seeds]
 ) -> None:
-    seeds = _Seeds(tmp_path)
+    seeds = begin()
     seeds.wait_for_epochs()
     (os.killpg if to_all else os.kill)(seeds.process.pid, number)
     assert seeds.end() == (-number if number == signal.SIGKILL else 128 + number)
@@ -106,9 +127,9 @@ def test_seeds_that_are_stopped_keep_their_checkpoints_and_leave_no_process(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_all_while_the_processes_of_the_seeds_still_begin_is_heard_by_each(
-    number: signal.Signals, tmp_path: Path
+    number: signal.Signals, begin: Callable[..., _Seeds]
 ) -> None:
-    seeds = _Seeds(tmp_path)
+    seeds = begin()
     _wait(lambda: len(seeds.children()) > 0)
     os.killpg(seeds.process.pid, number)
     assert seeds.end() == 128 + number
@@ -117,8 +138,8 @@ def test_a_signal_to_all_while_the_processes_of_the_seeds_still_begin_is_heard_b
     assert "Traceback" not in seeds.out
 
 
-def test_a_second_signal_ends_the_command_at_once_and_its_seeds_after_their_epoch(tmp_path: Path) -> None:
-    seeds = _Seeds(tmp_path)
+def test_a_second_signal_ends_the_command_at_once_and_its_seeds_after_their_epoch(begin: Callable[..., _Seeds]) -> None:
+    seeds = begin()
     seeds.wait_for_epochs()
     children = seeds.children()
     for child in children:
@@ -134,8 +155,10 @@ def test_a_second_signal_ends_the_command_at_once_and_its_seeds_after_their_epoc
     assert "Traceback" not in seeds.out
 
 
-def test_seeds_whose_processes_alone_are_told_to_end_keep_their_checkpoints(tmp_path: Path) -> None:
-    seeds = _Seeds(tmp_path)
+def test_seeds_whose_processes_alone_are_told_to_end_keep_their_checkpoints(
+    begin: Callable[..., _Seeds], tmp_path: Path
+) -> None:
+    seeds = begin()
     seeds.wait_for_epochs()
     first, second = seeds.children()
     first.terminate()
@@ -150,8 +173,10 @@ def test_seeds_whose_processes_alone_are_told_to_end_keep_their_checkpoints(tmp_
     assert "Traceback" not in seeds.out
 
 
-def test_where_the_process_of_a_seed_is_killed_the_others_stop_and_one_line_says_so(tmp_path: Path) -> None:
-    seeds = _Seeds(tmp_path)
+def test_where_the_process_of_a_seed_is_killed_the_others_stop_and_one_line_says_so(
+    begin: Callable[..., _Seeds], tmp_path: Path
+) -> None:
+    seeds = begin()
     seeds.wait_for_epochs()
     first, _ = seeds.children()
     first.kill()
@@ -182,9 +207,11 @@ gym.register("Brittle-v0", Brittle, max_episode_steps=500)
 """
 
 
-def test_where_a_seed_fails_the_others_keep_their_checkpoints_and_its_error_is_told(tmp_path: Path) -> None:
+def test_where_a_seed_fails_the_others_keep_their_checkpoints_and_its_error_is_told(
+    begin: Callable[..., _Seeds], tmp_path: Path
+) -> None:
     (tmp_path / "brittle.py").write_text(_BRITTLE)
-    seeds = _Seeds(tmp_path, "--environment", "brittle:Brittle-v0", "--workers", "1", "--backend", "eager")
+    seeds = begin("--environment", "brittle:Brittle-v0", "--workers", "1", "--backend", "eager")
     seeds.wait_for_epochs()
     first, _ = seeds.children()
     (tmp_path / f"break_{first.pid}").touch()
