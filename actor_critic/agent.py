@@ -17,6 +17,7 @@ from actor_critic.config import Config, Settings, settings_from_document, settin
 from actor_critic.encoders import EncoderMaker
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.features import FeatureMaker
+from actor_critic.imports import require_trust
 from actor_critic.learner import Learned, Learner, Update
 from actor_critic.networks import make_networks
 from actor_critic.normalization import ObservationNormalizer, RunningMoments
@@ -356,6 +357,28 @@ class ActorCriticAgent:
         if self._learner.reward_normalizer:
             moments["reward_normalizer"] = self._learner.reward_normalizer.moments
         return moments
+
+
+def trusted_settings(
+    checkpoint: Checkpoint, origin: str | Path, encoder: EncoderMaker | None, trust_code: bool
+) -> Settings:
+    """The settings of a run's checkpoint, checked against what it holds.
+
+    Args:
+        checkpoint: The checkpoint.
+        origin: How to call it in an error.
+        encoder: The module class that encodes observations, where it is not to be imported by its name.
+        trust_code: Whether code that the settings name as ``module:Class`` may be imported.
+
+    Raises:
+        ConfigError: They are not complete and valid.
+        CheckpointError: They name code to import without ``trust_code``, or ask for more than the checkpoint holds.
+    """
+    settings = settings_from_document(checkpoint.settings, origin)
+    named = [name for name in settings.imported_code if encoder is None or name != settings.encoder]
+    require_trust(named, origin, trust_code)
+    check_sizes(checkpoint, settings, origin)
+    return settings
 
 
 def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) -> None:

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from actor_critic import runs
-from actor_critic.agent import ActorCriticAgent, check_sizes
+from actor_critic.agent import ActorCriticAgent, trusted_settings
 from actor_critic.backends import choose_device
 from actor_critic.checkpoints import Checkpoint
 from actor_critic.collection import Collection, InTurn, Overlapped
-from actor_critic.config import Config, Settings, settings_from_document, settings_of
+from actor_critic.config import Config, Settings, settings_of
 from actor_critic.config.memory import check_fits_in_memory
 from actor_critic.encoders import CustomEncoder, EncoderMaker
 from actor_critic.environments import (
@@ -32,7 +32,7 @@ from actor_critic.epoch_report import EpochReport
 from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault, NumericalError, ReplayFault
 from actor_critic.evaluation import Evaluation, evaluate
 from actor_critic.failed_batch import keep_failed_batch
-from actor_critic.imports import load_class, require_trust, source_digest
+from actor_critic.imports import load_class, source_digest
 from actor_critic.learner import Learned
 from actor_critic.recorder import Recorder
 from actor_critic.rewards import make_reward_rule
@@ -129,6 +129,7 @@ class Trainer:
         self.is_over = False
         self.evaluation: Evaluation | None = None
         self._best: float | None = None
+        self._new_episodes_after: float | None = None  # the epoch after which running ones were last left
         self._hours = 0.0
         self._is_iterating = False
         self._is_mid_epoch = False
@@ -169,7 +170,7 @@ class Trainer:
             path, checkpoint, passed_over = runs.newest_sound(folder.path)
             for why in passed_over:
                 log.warning("passed over: %s", why)
-            settings = _trusted_settings(checkpoint, path, encoder, trust_code)
+            settings = trusted_settings(checkpoint, path, encoder, trust_code)
             if num_epochs is not None and num_epochs != settings.num_epochs:
                 if settings.is_annealed:
                     raise ConfigError(
@@ -179,9 +180,13 @@ class Trainer:
                 settings = settings.replace(num_epochs=num_epochs)
             if new_episodes and not settings.is_random_states:
                 settings = settings.replace(replay="none")
-            trainer = cls(settings.replace(device=device or settings.device, init_from=None), encoder=encoder)
-            trainer._restore(checkpoint, path)
-            folder.write_settings(trainer.settings)
+            settings = settings.replace(device=device or settings.device)
+            trainer = cls.from_state(checkpoint, settings, path, encoder=encoder)
+            try:
+                folder.write_settings(trainer.settings)
+            except BaseException:
+                trainer.close()
+                raise
         except BaseException:
             folder.close()
             raise
@@ -190,32 +195,29 @@ class Trainer:
         return trainer
 
     @classmethod
-    def from_checkpoint(
-        cls,
-        checkpoint: Checkpoint,
-        origin: str | Path,
-        *,
-        encoder: EncoderMaker | None = None,
-        trust_code: bool = False,
-        from_beginning: bool = False,
+    def from_state(
+        cls, checkpoint: Checkpoint, settings: Settings, origin: str | Path, *, encoder: EncoderMaker | None = None
     ) -> Self:
-        """The run that a checkpoint is of, kept nowhere.
+        """The run whose training state a checkpoint holds, kept nowhere.
 
         Args:
-            checkpoint: Its training state.
-            origin: How to call it in an error.
+            checkpoint: The state.
+            settings: The run's, as :func:`trusted_settings` reads them.
+            origin: How to call the checkpoint in an error.
             encoder: The module class that encodes observations, where it is not to be imported by its name.
-            trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
-            from_beginning: Whether to take its settings alone.
 
         Raises:
-            CheckpointError: It is no training state, or names code to import without ``trust_code``.
+            ConfigError: The environment cannot be made, or the run does not fit in memory.
+            CheckpointError: It is no training state, or code of the user's own has changed since.
         """
-        settings = _trusted_settings(checkpoint, origin, encoder, trust_code)
-        if from_beginning:
-            return cls(settings, encoder=encoder)
-        trainer = cls(settings.replace(init_from=None), encoder=encoder)
-        trainer._restore(checkpoint, Path(origin))
+        trainer = cls(settings.replace(init_from=None), encoder=encoder)  # the weights it began with are not needed
+        try:
+            trainer._restore(checkpoint, Path(origin))
+        except BaseException:
+            trainer.close()
+            raise
+        for owner in (trainer, trainer.agent):
+            owner.settings = owner.settings.replace(init_from=settings.init_from)
         return trainer
 
     @property
@@ -287,7 +289,7 @@ class Trainer:
             if recorder and self.stop_reason != INTERRUPTED:
                 self._evaluate_after(recorder)
         except Exception:
-            log.error("the run failed in epoch %d", self.epoch + 1, exc_info=True)
+            log.error("the run failed in epoch %d", self.epoch + self._is_mid_epoch, exc_info=True)
             raise
         finally:
             self._hours += (time.monotonic() - started) / 3600
@@ -428,7 +430,7 @@ class Trainer:
             tensors[f"environment.{name}"] = torch.from_numpy(array)
         counters = {"epoch": self.epoch, "env_steps": self.env_steps, "episodes": self.episodes}
         checkpoint = self.agent.checkpoint(counters, tensors)
-        checkpoint.records["hours"] = hours
+        checkpoint.records.update({"hours": hours, "new_episodes_after": self._new_episodes_after})
         checkpoint.code.update(self._code)
         return checkpoint
 
@@ -447,6 +449,7 @@ class Trainer:
             self.env_steps = checkpoint.counters["env_steps"]
             self.episodes = checkpoint.counters["episodes"]
             self._best = checkpoint.records.get("best")
+            self._new_episodes_after = checkpoint.records.get("new_episodes_after")
             self._hours = checkpoint.records.get("hours") or 0.0
             self._totals.running = tensors["episodes.running"].copy()
             self._totals.recent = tensors["episodes.recent"].copy()
@@ -484,6 +487,7 @@ class Trainer:
                 f"new_episodes=True) leaves the running episodes and begins new ones"
             ) from None
         if not self._environment.is_exact:
+            self._new_episodes_after = self.epoch
             is_native = isinstance(self._environment, NativeVectorEnv)
             log.warning(
                 "resume not exact: %s of %s cannot rebuild running episodes, so new ones begin%s",
@@ -529,14 +533,3 @@ class Trainer:
         self.evaluation = evaluate(self.agent)
         log.info("evaluation after training: %s", self.evaluation.describe())
         recorder.keep_evaluation(self.evaluation, self.epoch, self.env_steps)
-
-
-def _trusted_settings(
-    checkpoint: Checkpoint, origin: str | Path, encoder: EncoderMaker | None, trust_code: bool
-) -> Settings:
-    """The settings of a checkpoint, unless they name code that nobody said to import."""
-    settings = settings_from_document(checkpoint.settings, origin)
-    named = [name for name in settings.imported_code if encoder is None or name != settings.encoder]
-    require_trust(named, origin, trust_code)
-    check_sizes(checkpoint, settings, origin)
-    return settings

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actor_critic import checkpoints
+from actor_critic.agent import trusted_settings
 from actor_critic.encoders import EncoderMaker
 from actor_critic.errors import CheckpointError, ConfigError, VerificationError
 from actor_critic.metrics import is_epoch
@@ -53,43 +54,56 @@ def verify(
         EnvironmentFault: The environment failed, or does not replay its episodes.
     """
     folder = Path(run_folder)
-    known = _known_digests(folder)
+    known, kept = _witnesses(folder)
     newest, checkpoint, _ = newest_sound(folder)
-    # Where episodes cannot be rebuilt, only the very beginning can be begun from.
+    left = checkpoint.records.get("new_episodes_after")
+    if left is not None:  # what came after cannot be computed again, and what came before is of the settings of then
+        known = {epoch: digest for epoch, digest in known.items() if epoch <= left}
+        newest = min(kept.items(), default=(0, newest))[1]
+        checkpoint = checkpoints.load(newest)
     is_exact = checkpoint.settings.get("replay") != "none"
-    kept = {epoch: path for epoch, path in periodic(folder) if is_exact and epoch < max(known, default=0)}
+    kept = {epoch: path for epoch, path in kept.items() if is_exact and epoch < max(known, default=0)}
     first = max(kept, default=0) if from_epoch is None else from_epoch
-    if not any(epoch > first for epoch in known):
-        raise ConfigError(f"{folder} kept no digest after epoch {first}; expected a run with a checkpoint to come to")
+    expected = {epoch: digest for epoch, digest in known.items() if epoch > first}
+    if not expected:
+        since = "" if left is None else f" and before new episodes were begun, after epoch {left:.0f}"
+        raise ConfigError(f"{folder} kept no digest after epoch {first}{since}; there is nothing to compare")
     if first not in {0, *kept}:
-        raise ConfigError(
-            f"--from-epoch: {folder} keeps no checkpoint of epoch {first}; expected 0"
-            + "".join(f", {epoch}" for epoch in sorted(kept))
-        )
-    path, checkpoint = (kept[first], checkpoints.load(kept[first])) if first else (newest, checkpoint)
-    trainer = Trainer.from_checkpoint(
-        checkpoint, path, encoder=encoder, trust_code=trust_code, from_beginning=first == 0
-    )
-    compared, last = 0, max(known)
+        choices = "".join(f", {epoch}" for epoch in sorted(kept))
+        raise ConfigError(f"--from-epoch: {folder} keeps no checkpoint of epoch {first}; expected 0{choices}")
+    if first:
+        newest, checkpoint = kept[first], checkpoints.load(kept[first])
+    settings = trusted_settings(checkpoint, newest, encoder, trust_code)
+    last = max(expected)
+    # Neither ends before the last digest, which decides no bit where nothing is annealed.
+    settings = settings.replace(max_hours=None, target_return=None)
+    settings = settings if settings.is_annealed else settings.replace(num_epochs=last)
+    if first:
+        trainer = Trainer.from_state(checkpoint, settings, newest, encoder=encoder)
+    else:
+        trainer = Trainer(settings, encoder=encoder)
     for report in trainer:
-        expected = known.get(report.epoch)
-        if expected is not None and trainer.digest != expected:
+        digest = expected.pop(report.epoch, None)
+        if digest is not None and trainer.digest != digest:
             raise VerificationError(
                 f"{folder}: epoch {report.epoch}, computed again from epoch {first}, has the digest "
-                f"{trainer.digest[:16]}…, and the run kept {expected[:16]}…: it was computed with other settings, "
+                f"{trainer.digest[:16]}…, and the run kept {digest[:16]}…: it was computed with other settings, "
                 f"code, libraries, threads or another kind of processor"
             )
-        compared += expected is not None
         if report.epoch == last:
             break
+    if expected:
+        raise VerificationError(f"{folder} kept a digest of epoch {max(expected)}, which its settings do not come to")
+    compared = sum(epoch > first for epoch in known)
     return Verification(first, last, compared)
 
 
-def _known_digests(folder: Path) -> dict[int, str]:
-    """The digests that a run logged, and those of the checkpoints it keeps, by epoch."""
+def _witnesses(folder: Path) -> tuple[dict[int, str], dict[int, Path]]:
+    """The digests that a run logged and those of its sound checkpoints, by epoch; and these checkpoints."""
     if not (folder / "settings.json").is_file():
         raise ConfigError(f"{folder} is not a run folder: it holds no settings.json")
     known: dict[int, str] = {}
+    kept: dict[int, Path] = {}
     metrics = folder / "metrics.csv"
     if metrics.is_file():
         with contextlib.suppress(csv.Error), open(metrics, newline="", encoding="utf-8", errors="replace") as stream:
@@ -101,4 +115,5 @@ def _known_digests(folder: Path) -> dict[int, str]:
             known[epoch] = checkpoints.load(path).digest
         except CheckpointError:
             continue  # a damaged one is no witness
-    return known
+        kept[epoch] = path
+    return known, kept

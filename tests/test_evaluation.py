@@ -93,3 +93,9 @@ def test_an_environment_without_a_limit_is_evaluated_all_the_same() -> None:
     assert evaluate(agent, episodes=1).greedy.mean == 10_000.0
     limited = _agent(environment="Endless-v0", max_episode_steps=7)
     assert evaluate(limited, episodes=3).greedy.mean == 7.0
+
+
+def test_an_agent_that_no_run_was_made_for_is_evaluated() -> None:
+    trained = _agent(environment="CartPole-v1")
+    agent = ActorCriticAgent(Config(environment="CartPole-v1"), trained.observations, trained.actions)
+    assert evaluate(agent, episodes=2).greedy.mean > 0

@@ -63,6 +63,62 @@ def test_where_to_begin_must_be_a_checkpoint_that_is_kept(folder: Path) -> None:
         verify(folder)
 
 
+def _run_twice(folder: Path, later: dict[str, Any], **changes: Any) -> None:
+    """A run that is stopped after its seventh epoch and taken up again."""
+    trainer = Trainer(Config(**RUN | changes), folder)
+    for report in trainer:
+        if report.epoch == 7:
+            trainer.stop("by the test")
+    for _ in Trainer.resume(folder, trust_code=True, **later):
+        pass
+
+
+@pytest.mark.parametrize("changes", [{}, {"overlap": True, "clip_coef": 0.2}, {"anneal_lr": True}, {"memory": "gru"}])
+def test_a_run_that_was_stopped_and_resumed_is_verified(changes: dict[str, Any], tmp_path: Path) -> None:
+    _run_twice(tmp_path / "run", {}, **changes)
+    assert verify(tmp_path / "run").last == 12
+    assert verify(tmp_path / "run", from_epoch=0).compared == 4
+
+
+def test_a_run_that_was_made_longer_is_verified_to_its_end(tmp_path: Path) -> None:
+    _run_twice(tmp_path / "run", {"num_epochs": 15}, num_epochs=7)
+    found = verify(tmp_path / "run", from_epoch=0)
+    assert (found.last, found.compared) == (15, 6)
+
+
+def test_a_target_does_not_end_a_verification(tmp_path: Path) -> None:
+    settings = RUN | {"num_epochs": 1000, "target_return": 1.0}
+    for _ in Trainer(Config(**settings), tmp_path / "run"):
+        pass
+    for _ in range(2):  # each goes on for an epoch
+        for report in Trainer.resume(tmp_path / "run"):
+            last = report.epoch
+    assert verify(tmp_path / "run", from_epoch=0).last == last < 1000
+
+
+def test_a_run_that_began_with_the_weights_of_another_is_verified_from_its_beginning(
+    folder: Path, tmp_path: Path
+) -> None:
+    _run_twice(tmp_path / "warm", {}, init_from=str(folder))
+    assert json.loads((tmp_path / "warm/settings.json").read_text())["init_from"] == str(folder)
+    assert verify(tmp_path / "warm", from_epoch=0).compared == 4
+
+
+def test_what_new_episodes_were_begun_after_is_not_held_against_a_run(tmp_path: Path) -> None:
+    _run_twice(tmp_path / "run", {"new_episodes": True}, keep_checkpoints=9)
+    found = verify(tmp_path / "run")
+    assert (found.first, found.last, found.compared) == (6, 7, 1)
+    assert verify(tmp_path / "run", from_epoch=0).compared == 3
+    with pytest.raises(ConfigError, match="before new episodes were begun, after epoch 7; there is nothing to compare"):
+        verify(tmp_path / "run", from_epoch=9)
+
+
+def test_a_damaged_checkpoint_is_not_begun_from(folder: Path) -> None:
+    (folder / "epoch_000009.safetensors").write_bytes(b"damaged")
+    found = verify(folder)
+    assert (found.first, found.compared) == (0, 4)
+
+
 def test_the_command_says_what_it_compared_and_exits_with_six_where_something_differs(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,7 +76,7 @@ class Config(BaseModel):
     there are several, else native where a trial shows the very same episodes, else sync. Default: "auto"."""
     workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] | None = None
     """Processes that environments run in, to the same bits for any number; "auto" measures which is fastest here when
-    the run begins. Default: 1, or with vectorization "workers" "auto"."""
+    the run begins, a second for each number tried. Default: 1, or with vectorization "workers" "auto"."""
     worker_timeout: Annotated[float, Field(gt=0)] | None = None
     """Seconds after which a worker that does not answer is killed and taken for dead. Default: 300."""
     max_worker_restarts: Annotated[int, Field(ge=0, le=10**6)] | None = None
@@ -84,7 +84,8 @@ class Config(BaseModel):
     replay: Literal["auto", "reset", "fresh", "none"] | None = None
     """How running episodes are rebuilt when a run is resumed: "reset" (a reset with the episode's seed, and its
     actions), "fresh" (the same, and every episode has an instance made for it), "none" (new ones begin: a resumed run
-    is not quite the one that was stopped), or "auto": the first that works in a trial. Default: "auto"."""
+    is not quite the one that was stopped), or "auto": the first that works in a trial of 32 short
+    episodes before the run. Default: "auto"."""
     max_episode_steps: _Count | None = None
     """Truncate an episode after this many environment steps. Null: the environment's own limit."""
     input_dim: Annotated[int, Field(ge=1, le=10**6)] | None = None

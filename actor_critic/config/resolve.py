@@ -256,6 +256,11 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
         raise ConfigError(
             f"{shown('workers')} contradicts {shown('vectorization')}, which runs in one process; leave one of them out"
         )
+    if values["replay"] in ("reset", "fresh") and values["vectorization"] == "native":
+        raise ConfigError(
+            f"{shown('replay')} is for single environments, and {shown('vectorization')} cannot rebuild its episodes; "
+            f"leave one of them out"
+        )
     if values["vectorization"] == "native":
         for name in ("wrappers", "frame_stack"):
             if values[name] not in ([], 1):
@@ -300,6 +305,8 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
                 f"vectorization: {values['vectorization']} with {shown('workers')} does not apply to random states, "
                 f"which are drawn all at once; leave both out"
             )
+        if values["replay"] in ("fresh", "none"):
+            raise ConfigError(f"{shown('replay')} does not apply to random states, which are saved whole; leave it out")
         if values["frame_stack"] > 1:
             raise ConfigError(f"{shown('frame_stack')}: random states have no past to stack; expected 1")
         if values["reward_mode"] != "replace":

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -160,8 +159,8 @@ class Settings:
     def cores(self) -> int:
         """Cores that a run keeps busy."""
         learning = min(self.threads, 2) if self.backend == "fused" else self.threads
-        workers = (os.cpu_count() or 1) - self.overlap if self.workers == "auto" else self.workers
-        return max(workers, learning) + self.overlap
+        assert self.workers != "auto", "choose_vectorization comes first"
+        return max(self.workers, learning) + self.overlap
 
     @property
     def is_annealed(self) -> bool:

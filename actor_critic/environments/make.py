@@ -76,7 +76,9 @@ def make_vector_environment(
         )
     if purpose is not Purpose.EPISODES:
         make = EnvironmentMaker(settings, ends=True)
-        return SameStepVectorEnv(make, count, purpose=purpose, quotas=quotas, replay=_replay(settings))
+        # Nothing is resumed here; but an instance that a reset does not make new is not used twice.
+        replay: Replay = "fresh" if settings.replay == "fresh" else "reset"
+        return SameStepVectorEnv(make, count, purpose=purpose, quotas=quotas, replay=replay)
     make = EnvironmentMaker(settings)
     match settings.vectorization:
         case "workers":
@@ -105,6 +107,7 @@ def choose_replay(settings: Settings) -> Settings:
         return settings
     if settings.is_random_states or settings.vectorization == "native":
         return settings.replace(replay="reset" if settings.is_random_states else "none")
+    log.info("replay: trying whether %s replays its episodes", settings.environment)
     way, against = try_replays(EnvironmentMaker(settings), settings.vectorization == "workers", settings.worker_timeout)
     if way == "fresh":
         log.info("replay: every episode has an instance made for it, because %s", against)
@@ -130,7 +133,8 @@ def choose_vectorization(settings: Settings) -> Settings:
     if settings.workers not in (1, "auto"):
         return settings.replace(vectorization="workers")
     spec = gym.registry.get(settings.environment)
-    if spec is None or spec.vector_entry_point is None or settings.wrappers or settings.frame_stack > 1:
+    needs_single = settings.wrappers or settings.frame_stack > 1 or settings.replay in ("reset", "fresh")
+    if spec is None or spec.vector_entry_point is None or needs_single:
         return _choose_workers(settings)
     reason = difference(lambda: _make_native(settings, 2), EnvironmentMaker(settings))
     if reason is None:
@@ -142,12 +146,18 @@ def choose_vectorization(settings: Settings) -> Settings:
 
 def _choose_workers(settings: Settings) -> Settings:
     """Measure how many processes are fastest, where that was asked for; the transitions are the same with any."""
-    workers = settings.workers
+    workers, is_asked_for = settings.workers, settings.vectorization == "workers"
     if workers == "auto":
-        make, most = EnvironmentMaker(settings), most_workers(settings.num_envs, settings.overlap)
-        workers, found = measure_workers(make, settings.num_envs, settings.seed, most)
+        workers, found = measure_workers(
+            EnvironmentMaker(settings),
+            settings.num_envs,
+            seed=settings.seed,
+            most=most_workers(settings.num_envs, settings.overlap),
+            apart=is_asked_for,
+            timeout=settings.worker_timeout,
+        )
         log.info("workers: %d, because %s made %s", workers, settings.environment, found)
-    return settings.replace(vectorization="workers" if workers > 1 else "sync", workers=workers)
+    return settings.replace(vectorization="workers" if workers > 1 or is_asked_for else "sync", workers=workers)
 
 
 def check_same_spaces(settings: Settings, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:

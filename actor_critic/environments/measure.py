@@ -19,7 +19,15 @@ _CHEAP = 100e-6  # seconds of a step of all environments that no exchange betwee
 _WORTH = 1.15  # times as fast as fewer processes, to be worth more of them
 
 
-def measure_workers(make: Callable[[], gym.Env[Any, Any]], num_envs: int, seed: int, most: int) -> tuple[int, str]:
+def measure_workers(
+    make: Callable[[], gym.Env[Any, Any]],
+    num_envs: int,
+    *,
+    seed: int,
+    most: int,
+    apart: bool,
+    timeout: float,
+) -> tuple[int, str]:
     """Step environments with random actions in one process, then in 2, 4 … as long as that is faster.
 
     The number changes no transition, so what is measured here changes how long a run takes and nothing else.
@@ -29,6 +37,8 @@ def measure_workers(make: Callable[[], gym.Env[Any, Any]], num_envs: int, seed: 
         num_envs: N.
         seed: Of the episodes.
         most: The most processes to try.
+        apart: Whether to step them in no other process than a worker, which they may crash.
+        timeout: Seconds after which a worker that does not answer is taken for dead.
 
     Returns:
         How many processes to use, and what was found, in words.
@@ -37,12 +47,13 @@ def measure_workers(make: Callable[[], gym.Env[Any, Any]], num_envs: int, seed: 
         ConfigError: An environment cannot be made.
         EnvironmentFault: An environment failed, or a worker did not start.
     """
-    best, rate = 1, _rate(SameStepVectorEnv(make, num_envs), seed)
+    alone = WorkerVectorEnv(make, num_envs, 1, timeout=timeout) if apart else SameStepVectorEnv(make, num_envs)
+    best, rate = 1, _rate(alone, seed)
     found = f"{rate:,.0f} steps per second in one process"
-    if rate > num_envs / _CHEAP:
+    if rate > num_envs / _CHEAP and not apart:
         return 1, f"{found}, too fast for messages between processes to pay"
     for workers in sorted({*(2**k for k in range(1, most.bit_length())), most} - {0, 1}):
-        faster = _rate(WorkerVectorEnv(make, num_envs, workers), seed)
+        faster = _rate(WorkerVectorEnv(make, num_envs, workers, timeout=timeout), seed)
         found += f", {faster:,.0f} in {workers}"
         if faster < _WORTH * rate:
             break

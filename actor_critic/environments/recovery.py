@@ -16,7 +16,7 @@ class RunningEpisodes:
     """What rebuilds the running episodes of workers that died: it is kept on this side of the pipes.
 
     Attributes:
-        observations: [N, *shape], the last ones, to compare a replay with.
+        proof: What the episodes have shown; see :meth:`SameStepVectorEnv.proof`.
     """
 
     def __init__(self, actions: ActionSpec, num_envs: int) -> None:
@@ -24,7 +24,7 @@ class RunningEpisodes:
         self._seed = 0
         self._numbers = np.zeros(num_envs, np.int64)
         self._choices = [array("q") for _ in range(num_envs)]
-        self.observations: npt.NDArray[Any] = np.zeros(0)
+        self.proof: dict[str, npt.NDArray[Any]] = {}
 
     def begin(self, seed: int, numbers: npt.NDArray[np.int64]) -> None:
         """Every environment begins the episode of a number."""
@@ -49,12 +49,13 @@ class RunningEpisodes:
             past.extend(part.tolist())
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        """What :meth:`SameStepVectorEnv.load_state` takes, but for its proofs."""
+        """What :meth:`SameStepVectorEnv.load_state` takes."""
         return {
             "seed": np.array([self._seed], np.int64),
             "episodes": self._numbers,
             "lengths": np.array([len(past) for past in self._choices], np.int64),
             "actions": np.concatenate([np.array(past, np.int64) for past in self._choices]),
+            **self.proof,
         }
 
 

@@ -1,6 +1,7 @@
 """Whether a running episode can be rebuilt from its seed and its actions: tried before a run begins."""
 
 import contextlib
+import logging
 import multiprocessing
 import sys
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from actor_critic.environments.masks import KEY, random_choices
 from actor_critic.environments.vectorized import Replay, SameStepVectorEnv
 from actor_critic.errors import ConfigError, EnvironmentFault, ReplayFault
 
+log = logging.getLogger("actor_critic")
+
+_SECONDS_TO_START = 120.0  # of another process: imports take their time
 _EPISODES, _STEPS = 32, 8
 """Of a trial. Numbers and not seconds, since what is found decides what is computed."""
 
@@ -43,8 +47,13 @@ def try_replays(make: Callable[[], gym.Env[Any, Any]], apart: bool, timeout: flo
     far_end.close()
     answer: tuple[Replay, str] | ConfigError
     try:
-        answer = answers.recv() if answers.poll(timeout) else ("reset", "")  # a hang: met in training, too
-    except EOFError:  # a crash: likewise
+        if answers.poll(timeout + _SECONDS_TO_START):
+            answer = answers.recv()
+        else:  # it will be met in training, too
+            log.warning("replay: the environment hung in a trial of its replays; taken for one that replays")
+            answer = ("reset", "")
+    except EOFError:
+        log.warning("replay: the environment crashed in a trial of its replays; taken for one that replays")
         answer = ("reset", "")
     finally:
         answers.close()

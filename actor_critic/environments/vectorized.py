@@ -147,14 +147,13 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 returned = step(action)
             except (Exception, SystemExit) as error:  # whatever somebody's environment raises
                 raise self._fault(index, f"raised {type(error).__name__}: {error}") from error
-            try:
+            is_usual = type(returned) is tuple and len(returned) == 5 and type(returned[1]) in _REWARDS
+            is_usual = is_usual and type(returned[2]) in _FLAGS and type(returned[3]) in _FLAGS
+            if is_usual and type(returned[4]) is dict:
                 observation, reward, terminated, truncated, info = returned
-                is_usual = type(terminated) in _FLAGS and type(truncated) in _FLAGS and type(info) is dict
-                if not (is_usual and type(reward) in _REWARDS):
-                    reward, terminated, truncated = _checked(reward, terminated, truncated, info)
-                rewards[index] = reward
-            except (TypeError, ValueError) as error:
-                raise self._fault(index, _misfit(returned, 5, "step", error)) from None
+            else:
+                observation, reward, terminated, truncated, info = self._read(index, returned)
+            rewards[index] = reward
             if terminated or truncated:
                 any_ended = True
                 self._terminated[index], self._truncated[index] = terminated, truncated
@@ -189,9 +188,12 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             "episodes": self._episodes.copy(),
             "lengths": np.array([len(actions) for actions in self._actions], np.int64),
             "actions": np.concatenate([np.array(actions, np.int64) for actions in self._actions]),
-            "checksums": np.array(self._checksums, np.int64),
-            "totals": self._totals.copy(),
+            **self.proof(),
         }
+
+    def proof(self) -> dict[str, npt.NDArray[Any]]:
+        """What the running episodes have shown: a checksum [N] over the observations, and the sum [N] of rewards."""
+        return {"checksums": np.array(self._checksums, np.int64), "totals": self._totals.copy()}
 
     def load_state(self, state: dict[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Rebuild the running episodes by resetting with their seeds and replaying their actions.
@@ -211,11 +213,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._begin()
         for index, choices in enumerate(np.split(state["actions"], borders)):
             self._replay_one(index, choices)
-            proof = "checksums" in state  # whoever replaces a worker compares what it saw itself
-            if proof and (self._checksums[index], self._totals[index]) != (
-                state["checksums"][index],
-                state["totals"][index],
-            ):
+            if (self._checksums[index], self._totals[index]) != (state["checksums"][index], state["totals"][index]):
                 raise self._fault(
                     index, "shows other observations or rewards on replay than it did before", ReplayFault
                 )
@@ -234,11 +232,14 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         return self._observations, self._mask_infos()
 
     def _replay_one(self, index: int, choices: npt.NDArray[np.int64]) -> None:
-        for action in self.actions.one_by_one(choices.reshape(-1, self.actions.num_groups)):
+        rows = choices.reshape(-1, self.actions.num_groups)
+        for row, action in zip(rows.tolist(), self.actions.one_by_one(rows), strict=True):
+            self._actions[index].extend(row)
             try:
-                observation, reward, terminated, truncated, info = self._steps[index](action)
+                returned = self._steps[index](action)
             except (Exception, SystemExit) as error:  # whatever somebody's environment raises
                 raise self._fault(index, f"raised {type(error).__name__} on replay: {error}", ReplayFault) from error
+            observation, reward, terminated, truncated, info = self._read(index, returned)
             if terminated or truncated:
                 raise self._fault(
                     index, "ended an episode on replay that was still running when it was saved", ReplayFault
@@ -247,7 +248,14 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             self._write(index, observation, self._parts)
             self._checksums[index] = crc32(self._rows[index], self._checksums[index])
             self._totals[index] += reward
-        self._actions[index].extend(choices)
+
+    def _read(self, index: int, returned: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """What an unusual step returned, in the types that it should have had."""
+        try:
+            observation, reward, terminated, truncated, info = returned
+            return observation, *_checked(reward, terminated, truncated, info), info
+        except (TypeError, ValueError) as error:
+            raise self._fault(index, _misfit(returned, 5, "step", error)) from None
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close every environment."""

@@ -25,6 +25,8 @@ def shared_layout(observations: ObservationSpec, actions: ActionSpec, count: int
         [
             ("choices", np.int64, (count, actions.num_groups)),
             ("rewards", np.float64, (count,)),
+            ("checksums", np.int64, (count,)),
+            ("totals", np.float64, (count,)),
             ("observations", observations.dtype, (count, *observations.shape)),
             ("final_observations", observations.dtype, (count, *observations.shape)),
             ("terminated", np.bool_, (count,)),
@@ -120,6 +122,8 @@ class _Worker:
 
     def _show(self, observations: npt.NDArray[Any], infos: dict[str, Any]) -> None:
         self._mine["observations"][...] = observations
+        for name, values in self.vector.proof().items():
+            self._mine[name][...] = values
         if KEY in infos:
             self._mine["has_mask"][...] = True
             self._mine["masks"][...] = infos[KEY]

@@ -22,7 +22,7 @@ from actor_critic.environments.masks import KEY
 from actor_critic.environments.recovery import RunningEpisodes, Watch
 from actor_critic.environments.vectorized import Replay, environment_name
 from actor_critic.environments.worker import CALL, CLOSE, STEP, shared_layout, views, work
-from actor_critic.errors import ActorCriticError, EnvironmentFault, ReplayFault
+from actor_critic.errors import ActorCriticError, EnvironmentFault
 from actor_critic.spaces import read_spaces
 
 log = logging.getLogger("actor_critic")
@@ -195,7 +195,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
 
     def _remembered(self) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         if self._episodes:
-            self._episodes.observations = self._shared["observations"].copy()
+            self._episodes.proof = {name: self._shared[name].copy() for name in ("checksums", "totals")}
         infos: dict[str, Any] = {}
         if self._shared["has_mask"].any():
             infos = {KEY: self._shared["masks"], f"_{KEY}": np.ones(self.num_envs, np.bool_)}
@@ -239,7 +239,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
                 return self._receive(index, is_starting=not self._has_begun)
             except (EOFError, OSError):
                 fault = self._death(index)
-            if not (self._has_begun and self._restarts_left):
+            if not (self._has_begun and self._restarts_left and self.is_exact):
                 raise fault
             self._restarts_left -= 1
             log.warning("%s; it is replaced, and its episodes are replayed", fault)
@@ -266,17 +266,9 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         answer = self._receive(index, is_starting=True)
         is_begun = self._request is None or self._request[0] == "save_state"
         if is_begun and answer is None:
-            share = self._shares[index]
-            choices = self._shared["choices"].copy()
             self._pipes[index].send_bytes(CALL)
-            self._pipes[index].send(("load_state", (_part(self._episodes.state(), share),)))
+            self._pipes[index].send(("load_state", (_part(self._episodes.state(), self._shares[index]),)))
             answer = self._receive(index)
-            self._shared["choices"][...] = choices
-            if answer is None and not _equal(self._shared["observations"][share], self._episodes.observations[share]):
-                answer = ReplayFault(
-                    f"environments {share.start} to {share.stop - 1} show other observations on replay than they did "
-                    f"before their worker died"
-                )
         if isinstance(answer, ActorCriticError):
             raise answer
         self._send(index)
@@ -303,10 +295,6 @@ def _part(state: dict[str, npt.NDArray[Any]], share: slice) -> dict[str, npt.NDA
     borders = np.concatenate([[0], np.cumsum(state["lengths"])])
     part = {name: values[share] for name, values in state.items() if name not in ("seed", "actions")}
     return part | {"seed": state["seed"], "actions": state["actions"][borders[share.start] : borders[share.stop]]}
-
-
-def _equal(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
-    return one.tobytes() == other.tobytes()
 
 
 def _close_all(pipes: list[Any]) -> None:

@@ -93,11 +93,11 @@ def resolvable_configs(draw: st.DrawFn) -> Config:
         changes["num_minibatches"] = num_envs
     changes["workers"] = draw(st.integers(1, num_envs)) if config.vectorization in ("auto", "workers") else None
     if config.vectorization == "native":
-        changes |= {"wrappers": None, "frame_stack": None}
+        changes |= {"wrappers": None, "frame_stack": None, "replay": draw(st.sampled_from([None, "auto", "none"]))}
     if environment in (None, RANDOM_STATES):
         changes |= {"environment_kwargs": None, "wrappers": None, "max_episode_steps": None, "frame_stack": None}
         changes["reward_model"] = draw(st.sampled_from([None, "linear", "module:Class"]))
-        changes |= {"reward_mode": None, "vectorization": None, "workers": None}
+        changes |= {"reward_mode": None, "vectorization": None, "workers": None, "replay": None}
     elif config.reward_model in (None, "environment"):
         changes["reward_mode"] = None
     return Config(**{**config.model_dump(), **changes})

@@ -147,7 +147,7 @@ def test_how_many_workers_is_measured_and_changes_no_bit(tmp_path: Path, caplog:
     assert re.search(
         r"workers: 2, because tests.toys:Slow-v0 made \d+ steps per second in one process, \d+ in 2", caplog.text
     )
-    assert (again.settings.vectorization, again.settings.workers) == ("sync", 1)
+    assert (again.settings.vectorization, again.settings.workers) == ("workers", 1)
     for _ in trainer:
         pass
     assert load(tmp_path / "auto" / "last.safetensors").digest == _digest(tmp_path / "sync", **run)

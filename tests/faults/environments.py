@@ -158,6 +158,14 @@ class Dies(Walk):
         return super().step(action)
 
 
+class Boxed(Walk):
+    """A walk whose rewards and ends come as arrays of one."""
+
+    def step(self, action: int) -> Any:
+        observation, reward, terminated, truncated, info = super().step(action)
+        return observation, np.array([reward]), np.bool_(terminated), int(truncated), info
+
+
 class Sticky(Walk):
     """A walk that begins with the last action of the episode before, which no seed can tell."""
 
@@ -209,5 +217,5 @@ class Tile(Walk):
         return int(np.clip(500 + observation[0] / self.size, 0, 999))
 
 
-for made in (Walk, Bad, Reused, Dies, Sticky, Unseeded, Changed, Tile):
+for made in (Walk, Bad, Reused, Dies, Sticky, Unseeded, Changed, Tile, Boxed):
     gym.register(f"{made.__name__}-v0", made)

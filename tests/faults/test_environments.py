@@ -107,3 +107,9 @@ def test_an_environment_that_has_changed_does_not_resume_unless_new_episodes_are
     for _ in resumed:
         pass
     assert (resumed.epoch, resumed.settings.replay) == (4, "none")
+
+
+def test_rewards_of_unusual_kinds_are_read_alike_in_a_step_and_in_its_replay(tmp_path: Path) -> None:
+    whole, resumed, trainer = resumed_in_the_middle("Boxed", tmp_path)
+    assert trainer.settings.replay == "reset"
+    assert whole == resumed

@@ -84,3 +84,9 @@ def test_a_worker_that_always_dies_is_not_replaced_for_ever() -> None:
     died = {"environment": f"{HERE}Dies-v0", "environment_kwargs": kwargs, "workers": 2, "replay": "reset"}
     with pytest.raises(EnvironmentFault, match="the worker of environments"):
         run(**died, max_worker_restarts=2)
+
+
+def test_a_worker_whose_episodes_cannot_be_rebuilt_is_not_replaced() -> None:
+    died = {"environment": f"{HERE}Dies-v0", "environment_kwargs": {"how": "exit", "after": 5}, "workers": 2}
+    with pytest.raises(EnvironmentFault, match="the worker of environments 0 to 1 died"):
+        run(**died, replay="none", max_worker_restarts=2)
