@@ -38,7 +38,8 @@ def test_a_worker_that_dies_is_replaced_and_the_run_is_the_same(how: str, campai
         died: dict[str, Any] = {"environment": f"{HERE}Dies-v0", "environment_kwargs": kwargs, "num_epochs": 6}
         # The trial of replays would use up the one death that there is.
         died |= {"workers": 2, "replay": "reset", "worker_timeout": 1.5 if how == "hang" else 120.0}
-        assert same_state(run(**died, max_worker_restarts=1), reference)
+        # Both workers may come to that step before the file is there.
+        assert same_state(run(**died, max_worker_restarts=2), reference)
         assert (tmp_path / str(seed)).exists()
 
 
