@@ -30,7 +30,7 @@ CONFIGURATIONS = [
     for backend in ("eager", "fused")
     for overlap in (False, True)
 ]
-SAMPLED = (0, 3, 5, 6, 11)  # one of each kind
+SAMPLED = (0, 5, 11)  # each kind in one of them
 
 
 @pytest.mark.parametrize("settings", CONFIGURATIONS, ids=lambda settings: "-".join(map(str, settings.values())))
