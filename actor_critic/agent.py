@@ -11,13 +11,13 @@ from torch import Tensor
 
 from actor_critic import checkpoints
 from actor_critic.actor import Actor
+from actor_critic.admission import check_sizes, read_spaces_of, tensor_like
 from actor_critic.backends import choose_backend, choose_device, make_backend
 from actor_critic.checkpoints import Checkpoint
 from actor_critic.config import Config, Settings, settings_from_document, settings_of
 from actor_critic.encoders import EncoderMaker
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.features import FeatureMaker
-from actor_critic.imports import require_trust
 from actor_critic.learner import Learned, Learner, Update
 from actor_critic.networks import make_networks
 from actor_critic.normalization import ObservationNormalizer, RunningMoments
@@ -27,7 +27,6 @@ from actor_critic.seeding import Purpose, generator
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
 _NOISE_AT_ONCE = 4096
-_OWN = ("policy.", "value.", "optimizer.", "observation_normalizer.", "reward_normalizer.")
 
 
 class ActorCriticAgent:
@@ -244,14 +243,14 @@ class ActorCriticAgent:
             CheckpointError: A tensor is missing, or has another shape.
         """
         self.load_weights(tensors)
-        self._backend.first_moment.copy_(_tensor(tensors, "optimizer.first_moment", self._backend.first_moment))
-        self._backend.second_moment.copy_(_tensor(tensors, "optimizer.second_moment", self._backend.second_moment))
+        self._backend.first_moment.copy_(tensor_like(tensors, "optimizer.first_moment", self._backend.first_moment))
+        self._backend.second_moment.copy_(tensor_like(tensors, "optimizer.second_moment", self._backend.second_moment))
         self._backend.steps = optimizer_steps
         learner = self._learner
-        states = _tensor(tensors, "value_memory", torch.from_numpy(learner.value_states))
+        states = tensor_like(tensors, "value_memory", torch.from_numpy(learner.value_states))
         learner.value_states = states.numpy().copy()
         if learner.reward_normalizer:
-            sums = _tensor(tensors, "reward_normalizer.sums", torch.from_numpy(learner.reward_normalizer.sums))
+            sums = tensor_like(tensors, "reward_normalizer.sums", torch.from_numpy(learner.reward_normalizer.sums))
             learner.reward_normalizer.sums = sums.numpy().copy()
 
     def load_weights(self, tensors: dict[str, Tensor]) -> None:
@@ -261,12 +260,12 @@ class ActorCriticAgent:
             CheckpointError: A tensor is missing, or has another shape; nothing was changed then.
         """
         weights = {
-            (name, key): _tensor(tensors, f"{name}.{key}", tensor)
+            (name, key): tensor_like(tensors, f"{name}.{key}", tensor)
             for name, network in self._networks().items()
             for key, tensor in network.state_dict().items()
         }
         statistics = {
-            name: {key: _tensor(tensors, f"{name}.{key}", tensor) for key, tensor in moments.state().items()}
+            name: {key: tensor_like(tensors, f"{name}.{key}", tensor) for key, tensor in moments.state().items()}
             for name, moments in self._moments().items()
         }
         for name, network in self._networks().items():
@@ -339,7 +338,7 @@ class ActorCriticAgent:
             )
         check_sizes(checkpoint, settings, origin)
         try:
-            agent = cls(settings, *_spaces(checkpoint), encoder)
+            agent = cls(settings, *read_spaces_of(checkpoint), encoder)
             agent.untrusted = None if trust_code else str(origin)
             agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])
         except (ActorCriticError, LookupError, ArithmeticError, TypeError, ValueError) as error:
@@ -359,82 +358,8 @@ class ActorCriticAgent:
         return moments
 
 
-def trusted_settings(
-    checkpoint: Checkpoint, origin: str | Path, encoder: EncoderMaker | None, trust_code: bool
-) -> Settings:
-    """The settings of a run's checkpoint, checked against what it holds.
-
-    Args:
-        checkpoint: The checkpoint.
-        origin: How to call it in an error.
-        encoder: The module class that encodes observations, where it is not to be imported by its name.
-        trust_code: Whether code that the settings name as ``module:Class`` may be imported.
-
-    Raises:
-        ConfigError: They are not complete and valid.
-        CheckpointError: They name code to import without ``trust_code``, or ask for more than the checkpoint holds.
-    """
-    settings = settings_from_document(checkpoint.settings, origin)
-    named = [name for name in settings.imported_code if encoder is None or name != settings.encoder]
-    require_trust(named, origin, trust_code)
-    check_sizes(checkpoint, settings, origin)
-    return settings
-
-
-def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) -> None:
-    """Make sure that a checkpoint holds the weights that its settings ask for, and finite ones, before any are made.
-
-    An encoder of somebody's own is not looked into: it is imported only where its origin is trusted.
-
-    Raises:
-        CheckpointError: It does not.
-    """
-    for name, tensor in checkpoint.tensors.items():
-        if name.startswith(_OWN) and ".encoder." not in name and not tensor.isfinite().all():
-            raise CheckpointError(f"{origin} cannot be used: {name} is not finite")
-    if ":" in settings.encoder:
-        return
-    try:
-        observations, actions = _spaces(checkpoint)
-        found = (observations.num_features, actions.num_logits)
-        if found != (settings.input_dim, settings.output_dim):
-            raise CheckpointError(f"its spaces say {found}, its settings {(settings.input_dim, settings.output_dim)}")
-        learned = sum(len(part.sizes) for part in observations.parts) if settings.embedding_dim else 0
-        learned += sum(part.kind == "image" for part in observations.parts) if settings.encoder != "mlp" else 0
-        if learned > len(checkpoint.tensors):
-            raise CheckpointError(f"its spaces ask for {learned} tensors, and it holds {len(checkpoint.tensors)}")
-        with torch.device("meta"):  # shapes without memory
-            policy, value = make_networks(settings, observations, actions)
-            memory = torch.empty(settings.num_envs, value.trunk.state_dim)
-        _tensor(checkpoint.tensors, "value_memory", memory)
-        if "episodes.running" in checkpoint.tensors:  # a training state, and not an agent alone
-            figures = 2 if settings.is_random_states or settings.reward_model == "environment" else 3
-            known = {"running": settings.num_envs, "recent": checkpoint.tensors["episodes.recent"].shape[-1]}
-            for key, count in known.items():
-                like = torch.empty(figures, count, dtype=torch.float64, device="meta")
-                _tensor(checkpoint.tensors, f"episodes.{key}", like)
-        for name, network in (("policy", policy), ("value", value)):
-            for key, tensor in network.state_dict().items():
-                _tensor(checkpoint.tensors, f"{name}.{key}", tensor)
-    except (CheckpointError, ConfigError, LookupError, ArithmeticError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{origin} cannot be used: {error}") from None
-
-
-def _spaces(checkpoint: Checkpoint) -> tuple[ObservationSpec, ActionSpec]:
-    observations = ObservationSpec.from_document(checkpoint.spaces["observation"])
-    return observations, ActionSpec.from_document(checkpoint.spaces["action"])
-
-
 def _flat(networks: list[torch.nn.Module], encoder: str) -> FlatParameters:
     try:
         return FlatParameters(networks)
     except TypeError as error:  # only a module of the user's own has other parameters than the rest
         raise ConfigError(f"encoder: {encoder}: {error}") from None
-
-
-def _tensor(tensors: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
-    found = tensors.get(name)
-    if found is None or found.shape != like.shape or found.dtype != like.dtype:
-        has = "nothing" if found is None else f"{tuple(found.shape)} {found.dtype}"
-        raise CheckpointError(f"{name}: expected {tuple(like.shape)} {like.dtype}, found {has}")
-    return found

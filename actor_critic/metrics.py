@@ -97,7 +97,10 @@ class MetricsWriter:
 
 
 class _Appended:
-    """A file that grows at its end, and the bytes that are waiting to be written there."""
+    """A file that grows at its end, and the bytes that are waiting to be written there.
+
+    The writers of the standard library and of tensorboardX lose, or write twice, what a disk refuses half-way.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path

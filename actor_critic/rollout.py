@@ -128,6 +128,7 @@ class Collector:
         """Begin the first episodes of a run."""
         self._begin(*self._environment.reset(seed=seed))
 
+    @np.errstate(over="ignore")  # a reward too large for float32 is told with those that are not finite
     def collect(self, policy: Policy, noise: Callable[[int], npt.NDArray[np.float32]]) -> Rollout:
         """Take T steps in every environment.
 
@@ -151,25 +152,24 @@ class Collector:
         before = self._states
         uniforms = _Uniforms(noise, len(arrays.rewards))
         step, has_memory = self._environment.step_choices, self._states.size > 0
-        with np.errstate(over="ignore"):  # a reward too large for float32 is told below
-            for t in range(len(arrays.rewards)):
-                mask = None if arrays.masks is None else arrays.masks[t]
-                numbers = uniforms.at(self._live_steps, not self._has_pauses)
-                choices, states = policy(arrays.observations[t], numbers, mask, self._states)
-                observations, rewards, terminated, truncated, infos = step(choices)
-                arrays.actions[t] = choices
-                arrays.observations[t + 1] = observations
-                arrays.rewards[t] = rewards
-                arrays.terminated[t] = terminated
-                arrays.truncated[t] = truncated
-                if has_memory:
-                    self._states = states
-                    self._states[terminated | truncated] = 0.0
-                if infos:
-                    self._keep_mask(t + 1, infos)
-                    if "final_obs" in infos:
-                        finals.append(infos["final_obs"][infos["_final_obs"]])
-                self._keep_live(t, infos)
+        for t in range(len(arrays.rewards)):
+            mask = None if arrays.masks is None else arrays.masks[t]
+            numbers = uniforms.at(self._live_steps, not self._has_pauses)
+            choices, states = policy(arrays.observations[t], numbers, mask, self._states)
+            observations, rewards, terminated, truncated, infos = step(choices)
+            arrays.actions[t] = choices
+            arrays.observations[t + 1] = observations
+            arrays.rewards[t] = rewards
+            arrays.terminated[t] = terminated
+            arrays.truncated[t] = truncated
+            if has_memory:
+                self._states = states
+                self._states[terminated | truncated] = 0.0
+            if infos:
+                self._keep_mask(t + 1, infos)
+                if "final_obs" in infos:
+                    finals.append(infos["final_obs"][infos["_final_obs"]])
+            self._keep_live(t, infos)
         steps, envs = np.nonzero(arrays.terminated | arrays.truncated)
         rollout = Rollout(
             arrays.observations,

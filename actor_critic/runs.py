@@ -33,7 +33,7 @@ class RunFolder:
         Raises:
             ConfigError: It is no run folder, or another process holds it.
         """
-        with _reading(path):
+        with _refusals(path, "read"):
             if not (path / "settings.json").is_file():
                 raise ConfigError(f"{path} is not a run folder: it holds no settings.json")
         self.path = path
@@ -87,7 +87,7 @@ class RunFolder:
             CheckpointError: The disk refused.
         """
         path = self.path / "settings.json"
-        with _writing(path):
+        with _refusals(path, "written"):
             write_durably(path, settings.to_json())
 
     def close(self) -> None:
@@ -117,13 +117,13 @@ class RunFolder:
         if is_best:
             # First: a run that is killed between the two comes to this score again, and not past it.
             checkpoints.save(checkpoint, self.best)
-            with _writing(path):
+            with _refusals(path, "written"):
                 write_durably(path, self.best.read_bytes())  # a copy: what damages one spares the other
         else:
             checkpoints.save(checkpoint, path)
-        with _writing(self.last):
+        with _refusals(self.last, "written"):
             link_durably(path, self.last)
-        with _writing(self.path):
+        with _refusals(self.path, "written"):
             # Only now that the new one is durable; and it is never among those dropped, as it is the last up to itself.
             for _, later in [found for found in self.periodic() if found[0] > epoch]:
                 os.replace(later, later.with_name(f"{later.name}.passed_over"))
@@ -150,7 +150,7 @@ class RunFolder:
             CheckpointError: The disk refused.
         """
         path = self.path / "evaluation.json"
-        with _writing(path):
+        with _refusals(path, "written"):
             write_durably(path, (json.dumps(document, indent=2) + "\n").encode())
 
 
@@ -195,7 +195,7 @@ def newest_sound(path: Path) -> tuple[Path, checkpoints.Checkpoint, list[str]]:
         CheckpointError: The run has none.
     """
     passed_over: list[str] = []
-    with _reading(path):
+    with _refusals(path, "read"):
         candidates = [candidate for _, candidate in reversed(periodic(path))]
         last, best = path / "last.safetensors", path / "best.safetensors"
         # Most often the last is a second name of the newest periodic one, and no second chance.
@@ -231,17 +231,9 @@ def periodic(folder: Path) -> list[tuple[int, Path]]:
 
 
 @contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Say of what the disk refuses which file it was about."""
+def _refusals(path: Path, done: str) -> Iterator[None]:
+    """Say which file it was that the disk refused, and what was not to be ``done`` with it."""
     try:
         yield
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise CheckpointError(f"{path} cannot be {done}: {error.strerror or error}") from None

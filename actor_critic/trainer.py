@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from actor_critic import runs
-from actor_critic.agent import ActorCriticAgent, trusted_settings
+from actor_critic.admission import trusted_settings
+from actor_critic.agent import ActorCriticAgent
 from actor_critic.backends import choose_device
 from actor_critic.checkpoints import Checkpoint
 from actor_critic.collection import Collection, InTurn, Overlapped

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actor_critic import checkpoints
-from actor_critic.agent import trusted_settings
+from actor_critic.admission import trusted_settings
 from actor_critic.encoders import EncoderMaker
 from actor_critic.errors import CheckpointError, ConfigError, VerificationError
 from actor_critic.metrics import is_epoch

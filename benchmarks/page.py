@@ -27,6 +27,10 @@ carries over are the ratios.
 
 {tables}
 
+These rates were measured before steps and replays of environments were checked as [promised](safety.md), which costs
+some of them. Two rounds of three rows since, on an idle machine: CartPole 5.2 times Stable-Baselines3, with overlap 6.7
+times, A2C 4.6 times.
+
 Ours writes its log, metrics and checkpoints as it does by default, and runs in one process on one thread where nothing
 else is said; peers run at the better of 1 and 2 threads, which is named. With overlap, the next rollout is collected
 while this one is learned from, on the second core. CleanRL is a script of ours in its manner, since it is no library;

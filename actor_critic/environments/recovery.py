@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.spaces import ActionSpec
-
 
 class RunningEpisodes:
     """What rebuilds the running episodes of workers that died: it is kept on this side of the pipes.
@@ -19,8 +17,7 @@ class RunningEpisodes:
         proof: What the episodes have shown; see :meth:`SameStepVectorEnv.proof`.
     """
 
-    def __init__(self, actions: ActionSpec, num_envs: int) -> None:
-        self._groups = actions.num_groups
+    def __init__(self, num_envs: int) -> None:
         self._seed = 0
         self._numbers = np.zeros(num_envs, np.int64)
         self._choices = [array("q") for _ in range(num_envs)]

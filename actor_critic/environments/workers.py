@@ -81,7 +81,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         self._context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
         self._memory = self._context.RawArray(ctypes.c_byte, self._layout.itemsize)
         self._shared = views(self._memory, self._layout)
-        self._episodes = RunningEpisodes(self._actions, num_envs) if max_restarts else None
+        self._episodes = RunningEpisodes(num_envs) if max_restarts else None
         self._watch = Watch(timeout) if timeout is not None else None
         try:
             for index in range(workers):

@@ -1,0 +1,101 @@
+"""Whether a checkpoint may be taken up: it names no code without trust, and holds what its settings ask for."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from actor_critic.checkpoints import Checkpoint
+from actor_critic.config import Settings, settings_from_document
+from actor_critic.encoders import EncoderMaker
+from actor_critic.errors import CheckpointError, ConfigError
+from actor_critic.imports import require_trust
+from actor_critic.networks import make_networks
+from actor_critic.spaces import ActionSpec, ObservationSpec
+
+_OWN = ("policy.", "value.", "optimizer.", "observation_normalizer.", "reward_normalizer.")
+
+
+def trusted_settings(
+    checkpoint: Checkpoint, origin: str | Path, encoder: EncoderMaker | None, trust_code: bool
+) -> Settings:
+    """The settings of a run's checkpoint, checked against what it holds.
+
+    Args:
+        checkpoint: The checkpoint.
+        origin: How to call it in an error.
+        encoder: The module class that encodes observations, where it is not to be imported by its name.
+        trust_code: Whether code that the settings name as ``module:Class`` may be imported.
+
+    Raises:
+        ConfigError: They are not complete and valid.
+        CheckpointError: They name code to import without ``trust_code``, or ask for more than the checkpoint holds.
+    """
+    settings = settings_from_document(checkpoint.settings, origin)
+    named = [name for name in settings.imported_code if encoder is None or name != settings.encoder]
+    require_trust(named, origin, trust_code)
+    check_sizes(checkpoint, settings, origin)
+    return settings
+
+
+def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) -> None:
+    """Make sure that a checkpoint holds the weights that its settings ask for, and finite ones, before any are made.
+
+    An encoder of somebody's own is not looked into: it is imported only where its origin is trusted.
+
+    Raises:
+        CheckpointError: It does not.
+    """
+    for name, tensor in checkpoint.tensors.items():
+        if name.startswith(_OWN) and ".encoder." not in name and not tensor.isfinite().all():
+            raise CheckpointError(f"{origin} cannot be used: {name} is not finite")
+    if ":" in settings.encoder:
+        return
+    try:
+        observations, actions = read_spaces_of(checkpoint)
+        found = (observations.num_features, actions.num_logits)
+        if found != (settings.input_dim, settings.output_dim):
+            raise CheckpointError(f"its spaces say {found}, its settings {(settings.input_dim, settings.output_dim)}")
+        learned = sum(len(part.sizes) for part in observations.parts) if settings.embedding_dim else 0
+        learned += sum(part.kind == "image" for part in observations.parts) if settings.encoder != "mlp" else 0
+        if learned > len(checkpoint.tensors):
+            raise CheckpointError(f"its spaces ask for {learned} tensors, and it holds {len(checkpoint.tensors)}")
+        with torch.device("meta"):  # shapes without memory
+            policy, value = make_networks(settings, observations, actions)
+            memory = torch.empty(settings.num_envs, value.trunk.state_dim)
+        tensor_like(checkpoint.tensors, "value_memory", memory)
+        if "episodes.running" in checkpoint.tensors:  # a training state, and not an agent alone
+            figures = 2 if settings.is_random_states or settings.reward_model == "environment" else 3
+            known = {"running": settings.num_envs, "recent": checkpoint.tensors["episodes.recent"].shape[-1]}
+            for key, count in known.items():
+                like = torch.empty(figures, count, dtype=torch.float64, device="meta")
+                tensor_like(checkpoint.tensors, f"episodes.{key}", like)
+        for name, network in (("policy", policy), ("value", value)):
+            for key, tensor in network.state_dict().items():
+                tensor_like(checkpoint.tensors, f"{name}.{key}", tensor)
+    except (CheckpointError, ConfigError, LookupError, ArithmeticError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{origin} cannot be used: {error}") from None
+
+
+def read_spaces_of(checkpoint: Checkpoint) -> tuple[ObservationSpec, ActionSpec]:
+    """The spaces that a checkpoint's agent was built for.
+
+    Raises:
+        KeyError: It has none.
+        ValueError: They are no spaces.
+    """
+    observations = ObservationSpec.from_document(checkpoint.spaces["observation"])
+    return observations, ActionSpec.from_document(checkpoint.spaces["action"])
+
+
+def tensor_like(tensors: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
+    """A checkpoint's tensor, which must have the shape and dtype of another one.
+
+    Raises:
+        CheckpointError: It has not, or is not there.
+    """
+    found = tensors.get(name)
+    if found is None or found.shape != like.shape or found.dtype != like.dtype:
+        has = "nothing" if found is None else f"{tuple(found.shape)} {found.dtype}"
+        raise CheckpointError(f"{name}: expected {tuple(like.shape)} {like.dtype}, found {has}")
+    return found
