@@ -36,8 +36,9 @@ needs_strace = pytest.mark.skipif(bool(tracing.why_not()), reason=tracing.why_no
 
 
 @pytest.fixture(scope="module")
-def calls(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
+def calls(nursery: Nursery, uninterrupted: Uninterrupted, tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
     """Every call about a file of a run that nothing happens to."""
+    uninterrupted()  # compiles: a run that takes longer than its figures wait to be written makes other calls
     folder = tmp_path_factory.mktemp("traced")
     process = tracing.start(nursery, folder, train(**SETTINGS))
     assert process.wait() == 0
