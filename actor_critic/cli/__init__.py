@@ -1,5 +1,6 @@
 """The commands. The only place that reads the command line or prints to a person."""
 
+import contextlib
 import importlib
 import logging
 import sys
@@ -8,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from actor_critic.errors import ActorCriticError, ConfigError
+from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 
 _COMMANDS = {
     "train": "Train a policy; what `python main.py` does.",
@@ -75,6 +76,12 @@ def main(*prefix: str) -> NoReturn:
         # Whoever read our output has gone (`actor-critic schema | head`): nothing is wrong here.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.filename is not None:  # what files refuse is told where they are used: this is a defect
+            raise
+        with contextlib.suppress(OSError):
+            sys.stdout.close()  # else what it did not take is tried again, and told again, as the interpreter ends
+        _fail(f"standard output cannot be written: {error.strerror}", CheckpointError.exit_code)
 
 
 def _fail(message: str, code: int) -> NoReturn:

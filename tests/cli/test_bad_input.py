@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -212,3 +214,13 @@ def test_an_error_of_several_lines_is_told_in_one(shell: Shell) -> None:
     outcome = shell("train", "--environment", "failing_module:Id-v0")
     _check_refused(outcome, "environment: 'failing_module:Id-v0'", "ValueError: first line second line")
     assert {entry.name for entry in shell.folder.iterdir()} <= {"failing_module.py", "__pycache__"}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no device that is always full")
+@pytest.mark.parametrize("arguments", [["presets"], ["schema"], ["train", "--num-epochs", "2"]], ids=lambda it: it[0])
+def test_standard_output_that_takes_nothing_is_one_error(arguments: list[str], shell: Shell) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "actor_critic", *arguments]
+        result = subprocess.run(command, cwd=shell.folder, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (result.returncode, result.stderr.count("\n")) == (4, 1)
+    assert result.stderr.startswith("error: standard output cannot be written: No space left")
