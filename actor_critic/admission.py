@@ -38,6 +38,31 @@ def trusted_settings(
     return settings
 
 
+def check_ends(settings: Settings, checkpoint: Checkpoint, origin: str | Path, num_epochs: int | None) -> None:
+    """Make sure that a run may have another length.
+
+    Args:
+        settings: Of the run.
+        checkpoint: That it goes on from.
+        origin: How to call it in an error.
+        num_epochs: The new length, in epochs from the run's beginning; None keeps the old one.
+
+    Raises:
+        ConfigError: Its coefficients depend on its length, or it is past the new one.
+    """
+    if num_epochs is None or num_epochs == settings.num_epochs:
+        return
+    if settings.is_annealed:
+        raise ConfigError(
+            f"num_epochs: {num_epochs} would change this run, which is annealed over {settings.num_epochs} epochs; "
+            f"start a new run with init_from={origin}"
+        )
+    if num_epochs < (done := checkpoint.counters.get("epoch", 0)):
+        raise ConfigError(
+            f"num_epochs: {num_epochs} is less than the {done} epochs that are done; expected at least that"
+        )
+
+
 def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) -> None:
     """Make sure that a checkpoint holds the weights that its settings ask for, and finite ones, before any are made.
 

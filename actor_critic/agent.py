@@ -105,9 +105,10 @@ class ActorCriticAgent:
             an array [B] or [B, *shape], or a dict or tuple of arrays. With memory ``(action, state)``.
 
         Raises:
-            ValueError: The observation, state or mask has the wrong shape or dtype, or allows no action.
+            ValueError: The observation, state or mask has the wrong shape or dtype, a number is not finite, or no
+                action is allowed.
         """
-        batch, is_single = self.observations.as_batch(observation)
+        batch, is_single = self._batch(observation)
         states = self._check_state(state, None if is_single else len(batch))
         mask = None
         if action_mask is not None:
@@ -151,10 +152,19 @@ class ActorCriticAgent:
 
         With memory it is the estimate at the beginning of an episode.
         """
-        batch, is_single = self.observations.as_batch(observation)
+        batch, is_single = self._batch(observation)
         states = np.zeros((len(batch), self.value_network.trunk.state_dim), np.float32)
         values = self._backend.values(self._features(batch), torch.from_numpy(states).to(self.device))[0].cpu().numpy()
         return float(values[0]) if is_single else values
+
+    def _batch(self, observation: Any) -> tuple[npt.NDArray[Any], bool]:
+        """One observation or several as a batch, and whether it was one."""
+        with np.errstate(over="ignore"):  # a number too large for its type is told here
+            batch, is_single = self.observations.as_batch(observation)
+        for view in self.observations.views(batch):
+            if np.issubdtype(view.dtype, np.floating) and not np.isfinite(view).all():
+                raise ValueError("observation: a number in it is not finite")
+        return batch, is_single
 
     def _check_state(self, state: npt.NDArray[np.float32] | None, count: int | None) -> npt.NDArray[np.float32]:
         """Hidden states [count or 1, S] from what a caller gave."""

@@ -79,6 +79,10 @@ def save(checkpoint: Checkpoint, path: Path) -> str:
     for name, tensor in checkpoint.tensors.items():
         if tensor.dtype not in tensor_file.DTYPES.values():
             raise CheckpointError(f"{path} cannot be written: {name} is {tensor.dtype}, which a checkpoint cannot hold")
+    for name, is_sound in _SOUND.items():
+        for key, value in getattr(checkpoint, name).items():
+            if not is_sound(value):  # nobody could read it again
+                raise CheckpointError(f"{path} cannot be written: {name} holds {key} = {value!r}")
     digest = checkpoint.digest
     header: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -95,8 +99,9 @@ def save(checkpoint: Checkpoint, path: Path) -> str:
     data = safetensors.torch.save(tensors, {_KEY: json.dumps(header)})
     if (length := int.from_bytes(data[:8], "little")) > tensor_file.MAX_HEADER:
         raise CheckpointError(
-            f"{path} cannot be written: settings and spaces take {length} bytes, and at most {tensor_file.MAX_HEADER} "
-            f"are allowed; make the settings' keyword arguments smaller"
+            f"{path} cannot be written: settings, spaces and the names of {len(tensors)} tensors take {length} bytes, "
+            f"and at most {tensor_file.MAX_HEADER} are allowed; make the settings' keyword arguments smaller, or use "
+            f"fewer parameters or embeddings"
         )
     try:
         write_durably(path, data)

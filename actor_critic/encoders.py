@@ -159,6 +159,8 @@ class _Embeddings(nn.Module):
 class CustomEncoder(nn.Module):
     """A module of the user's own, given each part of an observation in its shape.
 
+    It is in training mode during optimizer steps, and in evaluation mode wherever else it is called.
+
     Attributes:
         output_dim: Numbers that come out per observation.
     """
@@ -193,6 +195,7 @@ class CustomEncoder(nn.Module):
                 ) from error
             if not isinstance(self.module, nn.Module):
                 raise ConfigError(f"encoder: {name} gives a {type(self.module).__name__}; expected a torch.nn.Module")
+            self.module.eval()
             self.output_dim = self._try(name, environment)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.config.memory import check_evaluation_fits_in_memory
 from actor_critic.environments import RandomStatesVectorEnv, VectorEnvironment, make_vector_environment
+from actor_critic.errors import EnvironmentFault
 from actor_critic.imports import require_trust
 from actor_critic.rewards import make_reward_rule
 from actor_critic.rollout import Policy
@@ -134,13 +135,15 @@ def evaluate(
         Both modes' returns, as the environment itself rewards.
 
     Raises:
-        EnvironmentFault: The environment failed.
+        EnvironmentFault: The environment failed, or returned a number that is not finite.
         ConfigError: So many episodes do not fit in memory.
         CheckpointError: The agent was read from a file that names code to import, without ``trust_code``.
         ValueError: ``episodes`` is below 1.
     """
     settings = agent.settings
-    require_trust(settings.imported_code, agent.untrusted, agent.untrusted is None)
+    # What the agent was built with need not be imported again.
+    named = [name for name in settings.imported_code if name != settings.encoder]
+    require_trust(named, agent.untrusted, agent.untrusted is None)
     count = settings.evaluation_episodes if episodes is None else episodes
     if count < 1:
         raise ValueError(f"episodes: {count} is not allowed; expected at least 1")
@@ -203,6 +206,7 @@ def _play(
         states[ended] = 0.0
         running[:, 0] += rewards
         running[:, 2] += 1
+        _check_finite(agent, observations, running)
         if rule:
             following = observations
             if "final_obs" in infos:
@@ -218,6 +222,18 @@ def _play(
             done[index] += 1
     returns, model_returns, lengths = np.stack(finished).T
     return _Played(returns, model_returns if rule else None, float(lengths.mean()), reference)
+
+
+def _check_finite(agent: ActorCriticAgent, observations: npt.NDArray[Any], running: npt.NDArray[np.float64]) -> None:
+    """Stop at numbers that no policy is to act on, and no score to be made of."""
+    floating = [view for view in agent.observations.views(observations) if np.issubdtype(view.dtype, np.floating)]
+    for what, array in (("return", running[:, 0]), *(("observation", view) for view in floating)):
+        if not np.isfinite(array).all():
+            index = int(np.argwhere(~np.isfinite(array))[0][0])
+            raise EnvironmentFault(
+                f"{agent.settings.environment}, environment {index} of an evaluation: after {running[index, 2]:.0f} "
+                f"steps of an episode the {what} is not finite"
+            )
 
 
 def _reference(environment: VectorEnvironment, states: npt.NDArray[np.generic]) -> Reference | None:

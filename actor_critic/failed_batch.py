@@ -22,7 +22,8 @@ def keep_failed_batch(folder: Path, epoch: int, batch: dict[str, Tensor], error:
         The error, and where the batch is.
     """
     path = folder / f"failed_epoch_{epoch:06d}.safetensors"
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in batch.items()}
+    # Copies: some of them share their memory, which safetensors refuses.
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in batch.items()}
     try:
         write_durably(path, safetensors.torch.save(tensors, {"error": str(error), "epoch": str(epoch)}))
     except OSError as refused:

@@ -3,10 +3,27 @@
 import hashlib
 import importlib
 import inspect
+import sys
 from pathlib import Path
 from typing import Any
 
 from actor_critic.errors import CheckpointError, ConfigError
+
+_folders: list[str] = []
+
+
+def look_in(folder: str) -> None:
+    """Have code that settings name be found in a folder, too.
+
+    Nothing else is looked for there: libraries try to import others that may not be installed, and a stranger's folder
+    may hold files of their names.
+    """
+    _folders[:] = [folder]
+
+
+def make_findable() -> None:
+    """Let code be found where it may lie; it comes before the first import of what a setting names."""
+    sys.path.extend(folder for folder in _folders if folder not in sys.path)
 
 
 def load_class(name: str, field: str) -> type[Any]:
@@ -20,6 +37,7 @@ def load_class(name: str, field: str) -> type[Any]:
         ConfigError: There is no such module or class, or the module fails while it is imported.
     """
     module_name, _, class_name = name.partition(":")
+    make_findable()
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # whatever the user's own module does while it is imported

@@ -37,7 +37,7 @@ class Recorder:
         """
         self._folder = folder
         self._settings = settings
-        self._saved_epoch = epoch if epoch else None
+        self._saved_epoch = epoch if folder.holds(epoch) else None
         self.best = best
         with self._loudly():
             self._metrics = MetricsWriter(folder.path, [*FIGURES, "digest"], epoch)
@@ -120,7 +120,7 @@ class Recorder:
             yield
         except (OSError, CheckpointError) as error:
             folder = self._folder.path
-            then = "begin again" if self._saved_epoch is None else f"go on with: actor-critic resume {folder}"
+            then = f"go on with: actor-critic resume {folder}" if self._folder.periodic() else "begin again"
             why = self._refusal(error)
             raise CheckpointError(f"{why}; make room on the disk or let it be written to, then {then}") from None
 

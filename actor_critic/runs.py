@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from actor_critic import checkpoints
-from actor_critic.config import Settings, parse_json_object
+from actor_critic.config import Settings, computed_fields, parse_json_object
 from actor_critic.config.reading import MAX_BYTES
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.files import link_durably, open_regular, remove_temporaries, sync_folder, write_durably
@@ -34,11 +34,10 @@ class RunFolder:
             ConfigError: It is no run folder, or another process holds it.
         """
         with _refusals(path, "read"):
-            if not (path / "settings.json").is_file():
-                raise ConfigError(f"{path} is not a run folder: it holds no settings.json")
+            check_is_run(path)
         self.path = path
         # The operating system lets go of the lock when its holder dies, so a lock left behind is never stale.
-        self._lock = FileLock(path / ".lock")
+        self._lock = FileLock(path / ".lock", thread_local=False)
         self.claim()
 
     def claim(self) -> None:
@@ -113,7 +112,7 @@ class RunFolder:
         Raises:
             CheckpointError: The disk refused; every earlier checkpoint is as it was.
         """
-        path = self.path / f"epoch_{epoch:06d}.safetensors"
+        path = self._periodic(epoch)
         if is_best:
             # First: a run that is killed between the two comes to this score again, and not past it.
             checkpoints.save(checkpoint, self.best)
@@ -130,6 +129,14 @@ class RunFolder:
             for _, old in [found for found in self.periodic() if found[0] <= epoch][:-keep]:
                 old.unlink(missing_ok=True)
         return path
+
+    def holds(self, epoch: int) -> bool:
+        """Whether the checkpoint of an epoch is there, and under the name of the last one too."""
+        path = self._periodic(epoch)
+        return path.exists() and self.last.exists() and self.last.samefile(path)
+
+    def _periodic(self, epoch: int) -> Path:
+        return self.path / f"epoch_{epoch:06d}.safetensors"
 
     def periodic(self) -> list[tuple[int, Path]]:
         """The periodic checkpoints, oldest first, each with its epoch."""
@@ -160,6 +167,10 @@ def new_folder(wanted: Path) -> Path:
     Raises:
         ConfigError: It cannot be made.
     """
+    if not wanted.name:
+        raise ConfigError(
+            f"the run folder {wanted} cannot be made: it is there already; expected the name of a new one"
+        )
     number, path = 1, wanted
     while True:
         try:
@@ -185,6 +196,38 @@ def timestamped_path(root: Path) -> Path:
     return root / time.strftime("checkpoints_%Y%m%d_%H%M%S")
 
 
+def check_is_run(path: Path) -> None:
+    """Make sure that a path is the folder of one run.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if (path / "settings.json").is_file():
+        return
+    if path.is_file():
+        raise ConfigError(f"{path} is a file; expected the folder of a run, such as {path.parent}")
+    runs = sorted(str(found.parent) for found in path.glob("seed_*/settings.json"))
+    if runs:
+        raise ConfigError(f"{path} holds a run for each of several seeds; expected one of them: {', '.join(runs)}")
+    raise ConfigError(f"{path} is not a run folder: it holds no settings.json")
+
+
+def edited_settings(path: Path, checkpoint: checkpoints.Checkpoint) -> str | None:
+    """Which settings in a run's ``settings.json`` are not those it was computed with, in words; None where all are."""
+    try:
+        with open_regular(path / "settings.json") as stream:
+            said = parse_json_object(stream.read(MAX_BYTES), stream.name)
+    except (OSError, ConfigError):
+        return None  # it is written anew; the checkpoint knows them
+    known = computed_fields(checkpoint.settings)
+    # These two may change when a run is taken up, and are written down before its next checkpoint.
+    names = [name for name in known.keys() - {"replay", "device"} if name in said and said[name] != known[name]]
+    if not names:
+        return None
+    words = ", ".join(f"{name}={said[name]!r} and not {known[name]!r}" for name in sorted(names))
+    return f"{path / 'settings.json'} says {words}, with which the run was computed"
+
+
 def newest_sound(path: Path) -> tuple[Path, checkpoints.Checkpoint, list[str]]:
     """The newest checkpoint of a run that proves whole; the last or the best one, where no periodic one does.
 
@@ -199,7 +242,7 @@ def newest_sound(path: Path) -> tuple[Path, checkpoints.Checkpoint, list[str]]:
         candidates = [candidate for _, candidate in reversed(periodic(path))]
         last, best = path / "last.safetensors", path / "best.safetensors"
         # Most often the last is a second name of the newest periodic one, and no second chance.
-        if last.exists() and not any(last.samefile(candidate) for candidate in candidates):
+        if last.exists() and not any(found.exists() and last.samefile(found) for found in candidates):
             candidates.append(last)
         candidates += [best] if best.exists() else []
     for candidate in candidates:
@@ -217,9 +260,11 @@ def find_checkpoint(path: Path) -> tuple[Path, checkpoints.Checkpoint]:
     Raises:
         CheckpointError: There is none, or it is damaged.
     """
-    if path.is_dir():
+    with _refusals(path, "read"):
+        is_there, is_folder = path.exists(), path.is_dir()
+    if is_folder:
         return newest_sound(path)[:2]
-    if not path.exists():
+    if not is_there:
         raise CheckpointError(f"{path} does not exist; expected a run folder or a checkpoint file")
     return path, checkpoints.load(path)
 

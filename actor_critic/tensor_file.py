@@ -17,7 +17,6 @@ DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "I64": torch.int64, "I32": torch.int32,
     "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip
-_MAX_TENSORS = 4096
 _MAX_AXES = 16
 _MAX_NUMBERS = 1 << 60  # what PyTorch can count, of an empty tensor as well
 
@@ -62,8 +61,6 @@ def _read_header(stream: BinaryIO) -> tuple[dict[str, Any], list[_Entry]]:
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict):
         raise ValueError("its metadata is no JSON object")
-    if len(header) > _MAX_TENSORS:
-        raise ValueError(f"it says to hold {len(header)} tensors; at most {_MAX_TENSORS} are allowed")
     end, entries = 0, []
     for name, entry in header.items():
         found, end = _read_entry(name, entry, end)

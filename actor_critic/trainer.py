@@ -4,6 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from actor_critic import runs
-from actor_critic.admission import trusted_settings
+from actor_critic.admission import check_ends, trusted_settings
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.backends import choose_device
 from actor_critic.checkpoints import Checkpoint
@@ -146,6 +147,8 @@ class Trainer:
         run_folder: str | Path,
         *,
         num_epochs: int | None = None,
+        target_return: float | None = None,
+        max_hours: float | None = None,
         device: str | None = None,
         encoder: EncoderMaker | None = None,
         trust_code: bool = False,
@@ -156,6 +159,8 @@ class Trainer:
         Args:
             run_folder: The folder of the run.
             num_epochs: A new length of the run, in epochs from its very beginning; None keeps the old one.
+            target_return: Another return to stop at; None keeps the old one.
+            max_hours: Other hours to stop after, of training from its very beginning; None keeps the old ones.
             device: Another device than the run began on; None keeps it.
             encoder: The module class that encodes observations, where it is not to be imported by its name.
             trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
@@ -171,19 +176,24 @@ class Trainer:
             path, checkpoint, passed_over = runs.newest_sound(folder.path)
             for why in passed_over:
                 log.warning("passed over: %s", why)
+            if edited := runs.edited_settings(folder.path, checkpoint):
+                raise ConfigError(
+                    f"{edited}; a run goes on with the settings that it began with: put them back, or start a new run "
+                    f"with init_from={path}"
+                )
+            ends = {"num_epochs": num_epochs, "target_return": target_return, "max_hours": max_hours}
+            ends = {name: value for name, value in ends.items() if value is not None}
             settings = trusted_settings(checkpoint, path, encoder, trust_code)
-            if num_epochs is not None and num_epochs != settings.num_epochs:
-                if settings.is_annealed:
-                    raise ConfigError(
-                        f"num_epochs: {num_epochs} would change this run, which is annealed over {settings.num_epochs} "
-                        f"epochs; start a new run with init_from={path}"
-                    )
-                settings = settings.replace(num_epochs=num_epochs)
+            check_ends(settings, checkpoint, path, num_epochs)
+            settings = settings.replace(device=device or settings.device, **ends)
             if new_episodes and not settings.is_random_states:
                 settings = settings.replace(replay="none")
-            settings = settings.replace(device=device or settings.device)
             trainer = cls.from_state(checkpoint, settings, path, encoder=encoder)
             try:
+                if not ends.items() <= checkpoint.settings.items():
+                    # Else a run that is killed before its next checkpoint would not know where it was to end.
+                    told = replace(checkpoint, settings=checkpoint.settings | ends)
+                    folder.save(told, trainer.epoch, False, settings.keep_checkpoints)
                 folder.write_settings(trainer.settings)
             except BaseException:
                 trainer.close()
@@ -313,18 +323,26 @@ class Trainer:
         """The loop; however it is left, between two epochs, the last one has a checkpoint."""
 
         def checkpoint() -> Checkpoint:
-            return self._checkpoint(collection, self._hours + (time.monotonic() - started) / 3600)
+            return self._checkpoint(collection, hours())
+
+        def hours() -> float:
+            return self._hours + (time.monotonic() - started) / 3600
 
         try:
+            if self.epoch:  # a signal may have stopped it in the very epoch that was its last
+                self._decide_to_stop(hours())
             while self.epoch < self.settings.num_epochs and self.stop_reason is None:
                 self._is_mid_epoch = True
                 report = self._run_epoch(collection)
                 self._is_mid_epoch = False
-                self._decide_to_stop(report, self._hours + (time.monotonic() - started) / 3600)
-                if recorder:
-                    is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
-                    recorder.keep(report, checkpoint, is_last)
-                    self._best = recorder.best
+                self._decide_to_stop(hours())
+                try:
+                    report = replace(report, evaluation=self._evaluation_if_due())
+                finally:  # what was learned is kept, whatever an evaluation meets
+                    if recorder:
+                        is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
+                        recorder.keep(report, checkpoint, is_last)
+                        self._best = recorder.best
                 if log.isEnabledFor(logging.INFO):
                     log.info("%s", report.describe(self.settings.num_epochs))
                 yield report
@@ -334,11 +352,13 @@ class Trainer:
 
     def close(self) -> None:
         """Let go of the environments and the run folder; iterating takes them again."""
-        if self._environment_is_open:
-            self._environment.close()
-            self._environment_is_open = False
-        if self._folder:
-            self._folder.close()
+        try:
+            if self._environment_is_open:
+                self._environment_is_open = False
+                self._environment.close()
+        finally:
+            if self._folder:
+                self._folder.close()
 
     # --- one epoch ---
 
@@ -397,15 +417,15 @@ class Trainer:
             explained_variance=learned.explained_variance,
             learning_rate=learned.learning_rate,
             steps_per_second=rollout.num_live / max(seconds, 1e-9),
-            evaluation=self._evaluation_if_due(),
             **statistics,
         )
 
-    def _decide_to_stop(self, report: EpochReport, hours: float) -> None:
+    def _decide_to_stop(self, hours: float) -> None:
         settings = self.settings
         if settings.target_return is not None and self._totals.count_is_full:
-            assert report.mean_return is not None
-            if report.mean_return >= settings.target_return and self.stop_reason is None:
+            mean_return = self._totals.mean("return")
+            assert mean_return is not None
+            if mean_return >= settings.target_return and self.stop_reason is None:
                 self.stop(f"target_return {settings.target_return:g} reached")
         if settings.max_hours is not None and hours >= settings.max_hours and self.stop_reason is None:
             self.stop(f"max_hours {settings.max_hours:g} passed")
@@ -511,6 +531,8 @@ class Trainer:
             self.agent.load_weights(checkpoint.tensors)
         except CheckpointError as error:
             raise ConfigError(f"init_from: {path} does not fit: {error}") from None
+        # In full, and of one moment: what the run began with is what it can be computed again from.
+        self.settings = self.agent.settings = self.settings.replace(init_from=str(source.resolve()))
         log.info("weights from %s", source)
 
     # --- evaluation ---

@@ -10,7 +10,7 @@ from actor_critic.admission import trusted_settings
 from actor_critic.encoders import EncoderMaker
 from actor_critic.errors import CheckpointError, ConfigError, VerificationError
 from actor_critic.metrics import is_epoch
-from actor_critic.runs import newest_sound, periodic
+from actor_critic.runs import check_is_run, edited_settings, newest_sound, periodic
 from actor_critic.trainer import Trainer
 
 
@@ -48,7 +48,7 @@ def verify(
         trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
 
     Raises:
-        VerificationError: An epoch came out otherwise.
+        VerificationError: An epoch came out otherwise, or ``settings.json`` was edited.
         ConfigError: It is no run folder, has no such checkpoint, or kept no digest to compare.
         CheckpointError: It holds no sound checkpoint, or names code to import without ``trust_code``.
         EnvironmentFault: The environment failed, or does not replay its episodes.
@@ -56,6 +56,8 @@ def verify(
     folder = Path(run_folder)
     known, kept = _witnesses(folder)
     newest, checkpoint, _ = newest_sound(folder)
+    if edited := edited_settings(folder, checkpoint):
+        raise VerificationError(edited)
     left = checkpoint.records.get("new_episodes_after")
     if left is not None:  # what came after cannot be computed again, and what came before is of the settings of then
         known = {epoch: digest for epoch, digest in known.items() if epoch <= left}
@@ -100,8 +102,10 @@ def verify(
 
 def _witnesses(folder: Path) -> tuple[dict[int, str], dict[int, Path]]:
     """The digests that a run logged and those of its sound checkpoints, by epoch; and these checkpoints."""
-    if not (folder / "settings.json").is_file():
-        raise ConfigError(f"{folder} is not a run folder: it holds no settings.json")
+    try:
+        check_is_run(folder)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be read: {error.strerror or error}") from None
     known: dict[int, str] = {}
     kept: dict[int, Path] = {}
     metrics = folder / "metrics.csv"

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from actor_critic import ActionSpec, ActorCriticAgent, Config, ObservationSpec, Trainer
+from actor_critic.backends import choose_device
 from actor_critic.errors import CheckpointError, ConfigError
 from tests import toys  # noqa: F401 - registers the environments
 
@@ -68,6 +69,8 @@ def test_a_masked_action_is_never_taken() -> None:
         ),
         ({"observation": np.zeros(3), "action_mask": [False] * 4}, "row 0 allows no action"),
         ({"observation": np.zeros(3), "state": 0}, "no memory"),
+        ({"observation": [0, np.nan, 0]}, "not finite"),
+        ({"observation": [0, 1e39, 0]}, "not finite"),
     ],
 )
 def test_bad_arguments_say_what_was_expected(arguments: dict, words: str) -> None:
@@ -153,6 +156,8 @@ def test_weights_that_are_not_finite_are_refused_by_name() -> None:
 def test_a_device_that_is_not_there_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match='"cuda:99" is not there'):
         _agent(device="cuda:99")
+    with pytest.raises(ConfigError, match='"gpu" is not allowed; expected "auto", "cpu"'):
+        choose_device("gpu")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -190,10 +191,12 @@ def test_tensors_follow_one_another_without_a_gap(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_count_figure_or_text_is_refused_whatever_the_digest(
-    tmp_path: Path, changes: dict[str, Any], words: str
+    tmp_path: Path, changes: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.safetensors"
-    checkpoints.save(dataclasses.replace(_example(), **changes), path)
+    with monkeypatch.context() as somebody_else:
+        somebody_else.setattr(checkpoints, "_SOUND", {})
+        checkpoints.save(dataclasses.replace(_example(), **changes), path)
     with pytest.raises(CheckpointError, match=words):
         checkpoints.load(path)
 
@@ -201,6 +204,13 @@ def test_what_is_no_count_figure_or_text_is_refused_whatever_the_digest(
 def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     base = _example()
+    with pytest.raises(CheckpointError, match="records holds best = -inf"):
+        checkpoints.save(dataclasses.replace(base, records={"best": -math.inf}), path)
+    assert not path.exists()
+    checkpoints.save(dataclasses.replace(base, tensors={f"w{k}": torch.zeros(0) for k in range(5000)}), path)
+    assert len(checkpoints.load(path).tensors) == 5000
+    with pytest.raises(CheckpointError, match="the names of 20000 tensors take"):
+        checkpoints.save(dataclasses.replace(base, tensors={f"w{k}": torch.zeros(0) for k in range(20000)}), path)
     checkpoints.save(dataclasses.replace(base, tensors={"w": torch.zeros(2, dtype=torch.float16)}), path)
     with pytest.raises(CheckpointError, match=r"w is torch\.bfloat16, which a checkpoint cannot hold"):
         checkpoints.save(dataclasses.replace(base, tensors={"w": torch.zeros(2, dtype=torch.bfloat16)}), path)

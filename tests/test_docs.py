@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import actor_critic
+from actor_critic.config import list_presets
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,3 +47,12 @@ def test_the_architecture_page_names_every_room() -> None:
     for entry in (ROOT / "actor_critic").iterdir():
         if not entry.name.startswith("__") and entry.suffix in ("", ".py"):
             assert f"`{entry.name}{'/' if entry.is_dir() else ''}`" in page, entry.name
+
+
+def test_what_presets_promise_is_what_was_measured() -> None:
+    page = (ROOT / "docs/learning.md").read_text()
+    promised = [preset for preset in list_presets() if preset.expected is not None]
+    assert len(promised) >= 8
+    for preset in promised:
+        rows = [row for row in page.splitlines() if row.startswith(f"| {preset.environment}")]
+        assert any(f"| {preset.algorithm.upper()} |" in row and f"**{preset.expected:g}**" in row for row in rows)

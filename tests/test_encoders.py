@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from actor_critic import ActorCriticAgent, Config, Trainer, evaluate
 from actor_critic.checkpoints import load
-from actor_critic.encoders import CNNS, PartsEncoder, encode
+from actor_critic.encoders import CNNS, CustomEncoder, PartsEncoder, encode
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.spaces import ActionSpec, ObservationSpec
 from tests.toys import Nested
@@ -302,3 +302,34 @@ def test_what_draws_from_global_generators_is_resumed_exactly(tmp_path: Path) ->
     for _ in resumed:
         pass
     assert resumed.digest == whole.digest
+
+
+class Moody(nn.Module):
+    """Does something else while it learns."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(math.prod(shape), 6), nn.BatchNorm1d(6), nn.Dropout(0.5))
+        self.modes: set[bool] = set()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.modes.add(self.training)
+        return self.layers(x)
+
+
+def test_an_encoder_is_in_training_mode_while_it_learns_and_nowhere_else(tmp_path: Path) -> None:
+    changes = {"environment": "CartPole-v1", "num_epochs": 4}
+    plain = Trainer(Config(**(RUN | changes)), encoder=Moody)
+    for _ in plain:
+        pass
+    evaluated = Trainer(Config(**(RUN | changes | {"evaluation_interval": 1})), tmp_path / "run", encoder=Moody)
+    for _ in evaluated:
+        pass
+    assert evaluated.digest == plain.digest
+    agent = ActorCriticAgent.load(tmp_path / "run/last.safetensors", encoder=Moody)
+    assert len({agent.value(np.ones(4, np.float32)) for _ in range(8)}) == 1
+    assert evaluate(agent, episodes=3) == evaluate(agent, episodes=3)  # an encoder handed over asks for no trust
+    assert isinstance(agent.policy.trunk.encoder, CustomEncoder)
+    assert agent.policy.trunk.encoder.module.modes == {False}
+    assert isinstance(plain.agent.policy.trunk.encoder, CustomEncoder)
+    assert plain.agent.policy.trunk.encoder.module.modes == {False, True}

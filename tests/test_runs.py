@@ -186,3 +186,25 @@ def test_the_best_checkpoint_is_written_before_one_that_knows_of_it(
     monkeypatch.setattr(os, "replace", lambda source, target: (order.append(target.name), replace(source, target)))
     folder.save(_checkpoint(1), 1, is_best=True, keep=2)
     assert order == ["best.safetensors", "epoch_000001.safetensors", "last.safetensors"]
+
+
+def test_what_is_no_run_folder_is_told_what_it_is(tmp_path: Path) -> None:
+    for name in ("seed_1", "seed_2"):
+        RunFolder.create(tmp_path / "seeds" / name, SETTINGS).close()
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"a run for each of several seeds; expected one of .*seed_1, .*seed_2$"):
+        runs.check_is_run(tmp_path / "seeds")
+    with pytest.raises(ConfigError, match="file is a file; expected the folder of a run, such as"):
+        runs.check_is_run(tmp_path / "file")
+    with pytest.raises(ConfigError, match="expected the name of a new one"):
+        runs.new_folder(Path())
+
+
+def test_a_checkpoint_that_is_a_link_to_nothing_is_passed_over(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", SETTINGS)
+    folder.save(_checkpoint(1), 1, False, 5)
+    (folder.path / "epoch_000009.safetensors").symlink_to(tmp_path / "nowhere")
+    path, _, passed_over = runs.newest_sound(folder.path)
+    assert path.name == "epoch_000001.safetensors"
+    assert len(passed_over) == 1
+    assert "epoch_000009" in passed_over[0]

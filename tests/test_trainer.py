@@ -1,8 +1,13 @@
 """The training run: what it computes, reports, keeps, and takes up again."""
 
 import csv
+import errno
 import json
 import logging
+import os
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +16,24 @@ import pytest
 import safetensors.torch
 import torch
 
-from actor_critic import Config, ConfigError, EnvironmentFault, NumericalError, RewardModel, Settings, Trainer
+from actor_critic import (
+    CheckpointError,
+    Config,
+    ConfigError,
+    EnvironmentFault,
+    NumericalError,
+    RewardModel,
+    Settings,
+    Trainer,
+    VerificationError,
+    runs,
+    verify,
+)
 from actor_critic.backends import Batch, EagerBackend, UpdateRules, UpdateStatistics
 from actor_critic.checkpoints import load
 from actor_critic.runs import newest_sound
-from tests import toys  # noqa: F401 - registers the environments
+from actor_critic.seeding import Purpose, episode_seed
+from tests import toys
 
 CARTPOLE = {"environment": "CartPole-v1", "num_envs": 4, "num_steps": 16, "hidden_dim": 16, "seed": 7}
 PPO = {"algorithm": "ppo", "num_minibatches": 4, "update_epochs": 2, "evaluation_episodes": 2}
@@ -141,6 +159,36 @@ def test_a_finished_run_can_be_made_longer(tmp_path: Path) -> None:
     assert [report.epoch for report in longer] == [4, 5, 6]
     assert _digest(longer) == _digest(long)
     longer.close()
+    with pytest.raises(ConfigError, match="num_epochs: 5 is less than the 6 epochs that are done"):
+        Trainer.resume(tmp_path / "short", num_epochs=5)
+
+
+def test_where_a_run_is_to_end_is_known_after_a_kill_before_its_next_checkpoint(tmp_path: Path) -> None:
+    _train(tmp_path / "run", num_epochs=2, anneal_lr=False)
+    longer = Trainer.resume(tmp_path / "run", num_epochs=400, target_return=470.0, max_hours=3.0)
+    training = iter(longer)
+    next(training)
+    shutil.copytree(tmp_path / "run", tmp_path / "killed")
+    training.close()
+    again = Trainer.resume(tmp_path / "killed")
+    assert again.epoch == 2
+    assert (again.settings.num_epochs, again.settings.target_return, again.settings.max_hours) == (400, 470.0, 3.0)
+    again.close()
+    assert Trainer.resume(tmp_path / "killed", new_episodes=True, num_epochs=401).settings.num_epochs == 401
+    assert verify(tmp_path / "killed", from_epoch=0).last == 2
+
+
+def test_settings_that_were_edited_are_told_and_never_quietly_put_back(tmp_path: Path) -> None:
+    _train(tmp_path / "run", num_epochs=2)
+    path = tmp_path / "run/settings.json"
+    edited, count = re.subn('"learning_rate": [0-9.]+', '"learning_rate": 0.5', path.read_text())
+    assert count == 1
+    path.write_text(edited)
+    with pytest.raises(ConfigError, match=r"settings.json says learning_rate=0\.5 and not 0\..* put them"):
+        Trainer.resume(tmp_path / "run", num_epochs=3)
+    with pytest.raises(VerificationError, match=r"learning_rate=0\.5"):
+        verify(tmp_path / "run")
+    assert path.read_text() == edited
 
 
 def test_a_length_that_would_change_the_learning_rates_is_refused(tmp_path: Path) -> None:
@@ -232,6 +280,21 @@ def test_a_run_stops_early_when_the_target_is_reached(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "evaluation.json").exists()
 
 
+def test_a_run_that_was_interrupted_in_its_last_epoch_goes_no_further_when_resumed(tmp_path: Path) -> None:
+    config = Config(environment="Countdown-v0", num_envs=8, num_steps=16, num_epochs=500, target_return=0.5)
+    whole, stopped = Trainer(config, tmp_path / "whole"), Trainer(config, tmp_path / "stopped")
+    for _ in whole:
+        pass
+    for report in stopped:
+        if report.epoch == whole.epoch:
+            stopped.stop("interrupted")
+    assert stopped.evaluation is None
+    resumed = Trainer.resume(tmp_path / "stopped")
+    assert list(resumed) == []
+    assert (resumed.stop_reason, resumed.evaluation) == (whole.stop_reason, whole.evaluation)
+    assert resumed.digest == whole.digest
+
+
 def test_a_run_stops_early_when_its_time_has_passed() -> None:
     trainer = Trainer(Config(**(CARTPOLE | PPO | {"num_epochs": 10**6, "max_hours": 0.2 / 3600})))
     count = sum(1 for _ in trainer)
@@ -275,6 +338,71 @@ def test_a_run_left_in_any_way_has_a_checkpoint_of_its_last_epoch(tmp_path: Path
         resumed = Trainer.resume(tmp_path / name)
         assert next(iter(resumed)).epoch == stop_at + 1
         resumed.close()
+
+
+def test_a_run_that_is_kept_late_or_was_refused_by_the_disk_has_a_checkpoint_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = _train(num_epochs=3)
+    trainer.keep_in(tmp_path / "late")
+    assert list(trainer) == []
+    assert newest_sound(tmp_path / "late")[1].counters["epoch"] == 3
+    trainer = Trainer(Config(**(CARTPOLE | PPO | {"num_epochs": 3})), tmp_path / "refused")
+    with monkeypatch.context() as full:
+        full.setattr(runs.checkpoints, "write_durably", _refuse)
+        with pytest.raises(CheckpointError, match="No space left"):
+            list(trainer)
+    assert list(trainer) == []
+    assert newest_sound(tmp_path / "refused")[1].counters["epoch"] == 3
+
+
+def _refuse(path: Path, data: bytes) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def test_a_last_checkpoint_that_a_kill_kept_from_its_second_name_has_it_when_resumed(tmp_path: Path) -> None:
+    _train(tmp_path / "run", num_epochs=3, checkpoint_interval=1)
+    newest, last = tmp_path / "run/epoch_000003.safetensors", tmp_path / "run/last.safetensors"
+    last.unlink()
+    last.hardlink_to(tmp_path / "run/epoch_000002.safetensors")
+    assert list(Trainer.resume(tmp_path / "run")) == []
+    assert last.read_bytes() == newest.read_bytes()
+
+
+def test_what_an_evaluation_meets_costs_no_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = {episode_seed(7, Purpose.SELECTION, env, 0) for env in range(2)}
+    monkeypatch.setattr(toys.Judged, "bad_seeds", bad)
+    changes = {"environment": "Judged-v0", "evaluation_interval": 4, "checkpoint_interval": 100, "num_epochs": 9}
+    trainer = Trainer(Config(**(CARTPOLE | PPO | changes)), tmp_path / "run")
+    with pytest.raises(EnvironmentFault, match=r"Judged-v0, environment 0 of an evaluation: after 1 steps .* is not"):
+        list(trainer)
+    with open(tmp_path / "run/metrics.csv") as stream:
+        assert [row["epoch"] for row in csv.DictReader(stream)] == ["1", "2", "3", "4"]
+    monkeypatch.setattr(toys.Judged, "bad_seeds", set())
+    resumed = Trainer.resume(tmp_path / "run")
+    assert [report.epoch for report in resumed] == [5, 6, 7, 8, 9]
+
+
+def test_an_environment_that_cannot_be_closed_costs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trainer = _train(tmp_path / "run", environment="Clings-v0", num_epochs=2)
+    assert trainer.is_evaluated
+    assert "Clings-v0: close raised RuntimeError: the display is gone" in caplog.text
+    Trainer.resume(tmp_path / "run").close()
+
+
+def test_a_trainer_may_be_iterated_over_in_another_thread(tmp_path: Path) -> None:
+    trainer = Trainer(Config(**(CARTPOLE | PPO | {"num_epochs": 2})), tmp_path / "run")
+    with ThreadPoolExecutor(1) as pool:
+        assert len(pool.submit(list, trainer).result()) == 2
+
+
+def test_what_an_environment_does_to_its_arguments_changes_no_settings(tmp_path: Path) -> None:
+    numbers = list(range(8))
+    changes = {"environment": "Shuffles-v0", "environment_kwargs": {"numbers": numbers}, "num_epochs": 2}
+    trainer = _train(tmp_path / "run", **changes)
+    assert trainer.settings.environment_kwargs == {"numbers": list(range(8))}
+    assert json.loads((tmp_path / "run/settings.json").read_text())["environment_kwargs"]["numbers"] == numbers
+    assert trainer.settings.replay == "fresh"
 
 
 def test_an_epoch_that_was_cut_short_is_not_built_on() -> None:
@@ -358,8 +486,12 @@ def test_settings_can_be_given_resolved() -> None:
     assert Trainer(resolved).settings == resolved
 
 
-@pytest.mark.parametrize("backend", ["eager", "fused"])
-def test_the_batch_that_a_number_went_bad_in_is_kept_beside_the_checkpoints(backend: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("backend", "changes"), [("eager", {}), ("fused", {}), ("eager", {"memory": "gru", "shared_encoder": True})]
+)
+def test_the_batch_that_a_number_went_bad_in_is_kept_beside_the_checkpoints(
+    backend: str, changes: dict[str, object], tmp_path: Path
+) -> None:
     config = Config(
         environment="CartPole-v1",
         preset="none",
@@ -367,6 +499,7 @@ def test_the_batch_that_a_number_went_bad_in_is_kept_beside_the_checkpoints(back
         num_steps=8,
         backend=backend,
         wrappers=["tests.toys:Enormous"],
+        **changes,
     )
     trainer = Trainer(config, tmp_path / "run")
     before = trainer.agent.parameters.values.clone()

@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -275,6 +275,71 @@ class Slow(Sampled):
         return super().step(action)
 
 
+class Patient(Endless):
+    """An Endless that takes its time."""
+
+    def step(self, action: int) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        time.sleep(0.01)
+        return super().step(action)
+
+
+class Judged(Countdown):
+    """A Countdown that pays what is no number in the episodes of some seeds, such as those of evaluations."""
+
+    bad_seeds: ClassVar[set[int]] = set()
+
+    def reset(self, *, seed: int | None = None, **kwargs: Any) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        self._is_bad = seed in self.bad_seeds
+        return super().reset(seed=seed, **kwargs)
+
+    def step(self, action: int) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = super().step(action)
+        return observation, -np.inf if self._is_bad else reward, terminated, truncated, info
+
+
+class Shuffles(Countdown):
+    """A Countdown that changes what it was made with."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        super().__init__()
+        self._numbers = numbers
+
+    def reset(self, **kwargs: Any) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        super().reset(**kwargs)
+        self.np_random.shuffle(self._numbers)
+        self._number = float(self._numbers[0])
+        return self._observe(), {}
+
+
+class Clings(Countdown):
+    """A Countdown that cannot be closed."""
+
+    def close(self) -> None:
+        raise RuntimeError("the display is gone")
+
+
+class OnlyFirst(gym.Wrapper[Any, Any, Any, Any]):
+    """Allows nothing but the first action, by a method."""
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        return np.array([True, False])
+
+
+class OnlyFirstSeen(gym.ObservationWrapper[Any, Any, Any]):
+    """Allows nothing but the first action, in the observation."""
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        super().__init__(env)
+        masks = gym.spaces.MultiBinary(2)
+        self.observation_space = gym.spaces.Dict({"state": env.observation_space, "action_mask": masks})
+
+    def observation(self, observation: Any) -> dict[str, Any]:
+        return {"state": observation, "action_mask": np.array([1, 0], np.int8)}
+
+
+gym.register("Judged-v0", Judged)
+gym.register("Shuffles-v0", Shuffles)
+gym.register("Clings-v0", Clings)
 gym.register("Slow-v0", Slow)
 gym.register("Sampled-v0", Sampled)
 gym.register("Crash-v0", Crash)

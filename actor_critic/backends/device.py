@@ -1,5 +1,7 @@
 """Which device a setting means."""
 
+import re
+
 import torch
 
 from actor_critic.errors import ConfigError
@@ -14,6 +16,8 @@ def choose_device(name: str) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         name = "cuda" if count else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", name):
+        raise ConfigError(f'device: "{name}" is not allowed; expected "auto", "cpu", "cuda" or "cuda:N"')
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= count:
         raise ConfigError(f'device: "{name}" is not there: PyTorch sees {count} CUDA GPUs; expected "auto" or "cpu"')

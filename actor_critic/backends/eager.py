@@ -21,7 +21,7 @@ from actor_critic.backends.base import (
     UpdateStatistics,
     not_finite,
 )
-from actor_critic.encoders import PartsEncoder
+from actor_critic.encoders import CustomEncoder, PartsEncoder
 from actor_critic.errors import NumericalError
 from actor_critic.networks import PolicyNetwork, ValueNetwork
 from actor_critic.ops import categorical, losses
@@ -108,6 +108,8 @@ class EagerBackend(Backend):
         self._value = value
         self._parameters = parameters
         self._sizes = sizes
+        # Modules of the user's own: dropout, batch normalisation and the like do something else while they learn.
+        self._encoders = [net.trunk.encoder for net in (policy, value) if isinstance(net.trunk.encoder, CustomEncoder)]
         self.first_moment = torch.zeros_like(parameters.values)
         self.second_moment = torch.zeros_like(parameters.values)
         self.steps = 0
@@ -147,6 +149,17 @@ class EagerBackend(Backend):
             NumericalError: A loss or gradient is not finite; the step that would have used it is not taken.
         """
         self._parameters.check()
+        for encoder in self._encoders:
+            encoder.train()
+        try:
+            return self._update(batch, minibatches, rules)
+        finally:
+            for encoder in self._encoders:
+                encoder.eval()
+
+    def _update(
+        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: UpdateRules
+    ) -> UpdateStatistics:
         totals = torch.zeros(6)
         taken = 0
         for part in _gathered(batch, minibatches):

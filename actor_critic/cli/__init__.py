@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import io
 import logging
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import NoReturn
 
 import click
 
+from actor_critic import __version__
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
+from actor_critic.imports import look_in
 
 _COMMANDS = {
     "train": "Train a policy; what `python main.py` does.",
@@ -39,7 +42,7 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="actor-critic")
+@click.version_option(__version__)
 def cli() -> None:
     """Actor-critic reinforcement learning for discrete action spaces."""
 
@@ -55,11 +58,11 @@ def main(*prefix: str) -> NoReturn:
     """
     try:
         # Classes of the user's own are named "module:Class" and found in the folder the command is started from.
-        folder = str(Path.cwd())
+        look_in(str(Path.cwd()))
     except OSError:
         _fail("the folder this was started from is not there any more; change to another one", ConfigError.exit_code)
-    if folder not in sys.path:
-        sys.path.append(folder)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has every letter of a path
     try:
         sys.exit(cli.main([*prefix, *sys.argv[1:]], prog_name="actor-critic", standalone_mode=False) or 0)
     except click.exceptions.NoArgsIsHelpError as error:

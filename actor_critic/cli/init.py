@@ -27,13 +27,13 @@ def command(config_path: str, **flags: Any) -> None:
     settings = resolve(said).settings
     input_dim, output_dim = settings.input_dim, settings.output_dim
     if not settings.is_random_states:
-        from actor_critic.environments import EnvironmentMaker
+        from actor_critic.environments import EnvironmentMaker, close_environment
         from actor_critic.spaces import read_spaces
 
         env = EnvironmentMaker(settings)()
         observations, actions = read_spaces(settings.environment, env.observation_space, env.action_space)
         input_dim, output_dim = observations.num_features, actions.num_logits
-        env.close()
+        close_environment(env)
     assert input_dim is not None and output_dim is not None
     config = starting_config(settings.environment, settings.algorithm, input_dim, output_dim)
     config = config.model_copy(
@@ -45,4 +45,5 @@ def command(config_path: str, **flags: Any) -> None:
         raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
     if not written:
         raise ConfigError(f"{path} exists already and is left as it is; name another one with --config")
-    click.echo(f"wrote {path} for {settings.environment}; `python main.py` trains from config.json")
+    trains = "python main.py" if config_path == CONFIG_FILE else f"python main.py --config {path}"
+    click.echo(f"wrote {path} for {settings.environment}; `{trains}` trains from it")

@@ -13,7 +13,7 @@ from actor_critic.errors import ConfigError
 
 @click.command("resume")
 @click.argument("run", metavar="RUN")
-@setting_options("num_epochs", "total_timesteps", "device", "log_file")
+@setting_options("num_epochs", "total_timesteps", "target_return", "max_hours", "device", "log_file")
 @click.option("--trust-code", is_flag=True, help="Import the code that the run's settings name as module:Class.")
 @click.option(
     "--new-episodes", is_flag=True, help="Begin new episodes where the environment does not replay its running ones."
@@ -21,7 +21,8 @@ from actor_critic.errors import ConfigError
 def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int:
     """Go on with the run in folder RUN from its newest sound checkpoint, exactly where it stood.
 
-    --num-epochs or --total-timesteps make a finished run longer; both count from its very beginning.
+    --num-epochs or --total-timesteps make a finished run longer, and so do --target-return and --max-hours where they
+    ended it; all count from its very beginning.
     """
     said = flags_layer(flags).config
     if said.num_epochs is not None and said.total_timesteps is not None:
@@ -36,10 +37,12 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
         from actor_critic.cli.screen import console, say
         from actor_critic.config import settings_from_document
         from actor_critic.imports import require_trust
-        from actor_critic.runs import newest_sound
+        from actor_critic.runs import check_is_run, newest_sound
         from actor_critic.trainer import Trainer
 
-    path, checkpoint, passed_over = newest_sound(existing(run))
+    folder = existing(run)
+    check_is_run(folder)
+    path, checkpoint, passed_over = newest_sound(folder)
     settings = settings_from_document(checkpoint.settings, path)
     require_trust(settings.imported_code, path, trust_code)
     num_epochs = said.num_epochs
@@ -52,8 +55,10 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
             )
     with log_to(said.log_file or _harmless_log(settings.log_file)):
         trainer = Trainer.resume(
-            Path(run),
+            folder,
             num_epochs=num_epochs,
+            target_return=said.target_return,
+            max_hours=said.max_hours,
             device=said.device,
             trust_code=trust_code,
             new_episodes=new_episodes,

@@ -58,9 +58,9 @@ def log_to(path: str) -> Iterator[None]:
     Raises:
         ConfigError: The file cannot be written.
     """
-    if Path(path).exists() and Path(CONFIG_FILE).exists() and Path(path).samefile(CONFIG_FILE):
-        raise ConfigError(f"log_file: {path} is the settings file; expected another path")
     try:
+        if Path(path).exists() and Path(CONFIG_FILE).exists() and Path(path).samefile(CONFIG_FILE):
+            raise ConfigError(f"log_file: {path} is the settings file; expected another path")
         handler = _LogFile(path, f"command {sys.argv[1:]}")
     except OSError as error:
         raise ConfigError(
@@ -134,7 +134,7 @@ def _print_closing_words(trainer: Trainer, console: Console) -> None:
     if trainer.stop_reason != "finished":
         say(console, f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
     say(console, f"kept in {folder}")
-    if trainer.epoch < trainer.settings.num_epochs or not trainer.evaluation:
+    if not trainer.evaluation:
         say(console, f"go on with: actor-critic resume {folder}")
 
 

@@ -77,7 +77,7 @@ class Config(BaseModel):
     workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] | None = None
     """Processes that environments run in, to the same bits for any number; "auto" measures which is fastest here when
     the run begins, a second for each number tried. Default: 1, or with vectorization "workers" "auto"."""
-    worker_timeout: Annotated[float, Field(gt=0)] | None = None
+    worker_timeout: Annotated[float, Field(gt=0, le=10**6)] | None = None
     """Seconds after which a worker that does not answer is killed and taken for dead. Default: 300."""
     max_worker_restarts: Annotated[int, Field(ge=0, le=10**6)] | None = None
     """How many workers, in all, are replaced when they die, their episodes replayed. Default: 0, which ends the run."""
@@ -88,7 +88,7 @@ class Config(BaseModel):
     episodes before the run. Default: "auto"."""
     max_episode_steps: _Count | None = None
     """Truncate an episode after this many environment steps. Null: the environment's own limit."""
-    input_dim: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    input_dim: Annotated[int, Field(ge=1, le=2**31)] | None = None
     """Numbers in a random state (default 10). With a named environment it comes from the observation space."""
     output_dim: Annotated[int, Field(ge=2, le=10**6)] | None = None
     """Actions to choose from in a random state (default 2). With a named environment it comes from the action space

@@ -192,6 +192,11 @@ class Settings:
                     f"{name}: {said} contradicts {self.environment}, whose {space} space says {found}; set it to null "
                     f"or {found}, or let `actor-critic init --environment {self.environment}` write a fitting file"
                 )
+        if input_dim < 1 or output_dim < 2:
+            raise ConfigError(
+                f"environment: {self.environment} shows {input_dim} numbers and has {output_dim} actions; expected at "
+                f"least 1 and 2, as otherwise nothing is learned"
+            )
         return self.replace(input_dim=input_dim, output_dim=output_dim)
 
     def replace(self, **changes: Any) -> "Settings":

@@ -10,7 +10,7 @@ from actor_critic.environments.make import (
 )
 from actor_critic.environments.native import NativeVectorEnv
 from actor_critic.environments.random_states import RandomStatesVectorEnv
-from actor_critic.environments.vectorized import SameStepVectorEnv
+from actor_critic.environments.vectorized import SameStepVectorEnv, close_environment
 from actor_critic.environments.workers import WorkerVectorEnv
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "check_same_spaces",
     "choose_replay",
     "choose_vectorization",
+    "close_environment",
     "make_vector_environment",
 ]

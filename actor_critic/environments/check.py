@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.environments.masks import random_choices, read_mask
+from actor_critic.environments.vectorized import close_environment
 from actor_critic.errors import ConfigError
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
@@ -55,7 +56,7 @@ def check_environment(make: Callable[[], gym.Env[Any, Any]]) -> Iterator[Finding
         mend = "; reset returns 2 values and step 5 in Gymnasium" if "to unpack" in str(error) else ""
         yield Finding("problem", f"it raised {type(error).__name__}: {error}{mend}")
     finally:
-        env.close()
+        close_environment(env)
 
 
 def _check_spaces(env: gym.Env[Any, Any]) -> Iterator[Finding]:
@@ -124,8 +125,8 @@ def _check_seeds(make: Callable[[], gym.Env[Any, Any]]) -> Finding:
                 "warning", "two seeds gave the same episode: either nothing in it is random, or seeds are ignored"
             )
     finally:
-        first.close()
-        second.close()
+        close_environment(first)
+        close_environment(second)
     return Finding("ok", "the same seed and actions give the same episode, also in an instance with a past")
 
 

@@ -1,5 +1,6 @@
 """Environments from settings: found, wrapped, limited, or one clear error."""
 
+import copy
 import difflib
 import importlib.util
 import logging
@@ -15,10 +16,10 @@ from actor_critic.environments.measure import measure_workers, most_workers
 from actor_critic.environments.native import NativeVectorEnv, difference
 from actor_critic.environments.random_states import RandomStatesVectorEnv
 from actor_critic.environments.replay import try_replays
-from actor_critic.environments.vectorized import Replay, SameStepVectorEnv
+from actor_critic.environments.vectorized import Replay, SameStepVectorEnv, close_environment
 from actor_critic.environments.workers import WorkerVectorEnv
 from actor_critic.errors import ActorCriticError, ConfigError
-from actor_critic.imports import load_class
+from actor_critic.imports import load_class, make_findable
 from actor_critic.seeding import Purpose
 
 log = logging.getLogger("actor_critic")
@@ -110,7 +111,12 @@ def choose_replay(settings: Settings) -> Settings:
     log.info("replay: trying whether %s replays its episodes", settings.environment)
     way, against = try_replays(EnvironmentMaker(settings), settings.vectorization == "workers", settings.worker_timeout)
     if way == "fresh":
-        log.info("replay: every episode has an instance made for it, because %s", against)
+        log.log(
+            logging.WARNING if settings.wrappers else logging.INFO,
+            "replay: every episode has an instance made for it%s, because %s",
+            ", wrappers with all that they remember too" if settings.wrappers else "",
+            against,
+        )
     elif way == "none":
         log.warning("resume not exact: %s; a run that is stopped and resumed begins new episodes", against)
     return settings.replace(replay=way)
@@ -168,7 +174,7 @@ def check_same_spaces(settings: Settings, observation_space: gym.Space[Any], act
     """
     env = EnvironmentMaker(settings)()
     single = env.observation_space, env.action_space
-    env.close()
+    close_environment(env)
     if single != (observation_space, action_space):
         raise ConfigError(
             f"vectorization: the native vector form of {settings.environment} has the spaces {observation_space} and "
@@ -198,6 +204,8 @@ class EnvironmentMaker:
         self._settings = settings
         self._ends = ends
         self._wrappers = [load_class(name, "wrappers") for name in settings.wrappers]
+        if settings.imported_code:
+            make_findable()
 
     def __call__(self) -> gym.Env[Any, Any]:
         """Make one environment.
@@ -206,12 +214,15 @@ class EnvironmentMaker:
             ConfigError: It cannot be made.
         """
         settings = self._settings
-        env = with_masks_in_info(_make_one(settings))
+        bare = _make_one(settings)
+        env = with_masks_in_info(bare)
         for wrapper, name in zip(self._wrappers, settings.wrappers, strict=True):
             try:
                 env = wrapper(env)
             except Exception as error:  # whatever somebody's wrapper raises
                 raise ConfigError(f"wrappers: {name} fails on {settings.environment}: {error}") from error
+        if self._wrappers:  # which may give masks of their own
+            env = with_masks_in_info(env, bare)
         if settings.frame_stack > 1:
             env = gym.wrappers.FrameStackObservation(env, settings.frame_stack)
         has_limit = env.spec is not None and env.spec.max_episode_steps is not None
@@ -222,7 +233,9 @@ def _make_native(settings: Settings, count: int) -> gym.vector.VectorEnv[Any, An
     """The environment's own vector form."""
     name = settings.environment
     _check_registered(name)
-    kwargs = settings.environment_kwargs
+    if ":" in name:
+        make_findable()
+    kwargs = copy.deepcopy(settings.environment_kwargs)
     if settings.max_episode_steps is not None:
         kwargs = {"max_episode_steps": settings.max_episode_steps, **kwargs}
     try:
@@ -244,9 +257,10 @@ def _check_registered(name: str) -> None:
 def _make_one(settings: Settings) -> gym.Env[Any, Any]:
     name = settings.environment
     _check_registered(name)
+    kwargs = copy.deepcopy(settings.environment_kwargs)  # what one environment does to a list of its own is its own
     try:
         env: gym.Env[Any, Any] = gym.make(
-            name, max_episode_steps=settings.max_episode_steps, disable_env_checker=True, **settings.environment_kwargs
+            name, max_episode_steps=settings.max_episode_steps, disable_env_checker=True, **kwargs
         )
     except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv) as error:
         raise ConfigError(f"environment: {name!r} is not registered{_nearest_environments(name)}") from error

@@ -13,18 +13,27 @@ from actor_critic.spaces.nesting import Path, pick
 KEY = "action_mask"
 
 
-def with_masks_in_info(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+def with_masks_in_info(env: gym.Env[Any, Any], bare: gym.Env[Any, Any] | None = None) -> gym.Env[Any, Any]:
     """Make an environment give its masks in ``info["action_mask"]``.
 
     Three conventions are known: that one itself (Gymnasium), an ``"action_mask"`` key of a Dict observation
     (PettingZoo, RLlib), which is taken out of the observation, and a method ``action_masks()`` (sb3-contrib).
+
+    Args:
+        env: The environment.
+        bare: What it was before the wrappers around it; a method of its own has been asked beneath them already.
     """
     space = env.observation_space
     if isinstance(space, gym.spaces.Dict) and KEY in space.spaces:
         return _MaskFromObservation(env)
-    if env.has_wrapper_attr("action_masks"):
+    method = _mask_method(env)
+    if method is not None and (bare is None or method != _mask_method(bare)):
         return _MaskFromMethod(env)
     return env
+
+
+def _mask_method(env: gym.Env[Any, Any]) -> Any:
+    return env.get_wrapper_attr("action_masks") if env.has_wrapper_attr("action_masks") else None
 
 
 def read_mask(info: dict[str, Any], actions: ActionSpec) -> npt.NDArray[np.bool_] | None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
 from actor_critic.environments.masks import KEY, random_choices, read_mask
+from actor_critic.environments.vectorized import close_environment
 from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault
 from actor_critic.seeding import Purpose, integer_seed
 from actor_critic.spaces import read_spaces
@@ -119,7 +120,7 @@ class NativeVectorEnv:
 
     def close(self) -> None:
         """Close the environment."""
-        self._environment.close()
+        close_environment(self._environment)
 
     def _begin(self, options: dict[str, Any] | None) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         self._ended = np.zeros(self.num_envs, np.bool_)
@@ -217,9 +218,9 @@ def difference(
     except Exception as error:  # whatever somebody's environment raises when it is seeded with a list, say
         return f"raised {type(error).__name__}: {error}"
     finally:
-        native.close()
+        close_environment(native)
         for single in singles:
-            single.close()
+            close_environment(single)
 
 
 def _compare(native: gym.vector.VectorEnv[Any, Any, Any], singles: list[gym.Env[Any, Any]]) -> str | None:

@@ -1,5 +1,6 @@
 """Single environments side by side, each episode with a seed of its own, reset in the step that ends it."""
 
+import logging
 from array import array
 from collections.abc import Callable
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from actor_critic.environments.masks import KEY, read_mask
 from actor_critic.errors import EnvironmentFault, ReplayFault
 from actor_critic.seeding import Purpose, episode_seed
 from actor_critic.spaces import read_spaces
+
+log = logging.getLogger("actor_critic")
 
 Replay = Literal["reset", "fresh", "none"]
 
@@ -195,8 +198,14 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         """What the running episodes have shown: a checksum [N] over the observations, and the sum [N] of rewards."""
         return {"checksums": np.array(self._checksums, np.int64), "totals": self._totals.copy()}
 
-    def load_state(self, state: dict[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    def load_state(
+        self, state: dict[str, npt.NDArray[Any]], replayed: Callable[[], None] = lambda: None
+    ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Rebuild the running episodes by resetting with their seeds and replaying their actions.
+
+        Args:
+            state: What :meth:`save_state` gave.
+            replayed: Called after each step.
 
         Returns:
             The observations to act on, and what belongs to them, as from :meth:`reset`.
@@ -212,7 +221,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         borders = np.cumsum(state["lengths"])[:-1]
         self._begin()
         for index, choices in enumerate(np.split(state["actions"], borders)):
-            self._replay_one(index, choices)
+            self._replay_one(index, choices, replayed)
             if (self._checksums[index], self._totals[index]) != (state["checksums"][index], state["totals"][index]):
                 raise self._fault(
                     index, "shows other observations or rewards on replay than it did before", ReplayFault
@@ -231,7 +240,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             self._checksums[index] = crc32(self._rows[index])
         return self._observations, self._mask_infos()
 
-    def _replay_one(self, index: int, choices: npt.NDArray[np.int64]) -> None:
+    def _replay_one(self, index: int, choices: npt.NDArray[np.int64], replayed: Callable[[], None]) -> None:
         rows = choices.reshape(-1, self.actions.num_groups)
         for row, action in zip(rows.tolist(), self.actions.one_by_one(rows), strict=True):
             self._actions[index].extend(row)
@@ -248,6 +257,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             self._write(index, observation, self._parts)
             self._checksums[index] = crc32(self._rows[index], self._checksums[index])
             self._totals[index] += reward
+            replayed()
 
     def _read(self, index: int, returned: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """What an unusual step returned, in the types that it should have had."""
@@ -260,7 +270,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
     def close_extras(self, **kwargs: Any) -> None:
         """Close every environment."""
         for env in self.envs:
-            env.close()
+            close_environment(env)
 
     def _write(self, index: int, observation: Any, parts: list[npt.NDArray[Any]]) -> None:
         try:
@@ -275,7 +285,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         seed = episode_seed(self._seed, self._purpose, self._first + index, int(self._episodes[index]))
         try:
             if self._replay == "fresh" and self._is_used[index]:
-                self.envs[index].close()
+                close_environment(self.envs[index])
                 self.envs[index] = self._make()
                 self._steps[index] = self.envs[index].step
             self._is_used[index] = True
@@ -315,7 +325,15 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         )
 
 
-def environment_name(env: gym.Env[Any, Any]) -> str:
+def close_environment(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> None:
+    """Close an environment; one that refuses takes nothing with it."""
+    try:
+        env.close()
+    except Exception as error:  # whatever somebody's environment raises
+        log.warning("%s: close raised %s: %s", environment_name(env), type(error).__name__, error)
+
+
+def environment_name(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> str:
     """How to call an environment in an error."""
     return env.spec.id if env.spec else type(env.unwrapped).__name__
 

@@ -27,6 +27,7 @@ def shared_layout(observations: ObservationSpec, actions: ActionSpec, count: int
             ("rewards", np.float64, (count,)),
             ("checksums", np.int64, (count,)),
             ("totals", np.float64, (count,)),
+            ("replayed", np.int64, (count,)),
             ("observations", observations.dtype, (count, *observations.shape)),
             ("final_observations", observations.dtype, (count, *observations.shape)),
             ("terminated", np.bool_, (count,)),
@@ -118,7 +119,11 @@ class _Worker:
         return self.vector.save_state()
 
     def load_state(self, state: dict[str, npt.NDArray[Any]]) -> None:
-        self._show(*self.vector.load_state(state))
+        self._show(*self.vector.load_state(state, self._live))
+
+    def _live(self) -> None:
+        """Replaying may take as long as all these steps took; each of them is a sign of life."""
+        self._mine["replayed"][0] += 1
 
     def _show(self, observations: npt.NDArray[Any], infos: dict[str, Any]) -> None:
         self._mine["observations"][...] = observations

@@ -20,7 +20,7 @@ from gymnasium.vector.utils import batch_space
 
 from actor_critic.environments.masks import KEY
 from actor_critic.environments.recovery import RunningEpisodes, Watch
-from actor_critic.environments.vectorized import Replay, environment_name
+from actor_critic.environments.vectorized import Replay, close_environment, environment_name
 from actor_critic.environments.worker import CALL, CLOSE, STEP, shared_layout, views, work
 from actor_critic.errors import ActorCriticError, EnvironmentFault
 from actor_critic.spaces import read_spaces
@@ -55,7 +55,8 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
             num_envs: N.
             workers: W, at most N.
             replay: How a running episode can be rebuilt; see :class:`SameStepVectorEnv`.
-            timeout: Seconds after which a worker that does not answer is taken for dead and killed; None waits.
+            timeout: Seconds after which a worker that does not answer is taken for dead and killed, where it is not
+                replaying steps; None waits.
             max_restarts: How many workers, in all, may be replaced when they die; their episodes are replayed.
 
         Raises:
@@ -76,7 +77,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         try:
             self._set_up(first)
         finally:
-            first.close()
+            close_environment(first)
         # Not forked: a copy of a process with threads (PyTorch's, a writer's) may hang in a lock.
         self._context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
         self._memory = self._context.RawArray(ctypes.c_byte, self._layout.itemsize)
@@ -251,7 +252,8 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
     def _receive(self, index: int, is_starting: bool = False) -> Any:
         pipe = self._pipes[index]
         if self._watch:
-            self._watch.begin(self._processes[index], _SECONDS_TO_START if is_starting else 0.0)
+            life = self._shared["replayed"][self._shares[index]]
+            self._watch.begin(self._processes[index], life, _SECONDS_TO_START if is_starting else 0.0)
         try:
             return None if pipe.recv_bytes() == STEP else pipe.recv()
         finally:

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +17,7 @@ from actor_critic.errors import ConfigError
 from tests.cli.running import Outcome, Shell
 from tests.config.documents import conforms
 
-COMMANDS = ["train", "resume", "evaluate", "inspect", "check", "init", "presets", "schema"]
+COMMANDS = ["train", "resume", "evaluate", "verify", "inspect", "check", "init", "presets", "schema"]
 QUICK = ["--num-epochs", "1", "--batch-size", "8", "--num-minibatches", "1", "--evaluation-episodes", "1"]
 QUICK += ["--hidden-dim", "4"]
 
@@ -469,3 +470,42 @@ def test_presets_are_listed_with_source_and_expectation(shell: Shell) -> None:
         assert words in outcome.out
     documents = json.loads(shell("presets", "--json").out)
     assert {"environment", "algorithm", "source", "evaluation", "expected", "settings"} == documents[0].keys()
+
+
+def test_nothing_but_what_settings_name_is_imported_from_the_folder_one_is_in(shell: Shell) -> None:
+    (shell.folder / "mine.py").write_text(
+        "from actor_critic import LinearReward\nclass Mine(LinearReward):\n    pass\n"
+    )
+    # What Python's pickle and PyTorch import where it is installed.
+    for name in ("org", "dill"):
+        (shell.folder / f"{name}.py").write_text("raise SystemExit('a stranger is running')")
+
+    def command(*words: str) -> Outcome:
+        safe = [sys.executable, "-P", "-m", "actor_critic", *words]  # as the installed command does
+        result = subprocess.run(safe, cwd=shell.folder, capture_output=True, text=True)
+        return Outcome(result.returncode, result.stdout, result.stderr)
+
+    for name in ("org", "dill"):
+        (shell.folder / f"{name}.py").rename(shell.folder / f"{name}.txt")
+    trained = command("train", "--reward-model", "mine:Mine", "--num-epochs", "1")
+    assert (trained.code, trained.err) == (0, "")
+    for name in ("org", "dill"):
+        (shell.folder / f"{name}.txt").rename(shell.folder / f"{name}.py")
+    (run,) = shell.folder.glob("checkpoints_*")
+    for words in (["inspect", run.name], ["presets"], ["schema"]):
+        outcome = command(*words)
+        assert (outcome.code, outcome.err) == (0, "")
+    refused = command("evaluate", run.name)
+    assert refused.code == 4
+    assert "mine:Mine; add --trust-code" in refused.err
+
+
+def test_a_device_that_is_none_is_refused_in_one_line(shell: Shell) -> None:
+    assert shell("train", "--num-epochs", "1").code == 0
+    (run,) = shell.folder.glob("checkpoints_*")
+    outcome = shell("evaluate", run.name, "--device", "gpu")
+    assert (outcome.code, outcome.err.count("\n")) == (4, 1)
+    assert 'device: "gpu" is not allowed' in outcome.err
+    outcome = shell("resume", str(run / "last.safetensors"))
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "is a file; expected the folder of a run" in outcome.err

@@ -107,3 +107,19 @@ def test_training_on_masks_is_the_same_whichever_way_they_come() -> None:
 def test_check_plays_only_what_is_allowed(make: Callable[[], gym.Env]) -> None:
     findings = list(check_environment(lambda: with_masks_in_info(make())))
     assert {finding.verdict for finding in findings} == {"ok"}
+
+
+@pytest.mark.parametrize("wrapper", ["OnlyFirst", "OnlyFirstSeen"])
+def test_a_wrapper_may_give_masks(wrapper: str) -> None:
+    config = Config(environment="Countdown-v0", wrappers=[f"tests.toys:{wrapper}"], num_envs=2, num_steps=50)
+    trainer = Trainer(config)
+    trainer.close()
+    assert trainer.settings.input_dim == 2
+    evaluation = evaluate(trainer.agent, episodes=20)
+    assert (evaluation.greedy.mean, evaluation.sampled.mean) == (0.0, 0.0)  # only the second action earns anything
+
+
+def test_a_method_beneath_a_wrapper_is_asked_once() -> None:
+    bare = toys.GuardedByMethod()
+    wrapped = gym.wrappers.RecordEpisodeStatistics(with_masks_in_info(bare))
+    assert with_masks_in_info(wrapped, bare) is wrapped

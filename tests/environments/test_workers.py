@@ -9,13 +9,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
 from actor_critic import Config, Trainer
 from actor_critic.checkpoints import load
+from actor_critic.environments import WorkerVectorEnv
 from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.runs import RunFolder
+from tests import toys
 
 RUN = {
     "preset": "none", "num_envs": 5, "num_steps": 12, "num_minibatches": 2, "num_epochs": 4, "update_epochs": 2,
@@ -159,3 +162,32 @@ def test_environments_that_are_faster_than_messages_stay_in_one_process() -> Non
     assert (trainer.settings.vectorization, trainer.settings.workers) == ("sync", 1)
     settings = Trainer(Config(num_epochs=1, workers="auto")).settings  # random states, which have no processes
     assert settings.workers == 1
+
+
+def test_a_replay_may_take_longer_than_an_answer() -> None:
+    vector = WorkerVectorEnv(toys.Patient, 2, 1, timeout=0.5)
+    try:
+        vector.reset(seed=3)
+        for _ in range(60):  # of a hundredth of a second in each of the two
+            vector.step_choices(np.zeros((2, 1), np.int64))
+        state, began = vector.save_state(), time.monotonic()
+        vector.load_state(state)
+        assert time.monotonic() - began > 1.0
+        assert (vector.save_state()["totals"] == 60).all()
+    finally:
+        vector.close()
+
+
+def test_workers_that_stood_still_with_their_program_are_not_taken_for_dead(tmp_path: Path) -> None:
+    words = ["--environment", "tests.toys:Slow-v0", "--vectorization", "workers", "--workers", "2", "--num-envs", "2"]
+    words += ["--worker-timeout", "1", "--num-steps", "40", "--num-epochs", "12", "--checkpoint-interval", "1"]
+    command = [sys.executable, "-m", "actor_critic", "train", *words, "--preset", "none", "--evaluation-episodes", "1"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, env=environment)
+    while not list(tmp_path.glob("checkpoints_*/epoch_*")):
+        time.sleep(0.05)
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGSTOP)
+    time.sleep(2.5)
+    os.killpg(process.pid, signal.SIGCONT)
+    assert process.wait(60) == 0
