@@ -166,7 +166,12 @@ WORKS = (
         PPO
         | {"environment": "MinAtar/Breakout-v1", "encoder": "small_cnn", "hidden_dim": 128, "hidden_layers": 1}
         | {"activation": "relu"},
-        (_ours("", 20), _ours(", overlap", 24, overlap=True), _peer("stable_baselines3", 8)),
+        (
+            _ours("", 20),
+            _ours(", 2 threads", 24, threads=2),
+            _ours(", overlap", 24, overlap=True),
+            _peer("stable_baselines3", 8),
+        ),
         98,
         ("stable_baselines3",),
     ),

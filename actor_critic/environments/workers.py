@@ -82,6 +82,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         self._context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
         self._memory = self._context.RawArray(ctypes.c_byte, self._layout.itemsize)
         self._shared = views(self._memory, self._layout)
+        self._life = [self._shared["replayed"][share] for share in self._shares]
         self._episodes = RunningEpisodes(num_envs) if max_restarts else None
         self._watch = Watch(timeout) if timeout is not None else None
         try:
@@ -252,8 +253,8 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
     def _receive(self, index: int, is_starting: bool = False) -> Any:
         pipe = self._pipes[index]
         if self._watch:
-            life = self._shared["replayed"][self._shares[index]]
-            self._watch.begin(self._processes[index], life, _SECONDS_TO_START if is_starting else 0.0)
+            slack = _SECONDS_TO_START if is_starting else 0.0
+            self._watch.begin(self._processes[index], self._life[index], slack)
         try:
             return None if pipe.recv_bytes() == STEP else pipe.recv()
         finally:
