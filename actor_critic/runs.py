@@ -224,7 +224,7 @@ def edited_settings(path: Path, checkpoint: checkpoints.Checkpoint) -> str | Non
     names = [name for name in known.keys() - {"replay", "device"} if name in said and said[name] != known[name]]
     if not names:
         return None
-    words = ", ".join(f"{name}={said[name]!r} and not {known[name]!r}" for name in sorted(names))
+    words = ", ".join(f"{name}={said[name]!r:.60} and not {known[name]!r:.60}" for name in sorted(names))
     return f"{path / 'settings.json'} says {words}, with which the run was computed"
 
 
