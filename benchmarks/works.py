@@ -158,7 +158,7 @@ WORKS = (
             _peer("cleanrl_equivalent", 600),
         ),
         2500,
-        learning_seeds=20,
+        learning_seeds=50,
     ),
     Work(
         "minatar",
