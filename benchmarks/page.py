@@ -19,8 +19,9 @@ SHARES = Path(__file__).parent / "results/shares.json"
 
 _PAGE = """# How fast training is
 
-Environment steps collected and learned from per second, in steady state: medians of interleaved rounds in one run of
-`make bench`, which does the same work with each contender. Absolute figures are those of one machine ({machine}); what
+Environment steps collected and learned from per second, in steady state: medians of interleaved rounds of
+`benchmarks/speed.py`, which has each contender do the same work (`make bench` runs it, and all else on this page).
+Absolute figures are those of one machine ({machine}); what
 carries over are the ratios.
 
 ![Rates beside Stable-Baselines3](benchmarks.svg)

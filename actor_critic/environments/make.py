@@ -233,7 +233,7 @@ def _make_native(settings: Settings, count: int) -> gym.vector.VectorEnv[Any, An
     """The environment's own vector form."""
     name = settings.environment
     _check_registered(name)
-    if ":" in name:
+    if settings.imported_code:
         make_findable()
     kwargs = copy.deepcopy(settings.environment_kwargs)
     if settings.max_episode_steps is not None:
