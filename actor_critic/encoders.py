@@ -53,6 +53,7 @@ class PartsEncoder(nn.Module):
     Attributes:
         output_dim: Numbers that come out per observation.
         is_identity: Whether what comes out is what went in.
+        convolutions: All that it consists of, where observations are one image and that is convolved; else None.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class PartsEncoder(nn.Module):
                         f'encoder: "nature_cnn" needs images of {PICTURE_SIDE} x {PICTURE_SIDE} at least, and these '
                         f'are {part.feature_shape[1]} x {part.feature_shape[2]}; use "small_cnn"'
                     )
-                module = _Convolutions(part.feature_shape, CNNS[chosen], generator)
+                module = Convolutions(part.feature_shape, CNNS[chosen], generator)
                 width = module.output_dim
             elif part.kind == "categories" and embedding_dim is not None:
                 module = _Embeddings(part.sizes, embedding_dim, generator)
@@ -98,6 +99,8 @@ class PartsEncoder(nn.Module):
             self.output_dim += width
         self.parts = nn.ModuleList(modules)
         self.is_identity = all(isinstance(module, nn.Identity) for module in modules)
+        only = modules[0] if len(modules) == 1 else None
+        self.convolutions = only if isinstance(only, Convolutions) else None
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, output_dim] of features [B, F]."""
@@ -115,14 +118,20 @@ CNNS: dict[str, tuple[tuple[int, int, int], ...]] = {
 """Filters, their side and their stride, layer by layer; each is followed by a ReLU."""
 
 
-class _Convolutions(nn.Module):
-    """Convolutions over one image, flattened at the end."""
+class Convolutions(nn.Module):
+    """Convolutions over one image, flattened at the end.
+
+    Attributes:
+        shape: Of the image, (C, H, W).
+        layers: Convolutions, each with its activation.
+        output_dim: Numbers that come out per image.
+    """
 
     def __init__(
         self, shape: tuple[int, ...], layers: tuple[tuple[int, int, int], ...], generator: torch.Generator | None
     ) -> None:
         super().__init__()
-        self._shape = shape
+        self.shape = shape
         channels, height, width = shape
         modules: list[nn.Module] = []
         for filters, side, stride in layers:
@@ -137,7 +146,8 @@ class _Convolutions(nn.Module):
         self.output_dim = channels * height * width
 
     def forward(self, features: Tensor) -> Tensor:
-        maps: Tensor = self.layers(features.reshape(len(features), *self._shape))
+        """[B, output_dim] of images [B, C · H · W]."""
+        maps: Tensor = self.layers(features.reshape(len(features), *self.shape))
         return maps.flatten(1)
 
 

@@ -167,13 +167,15 @@ WORKS = (
         | {"environment": "MinAtar/Breakout-v1", "encoder": "small_cnn", "hidden_dim": 128, "hidden_layers": 1}
         | {"activation": "relu"},
         (
-            _ours("", 20),
-            _ours(", 2 threads", 24, threads=2),
-            _ours(", overlap", 24, overlap=True),
+            _ours("", 30),
+            _ours(", 2 threads", 40, threads=2),
+            _ours(", overlap", 40, overlap=True),
+            _ours(", overlap, 2 threads", 50, overlap=True, threads=2),
             _peer("stable_baselines3", 8),
         ),
         98,
         ("stable_baselines3",),
+        learning_seeds=10,
     ),
     Work(
         "described",

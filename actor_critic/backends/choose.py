@@ -12,6 +12,7 @@ from actor_critic.encoders import PartsEncoder
 from actor_critic.errors import ConfigError
 from actor_critic.networks import PolicyNetwork, ValueNetwork
 from actor_critic.parameters import FlatParameters
+from actor_critic.spaces.observations import PICTURE_SIDE
 
 log = logging.getLogger("actor_critic")
 
@@ -21,7 +22,7 @@ _NEEDED = ("numba", "scipy", "threadpoolctl")
 def choose_backend(settings: Settings, policy: PolicyNetwork, device: torch.device) -> str:
     """The backend that settings mean: "eager" or "fused".
 
-    "auto" is fused wherever that serves: multilayer perceptrons on the CPU.
+    "auto" is fused wherever that serves, on the CPU: multilayer perceptrons and small CNNs.
 
     Raises:
         ConfigError: The fused backend is asked for and cannot serve.
@@ -31,6 +32,8 @@ def choose_backend(settings: Settings, policy: PolicyNetwork, device: torch.devi
     if reason := _what_fused_lacks(policy, device):
         if settings.backend == "fused":
             raise ConfigError(f'backend: "fused" {reason}; expected "auto" or "eager"')
+        return "eager"
+    if settings.backend == "auto" and _sees_pictures(policy):
         return "eager"
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         if settings.backend == "fused":
@@ -55,12 +58,19 @@ def make_backend(
     return FusedBackend(policy, value, parameters, sizes, settings.threads)
 
 
+def _sees_pictures(policy: PolicyNetwork) -> bool:
+    """Whether images are so large that PyTorch's own convolutions are the faster ones."""
+    encoder = policy.trunk.encoder
+    convolutions = encoder.convolutions if isinstance(encoder, PartsEncoder) else None
+    return convolutions is not None and min(convolutions.shape[1:]) >= PICTURE_SIDE
+
+
 def _what_fused_lacks(policy: PolicyNetwork, device: torch.device) -> str | None:
     encoder = policy.trunk.encoder
     if device.type != "cpu":
         return f"runs on the CPU, and the device is {device}"
     if policy.trunk.memory is not None:
         return "has no memory"
-    if not (isinstance(encoder, PartsEncoder) and encoder.is_identity):
-        return "takes observations as they are, and these pass an encoder of CNNs, embeddings or a module of yours"
+    if not (isinstance(encoder, PartsEncoder) and (encoder.is_identity or encoder.convolutions is not None)):
+        return "takes numbers or one image, and these observations pass embeddings, several CNNs or a module of yours"
     return None

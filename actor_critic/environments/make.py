@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import functools
 import importlib.util
 import logging
 from typing import Any
@@ -225,8 +226,9 @@ class EnvironmentMaker:
             env = with_masks_in_info(env, bare)
         if settings.frame_stack > 1:
             env = gym.wrappers.FrameStackObservation(env, settings.frame_stack)
-        has_limit = env.spec is not None and env.spec.max_episode_steps is not None
-        return gym.wrappers.TimeLimit(env, EVALUATION_STEP_LIMIT) if self._ends and not has_limit else env
+        if self._ends and (env.spec is None or env.spec.max_episode_steps is None):
+            env = gym.wrappers.TimeLimit(env, EVALUATION_STEP_LIMIT)
+        return env
 
 
 def _make_native(settings: Settings, count: int) -> gym.vector.VectorEnv[Any, Any, Any]:
@@ -277,6 +279,7 @@ def _make_one(settings: Settings) -> gym.Env[Any, Any]:
     return env
 
 
+@functools.cache  # it is asked for every instance, and there may be one an episode
 def _import_registrar(name: str) -> None:
     """Import the well-known package that registers an environment, so that its plain id works."""
     for prefix, (module, package) in _REGISTRARS.items():

@@ -2,11 +2,14 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import gymnasium as gym
 import numba
 import numpy as np
 import pytest
@@ -19,9 +22,11 @@ from actor_critic import Config, Trainer
 from actor_critic.backends import Assessment, Backend, Batch, EagerBackend, UpdateRules, choose
 from actor_critic.backends.fused import cache, kernels
 from actor_critic.backends.fused.backend import FusedBackend
+from actor_critic.encoders import CNNS, PartsEncoder
 from actor_critic.errors import ConfigError, NumericalError
-from actor_critic.networks import ACTIVATIONS, PolicyNetwork, ValueNetwork
+from actor_critic.networks import ACTIVATIONS, PolicyNetwork, Trunk, ValueNetwork
 from actor_critic.parameters import FlatParameters
+from actor_critic.spaces import ObservationSpec
 from tests import toys  # noqa: F401  registers its environments
 
 RULES = {
@@ -37,24 +42,22 @@ class _Case:
     def __init__(
         self, features: int, units: int, layers: int, sizes: tuple[int, ...], activation: str = "tanh",
         shared: bool = False, count: int = 64, masked: bool = False, seed: int = 0,
-        threads: int = 1,
+        threads: int = 1, convolutions: tuple[tuple[int, ...], tuple[tuple[int, int, int], ...]] | None = None,
     ) -> None:  # fmt: skip
+        """``convolutions`` is the shape of the image that features are, and filters, sides and strides."""
         random = torch.Generator().manual_seed(seed)
         self.backends: list[Any] = []
         self.flats: list[FlatParameters] = []
         self.networks: list[PolicyNetwork | ValueNetwork] = []  # of the eager backend
         for kind in (EagerBackend, FusedBackend):
             initial = torch.Generator().manual_seed(seed)
-            policy = PolicyNetwork(
-                features, sum(sizes), units, hidden_layers=layers, activation=activation, generator=initial
-            )
+            policy_trunk = _trunk(features, units, layers, activation, convolutions, initial)
+            policy = PolicyNetwork(features, sum(sizes), trunk=policy_trunk, generator=initial)
             with torch.no_grad():
                 policy.head.weight.mul_(100)
                 policy.head.bias.normal_(generator=initial)
-            value = ValueNetwork(
-                features, units, hidden_layers=layers, activation=activation, generator=initial,
-                trunk=policy.trunk if shared else None,
-            )  # fmt: skip
+            trunk = policy_trunk if shared else _trunk(features, units, layers, activation, convolutions, initial)
+            value = ValueNetwork(features, trunk=trunk, generator=initial)
             self.networks = self.networks or [policy, value]
             flat = FlatParameters([policy, value])
             extra = (threads,) if kind is FusedBackend else ()
@@ -92,7 +95,11 @@ class _Case:
         nearest = torch.inf
         for network in self.networks:
             outputs = self.features
-            for layer in network.trunk.hidden:
+            encoder = network.trunk.encoder
+            before = [*encoder.convolutions.layers, torch.nn.Flatten()] if isinstance(encoder, PartsEncoder) else []
+            if isinstance(encoder, PartsEncoder):
+                outputs = outputs.reshape(-1, *encoder.convolutions.shape)
+            for layer in [*before, *network.trunk.hidden]:
                 if isinstance(layer, torch.nn.ReLU):
                     nearest = min(nearest, float(outputs.detach().abs().min()))
                 outputs = layer(outputs)
@@ -111,34 +118,36 @@ class _Case:
         return [backend.update(self.batch, minibatches, UpdateRules(**(RULES | rules))) for backend in self.backends]
 
 
-@given(
-    st.integers(1, 9),
-    st.integers(1, 17),
-    st.integers(0, 3),
-    st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple),
-    st.sampled_from(sorted(ACTIVATIONS)),
-    st.booleans(),
-    st.booleans(),
-    st.integers(1, 40),
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "clip_coef": st.sampled_from([None, 0.1]),
-            "clip_vloss": st.booleans(),
-            "normalize_advantages": st.booleans(),
-            "ent_coef": st.sampled_from([0.0, 0.1]),
-            "vf_coef": st.sampled_from([0.0, 1.0]),
-            "max_grad_norm": st.sampled_from([None, 0.01]),
-        },
-    ),
-    st.integers(0, 2**31),
+def _trunk(
+    features: int, units: int, layers: int, activation: str,
+    convolutions: tuple[tuple[int, ...], tuple[tuple[int, int, int], ...]] | None, generator: torch.Generator,
+) -> Trunk:  # fmt: skip
+    if convolutions is None:
+        return Trunk(features, units, hidden_layers=layers, activation=activation, generator=generator)
+    shape, filters = convolutions
+    spec = ObservationSpec.from_space(gym.spaces.Box(0, 1, shape, np.bool_))
+    with patch.dict(CNNS, small_cnn=filters):
+        encoder = PartsEncoder(spec, "small_cnn", None, generator)
+    return Trunk(
+        encoder.output_dim, units, hidden_layers=layers, activation=activation, encoder=encoder, generator=generator
+    )
+
+
+RANDOM_RULES = st.fixed_dictionaries(
+    {},
+    optional={
+        "clip_coef": st.sampled_from([None, 0.1]),
+        "clip_vloss": st.booleans(),
+        "normalize_advantages": st.booleans(),
+        "ent_coef": st.sampled_from([0.0, 0.1]),
+        "vf_coef": st.sampled_from([0.0, 1.0]),
+        "max_grad_norm": st.sampled_from([None, 0.01]),
+    },
 )
-@hypothesis_settings(max_examples=150, deadline=None)
-def test_every_gradient_is_that_of_autograd(
-    features: int, units: int, layers: int, sizes: tuple[int, ...], activation: str, shared: bool, masked: bool,
-    count: int, rules: dict[str, Any], seed: int,
-) -> None:  # fmt: skip
-    case = _Case(features, units, layers, sizes, activation, shared, count, masked, seed)
+
+
+def _compare(case: _Case, count: int, rules: dict[str, Any]) -> None:
+    """One step of both backends: gradients, figures and moments."""
     if rules.get("clip_coef", 0.2) is None:
         rules = rules | {"clip_vloss": False}
     assume(not case.is_at_a_kink(rules))
@@ -150,6 +159,61 @@ def test_every_gradient_is_that_of_autograd(
     torch.testing.assert_close(ours.first_moment, other.first_moment, rtol=1e-3, atol=1e-6)
     torch.testing.assert_close(ours.second_moment, other.second_moment, rtol=2e-3, atol=1e-8)
     assert ours.steps == other.steps == 1
+
+
+@given(
+    st.integers(1, 9),
+    st.integers(1, 17),
+    st.integers(0, 3),
+    st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple),
+    st.sampled_from(sorted(ACTIVATIONS)),
+    st.booleans(),
+    st.booleans(),
+    st.integers(1, 40),
+    RANDOM_RULES,
+    st.integers(0, 2**31),
+)
+@hypothesis_settings(max_examples=150, deadline=None)
+def test_every_gradient_is_that_of_autograd(
+    features: int, units: int, layers: int, sizes: tuple[int, ...], activation: str, shared: bool, masked: bool,
+    count: int, rules: dict[str, Any], seed: int,
+) -> None:  # fmt: skip
+    case = _Case(features, units, layers, sizes, activation, shared, count, masked, seed)
+    _compare(case, count, rules)
+
+
+@st.composite
+def _convolutions(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[tuple[int, int, int], ...]]:
+    """An image, and up to three layers of filters that fit it."""
+    channels, height, width = draw(st.integers(1, 4)), draw(st.integers(4, 24)), draw(st.integers(4, 24))
+    filters = []
+    left = min(height, width)
+    for _ in range(draw(st.integers(1, 3))):
+        side, stride = draw(st.integers(1, min(4, left))), draw(st.integers(1, 3))
+        filters.append((draw(st.integers(1, 5)), side, stride))
+        left = (left - side) // stride + 1
+    return (height, width, channels), tuple(filters)
+
+
+@given(
+    _convolutions(),
+    st.integers(1, 17),
+    st.integers(0, 2),
+    st.lists(st.integers(1, 5), min_size=1, max_size=2).map(tuple),
+    st.sampled_from(sorted(ACTIVATIONS)),
+    st.booleans(),
+    st.integers(1, 40),
+    RANDOM_RULES,
+    st.integers(0, 2**31),
+)
+@hypothesis_settings(max_examples=100, deadline=None)
+def test_every_gradient_through_convolutions_is_that_of_autograd(
+    convolutions: tuple[tuple[int, ...], tuple[tuple[int, int, int], ...]], units: int, layers: int,
+    sizes: tuple[int, ...], activation: str, shared: bool, count: int, rules: dict[str, Any], seed: int,
+) -> None:  # fmt: skip
+    features = int(np.prod(convolutions[0]))
+    case = _Case(features, units, layers, sizes, activation, shared, count, seed=seed, convolutions=convolutions)
+    _compare(case, count, rules)
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -312,7 +376,7 @@ def test_auto_is_fused_where_that_serves_and_says_so_in_the_settings() -> None:
     ("settings", "message"),
     [
         ({"memory": "gru"}, 'backend: "fused" has no memory'),
-        ({"environment": "Nested-v0"}, 'backend: "fused" takes observations as they are'),
+        ({"environment": "Nested-v0"}, 'backend: "fused" takes numbers or one image'),
     ],
 )
 def test_a_fused_backend_that_cannot_serve_is_refused(settings: dict[str, Any], message: str) -> None:
@@ -344,16 +408,34 @@ def test_compiled_code_is_kept_in_a_folder_of_ones_own(
         return cache.cache_folder.__wrapped__()
 
     found = folder(XDG_CACHE_HOME=str(tmp_path))
-    assert found == tmp_path / "actor-critic/compiled"
+    assert found.parent == tmp_path / "actor-critic/compiled"
     assert found.stat().st_mode & 0o777 == 0o700
     assert found.parent.stat().st_mode & 0o777 == 0o700
+    assert found.parent.parent.stat().st_mode & 0o777 == 0o700
+    assert folder(NUMBA_CACHE_DIR=str(found)) == found  # as a process is told by the one that started it
     assert os.environ["NUMBA_CACHE_DIR"] == str(found)
     found.chmod(0o777)
     assert folder(XDG_CACHE_HOME=str(tmp_path)) is None
     assert "others may write to it" in caplog.text
     (tmp_path / "file").touch()
     assert folder(NUMBA_CACHE_DIR=str(tmp_path / "file" / "x")) is None
-    assert folder(HOME=str(tmp_path / "home")) == tmp_path / "home/.cache/actor-critic/compiled"
+    home = folder(HOME=str(tmp_path / "home"))
+    assert home == tmp_path / "home/.cache/actor-critic/compiled" / found.name
+
+
+def test_code_that_was_compiled_of_other_sources_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def folder() -> Path | None:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "compiled"))
+        return cache.cache_folder.__wrapped__()
+
+    sources = tmp_path / "fused"
+    shutil.copytree(Path(cache.__file__).parent, sources)
+    before = folder()
+    monkeypatch.setattr(cache, "__file__", str(sources / "cache.py"))
+    assert before is not None and folder() == before
+    with (sources / "layers.py").open("a") as file:
+        file.write("# anything else")
+    assert folder() not in (None, before)
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="permissions are those of POSIX")
@@ -366,7 +448,8 @@ def test_a_group_cannot_put_another_folder_in_the_place_of_ours(
 
     def found() -> Path | None:
         monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
-        return cache.cache_folder.__wrapped__()
+        inner = cache.cache_folder.__wrapped__()
+        return inner and inner.parent
 
     ours = tmp_path / "actor-critic"
     ours.mkdir()
@@ -389,13 +472,14 @@ def test_a_folder_that_somebody_else_can_put_something_into_is_not_used(
     folder = tmp_path / "compiled"
     inner = folder / "fused_1"
     file = inner / "kernels.update-1.nbi"
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
     monkeypatch.delitem(sys.modules, "numba")  # which is not to look there after this test
     inner.mkdir(parents=True)
     file.touch()
 
-    def found() -> Path | None:
-        return cache.cache_folder.__wrapped__()
+    def found(named: Path = folder) -> Path | None:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(named))
+        used = cache.cache_folder.__wrapped__()
+        return used and used.parent
 
     assert found() == folder
     for path in (folder, inner, file, tmp_path):
@@ -412,17 +496,14 @@ def test_a_folder_that_somebody_else_can_put_something_into_is_not_used(
 
     link = tmp_path / "link"
     link.symlink_to(folder)
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(link))
-    assert found() == folder
+    assert found(link) == folder
     open_one = tmp_path / "open"
     open_one.mkdir()
     open_one.chmod(0o777)
     link.unlink()
     link.symlink_to(open_one)
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(link))
-    assert found() is None
+    assert found(link) is None
     (folder / "planted").symlink_to(open_one)
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
     assert found() is None
     (folder / "planted").unlink()
     if os.getuid() == 0:  # only root can make what is somebody else's
@@ -436,9 +517,9 @@ def test_a_folder_that_somebody_else_can_put_something_into_is_not_used(
 def test_a_planted_cache_is_never_unpickled(tmp_path: Path) -> None:
     code = (
         "import numpy as np\n"
-        "from actor_critic.backends.fused import kernels\n"
+        "from actor_critic.backends.fused import layers\n"
         "total = np.zeros(2, np.float32)\n"
-        "kernels.column_sums(np.ones((3, 2), np.float32), total)\n"
+        "layers.column_sums(np.ones((3, 2), np.float32), total)\n"
         "print(total)"
     )
 

@@ -1,9 +1,9 @@
 """The backend around the compiled functions: which arrays they get, and what comes back."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,38 +23,36 @@ from actor_critic.backends.base import (
 )
 from actor_critic.backends.fused import kernels
 from actor_critic.backends.fused.blas import load_blas
+from actor_critic.backends.fused.layers import ACTIVATION, COLUMNS, ELU, GELU, NONE, RELU, SIDE, SILU, TANH
 from actor_critic.backends.fused.meeting import CAN_MEET, PLACES
+from actor_critic.encoders import PartsEncoder
 from actor_critic.errors import NumericalError
 from actor_critic.networks import PolicyNetwork, ValueNetwork
 from actor_critic.parameters import FlatParameters
 
 KINDS: dict[type[nn.Module], int] = {
-    nn.Tanh: kernels.TANH,
-    nn.ReLU: kernels.RELU,
-    nn.ELU: kernels.ELU,
-    nn.SiLU: kernels.SILU,
-    nn.GELU: kernels.GELU,
+    nn.Tanh: TANH,
+    nn.ReLU: RELU,
+    nn.ELU: ELU,
+    nn.SiLU: SILU,
+    nn.GELU: GELU,
 }
 
 
 class FusedPolicy(ExecutedPolicy):
     """A policy whose layers lie in a flat buffer."""
 
-    def __init__(
-        self, parameters: Tensor, layers: npt.NDArray[np.int64], activated: int, kind: int, sizes: npt.NDArray[np.int64]
-    ) -> None:
+    def __init__(self, parameters: Tensor, layers: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> None:
         """Execute layers of a buffer.
 
         Args:
             parameters: The buffer.
-            layers: Where they lie in it.
-            activated: How many of them are followed by the activation.
-            kind: Which activation.
+            layers: What they are and where they lie in it, as ``fused.layers`` has it.
             sizes: Choices per group of an action.
         """
         self._parameters = parameters
         self._values = parameters.numpy()
-        self._network: tuple[Any, ...] = layers, activated, kind
+        self._network = layers, _convolves(layers)
         self._sizes = sizes
 
     def act(
@@ -86,8 +84,7 @@ class FusedPolicy(ExecutedPolicy):
 
     def frozen(self) -> "FusedPolicy":
         """A copy of the buffer; see :class:`ExecutedPolicy`."""
-        layers, activated, kind = self._network
-        return FusedPolicy(self._parameters.clone(), layers, activated, kind, self._sizes)
+        return FusedPolicy(self._parameters.clone(), self._network[0], self._sizes)
 
     def state(self) -> Tensor:
         """The buffer; see :class:`ExecutedPolicy`."""
@@ -99,7 +96,7 @@ class FusedPolicy(ExecutedPolicy):
 
 
 class FusedBackend(Backend):
-    """Multilayer perceptrons on the CPU, an epoch of optimizer steps in one compiled function.
+    """Multilayer perceptrons and CNNs on the CPU, an epoch of optimizer steps in one compiled function.
 
     Attributes:
         policy: The policy as it is.
@@ -119,7 +116,7 @@ class FusedBackend(Backend):
         """Execute two networks whose parameters live in one flat buffer.
 
         Args:
-            policy: The actor; linear layers and activations alone.
+            policy: The actor; linear layers, activations and the convolutions of one image alone.
             value: The critic; it may share its trunk with the policy.
             parameters: The buffer of both.
             sizes: Choices per group of an action.
@@ -137,19 +134,11 @@ class FusedBackend(Backend):
         self.second_moment = torch.zeros_like(parameters.values)
         self.steps = 0
 
-        hidden = [layer for layer in policy.trunk.hidden if isinstance(layer, nn.Linear)]
-        self._activated = len(hidden)
-        kinds = [KINDS[type(layer)] for layer in policy.trunk.hidden if type(layer) in KINDS]
-        self._kind = kinds[0] if kinds else kernels.TANH
-        own = self._rows([*hidden, policy.head])
-        critic = [layer for layer in value.trunk.hidden if isinstance(layer, nn.Linear)]
-        self._value = self._rows([*critic, value.head])
-        shared = len(hidden) if policy.trunk is value.trunk else 0
+        own, self._value = self._layers_of(policy), self._layers_of(value)
         # What the update runs: the shared layers once, then what is each network's own.
-        self._shared = own[:shared]
-        self._own_policy, self._own_value = own[shared:], self._value[shared:]
-        self._own_activated = self._activated - shared
-        self.policy = FusedPolicy(parameters.values, own, self._activated, self._kind, self._sizes)
+        shared = 0 if is_apart else len(own) - 1
+        self._shared, self._own_policy, self._own_value = own[:shared], own[shared:], self._value[shared:]
+        self.policy = FusedPolicy(parameters.values, own, self._sizes)
 
     def assess(
         self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None, log_probs: bool
@@ -199,7 +188,7 @@ class FusedBackend(Backend):
             batch.values.numpy(), batch.advantages.numpy(), batch.returns.numpy(),
             rows, np.cumsum([0, *map(len, minibatches)]), self._sizes,
             self._values, self._gradients, self.first_moment.numpy(), self.second_moment.numpy(),
-            self._shared, self._own_policy, self._own_value, self._own_activated, self._kind,
+            self._shared, self._own_policy, self._own_value, _convolves(self._value),
             self.steps, rules.learning_rate, rules.adam_beta1, rules.adam_beta2, rules.adam_epsilon,
             clip_coef, clip_coef if rules.clip_vloss else off, rules.normalize_advantages, rules.ent_coef,
             rules.vf_coef, off if rules.max_grad_norm is None else rules.max_grad_norm,
@@ -231,19 +220,36 @@ class FusedBackend(Backend):
 
     def _states(self, features: Tensor) -> npt.NDArray[np.float32]:
         found: npt.NDArray[np.float32] = kernels.assess_states(
-            features.numpy(), self._values, self._value, self._activated, self._kind
+            features.numpy(), self._values, self._value, _convolves(self._value)
         )
         return found
 
-    def _rows(self, layers: list[nn.Linear]) -> npt.NDArray[np.int64]:
-        """Where layers lie in the flat buffer, [layers, 4]."""
+    def _layers_of(self, network: PolicyNetwork | ValueNetwork) -> npt.NDArray[np.int64]:
+        """What a network's layers are and where they lie in the flat buffer, [layers, COLUMNS]."""
         first, size = self._parameters.values.data_ptr(), self._parameters.values.element_size()
+        encoder = network.trunk.encoder
+        convolutions = encoder.convolutions if isinstance(encoder, PartsEncoder) else None
+        shape = convolutions.shape if convolutions else ()  # of what the next convolution sees
+        rows: list[list[int]] = []
+        for module in [*(convolutions.layers if convolutions else ()), *network.trunk.hidden, network.head]:
+            if type(module) in KINDS:
+                rows[-1][ACTIVATION] = KINDS[type(module)]
+                continue
+            assert isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None
+            places = [(parameter.data_ptr() - first) // size for parameter in (module.weight, module.bias)]
+            if isinstance(module, nn.Linear):
+                rows.append([module.in_features, module.out_features, NONE, *places, 0, 0, 0, 0, 0])
+                continue
+            (side, _), (stride, _) = module.kernel_size, module.stride
+            after = (module.out_channels, (shape[1] - side) // stride + 1, (shape[2] - side) // stride + 1)
+            rows.append([math.prod(shape), math.prod(after), NONE, *places, *shape, side, stride])
+            shape = after
+        return np.array(rows, np.int64).reshape(-1, COLUMNS)
 
-        def place(parameter: Tensor) -> int:
-            return (parameter.data_ptr() - first) // size
 
-        rows = [(layer.in_features, layer.out_features, place(layer.weight), place(layer.bias)) for layer in layers]
-        return np.array(rows, np.int64).reshape(-1, 4)
+def _convolves(layers: npt.NDArray[np.int64]) -> bool | None:
+    """Whether there are convolutions among layers: True, or, as :mod:`fused.layers` takes it, None."""
+    return True if layers[:, SIDE].any() else None
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Where compiled code is kept between runs: a folder that only its user can write to."""
 
 import functools
+import hashlib
 import logging
 import os
 import stat
@@ -12,7 +13,10 @@ log = logging.getLogger("actor_critic")
 
 @functools.cache
 def cache_folder() -> Path | None:
-    """Make the folder, with mode 0700, and tell Numba of it; ``NUMBA_CACHE_DIR`` names another one.
+    """Make the folder, with mode 0700, and tell Numba of it; ``NUMBA_CACHE_DIR`` names another one to make it in.
+
+    There is one for each state of the sources, since Numba sees changes in the file of a function, and not in those of
+    the functions that it calls.
 
     Numba unpickles what it finds there. So where anything in the folder, or on the way to it, belongs to somebody else
     or may be written to by others, it is not used: the code is then compiled anew in every run.
@@ -30,6 +34,9 @@ def cache_folder() -> Path | None:
         named.expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = named.expanduser().resolve(strict=True)  # what is checked is what is used, wherever a link may lead
         _check(folder, is_parent_ours=not wished)
+        if folder.name != _sources():  # as it is in a process that was started by another one
+            folder = folder / _sources()
+            folder.mkdir(mode=0o700, exist_ok=True)
     except (OSError, RuntimeError) as error:  # the latter where there is no home
         log.warning(
             "compiled code cannot be kept in %s (%s): compiling takes some seconds in every run; name a folder of your "
@@ -45,9 +52,17 @@ def cache_folder() -> Path | None:
 
 
 def is_compiled() -> bool:
-    """Whether some earlier run left compiled code; it may still be of another version."""
+    """Whether some earlier run left compiled code."""
     folder = cache_folder()
     return folder is not None and any(folder.rglob("kernels.update-*.nbi"))
+
+
+def _sources() -> str:
+    """A name for the sources of compiled functions as they are."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _make_closed(folder: Path) -> None:

@@ -1,170 +1,20 @@
-"""Forward passes and the update of two multilayer perceptrons as compiled functions over flat arrays.
+"""What the fused backend runs: acting, values, log-probabilities, advantages, and an epoch of optimizer steps.
 
-Layers are rows of (inputs, outputs, where their weights begin, where their biases begin) in the flat parameter buffer.
 Each function does what the one of the same purpose in :mod:`actor_critic.ops`, with autograd, does, in the same order
-of steps; matrix products go to BLAS. All arrays are contiguous; sums over a minibatch are kept in 64 bits.
+of steps. All arrays are contiguous; sums over a minibatch are kept in 64 bits.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
-from actor_critic.backends.fused.cache import cache_folder
+from actor_critic.backends.fused.compiling import Array, compiled, compiled_with
+from actor_critic.backends.fused.layers import BIASES, WEIGHTS, backward, forward, widths
+from actor_critic.backends.fused.meeting import meet
 
-cache_folder()  # says where compiled code is kept, which Numba reads when it is imported
-
-from numba import njit  # noqa: E402
-
-from actor_critic.backends.fused.meeting import meet  # noqa: E402
-
-Array = Any  # a NumPy array, whose type Numba infers
-
-TANH, RELU, ELU, SILU, GELU = range(5)
 POLICY, VALUE, BOTH = range(3)
 
 CHUNK = 512  # rows that pass the layers at a time: what they put out stays in the processor's cache
-
-compiled = njit(cache=cache_folder() is not None, error_model="numpy")
-
-
-@compiled
-def activate(z: Array, y: Array, kind: int) -> None:
-    """Y ← f(z), element by element; both 2-D and contiguous. tanh is a rational function of it (degree 13 over 6)."""
-    a = z.ravel()
-    b = y.ravel()
-    if kind == TANH:
-        for i in range(a.size):
-            x = min(max(a[i], np.float32(-7.90531110763549805)), np.float32(7.90531110763549805))
-            s = x * x
-            p = np.float32(-2.76076847742355e-16)
-            p = p * s + np.float32(2.00018790482477e-13)
-            p = p * s + np.float32(-8.60467152213735e-11)
-            p = p * s + np.float32(5.12229709037114e-08)
-            p = p * s + np.float32(1.48572235717979e-05)
-            p = p * s + np.float32(6.37261928875436e-04)
-            p = p * s + np.float32(4.89352455891786e-03)
-            q = np.float32(1.19825839466702e-06)
-            q = q * s + np.float32(1.18534705686654e-04)
-            q = q * s + np.float32(2.26843463243900e-03)
-            q = q * s + np.float32(4.89352518554385e-03)
-            b[i] = x * p / q
-    elif kind == RELU:
-        for i in range(a.size):
-            b[i] = max(a[i], np.float32(0.0))
-    elif kind == ELU:
-        for i in range(a.size):
-            b[i] = a[i] if a[i] > 0 else np.float32(math.expm1(a[i]))
-    elif kind == SILU:
-        for i in range(a.size):
-            b[i] = a[i] / (np.float32(1.0) + np.float32(math.exp(-a[i])))
-    else:
-        for i in range(a.size):
-            b[i] = np.float32(0.5) * a[i] * (np.float32(1.0) + np.float32(math.erf(a[i] * np.float32(math.sqrt(0.5)))))
-
-
-@compiled
-def deactivate(d: Array, z: Array, y: Array, kind: int) -> None:
-    """D ← d · f'(z), given z and y = f(z)."""
-    g = d.ravel()
-    a = z.ravel()
-    b = y.ravel()
-    one = np.float32(1.0)
-    if kind == TANH:
-        for i in range(g.size):
-            g[i] *= one - b[i] * b[i]
-    elif kind == RELU:
-        for i in range(g.size):
-            g[i] = g[i] if b[i] > 0 else np.float32(0.0)
-    elif kind == ELU:
-        for i in range(g.size):
-            g[i] *= one if a[i] > 0 else b[i] + one
-    elif kind == SILU:
-        for i in range(g.size):
-            s = one / (one + np.float32(math.exp(-a[i])))
-            g[i] *= s * (one + a[i] * (one - s))
-    else:
-        for i in range(g.size):
-            x = a[i]
-            cdf = np.float32(0.5) * (one + np.float32(math.erf(x * np.float32(math.sqrt(0.5)))))
-            pdf = np.float32(math.exp(-0.5 * x * x)) * np.float32(0.3989422804014327)
-            g[i] *= cdf + x * pdf
-
-
-@compiled
-def forward(x: Array, params: Array, layers: Array, activated: int, kind: int, zs: Array, ys: Array) -> Array:
-    """Run layers over x [n, F], ``activated`` of them followed by the activation, and return what comes out.
-
-    zs and ys are flat workspaces for each layer's [n, outputs] before and after it.
-    """
-    n = x.shape[0]
-    h = x
-    at = 0
-    for layer in range(layers.shape[0]):
-        i, o, w, b = layers[layer]
-        weight = params[w : w + i * o].reshape(o, i)
-        z = zs[at : at + n * o].reshape(n, o)
-        np.dot(h, weight.T, z)
-        for r in range(n):
-            for c in range(o):
-                z[r, c] += params[b + c]
-        if layer < activated:
-            y = ys[at : at + n * o].reshape(n, o)
-            activate(z, y, kind)
-            h = y
-        else:
-            h = z
-        at += n * o
-    return h
-
-
-@compiled
-def column_sums(d: Array, sums: Array) -> None:
-    """Sums [o] ← Σ over rows of d [n, o]."""
-    sums[:] = np.float32(0.0)
-    for r in range(d.shape[0]):
-        row = d[r]
-        for c in range(row.size):
-            sums[c] += row[c]
-
-
-# Several sums side by side, in an order that the processor's vectors fix: one after the other is ten times slower.
-@njit(cache=cache_folder() is not None, error_model="numpy", fastmath={"reassoc"})
-def square_sum(numbers: Array) -> float:
-    """Σ x² in 64 bits."""
-    total = 0.0
-    for j in range(numbers.size):
-        x = np.float64(numbers[j])
-        total += x * x
-    return total
-
-
-@compiled
-def backward(
-    x: Array, params: Array, grads: Array, layers: Array, activated: int, kind: int, zs: Array, ys: Array,
-    d: Array, other: Array, wants_input: bool,
-) -> Array:  # fmt: skip
-    """Add up gradients of layers, from d = ∂L/∂(last output) in a flat workspace; ``other`` is another of its size.
-
-    Writes weights and biases into grads. Returns ∂L/∂x in a workspace if it is wanted, else anything.
-    """
-    n = x.shape[0]
-    ends = 0
-    for layer in range(layers.shape[0]):
-        ends += n * layers[layer, 1]
-    for layer in range(layers.shape[0] - 1, -1, -1):
-        i, o, w, b = layers[layer]
-        ends -= n * o
-        delta = d[: n * o].reshape(n, o)
-        if layer < activated:
-            deactivate(delta, zs[ends : ends + n * o].reshape(n, o), ys[ends : ends + n * o].reshape(n, o), kind)
-        below = x if layer == 0 else ys[ends - n * i : ends].reshape(n, i)
-        np.dot(delta.T, below, grads[w : w + i * o].reshape(o, i))
-        column_sums(delta, grads[b : b + o])
-        if layer > 0 or wants_input:
-            np.dot(delta, params[w : w + i * o].reshape(o, i), other[: n * i].reshape(n, i))
-            d, other = other, d
-    return d
 
 
 @compiled
@@ -337,22 +187,22 @@ def adam_step(
         params[j] -= size * m / (math.sqrt(v) * root + eps)
 
 
-@compiled
-def widths(layers: Array) -> tuple[int, int]:
-    """The most and the sum of what layers put out; the most counts what they take in, too."""
-    most, total = 1, 0
-    for layer in range(layers.shape[0]):
-        most = max(most, layers[layer, 0], layers[layer, 1])
-        total += layers[layer, 1]
-    return most, total
+@compiled_with(fastmath={"reassoc"})  # see layers.plain_sum
+def square_sum(numbers: Array) -> float:
+    """Σ x² in 64 bits."""
+    total = 0.0
+    for j in range(numbers.size):
+        x = np.float64(numbers[j])
+        total += x * x
+    return total
 
 
-@njit(cache=cache_folder() is not None, error_model="numpy", nogil=True)
+@compiled_with(nogil=True)
 def update(
     features: Array, actions: Array, masks: Array, has_mask: bool, old_log_probs: Array, is_single: bool,
     old_values: Array, advantages: Array, returns: Array, rows: Array, borders: Array, sizes: Array,
     params: Array, grads: Array, first_moment: Array, second_moment: Array,
-    trunk: Array, policy: Array, value: Array, activated: int, kind: int,
+    trunk: Array, policy: Array, value: Array, convolves: bool | None,
     steps: int, learning_rate: float, beta1: float, beta2: float, epsilon: float,
     clip_coef: float, value_clip: float, normalizes: bool, ent_coef: float, vf_coef: float,
     max_grad_norm: float, target_kl: float, side: int, board: Array, shared_figures: Array, totals: Array,
@@ -360,10 +210,9 @@ def update(
     """One optimizer step per minibatch: entries ``borders[k]`` to ``borders[k + 1]`` of ``rows``, rows of the batch.
 
     ``trunk`` holds the layers that both networks share, none where they share nothing; ``policy`` and ``value`` are
-    what follows it, ``activated`` of them before an activation. Where ``is_single`` the ratios are 1, and nobody knows
-    old log-probabilities. ``clip_coef``, ``value_clip``, ``max_grad_norm`` and ``target_kl`` are infinite where they
-    are off. Sums over the steps taken go into ``totals``: policy loss, value loss, entropy, KL, clip fraction, gradient
-    norm.
+    what follows it. Where ``is_single`` the ratios are 1, and nobody knows old log-probabilities. ``clip_coef``,
+    ``value_clip``, ``max_grad_norm`` and ``target_kl`` are infinite where they are off. Sums over the steps taken go
+    into ``totals``: policy loss, value loss, entropy, KL, clip fraction, gradient norm.
 
     ``side`` is BOTH, or two threads call this at once, one for the POLICY and one for the VALUE function: each then
     keeps to its own network, and they meet at ``board`` [16] to tell each other in ``shared_figures`` [steps, 3] the
@@ -387,9 +236,9 @@ def update(
     figures = np.empty(6)
     num_logits = sizes.sum()
     # The value function's own parameters lie behind all others.
-    split = value[0, 2]
-    for layer in range(value.shape[0]):
-        split = min(split, value[layer, 2], value[layer, 3])
+    split = value[0, WEIGHTS]
+    for index in range(value.shape[0]):
+        split = min(split, value[index, WEIGHTS], value[index, BIASES])
     first, last = (split if side == VALUE else 0), (split if side == POLICY else params.size)
     taken = 0
     for k in range(borders.size - 1):
@@ -406,11 +255,11 @@ def update(
             count = these.size
             into = grads if begin == 0 else part
             x = features[these]
-            seen = forward(x, params, trunk, trunk.shape[0], kind, zt, yt) if is_shared else x
+            seen = forward(x, params, trunk, convolves, zt, yt) if is_shared else x
             if has_policy:
                 action = actions[these]
                 mask = masks[these] if has_mask else masks
-                logits = forward(seen, params, policy, activated, kind, zp, yp)
+                logits = forward(seen, params, policy, convolves, zp, yp)
                 log_probs = np.empty_like(logits)
                 probs = np.empty_like(logits)
                 normalize(logits, sizes, mask, has_mask, log_probs, probs)
@@ -420,15 +269,15 @@ def update(
                     log_probs, probs, sizes, action, old, advantage[begin : begin + CHUNK], n, is_single,
                     clip_coef, ent_coef, slopes, figures,
                 )  # fmt: skip
-                above = backward(seen, params, into, policy, activated, kind, zp, yp, deltas[0], deltas[1], is_shared)
+                above = backward(seen, params, into, policy, convolves, zp, yp, deltas[0], deltas[1], is_shared)
             if has_value:
-                values = forward(seen, params, value, activated, kind, zv, yv)
+                values = forward(seen, params, value, convolves, zv, yv)
                 slopes = deltas[2, :count].reshape(count, 1)
                 value_slopes(values, old_values[these], returns[these], n, value_clip, vf_coef, slopes, figures)
-                beside = backward(seen, params, into, value, activated, kind, zv, yv, deltas[2], deltas[3], is_shared)
+                beside = backward(seen, params, into, value, convolves, zv, yv, deltas[2], deltas[3], is_shared)
             if is_shared:
                 above += beside
-                backward(x, params, into, trunk, trunk.shape[0], kind, zt, yt, above, beside, False)
+                backward(x, params, into, trunk, convolves, zt, yt, above, beside, False)
             if begin > 0:
                 for j in range(first, last):
                     grads[j] += part[j]
@@ -461,13 +310,13 @@ def update(
 @compiled
 def act(
     features: Array, uniforms: Array, greedy: bool, masks: Array, has_mask: bool, sizes: Array,
-    params: Array, layers: Array, activated: int, kind: int,
+    params: Array, layers: Array, convolves: bool | None,
 ) -> Array:  # fmt: skip
     """Choices [n, G] of a policy whose layers are ``layers``."""
     n = features.shape[0]
     units = widths(layers)[1]
     logits = forward(
-        features, params, layers, activated, kind, np.empty(n * units, np.float32), np.empty(n * units, np.float32)
+        features, params, layers, convolves, np.empty(n * units, np.float32), np.empty(n * units, np.float32)
     )
     choices = np.empty((n, sizes.size), np.int64)
     choose(logits, sizes, masks, has_mask, uniforms, greedy, choices)
@@ -477,7 +326,7 @@ def act(
 @compiled
 def assess_actions(
     features: Array, actions: Array, masks: Array, has_mask: bool, sizes: Array,
-    params: Array, layers: Array, activated: int, kind: int,
+    params: Array, layers: Array, convolves: bool | None,
 ) -> Array:  # fmt: skip
     """Log-probabilities [n] of actions [n, G]."""
     count = features.shape[0]
@@ -486,7 +335,7 @@ def assess_actions(
     found = np.empty(count, np.float32)
     for first in range(0, count, CHUNK):
         rows = slice(first, min(first + CHUNK, count))
-        logits = forward(features[rows], params, layers, activated, kind, zs, ys)
+        logits = forward(features[rows], params, layers, convolves, zs, ys)
         log_probs, probs = np.empty_like(logits), np.empty_like(logits)
         normalize(logits, sizes, masks[rows] if has_mask else masks, has_mask, log_probs, probs)
         log_prob_of(log_probs, sizes, actions[rows], found[rows])
@@ -511,7 +360,7 @@ def advantages(
 
 
 @compiled
-def assess_states(features: Array, params: Array, layers: Array, activated: int, kind: int) -> Array:
+def assess_states(features: Array, params: Array, layers: Array, convolves: bool | None) -> Array:
     """Values [n]."""
     count = features.shape[0]
     units = widths(layers)[1]
@@ -519,5 +368,5 @@ def assess_states(features: Array, params: Array, layers: Array, activated: int,
     found = np.empty(count, np.float32)
     for first in range(0, count, CHUNK):
         rows = slice(first, min(first + CHUNK, count))
-        found[rows] = forward(features[rows], params, layers, activated, kind, zs, ys)[:, 0]
+        found[rows] = forward(features[rows], params, layers, convolves, zs, ys)[:, 0]
     return found

@@ -3,12 +3,10 @@
 import sys
 from typing import Any
 
-from actor_critic.backends.fused.cache import cache_folder
+from numba import types
+from numba.extending import intrinsic
 
-cache_folder()
-
-from numba import njit, types  # noqa: E402
-from numba.extending import intrinsic  # noqa: E402
+from actor_critic.backends.fused.compiling import compiled_with
 
 CAN_MEET = sys.platform != "win32"  # where giving way has another name
 
@@ -16,8 +14,11 @@ PLACES = 16
 """Numbers on a board: each side's stands in a cache line of its own."""
 
 _SPINS = 4000  # some microseconds: the other side mostly comes sooner
+_YIELDS = 500  # some hundred microseconds, in which it may have got the processor back
+_NAP = 20  # microseconds: somebody else needs the processor, such as who collects the next rollout
 
-_give_way = types.ExternalFunction("sched_yield", types.int32())
+_give_way: Any = types.ExternalFunction("sched_yield", types.int32())
+_sleep: Any = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
 generated: Any = intrinsic  # what it makes of a function is called with other arguments
@@ -46,12 +47,14 @@ def _store(context: Any, board: Any, place: Any, number: Any) -> Any:
     return types.void(board, types.intp, types.int64), generate
 
 
-@njit(cache=cache_folder() is not None, nogil=True)
+@compiled_with(nogil=True)
 def meet(board: Any, side: int, time: int) -> None:
     """Say on the board [16] that ``side``, 0 or 1, has come to the ``time``-th meeting, and wait for the other."""
     _store(board, 8 * side, time)
     spins = 0
     while _load(board, 8 * (1 - side)) < time:
         spins += 1
-        if spins > _SPINS:
+        if spins > _SPINS + _YIELDS:
+            _sleep(_NAP)
+        elif spins > _SPINS:
             _give_way()

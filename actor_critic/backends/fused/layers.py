@@ -1,0 +1,291 @@
+"""Layers of networks as compiled functions over flat arrays: forward, backward, and what they consist of.
+
+A layer is a row of ``COLUMNS`` whole numbers: its sizes, its activation, where its weights and biases begin in the flat
+parameter buffer, and, if it is a convolution, its geometry. Matrix products go to BLAS. All arrays are contiguous.
+
+Compiling convolutions takes seconds, so it is left out where there are none: ``convolves`` is None then, which the
+compiler knows from its type, else True.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from actor_critic.backends.fused.compiling import Array, compiled, compiled_with
+
+COLUMNS = 10
+INPUTS, OUTPUTS, ACTIVATION, WEIGHTS, BIASES, CHANNELS, HEIGHT, WIDTH, SIDE, STRIDE = range(COLUMNS)
+"""What a layer is: the last five of the image that a convolution sees and of its filters, SIDE 0 where it is linear."""
+
+TANH, RELU, ELU, SILU, GELU, NONE = range(6)
+
+PLACES = 512  # places of an image that are convolved at a time: they stay in the processor's cache
+FEW, MANY = 16, 65536  # with at most so many rows and more weights than that, a product is faster the other way round
+
+
+@compiled
+def activate(z: Array, y: Array, kind: int) -> None:
+    """Y ← f(z), element by element; both 2-D and contiguous. tanh is a rational function of it (degree 13 over 6)."""
+    a = z.ravel()
+    b = y.ravel()
+    if kind == TANH:
+        for i in range(a.size):
+            x = min(max(a[i], np.float32(-7.90531110763549805)), np.float32(7.90531110763549805))
+            s = x * x
+            p = np.float32(-2.76076847742355e-16)
+            p = p * s + np.float32(2.00018790482477e-13)
+            p = p * s + np.float32(-8.60467152213735e-11)
+            p = p * s + np.float32(5.12229709037114e-08)
+            p = p * s + np.float32(1.48572235717979e-05)
+            p = p * s + np.float32(6.37261928875436e-04)
+            p = p * s + np.float32(4.89352455891786e-03)
+            q = np.float32(1.19825839466702e-06)
+            q = q * s + np.float32(1.18534705686654e-04)
+            q = q * s + np.float32(2.26843463243900e-03)
+            q = q * s + np.float32(4.89352518554385e-03)
+            b[i] = x * p / q
+    elif kind == RELU:
+        for i in range(a.size):
+            b[i] = max(a[i], np.float32(0.0))
+    elif kind == ELU:
+        for i in range(a.size):
+            b[i] = a[i] if a[i] > 0 else np.float32(math.expm1(a[i]))
+    elif kind == SILU:
+        for i in range(a.size):
+            b[i] = a[i] / (np.float32(1.0) + np.float32(math.exp(-a[i])))
+    else:
+        for i in range(a.size):
+            b[i] = np.float32(0.5) * a[i] * (np.float32(1.0) + np.float32(math.erf(a[i] * np.float32(math.sqrt(0.5)))))
+
+
+@compiled
+def deactivate(d: Array, z: Array, y: Array, kind: int) -> None:
+    """D ← d · f'(z), given z and y = f(z)."""
+    g = d.ravel()
+    a = z.ravel()
+    b = y.ravel()
+    one = np.float32(1.0)
+    if kind == TANH:
+        for i in range(g.size):
+            g[i] *= one - b[i] * b[i]
+    elif kind == RELU:
+        for i in range(g.size):
+            g[i] = g[i] if b[i] > 0 else np.float32(0.0)
+    elif kind == ELU:
+        for i in range(g.size):
+            g[i] *= one if a[i] > 0 else b[i] + one
+    elif kind == SILU:
+        for i in range(g.size):
+            s = one / (one + np.float32(math.exp(-a[i])))
+            g[i] *= s * (one + a[i] * (one - s))
+    else:
+        for i in range(g.size):
+            x = a[i]
+            cdf = np.float32(0.5) * (one + np.float32(math.erf(x * np.float32(math.sqrt(0.5)))))
+            pdf = np.float32(math.exp(-0.5 * x * x)) * np.float32(0.3989422804014327)
+            g[i] *= cdf + x * pdf
+
+
+@compiled
+def unfold(x: Array, layer: Array, columns: Array) -> None:
+    """Columns [K, n · P] ← images x [n, C · H · W]: what each of the K entries of a filter meets at each place."""
+    height, width, side, stride = layer[HEIGHT], layer[WIDTH], layer[SIDE], layer[STRIDE]
+    down, across = (height - side) // stride + 1, (width - side) // stride + 1
+    for k in range(columns.shape[0]):
+        start = (k // (side * side) * height + k // side % side) * width + k % side
+        at = 0
+        for r in range(x.shape[0]):
+            for i in range(down):
+                # Slices, whose indices cannot be negative: the processor's vectors then serve.
+                met, into = x[r, start + i * stride * width :], columns[k, at : at + across]
+                if stride == 1:
+                    for j in range(across):
+                        into[j] = met[j]
+                else:
+                    for j in range(across):
+                        into[j] = met[j * stride]
+                at += across
+
+
+@compiled
+def fold(columns: Array, layer: Array, x: Array) -> None:
+    """Images x [n, C · H · W] ← the sums of all in columns [K, n · P] that :func:`unfold` would take from one place."""
+    height, width, side, stride = layer[HEIGHT], layer[WIDTH], layer[SIDE], layer[STRIDE]
+    down, across = (height - side) // stride + 1, (width - side) // stride + 1
+    x[:] = np.float32(0.0)
+    for k in range(columns.shape[0]):
+        start = (k // (side * side) * height + k // side % side) * width + k % side
+        at = 0
+        for r in range(x.shape[0]):
+            for i in range(down):
+                met, of = x[r, start + i * stride * width :], columns[k, at : at + across]
+                for j in range(across):
+                    met[j * stride] += of[j]
+                at += across
+
+
+@compiled
+def filters(layer: Array) -> tuple[int, int, int, int]:
+    """Of a convolution: its filters, the entries K of one, the places P it is laid on, and the images at a time."""
+    side, stride = layer[SIDE], layer[STRIDE]
+    places = ((layer[HEIGHT] - side) // stride + 1) * ((layer[WIDTH] - side) // stride + 1)
+    return layer[OUTPUTS] // places, layer[CHANNELS] * side * side, places, max(1, PLACES // places)
+
+
+@compiled
+def convolve(x: Array, params: Array, layer: Array, z: Array) -> None:
+    """Z [n, filters · P] ← images x [n, C · H · W] convolved."""
+    count, entries, places, together = filters(layer)
+    weight = params[layer[WEIGHTS] : layer[WEIGHTS] + count * entries].reshape(count, entries)
+    together = min(together, x.shape[0])
+    columns, maps = np.empty(entries * together * places, np.float32), np.empty(count * together * places, np.float32)
+    for first in range(0, x.shape[0], together):
+        these = x[first : first + together]
+        width = these.shape[0] * places
+        unfolded = columns[: entries * width].reshape(entries, width)
+        unfold(these, layer, unfolded)
+        product = maps[: count * width].reshape(count, width)
+        np.dot(weight, unfolded, product)
+        for r in range(these.shape[0]):
+            for c in range(count):
+                bias = params[layer[BIASES] + c]
+                found, into = product[c, r * places :], z[first + r, c * places :]
+                for j in range(places):
+                    into[j] = found[j] + bias
+
+
+# Several sums side by side, in an order that the processor's vectors fix: one after the other is ten times slower.
+@compiled_with(fastmath={"reassoc"})
+def plain_sum(numbers: Array) -> Any:
+    """Σ x, in 32 bits."""
+    total = np.float32(0.0)
+    for j in range(numbers.size):
+        total += numbers[j]
+    return total
+
+
+@compiled
+def convolve_back(
+    x: Array, params: Array, grads: Array, layer: Array, delta: Array, below: Array, wanted: bool
+) -> None:
+    """Gradients of a convolution from delta = ∂L/∂z [n, filters · P], and if wanted below [n, C · H · W] ← ∂L/∂x."""
+    count, entries, places, together = filters(layer)
+    weights = slice(layer[WEIGHTS], layer[WEIGHTS] + count * entries)
+    weight = params[weights].reshape(count, entries)
+    slopes = grads[weights].reshape(count, entries)
+    bias_slopes = grads[layer[BIASES] : layer[BIASES] + count]
+    slopes[:] = np.float32(0.0)
+    bias_slopes[:] = np.float32(0.0)
+    part = np.empty((count, entries), np.float32)
+    together = min(together, x.shape[0])
+    columns, maps = np.empty(entries * together * places, np.float32), np.empty(count * together * places, np.float32)
+    for first in range(0, x.shape[0], together):
+        these = x[first : first + together]
+        width = these.shape[0] * places
+        unfolded = columns[: entries * width].reshape(entries, width)
+        unfold(these, layer, unfolded)
+        product = maps[: count * width].reshape(count, width)
+        for c in range(count):
+            for r in range(these.shape[0]):
+                given, into = delta[first + r, c * places :], product[c, r * places :]
+                for j in range(places):
+                    into[j] = given[j]
+            bias_slopes[c] += plain_sum(product[c])
+        np.dot(product, unfolded.T, part)
+        for c in range(count):
+            for k in range(entries):
+                slopes[c, k] += part[c, k]
+        if wanted:
+            np.dot(weight.T, product, unfolded)
+            fold(unfolded, layer, below[first : first + together])
+
+
+@compiled
+def forward(x: Array, params: Array, layers: Array, convolves: bool | None, zs: Array, ys: Array) -> Array:
+    """Run layers over x [n, F], and return what comes out.
+
+    zs and ys are flat workspaces for each layer's [n, outputs] before and after its activation.
+    """
+    n = x.shape[0]
+    h = x
+    at = 0
+    for index in range(layers.shape[0]):
+        layer = layers[index]
+        i, o, w, b = layer[INPUTS], layer[OUTPUTS], layer[WEIGHTS], layer[BIASES]
+        z = zs[at : at + n * o].reshape(n, o)
+        if convolves is not None and layer[SIDE] > 0:
+            convolve(h, params, layer, z)
+        else:
+            weight = params[w : w + i * o].reshape(o, i)
+            if convolves is not None and n <= FEW and i * o > MANY:  # as behind convolutions, to act
+                z[:] = np.dot(weight, h.T).T
+            else:
+                np.dot(h, weight.T, z)
+            for r in range(n):
+                for c in range(o):
+                    z[r, c] += params[b + c]
+        if layer[ACTIVATION] == NONE:
+            h = z
+        else:
+            y = ys[at : at + n * o].reshape(n, o)
+            activate(z, y, layer[ACTIVATION])
+            h = y
+        at += n * o
+    return h
+
+
+@compiled
+def column_sums(d: Array, sums: Array) -> None:
+    """Sums [o] ← Σ over rows of d [n, o]."""
+    sums[:] = np.float32(0.0)
+    for r in range(d.shape[0]):
+        row = d[r]
+        for c in range(row.size):
+            sums[c] += row[c]
+
+
+@compiled
+def backward(
+    x: Array, params: Array, grads: Array, layers: Array, convolves: bool | None, zs: Array, ys: Array,
+    d: Array, other: Array, wants_input: bool,
+) -> Array:  # fmt: skip
+    """Gradients of layers, from d = ∂L/∂(last output) in a flat workspace; ``other`` is another of its size.
+
+    Writes weights and biases into grads. Returns ∂L/∂x in a workspace if it is wanted, else anything.
+    """
+    n = x.shape[0]
+    ends = 0
+    for index in range(layers.shape[0]):
+        ends += n * layers[index, OUTPUTS]
+    for index in range(layers.shape[0] - 1, -1, -1):
+        layer = layers[index]
+        i, o, w, b = layer[INPUTS], layer[OUTPUTS], layer[WEIGHTS], layer[BIASES]
+        ends -= n * o
+        delta = d[: n * o].reshape(n, o)
+        if layer[ACTIVATION] != NONE:
+            deactivate(
+                delta, zs[ends : ends + n * o].reshape(n, o), ys[ends : ends + n * o].reshape(n, o), layer[ACTIVATION]
+            )
+        inputs = x if index == 0 else ys[ends - n * i : ends].reshape(n, i)
+        wanted = index > 0 or wants_input
+        if convolves is not None and layer[SIDE] > 0:
+            convolve_back(inputs, params, grads, layer, delta, other[: n * i].reshape(n, i), wanted)
+        else:
+            np.dot(delta.T, inputs, grads[w : w + i * o].reshape(o, i))
+            column_sums(delta, grads[b : b + o])
+            if wanted:
+                np.dot(delta, params[w : w + i * o].reshape(o, i), other[: n * i].reshape(n, i))
+        if wanted:
+            d, other = other, d
+    return d
+
+
+@compiled
+def widths(layers: Array) -> tuple[int, int]:
+    """The most and the sum of what layers put out; the most counts what they take in, too."""
+    most, total = 1, 0
+    for index in range(layers.shape[0]):
+        most = max(most, layers[index, INPUTS], layers[index, OUTPUTS])
+        total += layers[index, OUTPUTS]
+    return most, total
