@@ -220,6 +220,35 @@ class Recall(gym.Env[npt.NDArray[np.float32], int]):
         return np.array([0.0, float(self._steps == 3)], np.float32), reward, ended, False, {}
 
 
+class Lamp(gym.Env[npt.NDArray[np.uint8], int]):
+    """Shows a lamp on a square field, on the left or on the right; naming its side earns 1. An episode has 8 lamps."""
+
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, side: int = 8) -> None:
+        self._side = side
+        self.observation_space = gym.spaces.Box(0, 1, (side, side, 2), np.uint8)
+
+    def _show(self) -> npt.NDArray[np.uint8]:
+        field = np.zeros((self._side, self._side, 2), np.uint8)
+        self._place = self.np_random.integers(self._side, size=2)
+        field[*self._place, 0] = 1
+        field[self._side // 2 :, :, 1] = 1
+        return field
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
+        super().reset(seed=seed)
+        self._steps = 0
+        return self._show(), {}
+
+    def step(self, action: int) -> tuple[npt.NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
+        self._steps += 1
+        reward = float(int(action) == int(self._place[1] >= self._side // 2))
+        return self._show(), reward, self._steps == 8, False, {}
+
+
 class Sampled(gym.Env[npt.NDArray[np.float32], int]):
     """Draws from its generator all the time; an episode ends, or is cut off, at random. Masks one action of three."""
 
@@ -346,6 +375,7 @@ gym.register("Crash-v0", Crash)
 gym.register("Countdown-v0", Countdown)
 gym.register("Nested-v0", Nested)
 gym.register("Recall-v0", Recall)
+gym.register("Lamp-v0", Lamp)
 gym.register("Steady-v0", Steady)
 gym.register("Faulty-v0", Faulty)
 gym.register("Endless-v0", Endless)

@@ -203,11 +203,11 @@ class Config(BaseModel):
     Default: "auto"."""
     backend: Literal["auto", "eager", "fused"] | None = None
     """How the networks are executed: "eager" (PyTorch, one operation at a time), "fused" (the whole update in compiled
-    code, for multilayer perceptrons on the CPU), or "auto": fused where it serves. The bits depend on it.
+    code, for multilayer perceptrons and CNNs on the CPU), or "auto": fused where it is faster. The bits depend on it.
     Default: "auto"."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Threads that learn on the CPU. With the fused backend 2 let policy and value function learn side by side, to the
-    same bits, which pays for wide networks, large minibatches and an idle core; with the eager one they are PyTorch's,
+    same bits, which pays for CNNs, wide networks, large minibatches and an idle core; with the eager one they are PyTorch's,
     and the bits depend on them. Networks that share an encoder learn on one thread, and so does Windows. Default: 1."""
     overlap: bool | None = None
     """Collect the next rollout while learning from this one, on another core, with a policy exactly one update old;

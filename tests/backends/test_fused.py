@@ -332,9 +332,10 @@ def test_extreme_logits_stay_finite() -> None:
     assert torch.isfinite(case.flats[1].gradients).all()
 
 
-def test_a_run_on_two_threads_is_the_run_on_one() -> None:
+@pytest.mark.parametrize("environment", ["CartPole-v1", "Lamp-v0"])
+def test_a_run_on_two_threads_is_the_run_on_one(environment: str) -> None:
     settings: dict[str, Any] = {
-        "environment": "CartPole-v1", "num_epochs": 3, "num_envs": 4, "batch_size": 256, "num_minibatches": 4,
+        "environment": environment, "num_epochs": 3, "num_envs": 4, "batch_size": 256, "num_minibatches": 4,
         "clip_coef": 0.2, "preset": "none", "algorithm": "ppo",
     }  # fmt: skip
     found = []
@@ -344,6 +345,18 @@ def test_a_run_on_two_threads_is_the_run_on_one() -> None:
             pass
         found.append(trainer.agent.checkpoint({}, {}).digest)
     assert found[0] == found[1]
+
+
+def test_a_small_cnn_learns_fused() -> None:
+    settings: dict[str, Any] = {
+        "environment": "Lamp-v0", "algorithm": "ppo", "preset": "none", "num_envs": 8, "batch_size": 512,
+        "num_minibatches": 4, "num_epochs": 40, "hidden_layers": 1, "hidden_dim": 64, "activation": "relu",
+        "learning_rate": 0.002,
+    }  # fmt: skip
+    trainer = Trainer(Config(**settings))
+    assert trainer.settings.backend == "fused"
+    returns = [report.mean_return for report in trainer if report.mean_return is not None]
+    assert returns[0] < 6.0 and returns[-1] > 7.5, returns  # 4 of 8 by chance
 
 
 def test_advantages_are_to_the_bit_those_of_the_reference() -> None:
@@ -370,6 +383,10 @@ def test_auto_is_fused_where_that_serves_and_says_so_in_the_settings() -> None:
     assert _backend_of(memory="gru")[0] == "eager"
     assert _backend_of(environment="Nested-v0")[0] == "eager"  # there is an image in it
     assert _backend_of(environment="Nested-v0", encoder="mlp")[0] == "fused"
+    assert _backend_of(environment="Lamp-v0")[0] == "fused"
+    picture = {"environment": "Lamp-v0", "environment_kwargs": {"side": 36}}
+    assert _backend_of(**picture)[0] == "eager"
+    assert _backend_of(**picture, backend="fused")[0] == "fused"
 
 
 @pytest.mark.parametrize(
