@@ -207,8 +207,9 @@ class Config(BaseModel):
     Default: "auto"."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Threads that learn on the CPU. With the fused backend 2 let policy and value function learn side by side, to the
-    same bits, which pays for CNNs, wide networks, large minibatches and an idle core; with the eager one they are PyTorch's,
-    and the bits depend on them. Networks that share an encoder learn on one thread, and so does Windows. Default: 1."""
+    same bits, which pays for CNNs, wide networks, large minibatches and an idle core; with the eager one they are
+    PyTorch's, and the bits depend on them. Networks that share an encoder learn on one thread, and so does Windows.
+    Default: 1."""
     overlap: bool | None = None
     """Collect the next rollout while learning from this one, on another core, with a policy exactly one update old;
     the ratios correct for that, so it needs clip_coef. The bits depend on it, and on nothing that is timed. The actions
