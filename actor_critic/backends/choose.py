@@ -22,7 +22,7 @@ _NEEDED = ("numba", "scipy", "threadpoolctl")
 def choose_backend(settings: Settings, policy: PolicyNetwork, device: torch.device) -> str:
     """The backend that settings mean: "eager" or "fused".
 
-    "auto" is fused wherever that serves, on the CPU: multilayer perceptrons and small CNNs.
+    "auto" is fused where that is faster, on the CPU: multilayer perceptrons and small CNNs.
 
     Raises:
         ConfigError: The fused backend is asked for and cannot serve.

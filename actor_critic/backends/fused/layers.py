@@ -138,7 +138,7 @@ def convolve(x: Array, params: Array, layer: Array, z: Array) -> None:
     """Z [n, filters · P] ← images x [n, C · H · W] convolved."""
     count, entries, places, together = filters(layer)
     weight = params[layer[WEIGHTS] : layer[WEIGHTS] + count * entries].reshape(count, entries)
-    together = min(together, x.shape[0])
+    together = max(1, min(together, x.shape[0]))  # a batch may be empty
     columns, maps = np.empty(entries * together * places, np.float32), np.empty(count * together * places, np.float32)
     for first in range(0, x.shape[0], together):
         these = x[first : first + together]
@@ -178,7 +178,7 @@ def convolve_back(
     slopes[:] = np.float32(0.0)
     bias_slopes[:] = np.float32(0.0)
     part = np.empty((count, entries), np.float32)
-    together = min(together, x.shape[0])
+    together = max(1, min(together, x.shape[0]))  # a batch may be empty
     columns, maps = np.empty(entries * together * places, np.float32), np.empty(count * together * places, np.float32)
     for first in range(0, x.shape[0], together):
         these = x[first : first + together]
