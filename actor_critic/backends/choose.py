@@ -72,5 +72,5 @@ def _what_fused_lacks(policy: PolicyNetwork, device: torch.device) -> str | None
     if policy.trunk.memory is not None:
         return "has no memory"
     if not (isinstance(encoder, PartsEncoder) and (encoder.is_identity or encoder.convolutions is not None)):
-        return "takes numbers or one image, and these observations pass embeddings, several CNNs or a module of yours"
+        return "takes numbers alone or one image alone, and not embeddings, images beside others or a module of yours"
     return None

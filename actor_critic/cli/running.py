@@ -113,7 +113,7 @@ def run(trainer: Trainer, console: Console) -> int:
         The exit code: 0, or 128 + the signal.
     """
     if trainer.settings.backend == "fused" and not is_compiled():
-        say(console, "compiling the update: this takes some seconds, once")
+        say(console, "compiling the update: this takes up to half a minute, once")
     with stopped_by_signals(trainer) as received, ProgressView(console, trainer.settings, trainer.epoch) as view:
         for report in trainer:
             view.show(report)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from actor_critic import Config, Trainer
 from actor_critic.backends import Assessment, Backend, Batch, EagerBackend, UpdateRules, choose
-from actor_critic.backends.fused import cache, kernels
+from actor_critic.backends.fused import cache, kernels, layers
 from actor_critic.backends.fused.backend import FusedBackend
 from actor_critic.encoders import CNNS, PartsEncoder
 from actor_critic.errors import ConfigError, NumericalError
@@ -55,9 +55,12 @@ class _Case:
             policy = PolicyNetwork(features, sum(sizes), trunk=policy_trunk, generator=initial)
             with torch.no_grad():
                 policy.head.weight.mul_(100)
-                policy.head.bias.normal_(generator=initial)
             trunk = policy_trunk if shared else _trunk(features, units, layers, activation, convolutions, initial)
             value = ValueNetwork(features, trunk=trunk, generator=initial)
+            with torch.no_grad():
+                for name, parameter in [*policy.named_parameters(), *value.named_parameters()]:
+                    if name.endswith("bias"):  # which begin as 0
+                        parameter.normal_(0.0, 1.0 if name == "head.bias" else 0.1, generator=initial)
             self.networks = self.networks or [policy, value]
             flat = FlatParameters([policy, value])
             extra = (threads,) if kind is FusedBackend else ()
@@ -216,10 +219,15 @@ def test_every_gradient_through_convolutions_is_that_of_autograd(
     _compare(case, count, rules)
 
 
+IMAGE = (8, 7, 2), ((3, 3, 1), (4, 2, 2))  # height, width, channels, and filters whose strides leave a remainder
+
+
+@pytest.mark.parametrize("convolutions", [None, IMAGE])
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("count", [kernels.CHUNK, kernels.CHUNK + 1, 3 * kernels.CHUNK - 7])
-def test_a_minibatch_in_chunks_has_the_gradient_of_the_whole(count: int, shared: bool) -> None:
-    case = _Case(5, 16, 2, (4, 2), shared=shared, count=count, masked=True)
+def test_a_minibatch_in_chunks_has_the_gradient_of_the_whole(count: int, shared: bool, convolutions: Any) -> None:
+    features = 112 if convolutions else 5
+    case = _Case(features, 16, 2, (4, 2), shared=shared, count=count, masked=True, convolutions=convolutions)
     eager, fused = case.update([np.random.default_rng(0).permutation(count)] * 2, clip_vloss=True)
     torch.testing.assert_close(case.flats[1].gradients, case.flats[0].gradients, rtol=1e-3, atol=1e-6)
     assert vars(fused) == pytest.approx(vars(eager), rel=1e-3, abs=1e-5)
@@ -300,6 +308,21 @@ def test_choices_probabilities_and_values_are_the_same(sizes: tuple[int, ...], c
             starts = torch.tensor((0, *sizes[:-1])).cumsum(0)
             assert case.masks.gather(1, found + starts).all()
     expected, found = map(case.assess, (eager, fused))
+    torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.values, expected.values, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [0, 1, layers.FEW_ROWS, layers.FEW_ROWS + 1, 700])
+@pytest.mark.parametrize("convolutions", [IMAGE, ((10, 10, 1), ((16, 3, 1),))])  # 1,024 x 128 weights behind it
+def test_a_cnn_chooses_and_values_the_same(count: int, convolutions: Any) -> None:
+    case = _Case(int(np.prod(convolutions[0])), 128, 1, (4,), "relu", count=max(count, 1), convolutions=convolutions)
+    for name in ("features", "actions"):
+        setattr(case, name, getattr(case, name)[:count])
+    case.uniforms = case.uniforms[:count]
+    choices = [case.act(backend, case.uniforms) for backend in case.backends]
+    assert choices[0].shape == choices[1].shape == (count, 1)
+    assert (choices[0] == choices[1]).sum() >= 0.99 * count
+    expected, found = map(case.assess, case.backends)
     torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.values, expected.values, rtol=1e-4, atol=1e-5)
 
@@ -393,7 +416,10 @@ def test_auto_is_fused_where_that_serves_and_says_so_in_the_settings() -> None:
     ("settings", "message"),
     [
         ({"memory": "gru"}, 'backend: "fused" has no memory'),
-        ({"environment": "Nested-v0"}, 'backend: "fused" takes numbers or one image'),
+        (
+            {"environment": "Nested-v0"},
+            "takes numbers alone or one image alone, and not embeddings, images beside others or a module of yours",
+        ),
     ],
 )
 def test_a_fused_backend_that_cannot_serve_is_refused(settings: dict[str, Any], message: str) -> None:
@@ -416,6 +442,8 @@ def test_without_numba_auto_is_eager_with_a_warning_and_a_fused_run_is_not_resum
 def test_compiled_code_is_kept_in_a_folder_of_ones_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.delitem(sys.modules, "numba")  # which is not to look there after this test
+
     def folder(**names: str) -> Path | None:
         for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
             monkeypatch.delenv(name, raising=False)
@@ -441,6 +469,8 @@ def test_compiled_code_is_kept_in_a_folder_of_ones_own(
 
 
 def test_code_that_was_compiled_of_other_sources_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delitem(sys.modules, "numba")  # which is not to look there after this test
+
     def folder() -> Path | None:
         monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "compiled"))
         return cache.cache_folder.__wrapped__()

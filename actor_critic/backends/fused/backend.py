@@ -24,7 +24,7 @@ from actor_critic.backends.base import (
 from actor_critic.backends.fused import kernels
 from actor_critic.backends.fused.blas import load_blas
 from actor_critic.backends.fused.layers import ACTIVATION, COLUMNS, ELU, GELU, NONE, RELU, SIDE, SILU, TANH
-from actor_critic.backends.fused.meeting import CAN_MEET, PLACES
+from actor_critic.backends.fused.meeting import BOARD_SIZE, CAN_MEET
 from actor_critic.encoders import PartsEncoder
 from actor_critic.errors import NumericalError
 from actor_critic.networks import PolicyNetwork, ValueNetwork
@@ -194,7 +194,7 @@ class FusedBackend(Backend):
             rules.vf_coef, off if rules.max_grad_norm is None else rules.max_grad_norm,
             off if rules.target_kl is None else rules.target_kl,
         )  # fmt: skip
-        board, figures = np.zeros(PLACES, np.int64), np.zeros((len(minibatches), 3))
+        board, figures = np.zeros(BOARD_SIZE, np.int64), np.zeros((len(minibatches), 3))
         totals = np.zeros(6)
         if self._beside is None:
             taken, is_bad = kernels.update(*arguments, kernels.BOTH, board, figures, totals)

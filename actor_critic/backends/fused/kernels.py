@@ -1,7 +1,7 @@
 """What the fused backend runs: acting, values, log-probabilities, advantages, and an epoch of optimizer steps.
 
 Each function does what the one of the same purpose in :mod:`actor_critic.ops`, with autograd, does, in the same order
-of steps. All arrays are contiguous; sums over a minibatch are kept in 64 bits.
+of steps. All arrays are contiguous; a minibatch's figures are summed in 64 bits.
 """
 
 import math
@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from actor_critic.backends.fused.compiling import Array, compiled, compiled_with
-from actor_critic.backends.fused.layers import BIASES, WEIGHTS, backward, forward, widths
+from actor_critic.backends.fused.layers import BIASES, INPUTS, WEIGHTS, backward, forward, widths
 from actor_critic.backends.fused.meeting import meet
 
 POLICY, VALUE, BOTH = range(3)
@@ -276,7 +276,8 @@ def update(
                 value_slopes(values, old_values[these], returns[these], n, value_clip, vf_coef, slopes, figures)
                 beside = backward(seen, params, into, value, convolves, zv, yv, deltas[2], deltas[3], is_shared)
             if is_shared:
-                above += beside
+                used = count * policy[0, INPUTS]
+                above[:used] += beside[:used]
                 backward(x, params, into, trunk, convolves, zt, yt, above, beside, False)
             if begin > 0:
                 for j in range(first, last):

@@ -3,7 +3,7 @@
 A layer is a row of ``COLUMNS`` whole numbers: its sizes, its activation, where its weights and biases begin in the flat
 parameter buffer, and, if it is a convolution, its geometry. Matrix products go to BLAS. All arrays are contiguous.
 
-Compiling convolutions takes seconds, so it is left out where there are none: ``convolves`` is None then, which the
+Compiling convolutions takes long, so it is left out where there are none: ``convolves`` is None then, which the
 compiler knows from its type, else True.
 """
 
@@ -20,8 +20,8 @@ INPUTS, OUTPUTS, ACTIVATION, WEIGHTS, BIASES, CHANNELS, HEIGHT, WIDTH, SIDE, STR
 
 TANH, RELU, ELU, SILU, GELU, NONE = range(6)
 
-PLACES = 512  # places of an image that are convolved at a time: they stay in the processor's cache
-FEW, MANY = 16, 65536  # with at most so many rows and more weights than that, a product is faster the other way round
+PLACES_TOGETHER = 512  # places of images that are convolved at a time: they stay in the processor's cache
+FEW_ROWS, MANY_WEIGHTS = 16, 65536  # up to the one and beyond the other, a product is faster the other way round
 
 
 @compiled
@@ -88,11 +88,13 @@ def deactivate(d: Array, z: Array, y: Array, kind: int) -> None:
 
 
 @compiled
-def unfold(x: Array, layer: Array, columns: Array) -> None:
-    """Columns [K, n · P] ← images x [n, C · H · W]: what each of the K entries of a filter meets at each place."""
+def unfold(x: Array, layer: Array, workspace: Array) -> Array:
+    """What each of the K entries of a filter meets at each place of images x [n, C · H · W]: [K, n · P]."""
     height, width, side, stride = layer[HEIGHT], layer[WIDTH], layer[SIDE], layer[STRIDE]
     down, across = (height - side) // stride + 1, (width - side) // stride + 1
-    for k in range(columns.shape[0]):
+    entries, size = layer[CHANNELS] * side * side, x.shape[0] * down * across
+    columns = workspace[: entries * size].reshape(entries, size)
+    for k in range(entries):
         start = (k // (side * side) * height + k // side % side) * width + k % side
         at = 0
         for r in range(x.shape[0]):
@@ -106,6 +108,7 @@ def unfold(x: Array, layer: Array, columns: Array) -> None:
                     for j in range(across):
                         into[j] = met[j * stride]
                 at += across
+    return columns
 
 
 @compiled
@@ -126,28 +129,25 @@ def fold(columns: Array, layer: Array, x: Array) -> None:
 
 
 @compiled
-def filters(layer: Array) -> tuple[int, int, int, int]:
-    """Of a convolution: its filters, the entries K of one, the places P it is laid on, and the images at a time."""
+def filters(layer: Array, n: int) -> tuple[int, int, int, int]:
+    """Of a convolution of n images: its filters, the entries K of one, the places P it is laid on, images at a time."""
     side, stride = layer[SIDE], layer[STRIDE]
     places = ((layer[HEIGHT] - side) // stride + 1) * ((layer[WIDTH] - side) // stride + 1)
-    return layer[OUTPUTS] // places, layer[CHANNELS] * side * side, places, max(1, PLACES // places)
+    together = max(1, min(PLACES_TOGETHER // places, n))
+    return layer[OUTPUTS] // places, layer[CHANNELS] * side * side, places, together
 
 
 @compiled
 def convolve(x: Array, params: Array, layer: Array, z: Array) -> None:
     """Z [n, filters · P] ← images x [n, C · H · W] convolved."""
-    count, entries, places, together = filters(layer)
+    count, entries, places, together = filters(layer, x.shape[0])
     weight = params[layer[WEIGHTS] : layer[WEIGHTS] + count * entries].reshape(count, entries)
-    together = max(1, min(together, x.shape[0]))  # a batch may be empty
     columns, maps = np.empty(entries * together * places, np.float32), np.empty(count * together * places, np.float32)
     for first in range(0, x.shape[0], together):
-        these = x[first : first + together]
-        width = these.shape[0] * places
-        unfolded = columns[: entries * width].reshape(entries, width)
-        unfold(these, layer, unfolded)
-        product = maps[: count * width].reshape(count, width)
+        unfolded = unfold(x[first : first + together], layer, columns)
+        product = maps[: count * unfolded.shape[1]].reshape(count, unfolded.shape[1])
         np.dot(weight, unfolded, product)
-        for r in range(these.shape[0]):
+        for r in range(unfolded.shape[1] // places):
             for c in range(count):
                 bias = params[layer[BIASES] + c]
                 found, into = product[c, r * places :], z[first + r, c * places :]
@@ -170,7 +170,7 @@ def convolve_back(
     x: Array, params: Array, grads: Array, layer: Array, delta: Array, below: Array, wanted: bool
 ) -> None:
     """Gradients of a convolution from delta = ∂L/∂z [n, filters · P], and if wanted below [n, C · H · W] ← ∂L/∂x."""
-    count, entries, places, together = filters(layer)
+    count, entries, places, together = filters(layer, x.shape[0])
     weights = slice(layer[WEIGHTS], layer[WEIGHTS] + count * entries)
     weight = params[weights].reshape(count, entries)
     slopes = grads[weights].reshape(count, entries)
@@ -178,16 +178,12 @@ def convolve_back(
     slopes[:] = np.float32(0.0)
     bias_slopes[:] = np.float32(0.0)
     part = np.empty((count, entries), np.float32)
-    together = max(1, min(together, x.shape[0]))  # a batch may be empty
     columns, maps = np.empty(entries * together * places, np.float32), np.empty(count * together * places, np.float32)
     for first in range(0, x.shape[0], together):
-        these = x[first : first + together]
-        width = these.shape[0] * places
-        unfolded = columns[: entries * width].reshape(entries, width)
-        unfold(these, layer, unfolded)
-        product = maps[: count * width].reshape(count, width)
+        unfolded = unfold(x[first : first + together], layer, columns)
+        product = maps[: count * unfolded.shape[1]].reshape(count, unfolded.shape[1])
         for c in range(count):
-            for r in range(these.shape[0]):
+            for r in range(unfolded.shape[1] // places):
                 given, into = delta[first + r, c * places :], product[c, r * places :]
                 for j in range(places):
                     into[j] = given[j]
@@ -218,7 +214,7 @@ def forward(x: Array, params: Array, layers: Array, convolves: bool | None, zs: 
             convolve(h, params, layer, z)
         else:
             weight = params[w : w + i * o].reshape(o, i)
-            if convolves is not None and n <= FEW and i * o > MANY:  # as behind convolutions, to act
+            if convolves is not None and n <= FEW_ROWS and i * o > MANY_WEIGHTS:  # as behind convolutions, to act
                 z[:] = np.dot(weight, h.T).T
             else:
                 np.dot(h, weight.T, z)

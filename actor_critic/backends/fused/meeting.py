@@ -10,7 +10,7 @@ from actor_critic.backends.fused.compiling import compiled_with
 
 CAN_MEET = sys.platform != "win32"  # where giving way has another name
 
-PLACES = 16
+BOARD_SIZE = 16
 """Numbers on a board: each side's stands in a cache line of its own."""
 
 _SPINS = 4000  # some microseconds: the other side mostly comes sooner
