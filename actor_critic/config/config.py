@@ -70,13 +70,15 @@ class Config(BaseModel):
     """Gymnasium wrappers to apply, innermost first, each "module:Class" and called with the environment alone."""
     frame_stack: Annotated[int, Field(ge=1, le=64)] | None = None
     """How many of the latest observations the networks see together, in frames. Default: 1."""
-    vectorization: Literal["auto", "sync", "workers", "native"] | None = None
-    """How environments run side by side: "sync" (one after the other in this process), "workers" (in processes, to the
-    same bits), "native" (the environment's own vector form, which a resumed run begins anew), or "auto": workers if
-    there are several, else native where a trial shows the very same episodes, else sync. Default: "auto"."""
+    vectorization: Literal["auto", "sync", "shared", "workers", "native"] | None = None
+    """How environments run side by side: "sync" (one after the other in this process), "shared" (in this process and
+    others), "workers" (in others alone, which may crash or hang), all three to the same bits; "native" (the
+    environment's own vector form, which a resumed run begins anew); or "auto": with several ``workers`` shared, or
+    workers where ``max_worker_restarts`` has them replaced, else native where a trial shows the very same episodes,
+    else sync. Default: "auto"."""
     workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] | None = None
     """Processes that environments run in, to the same bits for any number; "auto" measures which is fastest here when
-    the run begins, a second for each number tried. Default: 1, or with vectorization "workers" "auto"."""
+    the run begins, a second for each number tried. Default: 1, or with vectorization "shared" or "workers" "auto"."""
     worker_timeout: Annotated[float, Field(gt=0, le=10**6)] | None = None
     """Seconds after which a worker that does not answer is killed and taken for dead. Default: 300."""
     max_worker_restarts: Annotated[int, Field(ge=0, le=10**6)] | None = None

@@ -134,7 +134,7 @@ def resolve(*layers: Layer) -> Resolution:
                 values[key], sources[key] = value, source
     _derive_sizes(values, sources, is_random_states)
     if "workers" not in values:
-        is_parallel = values["vectorization"] == "workers"
+        is_parallel = values["vectorization"] in ("shared", "workers")
         values["workers"] = "auto" if is_parallel else 1
         sources["workers"] = "default"
     if "checkpoint_interval" not in values:
@@ -256,6 +256,11 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
         raise ConfigError(
             f"{shown('workers')} contradicts {shown('vectorization')}, which runs in one process; leave one of them out"
         )
+    if values["vectorization"] == "shared" and values["max_worker_restarts"]:
+        raise ConfigError(
+            f"{shown('max_worker_restarts')} contradicts {shown('vectorization')}: environments in this process cannot "
+            f"be replaced; use vectorization workers"
+        )
     if values["replay"] in ("reset", "fresh") and values["vectorization"] == "native":
         raise ConfigError(
             f"{shown('replay')} is for single environments, and {shown('vectorization')} cannot rebuild its episodes; "
@@ -300,7 +305,7 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
                     f"{name}: {values[name]} ({sources[name]}) does not apply to random states; remove it or name an "
                     f"environment"
                 )
-        if values["vectorization"] in ("workers", "native") or several:
+        if values["vectorization"] in ("shared", "workers", "native") or several:
             raise ConfigError(
                 f"vectorization: {values['vectorization']} with {shown('workers')} does not apply to random states, "
                 f"which are drawn all at once; leave both out"

@@ -83,12 +83,14 @@ def make_vector_environment(
         return SameStepVectorEnv(make, count, purpose=purpose, quotas=quotas, replay=replay)
     make = EnvironmentMaker(settings)
     match settings.vectorization:
-        case "workers":
+        case "shared" | "workers":
             assert settings.workers != "auto", "choose_vectorization comes first"
             return WorkerVectorEnv(
                 make,
                 count,
                 settings.workers,
+                apart=settings.vectorization == "workers",
+                busy=int(settings.overlap),
                 replay=_replay(settings),
                 timeout=settings.worker_timeout,
                 max_restarts=settings.max_worker_restarts,
@@ -133,12 +135,11 @@ def choose_vectorization(settings: Settings) -> Settings:
     """
     if settings.is_random_states:
         return settings.replace(workers=1)
-    if settings.vectorization == "workers" and settings.workers == "auto":
+    is_several = settings.vectorization in ("shared", "workers") or settings.workers not in (1, "auto")
+    if is_several:
         return _choose_workers(settings)
     if settings.vectorization != "auto":
         return settings
-    if settings.workers not in (1, "auto"):
-        return settings.replace(vectorization="workers")
     spec = gym.registry.get(settings.environment)
     needs_single = settings.wrappers or settings.frame_stack > 1 or settings.replay in ("reset", "fresh")
     if spec is None or spec.vector_entry_point is None or needs_single:
@@ -154,17 +155,21 @@ def choose_vectorization(settings: Settings) -> Settings:
 def _choose_workers(settings: Settings) -> Settings:
     """Measure how many processes are fastest, where that was asked for; the transitions are the same with any."""
     workers, is_asked_for = settings.workers, settings.vectorization == "workers"
+    apart = is_asked_for or settings.max_worker_restarts > 0  # this process cannot be replaced
     if workers == "auto":
         workers, found = measure_workers(
             EnvironmentMaker(settings),
             settings.num_envs,
             seed=settings.seed,
             most=most_workers(settings.num_envs, settings.overlap),
-            apart=is_asked_for,
+            apart=apart,
+            busy=int(settings.overlap),
             timeout=settings.worker_timeout,
         )
         log.info("workers: %d, because %s made %s", workers, settings.environment, found)
-    return settings.replace(vectorization="workers" if workers > 1 or is_asked_for else "sync", workers=workers)
+    if workers == 1 and not is_asked_for:
+        return settings.replace(vectorization="sync", workers=1)
+    return settings.replace(vectorization="workers" if apart else "shared", workers=workers)
 
 
 def check_same_spaces(settings: Settings, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:

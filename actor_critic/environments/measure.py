@@ -26,6 +26,7 @@ def measure_workers(
     seed: int,
     most: int,
     apart: bool,
+    busy: int,
     timeout: float,
 ) -> tuple[int, str]:
     """Step environments with random actions in one process, then in 2, 4 … as long as that is faster.
@@ -38,6 +39,7 @@ def measure_workers(
         seed: Of the episodes.
         most: The most processes to try.
         apart: Whether to step them in no other process than a worker, which they may crash.
+        busy: Cores that others need meanwhile.
         timeout: Seconds after which a worker that does not answer is taken for dead.
 
     Returns:
@@ -47,13 +49,16 @@ def measure_workers(
         ConfigError: An environment cannot be made.
         EnvironmentFault: An environment failed, or a worker did not start.
     """
-    alone = WorkerVectorEnv(make, num_envs, 1, timeout=timeout) if apart else SameStepVectorEnv(make, num_envs)
-    best, rate = 1, _rate(alone, seed)
+
+    def in_processes(workers: int) -> WorkerVectorEnv:
+        return WorkerVectorEnv(make, num_envs, workers, apart=apart, busy=busy, timeout=timeout)
+
+    best, rate = 1, _rate(in_processes(1) if apart else SameStepVectorEnv(make, num_envs), seed)
     found = f"{rate:,.0f} steps per second in one process"
     if rate > num_envs / _CHEAP and not apart:
         return 1, f"{found}, too fast for messages between processes to pay"
     for workers in sorted({*(2**k for k in range(1, most.bit_length())), most} - {0, 1}):
-        faster = _rate(WorkerVectorEnv(make, num_envs, workers, timeout=timeout), seed)
+        faster = _rate(in_processes(workers), seed)
         found += f", {faster:,.0f} in {workers}"
         if faster < _WORTH * rate:
             break

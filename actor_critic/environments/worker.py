@@ -1,7 +1,10 @@
 """The far end of a worker's pipe: a process that steps its share of the environments."""
 
 import contextlib
+import os
+import select
 import signal
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -17,6 +20,9 @@ from actor_critic.spaces import ActionSpec, ObservationSpec
 
 # What goes through a pipe: a step, or that it is done; that an object follows; that it is time to leave.
 STEP, CALL, CLOSE = b"s", b"c", b"x"
+
+_SECONDS_AWAKE = 1e-3
+_IS_POSIX = os.name == "posix"  # where a pipe is a file
 
 
 def shared_layout(observations: ObservationSpec, actions: ActionSpec, count: int) -> np.dtype[Any]:
@@ -46,6 +52,57 @@ def views(memory: Any, layout: np.dtype[Any]) -> dict[str, npt.NDArray[Any]]:
     return {name: whole[name][0] for name in layout.names}
 
 
+class Line:
+    """Says and hears signals through a pipe, of a byte each: that is three times as fast as a message of its own kind.
+
+    Who waits does so awake at first, where there is a core to do it on: one that fell asleep takes long to wake up.
+    """
+
+    def __init__(self, pipe: Connection, stays_awake: bool) -> None:
+        """Hold one end of a pipe.
+
+        Args:
+            pipe: The end. Objects go through it, too: with ``send`` behind the signal :data:`CALL`, and ``recv``.
+            stays_awake: Whether there is such a core.
+        """
+        self._pipe = pipe
+        self._file = pipe.fileno()
+        self._poll: Any = None
+        if stays_awake and _IS_POSIX:
+            poller = select.poll()
+            poller.register(self._file, select.POLLIN)
+            self._poll = poller.poll
+
+    def say(self, signal: bytes) -> None:
+        """Send a signal.
+
+        Raises:
+            OSError: The other end was closed, or this one.
+        """
+        if _IS_POSIX and not self._pipe.closed:
+            os.write(self._file, signal)
+        else:
+            self._pipe.send_bytes(signal)
+
+    def hear(self) -> bytes:
+        """Wait for a signal.
+
+        Raises:
+            EOFError: The other end was closed.
+            OSError: This end was closed.
+        """
+        if self._poll:
+            until = time.perf_counter() + _SECONDS_AWAKE
+            while not self._poll(0) and time.perf_counter() < until:
+                pass
+        if not _IS_POSIX or self._pipe.closed:
+            return self._pipe.recv_bytes()
+        heard = os.read(self._file, 1)
+        if not heard:
+            raise EOFError
+        return heard
+
+
 def work(
     pipe: Connection,
     make: Callable[[], gym.Env[Any, Any]],
@@ -53,35 +110,38 @@ def work(
     memory: Any,
     layout: np.dtype[Any],
     replay: Replay,
+    proves: bool,
+    stays_awake: bool,
 ) -> None:
     """A worker's life: make the environments, then do what it is asked until the other end is closed."""
     # Ctrl-C reaches every process of a terminal; when to stop is for the one that trains to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    line = Line(pipe, stays_awake)
     try:
-        worker = _Worker(make, share, views(memory, layout), replay)
+        mine = Share(make, share, views(memory, layout), replay, proves)
     except (Exception, SystemExit) as error:
         with contextlib.suppress(OSError):
-            pipe.send_bytes(CALL)
+            line.say(CALL)
             pipe.send(_sendable(error, share))
         return
     with contextlib.suppress(EOFError, OSError):
-        pipe.send_bytes(STEP)
-        while (message := pipe.recv_bytes()) != CLOSE:
+        line.say(STEP)
+        while (heard := line.hear()) != CLOSE:
             try:
-                if message == STEP:
-                    worker.step()
-                    pipe.send_bytes(STEP)
+                if heard == STEP:
+                    mine.step()
+                    line.say(STEP)
                     continue
                 what, arguments = pipe.recv()
-                answer = getattr(worker, what)(*arguments)
+                answer = getattr(mine, what)(*arguments)
             except (EOFError, OSError):
                 raise
             except (Exception, SystemExit) as error:
                 answer = _sendable(error, share)
-            pipe.send_bytes(CALL)
+            line.say(CALL)
             pipe.send(answer)
-    worker.vector.close()
+    mine.close()
 
 
 def _sendable(error: BaseException, share: slice) -> ActorCriticError:
@@ -90,8 +150,14 @@ def _sendable(error: BaseException, share: slice) -> ActorCriticError:
     return EnvironmentFault(f"the worker of environments from {share.start} raised {type(error).__name__}: {error}")
 
 
-class _Worker:
-    """The far end of a :class:`WorkerVectorEnv`: one method for each thing it is asked to do."""
+class Share:
+    """Some of the environments of a :class:`WorkerVectorEnv`: one method for each thing they are asked to do.
+
+    What they do is seen in shared memory.
+
+    Attributes:
+        share: Which of all they are.
+    """
 
     def __init__(
         self,
@@ -99,15 +165,34 @@ class _Worker:
         share: slice,
         shared: dict[str, npt.NDArray[Any]],
         replay: Replay,
+        proves: bool,
     ) -> None:
-        self.vector = SameStepVectorEnv(make, share.stop - share.start, first=share.start, replay=replay)
+        """Make them.
+
+        Args:
+            make: Makes one environment.
+            share: Which of all they are.
+            shared: What is shared of all of them, as :func:`views` has it.
+            replay: As in :class:`SameStepVectorEnv`.
+            proves: Whether every step shares the proof of the running episodes.
+
+        Raises:
+            ConfigError: One cannot be made, or its spaces are not supported.
+        """
+        self.share = share
+        self._proves = proves
         self._mine = {name: array[share] for name, array in shared.items()}
+        self._mine["masks"][...] = True
+        count = share.stop - share.start
+        self._vector = SameStepVectorEnv(make, count, first=share.start, replay=replay)
 
     def reset(self, seed: Any, options: dict[str, Any] | None) -> None:
-        self._show(*self.vector.reset(seed=seed, options=options))
+        """As :meth:`SameStepVectorEnv.reset`."""
+        self._show(*self._vector.reset(seed=seed, options=options))
 
     def step(self) -> None:
-        observations, rewards, terminated, truncated, infos = self.vector.step_choices(self._mine["choices"])
+        """Take the choices that are shared."""
+        observations, rewards, terminated, truncated, infos = self._vector.step_choices(self._mine["choices"])
         self._show(observations, infos)
         self._mine["rewards"][...] = rewards
         self._mine["terminated"][...] = terminated
@@ -116,21 +201,27 @@ class _Worker:
             self._mine["final_observations"][...] = infos["final_obs"]
 
     def save_state(self) -> dict[str, npt.NDArray[Any]]:
-        return self.vector.save_state()
+        """As :meth:`SameStepVectorEnv.save_state`."""
+        return self._vector.save_state()
 
     def load_state(self, state: dict[str, npt.NDArray[Any]]) -> None:
-        self._show(*self.vector.load_state(state, self._live))
+        """As :meth:`SameStepVectorEnv.load_state`."""
+        self._show(*self._vector.load_state(state, self._live))
+
+    def close(self) -> None:
+        """Close every environment."""
+        self._vector.close()
 
     def _live(self) -> None:
         """Replaying may take as long as all these steps took; each of them is a sign of life."""
         self._mine["replayed"][0] += 1
 
     def _show(self, observations: npt.NDArray[Any], infos: dict[str, Any]) -> None:
+        # At once, and not as each is stepped: cores that write side by side take the memory from each other.
         self._mine["observations"][...] = observations
-        for name, values in self.vector.proof().items():
-            self._mine[name][...] = values
+        if self._proves:
+            for name, values in self._vector.proof().items():
+                self._mine[name][...] = values
         if KEY in infos:
             self._mine["has_mask"][...] = True
             self._mine["masks"][...] = infos[KEY]
-        else:
-            self._mine["masks"][...] = True

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import logging
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -21,11 +22,14 @@ from gymnasium.vector.utils import batch_space
 from actor_critic.environments.masks import KEY
 from actor_critic.environments.recovery import RunningEpisodes, Watch
 from actor_critic.environments.vectorized import Replay, close_environment, environment_name
-from actor_critic.environments.worker import CALL, CLOSE, STEP, shared_layout, views, work
+from actor_critic.environments.worker import CALL, CLOSE, STEP, Line, Share, shared_layout, views, work
 from actor_critic.errors import ActorCriticError, EnvironmentFault
 from actor_critic.spaces import read_spaces
 
 log = logging.getLogger("actor_critic")
+
+_Request = tuple[str, Callable[[slice], tuple[Any, ...]]]
+"""What is asked of a share of the environments, and with which arguments."""
 
 _SECONDS_TO_LEAVE = 5.0
 _SECONDS_TO_START = 120.0  # besides the timeout: imports take their time
@@ -33,6 +37,8 @@ _SECONDS_TO_START = 120.0  # besides the timeout: imports take their time
 
 class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]):
     """N environments spread over W processes, each a :class:`SameStepVectorEnv` over its share of them.
+
+    This process is one of them, unless all environments are to be apart from it, where they may crash or hang.
 
     Actions go out and transitions come back through shared memory; the pipes carry only signals. Every environment has
     its number for a seed, not its worker's, so the transitions, and what rebuilds them, are those of one process.
@@ -44,6 +50,8 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         num_envs: int,
         workers: int,
         *,
+        apart: bool = True,
+        busy: int = 0,
         replay: Replay = "reset",
         timeout: float | None = None,
         max_restarts: int = 0,
@@ -54,24 +62,32 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
             make: Makes one environment; it is sent to the workers.
             num_envs: N.
             workers: W, at most N.
+            apart: Whether none of them is this process.
+            busy: Cores that others need while environments are stepped. Where enough are left, a process that waits
+                for another one does so awake.
             replay: How a running episode can be rebuilt; see :class:`SameStepVectorEnv`.
             timeout: Seconds after which a worker that does not answer is taken for dead and killed, where it is not
                 replaying steps; None waits.
-            max_restarts: How many workers, in all, may be replaced when they die; their episodes are replayed.
+            max_restarts: How many workers, in all, may be replaced when they die; their episodes are replayed. This
+                process is none.
 
         Raises:
             ConfigError: An environment cannot be made, or its spaces are not supported.
             EnvironmentFault: A worker does not start.
         """
-        shares = np.array_split(np.arange(num_envs), workers)
-        self._shares = [slice(int(share[0]), int(share[-1]) + 1) for share in shares]
+        parts = np.array_split(np.arange(num_envs), workers)
+        shares = [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
+        self._shares = shares if apart else shares[1:]  # of the workers
+        self._stays_awake = workers + apart + busy <= (os.cpu_count() or 1)
         self._processes: list[BaseProcess] = []
         self._pipes: list[Any] = []  # of Connections
+        self._lines: list[Line] = []  # through them
+        self._own: Share | None = None  # of this process
         self._is_waiting = False
         self._has_begun = False
         self._make, self._replay = make, replay
         self._restarts_left = max_restarts
-        self._request: tuple[str, list[tuple[Any, ...]]] | None = None  # that is being answered; None is a step
+        self._request: _Request | None = None  # that is being answered; None is a step
         self.num_envs = num_envs
         first = make()
         try:
@@ -82,16 +98,20 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         self._context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
         self._memory = self._context.RawArray(ctypes.c_byte, self._layout.itemsize)
         self._shared = views(self._memory, self._layout)
+        self._have_mask = self._shared["has_mask"].data  # NumPy would take longer to look
         self._life = [self._shared["replayed"][share] for share in self._shares]
         self._episodes = RunningEpisodes(num_envs) if max_restarts else None
         self._watch = Watch(timeout) if timeout is not None else None
         try:
-            for index in range(workers):
+            for index in range(len(self._shares)):
                 process, pipe = self._start(index)
                 self._processes.append(process)
                 self._pipes.append(pipe)
+                self._lines.append(Line(pipe, self._stays_awake))
             # Before the interpreter waits for its daemons at exit: a worker leaves when its pipe is closed.
             self._at_exit = Finalize(self, _close_all, args=(self._pipes,), exitpriority=10)
+            if not apart:  # while the workers make theirs
+                self._own = Share(make, shares[0], self._shared, replay, self._episodes is not None)
             self._gather()
         except BaseException:
             self.close()
@@ -103,7 +123,16 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         pipe, far_end = self._context.Pipe()
         process = self._context.Process(
             target=work,
-            args=(far_end, self._make, share, self._memory, self._layout, self._replay),
+            args=(
+                far_end,
+                self._make,
+                share,
+                self._memory,
+                self._layout,
+                self._replay,
+                self._episodes is not None,
+                self._stays_awake,
+            ),
             name=f"environments {share.start}",
         )
         process.daemon = True
@@ -127,7 +156,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Begin episode 0 of every environment; as :meth:`SameStepVectorEnv.reset`."""
-        self._ask("reset", [(seed, options)] * len(self._shares))
+        self._ask("reset", lambda _: (seed, options))
         if self._episodes:
             self._episodes.begin((seed[0] if isinstance(seed, list) else seed) or 0, np.zeros(self.num_envs, np.int64))
         return self._remembered()
@@ -147,12 +176,8 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
         """The same with choices [N, G], each counted from 0."""
         self._shared["choices"][...] = choices
-        self._check_idle()
-        self._request = None
-        for pipe in self._pipes:
-            with contextlib.suppress(OSError):  # a dead worker is met where its answer is waited for
-                pipe.send_bytes(STEP)
-        self._gather()
+        self._tell(None)
+        self._gather(self._own.step if self._own else None)
         terminated, truncated = self._shared["terminated"], self._shared["truncated"]
         ended = terminated | truncated
         if self._episodes:
@@ -169,22 +194,24 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
 
     def save_state(self) -> dict[str, npt.NDArray[Any]]:
         """The running episodes; as :meth:`SameStepVectorEnv.save_state` of all environments in one process."""
-        states = self._ask("save_state", [()] * len(self._shares))
+        states = self._ask("save_state", lambda _: ())
         joined = {name: np.concatenate([state[name] for state in states]) for name in states[0]}
         return joined | {"seed": states[0]["seed"]}
 
     def load_state(self, state: dict[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Rebuild the running episodes; as :meth:`SameStepVectorEnv.load_state`."""
-        self._ask("load_state", [(_part(state, share),) for share in self._shares])
+        self._ask("load_state", lambda share: (_part(state, share),))
         if self._episodes:
             self._episodes.load(state)
         return self._remembered()
 
     def close_extras(self, **kwargs: Any) -> None:
         """Send every worker home."""
-        for pipe in self._pipes:
+        if self._own:
+            self._own.close()
+        for line in self._lines:
             with contextlib.suppress(OSError):
-                pipe.send_bytes(CLOSE)
+                line.say(CLOSE)
         _close_all(self._pipes)
         if self._watch:
             self._watch.end()
@@ -199,35 +226,43 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         if self._episodes:
             self._episodes.proof = {name: self._shared[name].copy() for name in ("checksums", "totals")}
         infos: dict[str, Any] = {}
-        if self._shared["has_mask"].any():
+        if True in self._have_mask:
             infos = {KEY: self._shared["masks"], f"_{KEY}": np.ones(self.num_envs, np.bool_)}
         return self._shared["observations"], infos
 
-    def _ask(self, what: str, arguments: list[tuple[Any, ...]]) -> list[Any]:
-        """Have every worker do something, each with its own arguments, and wait for all answers."""
-        self._check_idle()
-        self._request = what, arguments
+    def _ask(self, what: str, arguments: Callable[[slice], tuple[Any, ...]]) -> list[Any]:
+        """Have all do something, each with the arguments for its share, and wait for all answers."""
+        self._tell((what, arguments))
+        own = self._own
+        return self._gather((lambda: getattr(own, what)(*arguments(own.share))) if own else None)
+
+    def _tell(self, request: _Request | None) -> None:
+        """Send every worker what is asked of it."""
+        if self._is_waiting:
+            raise EnvironmentFault("the workers were left in the middle of a step; make new ones")
+        self._request = request
+        self._is_waiting = True  # until all have answered: what comes later would be taken for another answer
         for index in range(len(self._pipes)):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # a dead worker is met where its answer is waited for
                 self._send(index)
-        return self._gather()
 
     def _send(self, index: int) -> None:
         if self._request is None:
-            self._pipes[index].send_bytes(STEP)
+            self._lines[index].say(STEP)
         else:
             what, arguments = self._request
-            self._pipes[index].send_bytes(CALL)
-            self._pipes[index].send((what, arguments[index]))
+            self._lines[index].say(CALL)
+            self._pipes[index].send((what, arguments(self._shares[index])))
 
-    def _check_idle(self) -> None:
-        if self._is_waiting:
-            raise EnvironmentFault("the workers were left in the middle of a step; make new ones")
-
-    def _gather(self) -> list[Any]:
-        """One answer of every worker; that a step is done needs no object."""
-        self._is_waiting = True  # until all have answered: what comes later would be taken for another answer
-        answers = [self._answer(index) for index in range(len(self._pipes))]
+    def _gather(self, own: Callable[[], Any] | None = None) -> list[Any]:
+        """What this process does itself, then an answer of every worker; that a step is done needs no object."""
+        answers: list[Any] = []
+        if own:
+            try:
+                answers.append(own())
+            except ActorCriticError as fault:
+                answers.append(fault)
+        answers += [self._answer(index) for index in range(len(self._pipes))]
         self._is_waiting = False
         for answer in answers:  # the first environment's fault, as in one process
             if isinstance(answer, ActorCriticError):
@@ -251,12 +286,11 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
                 continue  # the new one died as well
 
     def _receive(self, index: int, is_starting: bool = False) -> Any:
-        pipe = self._pipes[index]
         if self._watch:
             slack = _SECONDS_TO_START if is_starting else 0.0
             self._watch.begin(self._processes[index], self._life[index], slack)
         try:
-            return None if pipe.recv_bytes() == STEP else pipe.recv()
+            return None if self._lines[index].hear() == STEP else self._pipes[index].recv()
         finally:
             if self._watch:
                 self._watch.pause()
@@ -266,10 +300,11 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         assert self._episodes is not None
         self._pipes[index].close()
         self._processes[index], self._pipes[index] = self._start(index)
+        self._lines[index] = Line(self._pipes[index], self._stays_awake)
         answer = self._receive(index, is_starting=True)
         is_begun = self._request is None or self._request[0] == "save_state"
         if is_begun and answer is None:
-            self._pipes[index].send_bytes(CALL)
+            self._lines[index].say(CALL)
             self._pipes[index].send(("load_state", (_part(self._episodes.state(), self._shares[index]),)))
             answer = self._receive(index)
         if isinstance(answer, ActorCriticError):

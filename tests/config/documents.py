@@ -91,7 +91,10 @@ def resolvable_configs(draw: st.DrawFn) -> Config:
         changes["encoder_kwargs"] = None
     if config.memory not in (None, "off"):
         changes["num_minibatches"] = num_envs
-    changes["workers"] = draw(st.integers(1, num_envs)) if config.vectorization in ("auto", "workers") else None
+    has_workers = config.vectorization in ("auto", "shared", "workers")
+    changes["workers"] = draw(st.integers(1, num_envs)) if has_workers else None
+    if config.vectorization == "shared":
+        changes["max_worker_restarts"] = None
     if config.vectorization == "native":
         changes |= {"wrappers": None, "frame_stack": None, "replay": draw(st.sampled_from([None, "auto", "none"]))}
     if environment in (None, RANDOM_STATES):

@@ -152,7 +152,7 @@ def test_auto_takes_a_native_form_only_where_it_is_the_same() -> None:
     assert chosen(_register(AutoresetMode.NEXT_STEP, Sampled), replay="reset") == "sync"  # which a native form cannot
     assert chosen("CartPole-v1") == "sync"  # its native form draws all environments' states from one generator
     assert chosen("Acrobot-v1") == "sync"  # which has none
-    assert chosen("CartPole-v1", num_envs=4, batch_size=128, workers=2) == "workers"
+    assert chosen("CartPole-v1", num_envs=4, batch_size=128, workers=2) == "shared"
     assert chosen("CartPole-v1", vectorization="native") == "native"
 
 
@@ -293,6 +293,10 @@ def test_a_vector_form_that_does_not_say_how_it_resets_is_refused() -> None:
         ({"environment": "Acrobot-v1"}, "native vector form of 'Acrobot-v1' cannot be made"),
         ({"frame_stack": 2}, "frame_stack: 2 .* is for single environments"),
         ({"workers": 2}, "workers=2 .* contradicts vectorization=native"),
+        (
+            {"vectorization": "shared", "max_worker_restarts": 1},
+            "max_worker_restarts=1 .* contradicts vectorization=shared",
+        ),
         ({"replay": "reset"}, "replay=reset .* is for single environments, and vectorization=native"),
         ({"environment": "random-states", "vectorization": "auto", "replay": "none"}, "replay=none .* random states"),
         ({"environment": "random-states"}, "does not apply to random states"),

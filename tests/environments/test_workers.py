@@ -35,23 +35,25 @@ def _digest(folder: Path, **changes: Any) -> str:
 @pytest.mark.parametrize("environment", ["CartPole-v1", "tests.toys:Sampled-v0", "tests.toys:Nested-v0"])
 def test_any_number_of_workers_gives_the_same_digest(environment: str, tmp_path: Path) -> None:
     expected = _digest(tmp_path / "sync", environment=environment)
-    for workers in (1, 2, 3, 4):
-        found = _digest(tmp_path / str(workers), environment=environment, vectorization="workers", workers=workers)
-        assert found == expected
+    for vectorization, workers in (("workers", 1), ("workers", 3), ("shared", 2), ("shared", 4)):
+        folder = tmp_path / f"{vectorization} {workers}"
+        assert _digest(folder, environment=environment, vectorization=vectorization, workers=workers) == expected
 
 
 def test_a_run_is_resumed_on_another_number_of_workers(tmp_path: Path) -> None:
     expected = _digest(tmp_path / "sync", environment="tests.toys:Sampled-v0", num_epochs=7)
     _digest(tmp_path / "run", environment="tests.toys:Sampled-v0", workers=3)
     resumed = Trainer.resume(tmp_path / "run", trust_code=True, num_epochs=7)
-    assert resumed.settings.vectorization == "workers"
+    assert resumed.settings.vectorization == "shared"
     for _ in resumed:
         pass
     assert load(tmp_path / "run" / "last.safetensors").digest == expected
 
 
 def test_a_crash_of_an_environment_is_a_fault_that_names_its_worker_and_leaves_none_behind(tmp_path: Path) -> None:
-    trainer = Trainer(Config(**RUN, environment="tests.toys:Crash-v0", workers=5), tmp_path / "run")
+    trainer = Trainer(
+        Config(**RUN, environment="tests.toys:Crash-v0", vectorization="workers", workers=5), tmp_path / "run"
+    )
     assert len(_workers()) == 5
     with pytest.raises(EnvironmentFault, match=r"worker of environments (\d) to \1 died \(exit code 7\)"):
         for _ in trainer:
@@ -107,20 +109,20 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
 def test_faults_in_a_worker_are_those_of_one_process() -> None:
     settings = RUN | {"environment": "tests.toys:Faulty-v0", "environment_kwargs": {"fault": "shape"}}
     messages = []
-    for workers in ({}, {"workers": 5}):
+    for workers in ({}, {"workers": 5}, {"workers": 3, "vectorization": "workers"}):
         trainer = Trainer(Config(**settings, **workers))
         with pytest.raises(EnvironmentFault) as caught:
             next(iter(trainer))
         messages.append(str(caught.value))
         trainer.close()
-    assert messages[0] == messages[1]
+    assert messages == [messages[0]] * 3
     with pytest.raises(ConfigError, match="refuses"):
         Trainer(Config(**(settings | {"environment_kwargs": {"colour": 1}}), workers=2))
 
 
 def test_workers_ignore_the_signals_of_a_terminal_and_leave_when_they_are_left() -> None:
-    trainer = Trainer(Config(**RUN, environment="CartPole-v1", workers=2))
-    workers = _workers()
+    trainer = Trainer(Config(**RUN, environment="CartPole-v1", workers=3))
+    workers = _workers()  # this process is one of the three
     assert len(workers) == 2
     for worker in workers:
         worker.send_signal(signal.SIGINT)
@@ -146,7 +148,7 @@ def test_how_many_workers_is_measured_and_changes_no_bit(tmp_path: Path, caplog:
             Config(**run, vectorization="workers", overlap=True, clip_coef=0.2)
         )  # a core is left to the one that learns
         again.close()
-    assert (trainer.settings.vectorization, trainer.settings.workers) == ("workers", 2)
+    assert (trainer.settings.vectorization, trainer.settings.workers) == ("shared", 2)
     assert re.search(
         r"workers: 2, because tests.toys:Slow-v0 made \d+ steps per second in one process, \d+ in 2", caplog.text
     )

@@ -25,7 +25,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "eager": {"backend": "eager"},
     "random states": {"environment": "random-states"},
     "workers": {"workers": 2},
-    "workers, annealed": {"workers": 2, "anneal_lr": True},
+    "workers alone, annealed": {"vectorization": "workers", "workers": 2, "anneal_lr": True},
 }
 
 

@@ -74,7 +74,8 @@ def test_workers_killed_from_outside_at_any_moment_are_replaced_and_the_run_is_t
 @pytest.mark.parametrize("how", ["segfault", "exit", "hang"])
 def test_a_worker_that_dies_ends_the_run_where_none_may_be_replaced(how: str, tmp_path: Path) -> None:
     kwargs = {"how": how, "after": 5, "marker": str(tmp_path / "marker")}
-    died = {"environment": f"{HERE}Dies-v0", "environment_kwargs": kwargs, "workers": 2, "replay": "reset"}
+    died = {"environment": f"{HERE}Dies-v0", "environment_kwargs": kwargs, "replay": "reset"}
+    died |= {"vectorization": "workers", "workers": 2}
     words = "did not answer for worker_timeout=1 s" if how == "hang" else "died"
     begun = time.monotonic()
     with pytest.raises(EnvironmentFault, match=f"the worker of environments \\d to \\d {words}"):
