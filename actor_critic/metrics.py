@@ -42,6 +42,8 @@ class MetricsWriter:
             OSError: The files cannot be written.
         """
         self._columns = columns
+        self._event = Event()  # the last one, and its tags: most have the same ones, and making them takes long
+        self._tags: list[str] | None = None
         path = folder / "metrics.csv"
         write_durably(path, _rows_until(path, columns, epoch))
         # TensorBoard's form of a name; the epoch keeps two files of one second apart.
@@ -51,9 +53,11 @@ class MetricsWriter:
             self._events = stack.enter_context(contextlib.closing(_Appended(folder / name)))
             sync_folder(folder)
             self._files = stack.pop_all()
-        self._events.add(_event(time.time(), 0, file_version="brain.Event:2"))
+        self._table = csv.writer(self._rows)
+        self._events.add(_record(Event(wall_time=time.time(), file_version="brain.Event:2")))
         if epoch:  # tells readers to drop what a stopped run wrote from the next epoch on
-            self._events.add(_event(time.time(), epoch + 1, session_log=SessionLog(status=SessionLog.START)))
+            start = SessionLog(status=SessionLog.START)
+            self._events.add(_record(Event(wall_time=time.time(), step=epoch + 1, session_log=start)))
         self._due = time.monotonic() + _FLUSH_SECONDS
 
     def write(self, row: Row) -> None:
@@ -62,11 +66,15 @@ class MetricsWriter:
         Raises:
             OSError: The disk refused; the row waits for :meth:`sync`.
         """
-        self._rows.add(_lines(self._columns, [row]))
+        self._table.writerow([row[name] for name in self._columns])
         step, *scalars = self._columns
-        numbers = {name: row[name] for name in scalars if isinstance(row[name], (int, float))}
-        values = [Summary.Value(tag=name, simple_value=number) for name, number in numbers.items()]
-        self._events.add(_event(time.time(), row[step], summary=Summary(value=values)))
+        tags = [name for name in scalars if isinstance(row[name], (int, float))]
+        if tags != self._tags:
+            self._event, self._tags = Event(summary=Summary(value=[Summary.Value(tag=tag) for tag in tags])), tags
+        for value, tag in zip(self._event.summary.value, tags, strict=True):
+            value.simple_value = row[tag]
+        self._event.wall_time, self._event.step = time.time(), row[step]
+        self._events.add(_record(self._event))
         if time.monotonic() >= self._due:
             self._flush()
 
@@ -110,6 +118,10 @@ class _Appended:
     def add(self, data: bytes) -> None:
         self._waiting += data
 
+    def write(self, text: str) -> None:
+        """As a file does, for who writes to one."""
+        self._waiting += text.encode()
+
     def flush(self) -> None:
         """Write what is waiting; where the disk takes a part of it, the next call goes on behind that part."""
         try:
@@ -136,17 +148,11 @@ def is_epoch(cell: str) -> bool:
     return cell.isdecimal() and len(cell) < 20
 
 
-def _event(moment: float, step: float | int | str | None, **content: Any) -> bytes:
+def _record(event: Event) -> bytes:
     """An event as a record of an event file: length, its checksum, the event, its checksum."""
-    data = Event(wall_time=moment, step=step, **content).SerializeToString()
+    data = event.SerializeToString()
     length = struct.pack("<Q", len(data))
     return b"".join([length, struct.pack("<I", masked_crc32c(length)), data, struct.pack("<I", masked_crc32c(data))])
-
-
-def _lines(columns: list[str], rows: list[Row]) -> bytes:
-    text = io.StringIO()
-    csv.DictWriter(text, columns).writerows(rows)
-    return text.getvalue().encode()
 
 
 def _rows_until(path: Path, columns: list[str], epoch: int) -> bytes:
@@ -162,4 +168,6 @@ def _rows_until(path: Path, columns: list[str], epoch: int) -> bytes:
             if len(cells) == len(names) and is_epoch(cells[0]) and int(cells[0]) <= epoch:
                 row = dict(zip(names, cells, strict=True))
                 kept.append({name: row.get(name, "") for name in columns})
-    return _lines(columns, kept)
+    text = io.StringIO()
+    csv.DictWriter(text, columns).writerows(kept)
+    return text.getvalue().encode()

@@ -36,6 +36,7 @@ class FlatParameters:
         self.values = torch.empty(size, device=first.device)
         self.gradients = torch.zeros(size, device=first.device)
         self._zeros = torch.zeros_like(self.values)
+        self._arrays = (self.values.numpy(), self._zeros.numpy()) if self.values.is_cpu else None
         self._bind()
 
     def check(self) -> None:
@@ -52,12 +53,10 @@ class FlatParameters:
 
     def _is_as_bound(self) -> bool:
         """Whether the same parameters stand at the same places as when they were bound; on the way of every update."""
-        for members, bound, _ in self._members:
-            if list(map(id, members.values())) != bound:
-                return False
-        return all(
-            parameter.data_ptr() == place and parameter.grad is not None and parameter.grad.data_ptr() == gradient
-            for parameter, place, gradient in self._places
+        return (
+            [id(member) for members in self._inside for member in members.values()] == self._identities
+            and [parameter.data_ptr() for parameter in self._bound] == self._places
+            and [p.grad.data_ptr() if p.grad is not None else 0 for p in self._bound] == self._gradient_places
         )
 
     def check_finite(self) -> None:
@@ -67,9 +66,9 @@ class FlatParameters:
             NumericalError: One is not.
         """
         # Zero times anything finite is zero, and times anything else is not: one pass, and nothing is allocated.
-        if self.values.is_cpu:
+        if self._arrays:
             with np.errstate(invalid="ignore"):
-                product = float(self.values.numpy().dot(self._zeros.numpy()))  # torch would wake other threads
+                product = float(np.dot(*self._arrays))  # torch would wake other threads
         else:
             product = float(torch.dot(self.values, self._zeros))
         if product != 0.0:
@@ -102,10 +101,14 @@ class FlatParameters:
                 parameter.grad = self.gradients[piece].view_as(parameter)
                 offset += parameter.numel()
         # What the modules consist of and where it lies, for the next check.
-        self._members: list[tuple[dict[str, Any], list[int], list[Any]]] = [
-            (members, list(map(id, members.values())), list(members.values()))  # held, so that no id is given anew
+        self._inside: list[dict[str, Any]] = [
+            members
             for module in self._modules
             for inner in module.modules()
             for members in (inner._modules, inner._parameters)
         ]
-        self._places = [(p, p.data_ptr(), p.grad.data_ptr()) for p in parameters if p.grad is not None]
+        self._held = [member for members in self._inside for member in members.values()]  # so that no id is given anew
+        self._identities = [id(member) for member in self._held]
+        self._bound = parameters
+        self._places = [parameter.data_ptr() for parameter in parameters]
+        self._gradient_places = [p.grad.data_ptr() for p in parameters if p.grad is not None]

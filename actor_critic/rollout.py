@@ -151,10 +151,11 @@ class Collector:
         finals: list[npt.NDArray[Any]] = []
         before = self._states
         uniforms = _Uniforms(noise, len(arrays.rewards))
+        block = None if self._has_pauses else uniforms.from_the_start_of(self._live_steps)
         step, has_memory = self._environment.step_choices, self._states.size > 0
         for t in range(len(arrays.rewards)):
             mask = None if arrays.masks is None else arrays.masks[t]
-            numbers = uniforms.at(self._live_steps, not self._has_pauses)
+            numbers = uniforms.at(self._live_steps) if block is None or self._has_pauses else block[t]
             choices, states = policy(arrays.observations[t], numbers, mask, self._states)
             observations, rewards, terminated, truncated, infos = step(choices)
             arrays.actions[t] = choices
@@ -165,11 +166,13 @@ class Collector:
             if has_memory:
                 self._states = states
                 self._states[terminated | truncated] = 0.0
+            self._live_steps += 1
             if infos:
                 self._keep_mask(t + 1, infos)
                 if "final_obs" in infos:
                     finals.append(infos["final_obs"][infos["_final_obs"]])
-            self._keep_live(t, infos)
+                if "live" in infos:
+                    self._keep_live(t, infos["live"])
         steps, envs = np.nonzero(arrays.terminated | arrays.truncated)
         rollout = Rollout(
             arrays.observations,
@@ -229,14 +232,11 @@ class Collector:
         assert self._arrays.masks is not None
         self._arrays.masks[row] = mask
 
-    def _keep_live(self, t: int, infos: dict[str, Any]) -> None:
-        live = infos.get("live")
-        if live is None:
-            self._live_steps += 1
-            return
+    def _keep_live(self, t: int, live: npt.NDArray[np.bool_]) -> None:
+        """Keep which environments paused."""
         self._has_pauses = True
         self._arrays.live[t] = live
-        self._live_steps += live
+        self._live_steps -= ~live
         self._states[~live] = 0.0
 
     def _check_finite(self, rollout: Rollout) -> None:
@@ -248,7 +248,7 @@ class Collector:
             ("final observation", views(rollout.final_observations)),
         ):
             for array in arrays:
-                if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+                if array.dtype.kind == "f" and not np.isfinite(array).all():
                     first = np.argwhere(~np.isfinite(array))[0]
                     if what == "final observation":
                         step, env = rollout.final_steps[first[0]], rollout.final_envs[first[0]]
@@ -267,11 +267,13 @@ class _Uniforms:
         self._num_steps = num_steps
         self._blocks: dict[int, npt.NDArray[np.float32]] = {}
 
-    def at(self, live_steps: npt.NDArray[np.int64], are_equal: bool) -> npt.NDArray[np.float32]:
-        """Numbers [N, G] for each environment's next transition; ``are_equal`` says that all stand at the same one."""
-        if are_equal:
-            block, row = divmod(int(live_steps[0]), self._num_steps)
-            return self._block(block)[row]
+    def from_the_start_of(self, live_steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float32] | None:
+        """Numbers [T, N, G] of a block at whose beginning all environments stand; None where they stand elsewhere."""
+        block, row = divmod(int(live_steps[0]), self._num_steps)
+        return self._block(block) if row == 0 else None
+
+    def at(self, live_steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Numbers [N, G] for each environment's next transition."""
         blocks, rows = np.divmod(live_steps, self._num_steps)
         numbers = np.empty_like(self._block(int(blocks[0]))[0])
         for k in sorted(set(blocks.tolist())):
@@ -303,6 +305,10 @@ class EpisodeTotals:
         self._names = names
         self.running: npt.NDArray[np.float64] = np.zeros((len(names), num_envs))
         self.recent: npt.NDArray[np.float64] = np.zeros((len(names), 0))
+        self._averaged, self._means = (
+            self.recent,
+            [0.0] * len(names),
+        )  # the last means, and of what: most epochs end none
 
     def update(self, figures: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_]) -> int:
         """Add T steps [K, T, N].
@@ -311,7 +317,8 @@ class EpisodeTotals:
             How many episodes ended.
         """
         finished, self.running = episode_sums(figures, ended, self.running)
-        self.recent = np.concatenate([self.recent, finished], axis=1)[:, -_RECENT:]
+        if finished.size:
+            self.recent = np.concatenate([self.recent, finished], axis=1)[:, -_RECENT:]
         return finished.shape[1]
 
     @property
@@ -323,4 +330,6 @@ class EpisodeTotals:
         """Mean of a figure over the last 100 episodes that ended; None before the first one did, or where unknown."""
         if name not in self._names or not self.recent.shape[1]:
             return None
-        return float(self.recent[self._names.index(name)].mean())
+        if self._averaged is not self.recent:
+            self._averaged, self._means = self.recent, [float(figures.mean()) for figures in self.recent]
+        return self._means[self._names.index(name)]

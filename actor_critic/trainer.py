@@ -337,7 +337,8 @@ class Trainer:
                 self._is_mid_epoch = False
                 self._decide_to_stop(hours())
                 try:
-                    report = replace(report, evaluation=self._evaluation_if_due())
+                    if evaluation := self._evaluation_if_due():
+                        report = replace(report, evaluation=evaluation)
                 finally:  # what was learned is kept, whatever an evaluation meets
                     if recorder:
                         is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
