@@ -162,7 +162,7 @@ class ActorCriticAgent:
         with np.errstate(over="ignore"):  # a number too large for its type is told here
             batch, is_single = self.observations.as_batch(observation)
         for view in self.observations.views(batch):
-            if np.issubdtype(view.dtype, np.floating) and not np.isfinite(view).all():
+            if view.dtype.kind == "f" and not np.isfinite(view).all():
                 raise ValueError("observation: a number in it is not finite")
         return batch, is_single
 
