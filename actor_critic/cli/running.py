@@ -10,7 +10,6 @@ from types import FrameType
 
 from rich.console import Console
 
-from actor_critic.backends.fused.cache import is_compiled
 from actor_critic.cli.console import ProgressView, print_evaluation
 from actor_critic.cli.options import CONFIG_FILE
 from actor_critic.cli.screen import say
@@ -112,9 +111,13 @@ def run(trainer: Trainer, console: Console) -> int:
     Returns:
         The exit code: 0, or 128 + the signal.
     """
-    if trainer.settings.backend == "fused" and not is_compiled():
-        say(console, "compiling the update: this takes up to half a minute, once")
-    with stopped_by_signals(trainer) as received, ProgressView(console, trainer.settings, trainer.epoch) as view:
+    with contextlib.ExitStack() as stack:
+        if trainer.settings.backend == "fused":
+            from actor_critic.backends.fused.compiling import when_compiling
+
+            stack.enter_context(when_compiling(lambda: say(console, "compiling: up to half a minute, once")))
+        received = stack.enter_context(stopped_by_signals(trainer))
+        view = stack.enter_context(ProgressView(console, trainer.settings, trainer.epoch))
         for report in trainer:
             view.show(report)
     _print_closing_words(trainer, console)

@@ -5,6 +5,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -22,6 +23,7 @@ from actor_critic import Config, Trainer
 from actor_critic.backends import Assessment, Backend, Batch, EagerBackend, UpdateRules, choose
 from actor_critic.backends.fused import cache, kernels, layers
 from actor_critic.backends.fused.backend import FusedBackend
+from actor_critic.backends.fused.compiling import when_compiling
 from actor_critic.encoders import CNNS, PartsEncoder
 from actor_critic.errors import ConfigError, NumericalError
 from actor_critic.networks import ACTIVATIONS, PolicyNetwork, Trunk, ValueNetwork
@@ -483,6 +485,46 @@ def test_code_that_was_compiled_of_other_sources_is_not_used(monkeypatch: pytest
     with (sources / "layers.py").open("a") as file:
         file.write("# anything else")
     assert folder() not in (None, before)
+
+
+def test_code_that_no_run_used_for_a_month_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delitem(sys.modules, "numba")  # which is not to look there after this test
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    days, now = 24 * 3600, time.time()
+
+    def folder() -> Path:
+        monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+        found = cache.cache_folder.__wrapped__()
+        assert found is not None
+        return found
+
+    ours = folder()
+    others = {days: ours.parent / f"{days:016d}" for days in (29, 31)}
+    for age, other in others.items():
+        (other / "fused_1").mkdir(parents=True)
+        (other / "fused_1" / "kernels.update-1.nbi").touch()
+        os.utime(other, (now - age * days,) * 2)
+    os.utime(ours, (now - 40 * days,) * 2)
+    assert folder() == ours
+    assert sorted(ours.parent.iterdir()) == sorted([ours, others[29]])
+    assert now - ours.stat().st_mtime < days  # it is used
+
+
+def test_that_something_is_compiled_is_told_once_before_it_is() -> None:
+    told: list[str] = []
+
+    @numba.njit
+    def double(number: Any) -> Any:
+        return number + number
+
+    with when_compiling(lambda: told.append("compiling")):
+        assert told == []
+        assert (double(1), told) == (2, ["compiling"])
+        assert (double(1.0), told) == (2.0, ["compiling"])
+    with when_compiling(lambda: told.append("again")):
+        double(2)
+    double(1j)
+    assert told == ["compiling"]
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="permissions are those of POSIX")

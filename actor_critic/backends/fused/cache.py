@@ -1,14 +1,19 @@
 """Where compiled code is kept between runs: a folder that only its user can write to."""
 
+import contextlib
 import functools
 import hashlib
 import logging
 import os
+import shutil
 import stat
 import sys
+import time
 from pathlib import Path
 
 log = logging.getLogger("actor_critic")
+
+_SECONDS_KEPT = 30 * 24 * 3600.0
 
 
 @functools.cache
@@ -37,6 +42,9 @@ def cache_folder() -> Path | None:
         if folder.name != _sources():  # as it is in a process that was started by another one
             folder = folder / _sources()
             folder.mkdir(mode=0o700, exist_ok=True)
+            os.utime(folder)
+            if not wished:
+                _forget_unused(folder.parent)
     except (OSError, RuntimeError) as error:  # the latter where there is no home
         log.warning(
             "compiled code cannot be kept in %s (%s): compiling takes some seconds in every run; name a folder of your "
@@ -51,10 +59,12 @@ def cache_folder() -> Path | None:
     return folder
 
 
-def is_compiled() -> bool:
-    """Whether some earlier run left compiled code."""
-    folder = cache_folder()
-    return folder is not None and any(folder.rglob("kernels.update-*.nbi"))
+def _forget_unused(folder: Path) -> None:
+    """Remove what has been compiled for other states of the sources, where no run used it for a month."""
+    for found in folder.iterdir():
+        with contextlib.suppress(OSError):  # another run may be removing it
+            if time.time() - found.lstat().st_mtime > _SECONDS_KEPT:
+                shutil.rmtree(found)
 
 
 def _sources() -> str:

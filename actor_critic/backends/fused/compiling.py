@@ -1,5 +1,7 @@
 """How functions are compiled, and that what comes out is kept."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from actor_critic.backends.fused.cache import cache_folder
@@ -7,6 +9,7 @@ from actor_critic.backends.fused.cache import cache_folder
 _IS_KEPT = cache_folder() is not None  # asked before Numba is imported, which then reads in which folder
 
 from numba import njit  # noqa: E402
+from numba.core import event  # noqa: E402
 
 Array = Any
 """A NumPy array, whose type Numba infers."""
@@ -19,3 +22,21 @@ def compiled_with(**options: Any) -> Any:
 
 compiled = compiled_with()
 """A decorator that compiles a function."""
+
+
+def when_compiling(tell: Callable[[], None]) -> AbstractContextManager[Any]:
+    """A context in which ``tell`` is called once, should anything have to be compiled, before it is."""
+    return event.install_listener("numba:compile", _Once(tell))
+
+
+class _Once(event.Listener):
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell: Callable[[], None] | None = tell
+
+    def on_start(self, event: Any) -> None:
+        tell, self._tell = self._tell, None
+        if tell:
+            tell()
+
+    def on_end(self, event: Any) -> None:
+        pass
