@@ -1,10 +1,13 @@
 """Whether a checkpoint may be taken up: it names no code without trust, and holds what its settings ask for."""
 
+import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from actor_critic import runs
 from actor_critic.checkpoints import Checkpoint
 from actor_critic.config import Settings, settings_from_document
 from actor_critic.encoders import EncoderMaker
@@ -13,7 +16,61 @@ from actor_critic.imports import require_trust
 from actor_critic.networks import make_networks
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
+log = logging.getLogger("actor_critic")
+
 _OWN = ("policy.", "value.", "optimizer.", "observation_normalizer.", "reward_normalizer.")
+
+
+def newest_state(
+    folder: Path, ends: dict[str, Any], encoder: EncoderMaker | None, trust_code: bool
+) -> tuple[Path, Checkpoint, Settings]:
+    """What a run goes on from: its newest sound checkpoint.
+
+    Args:
+        folder: The run folder.
+        ends: Other settings of its end than it began with: ``num_epochs``, ``target_return``, ``max_hours``.
+        encoder: The module class that encodes observations, where it is not to be imported by its name.
+        trust_code: Whether code that its settings name as ``module:Class`` may be imported.
+
+    Returns:
+        Where it lies, the checkpoint, and the settings to go on with.
+
+    Raises:
+        ConfigError: It is no run folder, its settings were edited, or the new length contradicts the run.
+        CheckpointError: It holds no sound checkpoint, or names code to import without ``trust_code``.
+    """
+    path, checkpoint, passed_over = runs.newest_sound(folder)
+    for why in passed_over:
+        log.warning("passed over: %s", why)
+    if edited := runs.edited_settings(folder, checkpoint):
+        raise ConfigError(
+            f"{edited}; a run goes on with the settings that it began with: put them back, or start a new run "
+            f"with init_from={path}"
+        )
+    settings = trusted_settings(checkpoint, path, encoder, trust_code)
+    check_ends(settings, checkpoint, path, ends.get("num_epochs"))
+    return path, checkpoint, settings.replace(**ends)
+
+
+def weights_to_begin_with(path: Path, settings: Settings) -> tuple[Path, Checkpoint]:
+    """The checkpoint whose weights a new run begins with.
+
+    Args:
+        path: A checkpoint, or a run folder.
+        settings: Of the new run.
+
+    Returns:
+        The file, in full and of one moment: the run can be computed again from it. And the checkpoint.
+
+    Raises:
+        CheckpointError: There is none, or its networks are others.
+    """
+    source, checkpoint = runs.find_checkpoint(path)
+    for name in ("activation", "encoder", "memory", "shared_encoder", "normalize_observations"):
+        theirs, ours = checkpoint.settings.get(name), settings.to_document()[name]
+        if theirs != ours:
+            raise CheckpointError(f"it was trained with {name}={theirs}, and this run has {ours}")
+    return source.resolve(), checkpoint
 
 
 def trusted_settings(

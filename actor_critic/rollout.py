@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from actor_critic.environments import VectorEnvironment
 from actor_critic.errors import EnvironmentFault
-from actor_critic.ops.returns import episode_sums
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
 Policy = Callable[
@@ -18,8 +17,6 @@ Policy = Callable[
 ]
 """Choices [N, G] and hidden states [N, S] afterwards, for observations [N, *shape], uniform numbers [N, G], masks
 [N, A] or None, and hidden states [N, S] before."""
-
-_RECENT = 100
 
 
 @dataclass(frozen=True)
@@ -285,51 +282,3 @@ class _Uniforms:
         if k not in self._blocks:
             self._blocks[k] = self._noise(k)
         return self._blocks[k]
-
-
-class EpisodeTotals:
-    """Sums of per-step figures over episodes: their returns, say, and with ones for rewards their lengths.
-
-    Attributes:
-        running: [K, N], sums over the episodes that are running.
-        recent: [K, at most 100], those of the episodes that ended last.
-    """
-
-    def __init__(self, names: list[str], num_envs: int) -> None:
-        """Begin with no episode.
-
-        Args:
-            names: Of the K figures.
-            num_envs: N.
-        """
-        self._names = names
-        self.running: npt.NDArray[np.float64] = np.zeros((len(names), num_envs))
-        self.recent: npt.NDArray[np.float64] = np.zeros((len(names), 0))
-        self._averaged, self._means = (
-            self.recent,
-            [0.0] * len(names),
-        )  # the last means, and of what: most epochs end none
-
-    def update(self, figures: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_]) -> int:
-        """Add T steps [K, T, N].
-
-        Returns:
-            How many episodes ended.
-        """
-        finished, self.running = episode_sums(figures, ended, self.running)
-        if finished.size:
-            self.recent = np.concatenate([self.recent, finished], axis=1)[:, -_RECENT:]
-        return finished.shape[1]
-
-    @property
-    def count_is_full(self) -> bool:
-        """Whether a mean is over as many episodes as it will ever be."""
-        return self.recent.shape[1] == _RECENT
-
-    def mean(self, name: str) -> float | None:
-        """Mean of a figure over the last 100 episodes that ended; None before the first one did, or where unknown."""
-        if name not in self._names or not self.recent.shape[1]:
-            return None
-        if self._averaged is not self.recent:
-            self._averaged, self._means = self.recent, [float(figures.mean()) for figures in self.recent]
-        return self._means[self._names.index(name)]

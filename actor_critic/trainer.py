@@ -11,10 +11,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from actor_critic import runs
-from actor_critic.admission import check_ends, trusted_settings
+from actor_critic.admission import newest_state, weights_to_begin_with
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.backends import choose_device
 from actor_critic.checkpoints import Checkpoint
@@ -35,10 +33,10 @@ from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault, 
 from actor_critic.evaluation import Evaluation, evaluate
 from actor_critic.failed_batch import keep_failed_batch
 from actor_critic.imports import load_class, source_digest
-from actor_critic.learner import Learned
+from actor_critic.progress import Progress
 from actor_critic.recorder import Recorder
 from actor_critic.rewards import make_reward_rule
-from actor_critic.rollout import Collector, EpisodeTotals, Rollout
+from actor_critic.rollout import Collector, Rollout
 from actor_critic.runs import RunFolder
 from actor_critic.seeding import Purpose, seed_global_generators
 from actor_critic.spaces import read_spaces
@@ -59,8 +57,6 @@ class Trainer:
     Attributes:
         settings: The resolved settings.
         agent: What is being trained.
-        epoch: Epochs done.
-        env_steps: Environment steps done.
         stop_reason: Why the run ended; None while it has not.
         is_over: Whether the last epoch is done and kept; what may still follow is the evaluation of the last weights.
         evaluation: Of the last weights, once a run with a folder has ended.
@@ -124,22 +120,15 @@ class Trainer:
         self._code = self._source_digests()
         if self.settings.init_from is not None:
             self._warm_start(Path(self.settings.init_from))
-        self.epoch = 0
-        self.env_steps = 0
-        self.episodes = 0
+        self._progress = Progress(settings.num_envs, self._reward_rule is not None)
         self.stop_reason: str | None = None
         self.is_over = False
         self.evaluation: Evaluation | None = None
-        self._best: float | None = None
-        self._new_episodes_after: float | None = None  # the epoch after which running ones were last left
-        self._hours = 0.0
         self._is_iterating = False
         self._is_mid_epoch = False
         self._collection: Collection | None = None
         self._paused: dict[str, npt.NDArray[Any]] | None = None
         self._runs_code_of_others = bool(self.settings.imported_code)
-        names = ["return", "length", "model_return"] if self._reward_rule else ["return", "length"]
-        self._totals = EpisodeTotals(names, settings.num_envs)
 
     @classmethod
     def resume(
@@ -173,19 +162,10 @@ class Trainer:
         """
         folder = RunFolder(Path(run_folder))
         try:
-            path, checkpoint, passed_over = runs.newest_sound(folder.path)
-            for why in passed_over:
-                log.warning("passed over: %s", why)
-            if edited := runs.edited_settings(folder.path, checkpoint):
-                raise ConfigError(
-                    f"{edited}; a run goes on with the settings that it began with: put them back, or start a new run "
-                    f"with init_from={path}"
-                )
             ends = {"num_epochs": num_epochs, "target_return": target_return, "max_hours": max_hours}
             ends = {name: value for name, value in ends.items() if value is not None}
-            settings = trusted_settings(checkpoint, path, encoder, trust_code)
-            check_ends(settings, checkpoint, path, num_epochs)
-            settings = settings.replace(device=device or settings.device, **ends)
+            path, checkpoint, settings = newest_state(folder.path, ends, encoder, trust_code)
+            settings = settings.replace(device=device or settings.device)
             if new_episodes and not settings.is_random_states:
                 settings = settings.replace(replay="none")
             trainer = cls.from_state(checkpoint, settings, path, encoder=encoder)
@@ -232,6 +212,16 @@ class Trainer:
         return trainer
 
     @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return self._progress.epoch
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps done."""
+        return self._progress.env_steps
+
+    @property
     def run_folder(self) -> Path | None:
         """Where this run is kept; None if it is not."""
         return self._folder.path if self._folder else None
@@ -259,7 +249,7 @@ class Trainer:
         """
         if self._is_mid_epoch or (self._collection is None and self._paused is None):
             raise RuntimeError("a digest is of the state between two epochs: ask for it in the loop, or after it")
-        return self._checkpoint(self._collection, self._hours).digest
+        return self._checkpoint(self._collection, self._progress.hours).digest
 
     @property
     def is_evaluated(self) -> bool:
@@ -290,7 +280,7 @@ class Trainer:
         try:
             if self._folder:
                 self._folder.claim()
-                recorder = Recorder(self._folder, self.settings, self.epoch, self._best)
+                recorder = Recorder(self._folder, self.settings, self.epoch, self._progress.best)
             self._collection = collection = self._open()
             if recorder:
                 self._evaluate_before(recorder)
@@ -303,7 +293,7 @@ class Trainer:
             log.error("the run failed in epoch %d", self.epoch + self._is_mid_epoch, exc_info=True)
             raise
         finally:
-            self._hours += (time.monotonic() - started) / 3600
+            self._progress.hours += (time.monotonic() - started) / 3600
             self._is_iterating = False
             self._collection = None
             try:
@@ -326,7 +316,7 @@ class Trainer:
             return self._checkpoint(collection, hours())
 
         def hours() -> float:
-            return self._hours + (time.monotonic() - started) / 3600
+            return self._progress.hours + (time.monotonic() - started) / 3600
 
         try:
             if self.epoch:  # a signal may have stopped it in the very epoch that was its last
@@ -343,7 +333,7 @@ class Trainer:
                     if recorder:
                         is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
                         recorder.keep(report, checkpoint, is_last)
-                        self._best = recorder.best
+                        self._progress.best = recorder.best
                 if log.isEnabledFor(logging.INFO):
                     log.info("%s", report.describe(self.settings.num_epochs))
                 yield report
@@ -380,9 +370,9 @@ class Trainer:
             if self._folder is None:
                 raise
             raise keep_failed_batch(self._folder.path, epoch, update.batch.tensors(), error) from None
-        self.epoch = epoch
-        self.env_steps += rollout.num_live
-        return self._report(rollout, model_rewards, learned, time.perf_counter() - started)
+        self._progress.count(rollout, model_rewards)
+        seconds = time.perf_counter() - started
+        return self._progress.report(learned, rollout.num_live / max(seconds, 1e-9))
 
     def _model_rewards(self, rollout: Rollout) -> npt.NDArray[np.float32] | None:
         """What the reward model pays for a rollout's steps, [T, N]; None without one."""
@@ -400,31 +390,11 @@ class Trainer:
         rewards = rewards.reshape(rollout.rewards.shape)
         return rewards if rollout.live is None else np.where(rollout.live, rewards, np.float32(0))
 
-    def _report(
-        self, rollout: Rollout, model_rewards: npt.NDArray[np.float32] | None, learned: Learned, seconds: float
-    ) -> EpochReport:
-        live = np.ones_like(rollout.rewards) if rollout.live is None else rollout.live
-        figures = [rollout.rewards, live] if model_rewards is None else [rollout.rewards, live, model_rewards]
-        self.episodes += self._totals.update(np.array(figures, np.float32), rollout.ended)
-        statistics = dict(vars(learned.statistics))
-        del statistics["steps"]
-        return EpochReport(
-            epoch=self.epoch,
-            env_steps=self.env_steps,
-            episodes=self.episodes,
-            mean_return=self._totals.mean("return"),
-            mean_model_return=self._totals.mean("model_return"),
-            mean_length=self._totals.mean("length"),
-            explained_variance=learned.explained_variance,
-            learning_rate=learned.learning_rate,
-            steps_per_second=rollout.num_live / max(seconds, 1e-9),
-            **statistics,
-        )
-
     def _decide_to_stop(self, hours: float) -> None:
         settings = self.settings
-        if settings.target_return is not None and self._totals.count_is_full:
-            mean_return = self._totals.mean("return")
+        totals = self._progress.totals
+        if settings.target_return is not None and totals.count_is_full:
+            mean_return = totals.mean("return")
             assert mean_return is not None
             if mean_return >= settings.target_return and self.stop_reason is None:
                 self.stop(f"target_return {settings.target_return:g} reached")
@@ -445,14 +415,11 @@ class Trainer:
         return {field: digest for field, digest in digests.items() if digest is not None}
 
     def _checkpoint(self, collection: Collection | None, hours: float) -> Checkpoint:
-        tensors: dict[str, Tensor] = {}
-        tensors["episodes.running"] = torch.from_numpy(self._totals.running)
-        tensors["episodes.recent"] = torch.from_numpy(self._totals.recent)
+        tensors = self._progress.tensors()
         for name, array in (collection.save_state() if collection else self._paused or {}).items():
             tensors[f"environment.{name}"] = torch.from_numpy(array)
-        counters = {"epoch": self.epoch, "env_steps": self.env_steps, "episodes": self.episodes}
-        checkpoint = self.agent.checkpoint(counters, tensors)
-        checkpoint.records.update({"hours": hours, "new_episodes_after": self._new_episodes_after})
+        checkpoint = self.agent.checkpoint(self._progress.counters(), tensors)
+        checkpoint.records.update({"hours": hours, "new_episodes_after": self._progress.new_episodes_after})
         checkpoint.code.update(self._code)
         return checkpoint
 
@@ -465,19 +432,11 @@ class Trainer:
                     f"init_from={path}"
                 )
         try:
-            tensors = {name: tensor.numpy() for name, tensor in checkpoint.tensors.items()}
             self.agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])
-            self.epoch = checkpoint.counters["epoch"]
-            self.env_steps = checkpoint.counters["env_steps"]
-            self.episodes = checkpoint.counters["episodes"]
-            self._best = checkpoint.records.get("best")
-            self._new_episodes_after = checkpoint.records.get("new_episodes_after")
-            self._hours = checkpoint.records.get("hours") or 0.0
-            self._totals.running = tensors["episodes.running"].copy()
-            self._totals.recent = tensors["episodes.recent"].copy()
+            self._progress.restore(checkpoint)
             self._paused = {
-                name.removeprefix("environment."): array
-                for name, array in tensors.items()
+                name.removeprefix("environment."): tensor.numpy()
+                for name, tensor in checkpoint.tensors.items()
                 if name.startswith("environment.")
             }
         except KeyError as error:
@@ -509,7 +468,7 @@ class Trainer:
                 f"new_episodes=True) leaves the running episodes and begins new ones"
             ) from None
         if not self._environment.is_exact:
-            self._new_episodes_after = self.epoch
+            self._progress.new_episodes_after = self.epoch
             is_native = isinstance(self._environment, NativeVectorEnv)
             log.warning(
                 "resume not exact: %s of %s cannot rebuild running episodes, so new ones begin%s",
@@ -517,23 +476,18 @@ class Trainer:
                 settings.environment,
                 "; use vectorization sync or workers for a run that may be stopped" if is_native else "",
             )
-            self._totals.running[:] = 0.0
+            self._progress.totals.running[:] = 0.0
             agent.forget_running_episodes()
             collection.forget()
         return collection
 
     def _warm_start(self, path: Path) -> None:
         try:
-            source, checkpoint = runs.find_checkpoint(path)
-            for name in ("activation", "encoder", "memory", "shared_encoder", "normalize_observations"):
-                theirs, ours = checkpoint.settings.get(name), self.settings.to_document()[name]
-                if theirs != ours:
-                    raise CheckpointError(f"it was trained with {name}={theirs}, and this run has {ours}")
+            source, checkpoint = weights_to_begin_with(path, self.settings)
             self.agent.load_weights(checkpoint.tensors)
         except CheckpointError as error:
             raise ConfigError(f"init_from: {path} does not fit: {error}") from None
-        # In full, and of one moment: what the run began with is what it can be computed again from.
-        self.settings = self.agent.settings = self.settings.replace(init_from=str(source.resolve()))
+        self.settings = self.agent.settings = self.settings.replace(init_from=str(source))
         log.info("weights from %s", source)
 
     # --- evaluation ---

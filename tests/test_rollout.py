@@ -5,7 +5,7 @@ import pytest
 
 from actor_critic.environments import SameStepVectorEnv
 from actor_critic.errors import EnvironmentFault
-from actor_critic.rollout import Collector, EpisodeTotals, Rollout
+from actor_critic.rollout import Collector, Rollout
 from actor_critic.spaces import ActionSpec, ObservationSpec
 from tests.toys import Countdown, Faulty
 
@@ -56,20 +56,6 @@ def test_a_collection_goes_on_where_the_last_one_stopped() -> None:
     first = collector.collect(_always_one, noise).observations[:, 0, 0].tolist()
     second = collector.collect(_always_one, noise).observations[:, 0, 0].tolist()
     assert first + second == [0, 1, 2, 3, 3, 0, 1, 2]
-
-
-def test_totals_count_episodes_across_collections() -> None:
-    totals = EpisodeTotals(["return", "length"], 2)
-    figures = np.stack([np.full((3, 2), 10, np.float32), np.ones((3, 2), np.float32)])
-    ended = np.array([[False, True], [False, False], [False, False]])
-    assert totals.mean("length") is None
-    assert totals.update(figures, ended) == 1
-    assert totals.mean("length") == 1.0
-    assert totals.update(figures, ended) == 1  # environment 1 again, after 2 + 1 steps
-    assert totals.mean("length") == 2.0
-    assert totals.mean("return") == 20.0
-    assert totals.mean("model_return") is None
-    assert totals.running.tolist() == [[60.0, 20.0], [6.0, 2.0]]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,147 @@
+"""How far a run has come: counted epoch by epoch, reported of each, kept in its checkpoints."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from actor_critic.checkpoints import Checkpoint
+from actor_critic.epoch_report import EpochReport
+from actor_critic.learner import Learned
+from actor_critic.ops.returns import episode_sums
+from actor_critic.rollout import Rollout
+
+_RECENT = 100
+
+
+class EpisodeTotals:
+    """Sums of per-step figures over episodes: their returns, say, and with ones for rewards their lengths.
+
+    Attributes:
+        running: [K, N], sums over the episodes that are running.
+        recent: [K, at most 100], those of the episodes that ended last.
+    """
+
+    def __init__(self, names: list[str], num_envs: int) -> None:
+        """Begin with no episode.
+
+        Args:
+            names: Of the K figures.
+            num_envs: N.
+        """
+        self._names = names
+        self.running: npt.NDArray[np.float64] = np.zeros((len(names), num_envs))
+        self.recent: npt.NDArray[np.float64] = np.zeros((len(names), 0))
+        # The means, and of what: most epochs of a few steps end no episode.
+        self._means: list[float] = []
+        self._averaged: npt.NDArray[np.float64] | None = None
+
+    def update(self, figures: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_]) -> int:
+        """Add T steps [K, T, N].
+
+        Returns:
+            How many episodes ended.
+        """
+        finished, self.running = episode_sums(figures, ended, self.running)
+        if finished.size:
+            self.recent = np.concatenate([self.recent, finished], axis=1)[:, -_RECENT:]
+        return finished.shape[1]
+
+    @property
+    def count_is_full(self) -> bool:
+        """Whether a mean is over as many episodes as it will ever be."""
+        return self.recent.shape[1] == _RECENT
+
+    def mean(self, name: str) -> float | None:
+        """Mean of a figure over the last 100 episodes that ended; None before the first one did, or where unknown."""
+        if name not in self._names or not self.recent.shape[1]:
+            return None
+        if self._averaged is not self.recent:
+            self._averaged, self._means = self.recent, [float(figures.mean()) for figures in self.recent]
+        return self._means[self._names.index(name)]
+
+
+class Progress:
+    """Counters and sums of a run.
+
+    Attributes:
+        epoch: Epochs done.
+        env_steps: Environment steps done.
+        episodes: Episodes that have ended.
+        totals: Returns and lengths of episodes.
+        best: The best score so far; None before there is one.
+        hours: Of training, up to the last time that it was left.
+        new_episodes_after: The epoch after which running episodes were last left for new ones; None if they never were.
+    """
+
+    def __init__(self, num_envs: int, has_reward_model: bool) -> None:
+        """Begin a run.
+
+        Args:
+            num_envs: N.
+            has_reward_model: Whether a reward model's returns are counted as well.
+        """
+        self.epoch = 0
+        self.env_steps = 0
+        self.episodes = 0
+        self.totals = EpisodeTotals(["return", "length", "model_return"][: 2 + has_reward_model], num_envs)
+        self.best: float | None = None
+        self.hours = 0.0
+        self.new_episodes_after: float | None = None
+
+    def count(self, rollout: Rollout, model_rewards: npt.NDArray[np.float32] | None) -> None:
+        """Count an epoch that has been learned from.
+
+        Args:
+            rollout: Its steps.
+            model_rewards: [T, N], what a reward model pays for them; None without one.
+        """
+        live = np.ones_like(rollout.rewards) if rollout.live is None else rollout.live
+        figures = [rollout.rewards, live] if model_rewards is None else [rollout.rewards, live, model_rewards]
+        self.epoch += 1
+        self.env_steps += rollout.num_live
+        self.episodes += self.totals.update(np.array(figures, np.float32), rollout.ended)
+
+    def report(self, learned: Learned, steps_per_second: float) -> EpochReport:
+        """What there is to tell of the epoch counted last."""
+        statistics = dict(vars(learned.statistics))
+        del statistics["steps"]
+        return EpochReport(
+            epoch=self.epoch,
+            env_steps=self.env_steps,
+            episodes=self.episodes,
+            mean_return=self.totals.mean("return"),
+            mean_model_return=self.totals.mean("model_return"),
+            mean_length=self.totals.mean("length"),
+            explained_variance=learned.explained_variance,
+            learning_rate=learned.learning_rate,
+            steps_per_second=steps_per_second,
+            **statistics,
+        )
+
+    def counters(self) -> dict[str, int]:
+        """The counters, for a checkpoint."""
+        return {"epoch": self.epoch, "env_steps": self.env_steps, "episodes": self.episodes}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The sums, for a checkpoint."""
+        totals = self.totals
+        return {
+            "episodes.running": torch.from_numpy(totals.running),
+            "episodes.recent": torch.from_numpy(totals.recent),
+        }
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            KeyError: It is no training state.
+        """
+        self.epoch = checkpoint.counters["epoch"]
+        self.env_steps = checkpoint.counters["env_steps"]
+        self.episodes = checkpoint.counters["episodes"]
+        self.totals.running = checkpoint.tensors["episodes.running"].numpy().copy()
+        self.totals.recent = checkpoint.tensors["episodes.recent"].numpy().copy()
+        self.best = checkpoint.records.get("best")
+        self.hours = checkpoint.records.get("hours") or 0.0
+        self.new_episodes_after = checkpoint.records.get("new_episodes_after")
