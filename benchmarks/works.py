@@ -138,7 +138,7 @@ WORKS = (
         (
             _ours("", 8),
             _ours(", overlap", 10, overlap=True),
-            _ours(", 2 processes", 10, workers=2),
+            _ours(", 2 processes and threads", 10, workers=2, threads=2),
             _peer("stable_baselines3", 3),
             _peer("cleanrl_equivalent", 3),
             _alone(3),
