@@ -38,6 +38,10 @@ KINDS: dict[type[nn.Module], int] = {
     nn.GELU: GELU,
 }
 
+_WORTH_WAKING = (
+    10**7
+)  # rows times parameters of an update, some hundred microseconds: another thread takes as long to wake
+
 
 class FusedPolicy(ExecutedPolicy):
     """A policy whose layers lie in a flat buffer."""
@@ -120,7 +124,7 @@ class FusedBackend(Backend):
             value: The critic; it may share its trunk with the policy.
             parameters: The buffer of both.
             sizes: Choices per group of an action.
-            threads: With two, policy and value function learn side by side; more are not used.
+            threads: With two, policy and value function learn side by side where that takes long; more are not used.
         """
         load_blas()
         threadpool_limits(limits=1, user_api="blas")  # what a sum's order, and so its bits, would depend on
@@ -196,7 +200,7 @@ class FusedBackend(Backend):
         )  # fmt: skip
         board, figures = np.zeros(BOARD_SIZE, np.int64), np.zeros((len(minibatches), 3))
         totals = np.zeros(6)
-        if self._beside is None:
+        if self._beside is None or len(rows) * len(self._values) < _WORTH_WAKING:
             taken, is_bad = kernels.update(*arguments, kernels.BOTH, board, figures, totals)
         else:
             theirs = np.zeros(6)
