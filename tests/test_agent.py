@@ -30,6 +30,12 @@ def test_one_observation_gives_an_int_and_a_batch_gives_an_array() -> None:
     assert agent.value(np.zeros((5, 3), np.float32)).shape == (5,)
 
 
+@pytest.mark.parametrize("backend", ["eager", "fused"])
+def test_an_empty_batch_gives_nothing(backend: str) -> None:
+    agent = _agent(backend=backend)
+    assert agent.act(np.zeros((0, 3))).shape == agent.value(np.zeros((0, 3))).shape == (0,)
+
+
 def test_actions_are_named_as_the_environment_names_them() -> None:
     agent = _agent(gym.spaces.Discrete(2, start=10))
     assert set(agent.act(np.zeros((100, 3)))) == {10, 11}

@@ -137,6 +137,8 @@ class EagerBackend(Backend):
     @torch.no_grad()
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Values; see :class:`Backend`."""
+        if self._value.trunk.memory is None:
+            return _run(self._value, features).squeeze(-1), state
         values, states = self._value.unroll(features, state)
         return values, states[-1]
 

@@ -244,7 +244,8 @@ class FusedBackend(Backend):
             if isinstance(module, nn.Linear):
                 rows.append([module.in_features, module.out_features, NONE, *places, 0, 0, 0, 0, 0])
                 continue
-            (side, _), (stride, _) = module.kernel_size, module.stride
+            (side, across), (stride, aside) = module.kernel_size, module.stride
+            assert (side, stride, module.padding, module.groups) == (across, aside, (0, 0), 1)
             after = (module.out_channels, (shape[1] - side) // stride + 1, (shape[2] - side) // stride + 1)
             rows.append([math.prod(shape), math.prod(after), NONE, *places, *shape, side, stride])
             shape = after
