@@ -36,7 +36,6 @@ class FlatParameters:
         self.values = torch.empty(size, device=first.device)
         self.gradients = torch.zeros(size, device=first.device)
         self._zeros = torch.zeros_like(self.values)
-        self._arrays = (self.values.numpy(), self._zeros.numpy()) if self.values.is_cpu else None
         self._bind()
 
     def check(self) -> None:
@@ -66,9 +65,9 @@ class FlatParameters:
             NumericalError: One is not.
         """
         # Zero times anything finite is zero, and times anything else is not: one pass, and nothing is allocated.
-        if self._arrays:
+        if self.values.is_cpu:
             with np.errstate(invalid="ignore"):
-                product = float(np.dot(*self._arrays))  # torch would wake other threads
+                product = float(self.values.numpy().dot(self._zeros.numpy()))  # torch would wake other threads
         else:
             product = float(torch.dot(self.values, self._zeros))
         if product != 0.0:

@@ -131,6 +131,10 @@ class Progress:
             "episodes.recent": torch.from_numpy(totals.recent),
         }
 
+    def records(self, hours: float) -> dict[str, float | None]:
+        """What else a checkpoint keeps; ``hours`` are those up to it. The best score is added where it is saved."""
+        return {"hours": hours, "new_episodes_after": self.new_episodes_after}
+
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint.
 

@@ -222,6 +222,11 @@ class Trainer:
         return self._progress.env_steps
 
     @property
+    def episodes(self) -> int:
+        """Training episodes that have ended."""
+        return self._progress.episodes
+
+    @property
     def run_folder(self) -> Path | None:
         """Where this run is kept; None if it is not."""
         return self._folder.path if self._folder else None
@@ -419,7 +424,7 @@ class Trainer:
         for name, array in (collection.save_state() if collection else self._paused or {}).items():
             tensors[f"environment.{name}"] = torch.from_numpy(array)
         checkpoint = self.agent.checkpoint(self._progress.counters(), tensors)
-        checkpoint.records.update({"hours": hours, "new_episodes_after": self._progress.new_episodes_after})
+        checkpoint.records.update(self._progress.records(hours))
         checkpoint.code.update(self._code)
         return checkpoint
 
@@ -474,7 +479,7 @@ class Trainer:
                 "resume not exact: %s of %s cannot rebuild running episodes, so new ones begin%s",
                 "the native vector form" if is_native else "single instances",
                 settings.environment,
-                "; use vectorization sync or workers for a run that may be stopped" if is_native else "",
+                "; use vectorization sync, shared or workers for a run that may be stopped" if is_native else "",
             )
             self._progress.totals.running[:] = 0.0
             agent.forget_running_episodes()

@@ -115,7 +115,7 @@ def run(trainer: Trainer, console: Console) -> int:
         if trainer.settings.backend == "fused":
             from actor_critic.backends.fused.compiling import when_compiling
 
-            stack.enter_context(when_compiling(lambda: say(console, "compiling: up to half a minute, once")))
+            stack.enter_context(when_compiling(lambda: say(console, "compiling: this takes up to half a minute")))
         received = stack.enter_context(stopped_by_signals(trainer))
         view = stack.enter_context(ProgressView(console, trainer.settings, trainer.epoch))
         for report in trainer:

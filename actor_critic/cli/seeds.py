@@ -4,7 +4,6 @@ import contextlib
 import json
 import multiprocessing
 import multiprocessing.connection
-import os
 import signal
 import threading
 import traceback
@@ -20,6 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from actor_critic import cores
 from actor_critic.cli.running import log, log_to
 from actor_critic.cli.screen import say
 from actor_critic.config import DEFAULT_LOG, Settings
@@ -52,7 +52,7 @@ def run_seeds(settings: Settings, seeds: tuple[int, ...], wanted: Path, screen: 
         ActorCriticError: A run failed; the others are kept.
     """
     folder = new_folder(wanted)
-    at_a_time = max(1, min(len(seeds), (os.cpu_count() or 1) // settings.cores))
+    at_a_time = max(1, min(len(seeds), cores.available() // settings.cores))
     say(screen, f"{len(seeds)} seeds, {at_a_time} at a time, in {folder}")
     documents: dict[int, dict[str, Any]] = {}
     with _noted_signals() as received, _Processes() as processes:

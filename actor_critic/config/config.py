@@ -72,17 +72,18 @@ class Config(BaseModel):
     """How many of the latest observations the networks see together, in frames. Default: 1."""
     vectorization: Literal["auto", "sync", "shared", "workers", "native"] | None = None
     """How environments run side by side: "sync" (one after the other in this process), "shared" (in this process and
-    others), "workers" (in others alone, which may crash or hang), all three to the same bits; "native" (the
-    environment's own vector form, which a resumed run begins anew); or "auto": with several ``workers`` shared, or
-    workers where ``max_worker_restarts`` has them replaced, else native where a trial shows the very same episodes,
-    else sync. Default: "auto"."""
+    others), "workers" (in others alone, so that one that crashes or hangs does so alone), all three to the same bits;
+    "native" (the environment's own vector form, which a resumed run begins anew); or "auto": workers where
+    ``max_worker_restarts`` has them replaced, shared with several ``workers``, else native where a trial shows the very
+    same episodes, else sync. Default: "auto"."""
     workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] | None = None
     """Processes that environments run in, to the same bits for any number; "auto" measures which is fastest here when
     the run begins, a second for each number tried. Default: 1, or with vectorization "shared" or "workers" "auto"."""
     worker_timeout: Annotated[float, Field(gt=0, le=10**6)] | None = None
-    """Seconds after which a worker that does not answer is killed and taken for dead. Default: 300."""
+    """Seconds after which a worker that does not answer is killed and taken for dead; environments in this process are
+    not watched. Default: 300."""
     max_worker_restarts: Annotated[int, Field(ge=0, le=10**6)] | None = None
-    """How many workers, in all, are replaced when they die, their episodes replayed. Default: 0, which ends the run."""
+    """How many workers, in all, are replaced when they die, their episodes replayed. Default: 0, any ends the run."""
     replay: Literal["auto", "reset", "fresh", "none"] | None = None
     """How running episodes are rebuilt when a run is resumed: "reset" (a reset with the episode's seed, and its
     actions), "fresh" (the same, and every episode has an instance made for it), "none" (new ones begin: a resumed run
@@ -209,7 +210,8 @@ class Config(BaseModel):
     Default: "auto"."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Threads that learn on the CPU. With the fused backend 2 let policy and value function learn side by side, to the
-    same bits, which pays for CNNs, wide networks, large minibatches and an idle core; with the eager one they are
+    same bits, which pays for CNNs, wide networks, large minibatches and an idle core (for an update of less than some
+    hundred microseconds the other thread is not woken); with the eager one they are
     PyTorch's, and the bits depend on them. Networks that share an encoder learn on one thread, and so does Windows.
     Default: 1."""
     overlap: bool | None = None

@@ -256,10 +256,10 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
         raise ConfigError(
             f"{shown('workers')} contradicts {shown('vectorization')}, which runs in one process; leave one of them out"
         )
-    if values["vectorization"] == "shared" and values["max_worker_restarts"]:
+    if values["vectorization"] in ("sync", "shared", "native") and values["max_worker_restarts"]:
         raise ConfigError(
-            f"{shown('max_worker_restarts')} contradicts {shown('vectorization')}: environments in this process cannot "
-            f"be replaced; use vectorization workers"
+            f"{shown('max_worker_restarts')} contradicts {shown('vectorization')}: this process cannot be replaced; "
+            f"use vectorization workers"
         )
     if values["replay"] in ("reset", "fresh") and values["vectorization"] == "native":
         raise ConfigError(
@@ -309,6 +309,10 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
             raise ConfigError(
                 f"vectorization: {values['vectorization']} with {shown('workers')} does not apply to random states, "
                 f"which are drawn all at once; leave both out"
+            )
+        if values["max_worker_restarts"]:
+            raise ConfigError(
+                f"{shown('max_worker_restarts')} does not apply to random states, which have no workers; leave it out"
             )
         if values["replay"] in ("fresh", "none"):
             raise ConfigError(f"{shown('replay')} does not apply to random states, which are saved whole; leave it out")

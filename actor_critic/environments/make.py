@@ -90,7 +90,7 @@ def make_vector_environment(
                 count,
                 settings.workers,
                 apart=settings.vectorization == "workers",
-                busy=int(settings.overlap),
+                busy=_busy(settings),
                 replay=_replay(settings),
                 timeout=settings.worker_timeout,
                 max_restarts=settings.max_worker_restarts,
@@ -135,8 +135,9 @@ def choose_vectorization(settings: Settings) -> Settings:
     """
     if settings.is_random_states:
         return settings.replace(workers=1)
-    is_several = settings.vectorization in ("shared", "workers") or settings.workers not in (1, "auto")
-    if is_several:
+    if settings.vectorization in ("shared", "workers") or settings.workers not in (1, "auto"):
+        return _choose_workers(settings)
+    if settings.max_worker_restarts:
         return _choose_workers(settings)
     if settings.vectorization != "auto":
         return settings
@@ -154,8 +155,8 @@ def choose_vectorization(settings: Settings) -> Settings:
 
 def _choose_workers(settings: Settings) -> Settings:
     """Measure how many processes are fastest, where that was asked for; the transitions are the same with any."""
-    workers, is_asked_for = settings.workers, settings.vectorization == "workers"
-    apart = is_asked_for or settings.max_worker_restarts > 0  # this process cannot be replaced
+    workers = settings.workers
+    apart = settings.vectorization == "workers" or settings.max_worker_restarts > 0  # this process cannot be replaced
     if workers == "auto":
         workers, found = measure_workers(
             EnvironmentMaker(settings),
@@ -163,11 +164,11 @@ def _choose_workers(settings: Settings) -> Settings:
             seed=settings.seed,
             most=most_workers(settings.num_envs, settings.overlap),
             apart=apart,
-            busy=int(settings.overlap),
+            busy=_busy(settings),
             timeout=settings.worker_timeout,
         )
         log.info("workers: %d, because %s made %s", workers, settings.environment, found)
-    if workers == 1 and not is_asked_for:
+    if workers == 1 and not apart:
         return settings.replace(vectorization="sync", workers=1)
     return settings.replace(vectorization="workers" if apart else "shared", workers=workers)
 
@@ -184,8 +185,14 @@ def check_same_spaces(settings: Settings, observation_space: gym.Space[Any], act
     if single != (observation_space, action_space):
         raise ConfigError(
             f"vectorization: the native vector form of {settings.environment} has the spaces {observation_space} and "
-            f"{action_space}, and a single one, as evaluations use, {single[0]} and {single[1]}; use sync or workers"
+            f"{action_space}, and a single one, as evaluations use, {single[0]} and {single[1]}; use sync, shared or "
+            f"workers"
         )
+
+
+def _busy(settings: Settings) -> int:
+    """Cores that learn while environments are stepped."""
+    return settings.threads if settings.overlap else 0
 
 
 def _replay(settings: Settings) -> Replay:
@@ -250,7 +257,7 @@ def _make_native(settings: Settings, count: int) -> gym.vector.VectorEnv[Any, An
     except Exception as error:  # whatever somebody's environment does while it is made
         raise ConfigError(
             f"vectorization: the native vector form of {name!r} cannot be made: {type(error).__name__}: {error}; "
-            f'use "sync" or "workers"'
+            f'use "sync", "shared" or "workers"'
         ) from error
 
 

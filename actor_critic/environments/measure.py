@@ -1,6 +1,5 @@
 """How many processes environments are stepped fastest in, found by stepping them."""
 
-import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from actor_critic import cores
 from actor_critic.environments.vectorized import SameStepVectorEnv
 from actor_critic.environments.workers import WorkerVectorEnv
 from actor_critic.ops.categorical import choose
@@ -68,7 +68,7 @@ def measure_workers(
 
 def most_workers(num_envs: int, overlap: bool) -> int:
     """Processes that there is room for: one on each core, but for the core that learns while they collect."""
-    return max(1, min((os.cpu_count() or 1) - overlap, num_envs))
+    return max(1, min(cores.available() - overlap, num_envs))
 
 
 def _rate(environment: SameStepVectorEnv | WorkerVectorEnv, seed: int) -> float:

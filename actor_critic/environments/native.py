@@ -45,7 +45,7 @@ class NativeVectorEnv:
             environment.close()
             raise ConfigError(
                 f"vectorization: the native vector form of {self._name} does not say in its metadata how it resets "
-                f"(autoreset_mode={self._mode}); use sync or workers"
+                f"(autoreset_mode={self._mode}); use sync, shared or workers"
             )
         self.num_envs = environment.num_envs
         self.single_observation_space = environment.single_observation_space

@@ -156,7 +156,10 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 observation, reward, terminated, truncated, info = returned
             else:
                 observation, reward, terminated, truncated, info = self._read(index, returned)
-            rewards[index] = reward
+            try:
+                rewards[index] = reward
+            except OverflowError:
+                raise self._fault(index, "returned from step a reward too large for a 64-bit number") from None
             if terminated or truncated:
                 any_ended = True
                 self._terminated[index], self._truncated[index] = terminated, truncated
@@ -354,7 +357,7 @@ def _checked(reward: Any, terminated: Any, truncated: Any, info: Any) -> tuple[f
     _check_info(info)
     try:
         return float(np.asarray(reward).reshape(())), flags[0], flags[1]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(f"the reward {reward!r} ({type(reward).__name__}) where a number belongs") from None
 
 

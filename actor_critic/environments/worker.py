@@ -1,4 +1,4 @@
-"""The far end of a worker's pipe: a process that steps its share of the environments."""
+"""A share of the environments, and the worker process that steps it at the far end of a pipe."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ from actor_critic.spaces import ActionSpec, ObservationSpec
 STEP, CALL, CLOSE = b"s", b"c", b"x"
 
 _SECONDS_AWAKE = 1e-3
-_IS_POSIX = os.name == "posix"  # where a pipe is a file
+_IS_POSIX = os.name == "posix"  # where a pipe is a file, and a core can be yielded
 
 
 def shared_layout(observations: ObservationSpec, actions: ActionSpec, count: int) -> np.dtype[Any]:
@@ -53,7 +53,7 @@ def views(memory: Any, layout: np.dtype[Any]) -> dict[str, npt.NDArray[Any]]:
 
 
 class Line:
-    """Says and hears signals through a pipe, of a byte each: that is three times as fast as a message of its own kind.
+    """Says and hears signals of a byte each through a pipe; on POSIX three times as fast as messages of its own kind.
 
     Who waits does so awake at first, where there is a core to do it on: one that fell asleep takes long to wake up.
     """
@@ -66,11 +66,10 @@ class Line:
             stays_awake: Whether there is such a core.
         """
         self._pipe = pipe
-        self._file = pipe.fileno()
         self._poll: Any = None
         if stays_awake and _IS_POSIX:
             poller = select.poll()
-            poller.register(self._file, select.POLLIN)
+            poller.register(pipe.fileno(), select.POLLIN)
             self._poll = poller.poll
 
     def say(self, signal: bytes) -> None:
@@ -79,8 +78,8 @@ class Line:
         Raises:
             OSError: The other end was closed, or this one.
         """
-        if _IS_POSIX and not self._pipe.closed:
-            os.write(self._file, signal)
+        if _IS_POSIX:
+            os.write(self._pipe.fileno(), signal)
         else:
             self._pipe.send_bytes(signal)
 
@@ -94,10 +93,8 @@ class Line:
         if self._poll:
             until = time.perf_counter() + _SECONDS_AWAKE
             while not self._poll(0) and time.perf_counter() < until:
-                pass
-        if not _IS_POSIX or self._pipe.closed:
-            return self._pipe.recv_bytes()
-        heard = os.read(self._file, 1)
+                os.sched_yield()  # to whoever has to share this core
+        heard = os.read(self._pipe.fileno(), 1) if _IS_POSIX else self._pipe.recv_bytes()
         if not heard:
             raise EOFError
         return heard
@@ -156,13 +153,13 @@ class Share:
     What they do is seen in shared memory.
 
     Attributes:
-        share: Which of all they are.
+        numbers: Which of all they are.
     """
 
     def __init__(
         self,
         make: Callable[[], gym.Env[Any, Any]],
-        share: slice,
+        numbers: slice,
         shared: dict[str, npt.NDArray[Any]],
         replay: Replay,
         proves: bool,
@@ -171,7 +168,7 @@ class Share:
 
         Args:
             make: Makes one environment.
-            share: Which of all they are.
+            numbers: Which of all they are.
             shared: What is shared of all of them, as :func:`views` has it.
             replay: As in :class:`SameStepVectorEnv`.
             proves: Whether every step shares the proof of the running episodes.
@@ -179,12 +176,12 @@ class Share:
         Raises:
             ConfigError: One cannot be made, or its spaces are not supported.
         """
-        self.share = share
+        self.numbers = numbers
         self._proves = proves
-        self._mine = {name: array[share] for name, array in shared.items()}
+        self._mine = {name: array[numbers] for name, array in shared.items()}
         self._mine["masks"][...] = True
-        count = share.stop - share.start
-        self._vector = SameStepVectorEnv(make, count, first=share.start, replay=replay)
+        count = numbers.stop - numbers.start
+        self._vector = SameStepVectorEnv(make, count, first=numbers.start, replay=replay)
 
     def reset(self, seed: Any, options: dict[str, Any] | None) -> None:
         """As :meth:`SameStepVectorEnv.reset`."""

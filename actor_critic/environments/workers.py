@@ -1,10 +1,9 @@
-"""Environments in processes of their own: what each does is a function of its seed and actions, wherever it runs."""
+"""Environments in several processes: what each does is a function of its seed and actions, wherever it runs."""
 
 import contextlib
 import ctypes
 import logging
 import multiprocessing
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from actor_critic import cores
 from actor_critic.environments.masks import KEY
 from actor_critic.environments.recovery import RunningEpisodes, Watch
 from actor_critic.environments.vectorized import Replay, close_environment, environment_name
@@ -68,17 +68,18 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
             replay: How a running episode can be rebuilt; see :class:`SameStepVectorEnv`.
             timeout: Seconds after which a worker that does not answer is taken for dead and killed, where it is not
                 replaying steps; None waits.
-            max_restarts: How many workers, in all, may be replaced when they die; their episodes are replayed. This
-                process is none.
+            max_restarts: How many workers, in all, may be replaced when they die; their episodes are replayed. Only
+                where all are apart.
 
         Raises:
             ConfigError: An environment cannot be made, or its spaces are not supported.
             EnvironmentFault: A worker does not start.
         """
+        assert apart or not max_restarts, "this process cannot be replaced"
         parts = np.array_split(np.arange(num_envs), workers)
         shares = [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
         self._shares = shares if apart else shares[1:]  # of the workers
-        self._stays_awake = workers + apart + busy <= (os.cpu_count() or 1)
+        self._stays_awake = workers + apart + busy <= cores.available()
         self._processes: list[BaseProcess] = []
         self._pipes: list[Any] = []  # of Connections
         self._lines: list[Line] = []  # through them
@@ -98,7 +99,6 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         self._context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
         self._memory = self._context.RawArray(ctypes.c_byte, self._layout.itemsize)
         self._shared = views(self._memory, self._layout)
-        self._have_mask = self._shared["has_mask"].data  # NumPy would take longer to look
         self._life = [self._shared["replayed"][share] for share in self._shares]
         self._episodes = RunningEpisodes(num_envs) if max_restarts else None
         self._watch = Watch(timeout) if timeout is not None else None
@@ -111,7 +111,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
             # Before the interpreter waits for its daemons at exit: a worker leaves when its pipe is closed.
             self._at_exit = Finalize(self, _close_all, args=(self._pipes,), exitpriority=10)
             if not apart:  # while the workers make theirs
-                self._own = Share(make, shares[0], self._shared, replay, self._episodes is not None)
+                self._own = Share(make, shares[0], self._shared, replay, proves=False)
             self._gather()
         except BaseException:
             self.close()
@@ -207,12 +207,12 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
 
     def close_extras(self, **kwargs: Any) -> None:
         """Send every worker home."""
-        if self._own:
-            self._own.close()
         for line in self._lines:
             with contextlib.suppress(OSError):
                 line.say(CLOSE)
         _close_all(self._pipes)
+        if self._own:
+            self._own.close()
         if self._watch:
             self._watch.end()
         deadline = time.monotonic() + _SECONDS_TO_LEAVE
@@ -226,7 +226,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         if self._episodes:
             self._episodes.proof = {name: self._shared[name].copy() for name in ("checksums", "totals")}
         infos: dict[str, Any] = {}
-        if True in self._have_mask:
+        if b"\x01" in self._shared["has_mask"].tobytes():  # NumPy would take longer to look
             infos = {KEY: self._shared["masks"], f"_{KEY}": np.ones(self.num_envs, np.bool_)}
         return self._shared["observations"], infos
 
@@ -234,7 +234,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         """Have all do something, each with the arguments for its share, and wait for all answers."""
         self._tell((what, arguments))
         own = self._own
-        return self._gather((lambda: getattr(own, what)(*arguments(own.share))) if own else None)
+        return self._gather((lambda: getattr(own, what)(*arguments(own.numbers))) if own else None)
 
     def _tell(self, request: _Request | None) -> None:
         """Send every worker what is asked of it."""
@@ -256,12 +256,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
 
     def _gather(self, own: Callable[[], Any] | None = None) -> list[Any]:
         """What this process does itself, then an answer of every worker; that a step is done needs no object."""
-        answers: list[Any] = []
-        if own:
-            try:
-                answers.append(own())
-            except ActorCriticError as fault:
-                answers.append(fault)
+        answers = [own()] if own else []  # a fault here is that of the first environment: the others are not asked
         answers += [self._answer(index) for index in range(len(self._pipes))]
         self._is_waiting = False
         for answer in answers:  # the first environment's fault, as in one process

@@ -502,7 +502,7 @@ def test_code_that_was_compiled_of_other_sources_is_not_used(monkeypatch: pytest
 def test_code_that_no_run_used_for_a_month_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delitem(sys.modules, "numba")  # which is not to look there after this test
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    days, now = 24 * 3600, time.time()
+    day, now = 24 * 3600, time.time()
 
     def folder() -> Path:
         monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
@@ -512,14 +512,14 @@ def test_code_that_no_run_used_for_a_month_is_removed(monkeypatch: pytest.Monkey
 
     ours = folder()
     others = {days: ours.parent / f"{days:016d}" for days in (29, 31)}
-    for age, other in others.items():
+    for days, other in others.items():
         (other / "fused_1").mkdir(parents=True)
         (other / "fused_1" / "kernels.update-1.nbi").touch()
-        os.utime(other, (now - age * days,) * 2)
-    os.utime(ours, (now - 40 * days,) * 2)
+        os.utime(other, (now - days * day,) * 2)
+    os.utime(ours, (now - 40 * day,) * 2)
     assert folder() == ours
     assert sorted(ours.parent.iterdir()) == sorted([ours, others[29]])
-    assert now - ours.stat().st_mtime < days  # it is used
+    assert now - ours.stat().st_mtime < day  # it is used
 
 
 def test_that_something_is_compiled_is_told_once_before_it_is() -> None:

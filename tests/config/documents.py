@@ -93,7 +93,7 @@ def resolvable_configs(draw: st.DrawFn) -> Config:
         changes["num_minibatches"] = num_envs
     has_workers = config.vectorization in ("auto", "shared", "workers")
     changes["workers"] = draw(st.integers(1, num_envs)) if has_workers else None
-    if config.vectorization == "shared":
+    if config.vectorization in ("sync", "shared", "native"):
         changes["max_worker_restarts"] = None
     if config.vectorization == "native":
         changes |= {"wrappers": None, "frame_stack": None, "replay": draw(st.sampled_from([None, "auto", "none"]))}
@@ -101,6 +101,7 @@ def resolvable_configs(draw: st.DrawFn) -> Config:
         changes |= {"environment_kwargs": None, "wrappers": None, "max_episode_steps": None, "frame_stack": None}
         changes["reward_model"] = draw(st.sampled_from([None, "linear", "module:Class"]))
         changes |= {"reward_mode": None, "vectorization": None, "workers": None, "replay": None}
+        changes["max_worker_restarts"] = None
     elif config.reward_model in (None, "environment"):
         changes["reward_mode"] = None
     return Config(**{**config.model_dump(), **changes})

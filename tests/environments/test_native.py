@@ -153,6 +153,7 @@ def test_auto_takes_a_native_form_only_where_it_is_the_same() -> None:
     assert chosen("CartPole-v1") == "sync"  # its native form draws all environments' states from one generator
     assert chosen("Acrobot-v1") == "sync"  # which has none
     assert chosen("CartPole-v1", num_envs=4, batch_size=128, workers=2) == "shared"
+    assert chosen("CartPole-v1", max_worker_restarts=1) == "workers"  # a single one, which can be replaced
     assert chosen("CartPole-v1", vectorization="native") == "native"
 
 
@@ -296,6 +297,11 @@ def test_a_vector_form_that_does_not_say_how_it_resets_is_refused() -> None:
         (
             {"vectorization": "shared", "max_worker_restarts": 1},
             "max_worker_restarts=1 .* contradicts vectorization=shared",
+        ),
+        ({"max_worker_restarts": 1}, "max_worker_restarts=1 .* contradicts vectorization=native"),
+        (
+            {"environment": "random-states", "vectorization": "auto", "max_worker_restarts": 1},
+            "max_worker_restarts=1 .* does not apply to random states",
         ),
         ({"replay": "reset"}, "replay=reset .* is for single environments, and vectorization=native"),
         ({"environment": "random-states", "vectorization": "auto", "replay": "none"}, "replay=none .* random states"),

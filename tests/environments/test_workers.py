@@ -1,5 +1,6 @@
 """The same bits from any number of processes."""
 
+import functools
 import os
 import re
 import signal
@@ -9,13 +10,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import psutil
 import pytest
 
-from actor_critic import Config, Trainer
+from actor_critic import Config, Trainer, cores
 from actor_critic.checkpoints import load
 from actor_critic.environments import WorkerVectorEnv
+from actor_critic.environments.vectorized import SameStepVectorEnv
 from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.runs import RunFolder
 from tests import toys
@@ -38,6 +41,84 @@ def test_any_number_of_workers_gives_the_same_digest(environment: str, tmp_path:
     for vectorization, workers in (("workers", 1), ("workers", 3), ("shared", 2), ("shared", 4)):
         folder = tmp_path / f"{vectorization} {workers}"
         assert _digest(folder, environment=environment, vectorization=vectorization, workers=workers) == expected
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("busy", [0, 99])
+def test_who_waits_awake_and_who_waits_asleep_see_the_same(
+    apart: bool, busy: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cores, "available", lambda: 8)
+    make = functools.partial(gym.make, "CartPole-v1")
+    alone, several = SameStepVectorEnv(make, 5), WorkerVectorEnv(make, 5, 3, apart=apart, busy=busy)
+    try:
+        assert np.array_equal(alone.reset(seed=3)[0], several.reset(seed=3)[0])
+        for actions in np.random.default_rng(0).integers(0, 2, (50, 5, 1)):
+            one, other = alone.step_choices(actions), several.step_choices(actions)
+            for ours, theirs in zip(one[:4], other[:4], strict=True):
+                assert np.array_equal(ours, theirs)
+    finally:
+        several.close()
+
+
+def test_the_fault_of_this_process_is_told_and_not_the_death_of_another() -> None:
+    vector = WorkerVectorEnv(_FaultyHereAndDeadThere(), 2, 2, apart=False)
+    try:
+        vector.reset(seed=0)
+        vector.step_choices(np.zeros((2, 1), np.int64))
+        with pytest.raises(EnvironmentFault, match="environment 0, episode 0, step 2: raised RuntimeError"):
+            vector.step_choices(np.zeros((2, 1), np.int64))
+    finally:
+        vector.close()
+    assert not _workers()
+
+
+def test_a_death_in_another_process_is_told_and_leaves_none_behind() -> None:
+    vector = WorkerVectorEnv(_FaultyHereAndDeadThere("nothing"), 2, 2, apart=False)
+    try:
+        vector.reset(seed=0)
+        vector.step_choices(np.zeros((2, 1), np.int64))
+        with pytest.raises(EnvironmentFault, match=r"worker of environments 1 to 1 died \(exit code 3\)"):
+            vector.step_choices(np.zeros((2, 1), np.int64))
+    finally:
+        vector.close()
+    assert not _workers()
+
+
+def test_environments_that_cannot_be_made_here_leave_no_process_behind() -> None:
+    with pytest.raises(ConfigError, match="not twice in one process"):
+        WorkerVectorEnv(_OnlyOnce(), 4, 2, apart=False)
+    assert not _workers()
+
+
+class _FaultyHereAndDeadThere:
+    """Makes environments that go wrong in their second step: in this process by a fault, in another by ending it."""
+
+    def __init__(self, fault: str = "raise") -> None:
+        self._fault, self._home = fault, os.getpid()
+
+    def __call__(self) -> toys.Countdown:
+        return toys.Faulty(self._fault) if os.getpid() == self._home else _Dying()
+
+
+class _Dying(toys.Countdown):
+    def step(self, action: int) -> Any:
+        if self._steps == 1:
+            os._exit(3)
+        return super().step(action)
+
+
+class _OnlyOnce:
+    """Makes one environment in a process, to ask for its spaces, and no other in the one where that was."""
+
+    def __init__(self) -> None:
+        self._home, self._made = os.getpid(), 0
+
+    def __call__(self) -> toys.Countdown:
+        self._made += os.getpid() == self._home
+        if self._made > 1:
+            raise ConfigError("not twice in one process")
+        return toys.Countdown()
 
 
 def test_a_run_is_resumed_on_another_number_of_workers(tmp_path: Path) -> None:
@@ -142,7 +223,7 @@ def test_workers_ignore_the_signals_of_a_terminal_and_leave_when_they_are_left()
 def test_how_many_workers_is_measured_and_changes_no_bit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = RUN | {"environment": "tests.toys:Slow-v0", "num_epochs": 1}
     with caplog.at_level("INFO", "actor_critic"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "cpu_count", lambda: 2)
+        patch.setattr(cores, "available", lambda: 2)
         trainer = Trainer(Config(**run, workers="auto"), tmp_path / "auto")
         again = Trainer(
             Config(**run, vectorization="workers", overlap=True, clip_coef=0.2)

@@ -31,6 +31,7 @@ RETURNED: dict[str, tuple[int, Any]] = {
     "reward inf": (1, INF),
     "reward -inf": (1, -INF),
     "reward beyond float32": (1, 1e300),
+    "reward beyond float64": (1, 10**400),
     "reward None": (1, None),
     "reward of text": (1, "1.5"),
     "reward of two numbers": (1, np.ones(2)),

@@ -50,6 +50,7 @@ def test_a_fault_in_a_worker_is_told_before_anything_is_learned(first: int, camp
     kinds = KINDS[first::6] if campaign.is_whole else KINDS[first : 6 * (first == 0) : 6]
     for kind in kinds:
         assert_is_told_before_anything_is_learned(kind, vectorization="workers", workers=2, worker_timeout=120.0)
+        assert_is_told_before_anything_is_learned(kind, vectorization="shared", workers=2, worker_timeout=120.0)
     campaign.survived("misbehaving environments, in process and in workers", len(kinds))
 
 

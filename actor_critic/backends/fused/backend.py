@@ -38,9 +38,8 @@ KINDS: dict[type[nn.Module], int] = {
     nn.GELU: GELU,
 }
 
-_WORTH_WAKING = (
-    10**7
-)  # rows times parameters of an update, some hundred microseconds: another thread takes as long to wake
+# Rows times parameters of an update that is worth another thread: a smaller one is done before that has woken up.
+_WORTH_WAKING = 10**7
 
 
 class FusedPolicy(ExecutedPolicy):
@@ -245,7 +244,7 @@ class FusedBackend(Backend):
                 rows.append([module.in_features, module.out_features, NONE, *places, 0, 0, 0, 0, 0])
                 continue
             (side, across), (stride, aside) = module.kernel_size, module.stride
-            assert (side, stride, module.padding, module.groups) == (across, aside, (0, 0), 1)
+            assert (side, stride) == (across, aside) and (module.padding, module.dilation) == ((0, 0), (1, 1))
             after = (module.out_channels, (shape[1] - side) // stride + 1, (shape[2] - side) // stride + 1)
             rows.append([math.prod(shape), math.prod(after), NONE, *places, *shape, side, stride])
             shape = after
