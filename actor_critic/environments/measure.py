@@ -15,7 +15,7 @@ from actor_critic.spaces import read_spaces
 
 _SECONDS = 0.3  # of stepping, for each number of processes
 _WARM_UP = 20  # steps before the clock runs: first calls import and allocate
-_CHEAP = 100e-6  # seconds of a step of all environments that no exchange between processes is faster than
+_CHEAP = 100e-6  # seconds of a step of all environments, of which an exchange between processes takes a good part
 _WORTH = 1.15  # times as fast as fewer processes, to be worth more of them
 
 
