@@ -30,9 +30,13 @@ carries over are the ratios.
 
 Ours writes its log, metrics and checkpoints as it does by default, and runs in one process on one thread where nothing
 else is said; peers run at the better of 1 and 2 threads, which is named. With overlap, the next rollout is collected
-while this one is learned from, on the second core. CleanRL is a script of ours in its manner, since it is no library;
-PufferLib 3.0 could not be built here, because its build downloads from outside the package index. rlox has its own
-CartPole in Rust where all others run Gymnasium's.
+while this one is learned from, on the second core; with 2 processes, another one steps half of the environments, to the
+same bits. CleanRL is a script of ours in its manner, since it is no library; PufferLib 3.0 could not be built here,
+because its build downloads from outside the package index. rlox has its own CartPole in Rust where all others run
+Gymnasium's.
+
+On this virtual machine, rates in which two cores have a part differ by 10 % and more from one evening to another, and
+others by 5 %.
 
 ## Where the time goes
 
