@@ -4,8 +4,9 @@
 
 Times the parts of the loop, epoch after epoch, on the works of speed.py that one process does on one thread: stepping
 the environments, choosing actions, preparing a batch (values, log-probabilities, advantages), learning from it, and all
-that is left (records, checkpoints, the loop). The eager backend is what there was before the fused one. Writes
-benchmarks/results/shares.json, which docs/benchmarks.md shows.
+that is left (records, checkpoints, the loop). The eager backend is what there was before the fused one. For the fused
+one, the matrix products that its networks consist of are timed alone as well: no software is faster than these and the
+environment. Writes benchmarks/results/shares.json, which docs/benchmarks.md shows.
 """
 
 import json
@@ -15,12 +16,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from page import SHARES
 from works import WORKS, Contender, Work
 
 from actor_critic import Config, Trainer
+from actor_critic.backends.fused.backend import FusedBackend
+from actor_critic.backends.fused.layers import INPUTS, OUTPUTS, SIDE, filters
 
 PARTS = ("stepping", "choosing", "preparing", "learning")
+PRODUCTS = "products alone"
 SECONDS = 10  # of each measurement
 
 
@@ -69,7 +75,58 @@ def _measure(work: Work, contender: Contender) -> dict[str, float]:
                 break
         whole = time.perf_counter() - started
     spent["the rest"] = whole - sum(spent.values())
-    return {part: round(1e6 * seconds / (report.env_steps - steps), 2) for part, seconds in spent.items()}
+    found = {part: seconds / (report.env_steps - steps) for part, seconds in spent.items()}
+    if isinstance(agent._backend, FusedBackend):
+        found[PRODUCTS] = _products(trainer, agent._backend)
+    return {part: round(1e6 * seconds, 2) for part, seconds in found.items()}
+
+
+def _products(trainer: Trainer, backend: FusedBackend) -> float:
+    """Seconds per environment step of all matrix products: to act, to prepare a batch, and to learn from it."""
+    settings = trainer.settings
+    policy, value = backend.policy._network[0], backend._value
+    is_single = settings.update_epochs * settings.num_minibatches == 1  # which needs no log-probabilities beforehand
+    acting = _forward(policy, settings.num_envs) / settings.num_envs
+    preparing = sum(_forward(layers, settings.batch_size) for layers in ([value] if is_single else [policy, value]))
+    size = settings.minibatch_size
+    learning = sum(_forward(layers, size) + _backward(layers, size) for layers in (policy, value))
+    return acting + preparing / settings.batch_size + settings.update_epochs * learning / size
+
+
+def _forward(layers: npt.NDArray[np.int64], rows: int) -> float:
+    return sum(_product(*sizes) for sizes in _sizes(layers, rows))
+
+
+def _backward(layers: npt.NDArray[np.int64], rows: int) -> float:
+    sizes = _sizes(layers, rows)
+    of_weights = sum(_product(inputs, places, outputs) for places, inputs, outputs in sizes)
+    return of_weights + sum(_product(places, outputs, inputs) for places, inputs, outputs in sizes[1:])
+
+
+def _sizes(layers: npt.NDArray[np.int64], rows: int) -> list[tuple[int, int, int]]:
+    """Of each layer's product: rows, or places of a convolution's filters; what goes in; what comes out."""
+    found = []
+    for layer in layers:
+        if layer[SIDE]:
+            count, entries, places, _ = filters(layer, rows)
+            found.append((rows * places, entries, count))
+        else:
+            found.append((rows, int(layer[INPUTS]), int(layer[OUTPUTS])))
+    return found
+
+
+def _product(rows: int, inner: int, columns: int) -> float:
+    """Seconds of one matrix product, on one thread, as the backend has set it."""
+    left, right = np.ones((rows, inner), np.float32), np.ones((columns, inner), np.float32).T
+    out = np.empty((rows, columns), np.float32)
+    best, spent = float("inf"), 0.0
+    while spent < 0.05:
+        started = time.perf_counter()
+        for _ in range(10):
+            np.dot(left, right, out)
+        spent += time.perf_counter() - started
+        best = min(best, (time.perf_counter() - started) / 10)
+    return best
 
 
 if __name__ == "__main__":
