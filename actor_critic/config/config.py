@@ -211,9 +211,8 @@ class Config(BaseModel):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Threads that learn on the CPU. With the fused backend 2 let policy and value function learn side by side, to the
     same bits, which pays for CNNs, wide networks, large minibatches and an idle core (for an update of less than some
-    hundred microseconds the other thread is not woken); with the eager one they are
-    PyTorch's, and the bits depend on them. Networks that share an encoder learn on one thread, and so does Windows.
-    Default: 1."""
+    hundred microseconds the other thread is not woken); with the eager one they are PyTorch's, and the bits depend on
+    them. Networks that share an encoder learn on one thread, and so does Windows. Default: 1."""
     overlap: bool | None = None
     """Collect the next rollout while learning from this one, on another core, with a policy exactly one update old;
     the ratios correct for that, so it needs clip_coef. The bits depend on it, and on nothing that is timed. The actions

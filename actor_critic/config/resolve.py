@@ -142,6 +142,7 @@ def resolve(*layers: Layer) -> Resolution:
         values["checkpoint_interval"] = min(max(10, values["num_epochs"] // 20), 250)
         sources["checkpoint_interval"] = "default" if values["checkpoint_interval"] == 10 else "num_epochs / 20"
     _check(values, sources)
+    _check_restarts(values, sources)
     return Resolution(_complete(values), sources)
 
 
@@ -232,6 +233,20 @@ def _derive_sizes(values: dict[str, Any], sources: dict[str, str], is_random_sta
         sources["num_epochs"] = f"total_timesteps / batch_size ({source})"
 
 
+def _check_restarts(values: dict[str, Any], sources: dict[str, str]) -> None:
+    """Refuse to replace workers where there are none. Runs that were begun without this check are still read."""
+    if not values["max_worker_restarts"]:
+        return
+    said = f"max_worker_restarts={values['max_worker_restarts']} ({sources['max_worker_restarts']})"
+    if values["environment"] == RANDOM_STATES:
+        raise ConfigError(f"{said} does not apply to random states, which have no workers; leave it out")
+    if (vectorization := values["vectorization"]) in ("sync", "shared", "native"):
+        raise ConfigError(
+            f"{said} contradicts vectorization={vectorization} ({sources['vectorization']}): this process cannot be "
+            f"replaced; use vectorization workers"
+        )
+
+
 def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
     """Cross-field rules; each message shows both numbers."""
 
@@ -255,11 +270,6 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
     if values["workers"] != 1 and values["vectorization"] in ("sync", "native"):
         raise ConfigError(
             f"{shown('workers')} contradicts {shown('vectorization')}, which runs in one process; leave one of them out"
-        )
-    if values["vectorization"] in ("sync", "shared", "native") and values["max_worker_restarts"]:
-        raise ConfigError(
-            f"{shown('max_worker_restarts')} contradicts {shown('vectorization')}: this process cannot be replaced; "
-            f"use vectorization workers"
         )
     if values["replay"] in ("reset", "fresh") and values["vectorization"] == "native":
         raise ConfigError(
@@ -309,10 +319,6 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
             raise ConfigError(
                 f"vectorization: {values['vectorization']} with {shown('workers')} does not apply to random states, "
                 f"which are drawn all at once; leave both out"
-            )
-        if values["max_worker_restarts"]:
-            raise ConfigError(
-                f"{shown('max_worker_restarts')} does not apply to random states, which have no workers; leave it out"
             )
         if values["replay"] in ("fresh", "none"):
             raise ConfigError(f"{shown('replay')} does not apply to random states, which are saved whole; leave it out")

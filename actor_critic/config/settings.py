@@ -158,9 +158,17 @@ class Settings:
     @property
     def cores(self) -> int:
         """Cores that a run keeps busy."""
-        learning = min(self.threads, 2) if self.backend == "fused" else self.threads
         assert self.workers != "auto", "choose_vectorization comes first"
-        return max(self.workers, learning) + self.overlap
+        return self.workers + self.cores_beside if self.overlap else max(self.workers, self._learning_cores)
+
+    @property
+    def cores_beside(self) -> int:
+        """Cores that learn while environments are stepped."""
+        return self._learning_cores if self.overlap else 0
+
+    @property
+    def _learning_cores(self) -> int:
+        return min(self.threads, 2) if self.backend == "fused" else self.threads
 
     @property
     def is_annealed(self) -> bool:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from actor_critic.config import Settings
 from actor_critic.environments.masks import with_masks_in_info
-from actor_critic.environments.measure import measure_workers, most_workers
+from actor_critic.environments.measure import measure_workers
 from actor_critic.environments.native import NativeVectorEnv, difference
 from actor_critic.environments.random_states import RandomStatesVectorEnv
 from actor_critic.environments.replay import try_replays
@@ -90,7 +90,7 @@ def make_vector_environment(
                 count,
                 settings.workers,
                 apart=settings.vectorization == "workers",
-                busy=_busy(settings),
+                busy=settings.cores_beside,
                 replay=_replay(settings),
                 timeout=settings.worker_timeout,
                 max_restarts=settings.max_worker_restarts,
@@ -137,10 +137,10 @@ def choose_vectorization(settings: Settings) -> Settings:
         return settings.replace(workers=1)
     if settings.vectorization in ("shared", "workers") or settings.workers not in (1, "auto"):
         return _choose_workers(settings)
-    if settings.max_worker_restarts:
-        return _choose_workers(settings)
     if settings.vectorization != "auto":
         return settings
+    if settings.max_worker_restarts:
+        return _choose_workers(settings)
     spec = gym.registry.get(settings.environment)
     needs_single = settings.wrappers or settings.frame_stack > 1 or settings.replay in ("reset", "fresh")
     if spec is None or spec.vector_entry_point is None or needs_single:
@@ -162,9 +162,8 @@ def _choose_workers(settings: Settings) -> Settings:
             EnvironmentMaker(settings),
             settings.num_envs,
             seed=settings.seed,
-            most=most_workers(settings.num_envs, settings.overlap),
             apart=apart,
-            busy=_busy(settings),
+            busy=settings.cores_beside,
             timeout=settings.worker_timeout,
         )
         log.info("workers: %d, because %s made %s", workers, settings.environment, found)
@@ -188,11 +187,6 @@ def check_same_spaces(settings: Settings, observation_space: gym.Space[Any], act
             f"{action_space}, and a single one, as evaluations use, {single[0]} and {single[1]}; use sync, shared or "
             f"workers"
         )
-
-
-def _busy(settings: Settings) -> int:
-    """Cores that learn while environments are stepped."""
-    return settings.threads if settings.overlap else 0
 
 
 def _replay(settings: Settings) -> Replay:

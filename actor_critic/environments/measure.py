@@ -24,7 +24,6 @@ def measure_workers(
     num_envs: int,
     *,
     seed: int,
-    most: int,
     apart: bool,
     busy: int,
     timeout: float,
@@ -37,9 +36,8 @@ def measure_workers(
         make: Makes one environment.
         num_envs: N.
         seed: Of the episodes.
-        most: The most processes to try.
         apart: Whether to step them in no other process than a worker, which they may crash.
-        busy: Cores that others need meanwhile.
+        busy: Cores that others need meanwhile; there is a process on each of the rest at most.
         timeout: Seconds after which a worker that does not answer is taken for dead.
 
     Returns:
@@ -57,6 +55,7 @@ def measure_workers(
     found = f"{rate:,.0f} steps per second in one process"
     if rate > num_envs / _CHEAP and not apart:
         return 1, f"{found}, too fast for messages between processes to pay"
+    most = max(1, min(cores.available() - busy, num_envs))
     for workers in sorted({*(2**k for k in range(1, most.bit_length())), most} - {0, 1}):
         faster = _rate(in_processes(workers), seed)
         found += f", {faster:,.0f} in {workers}"
@@ -64,11 +63,6 @@ def measure_workers(
             break
         best, rate = workers, faster
     return best, found
-
-
-def most_workers(num_envs: int, overlap: bool) -> int:
-    """Processes that there is room for: one on each core, but for the core that learns while they collect."""
-    return max(1, min(cores.available() - overlap, num_envs))
 
 
 def _rate(environment: SameStepVectorEnv | WorkerVectorEnv, seed: int) -> float:

@@ -53,7 +53,7 @@ def views(memory: Any, layout: np.dtype[Any]) -> dict[str, npt.NDArray[Any]]:
 
 
 class Line:
-    """Says and hears signals of a byte each through a pipe; on POSIX three times as fast as messages of its own kind.
+    """Says and hears signals of a byte each through a pipe; on POSIX twice as fast as messages of its own kind.
 
     Who waits does so awake at first, where there is a core to do it on: one that fell asleep takes long to wake up.
     """

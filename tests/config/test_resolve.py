@@ -223,6 +223,29 @@ def test_saved_settings_must_be_complete(settings: Settings) -> None:
                 settings_from_document(incomplete, "run/settings.json")
 
 
+@pytest.mark.parametrize(
+    "saved", [DEFAULT, CARTPOLE.replace(vectorization="sync"), CARTPOLE.replace(vectorization="native", replay="none")]
+)
+def test_runs_saved_with_restarts_that_none_could_need_are_still_read(saved: Settings) -> None:
+    saved = saved.replace(max_worker_restarts=2)
+    assert settings_from_document(saved.to_document(), "run/settings.json") == saved
+
+
+@pytest.mark.parametrize(
+    ("changes", "cores"),
+    [
+        ({}, 1),
+        ({"workers": 3}, 3),
+        ({"workers": 3, "overlap": True}, 4),
+        ({"workers": 3, "threads": 8, "overlap": True, "backend": "fused"}, 5),
+        ({"threads": 4, "overlap": True, "backend": "eager"}, 5),
+        ({"threads": 4, "backend": "eager"}, 4),
+    ],
+)
+def test_a_run_keeps_as_many_cores_busy_as_collect_and_learn_at_a_time(changes: dict[str, Any], cores: int) -> None:
+    assert CARTPOLE.replace(**changes).cores == cores
+
+
 def test_saved_settings_do_not_change_with_the_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     document = CARTPOLE.to_document()
     before = settings_from_document(document, "run/settings.json")

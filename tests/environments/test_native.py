@@ -154,6 +154,9 @@ def test_auto_takes_a_native_form_only_where_it_is_the_same() -> None:
     assert chosen("Acrobot-v1") == "sync"  # which has none
     assert chosen("CartPole-v1", num_envs=4, batch_size=128, workers=2) == "shared"
     assert chosen("CartPole-v1", max_worker_restarts=1) == "workers"  # a single one, which can be replaced
+    settings = resolve(Layer("test", Config(environment="CartPole-v1"))).settings
+    for saved in ("sync", "native"):  # by a run that was begun before restarts meant anything
+        assert choose_vectorization(settings.replace(vectorization=saved, max_worker_restarts=1)).vectorization == saved
     assert chosen("CartPole-v1", vectorization="native") == "native"
 
 
