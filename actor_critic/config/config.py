@@ -232,6 +232,9 @@ class Config(BaseModel):
     with the highest mean training return)."""
     evaluation_episodes: Annotated[int, Field(ge=1, le=10**6)] | None = None
     """Episodes per evaluation, for the greedy and for the sampled policy each. Default: 100 (random states: 1000)."""
+    evaluation_max_steps: _Count | None = None
+    """Steps after which an evaluation cuts an episode of an environment that has no limit of its own; the result says
+    how many were cut. Default: 27000, the limit of Atari games."""
     log_file: _Path | None = None
     """The log that a command appends to. Default: "actor_critic_training.log"."""
 

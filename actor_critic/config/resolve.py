@@ -65,11 +65,15 @@ _DEFAULTS: dict[str, Any] = {
     "on_checkpoint_error": "stop",
     "evaluation_interval": "off",
     "evaluation_episodes": 100,
+    "evaluation_max_steps": 27_000,
     "log_file": DEFAULT_LOG,
 }
 
 # Settings that stay null in a run: there is no such limit, target or source.
 _OPEN = frozenset({"max_episode_steps", "target_return", "max_hours", "init_from"})
+
+# Settings that runs before them did not have, and what these did.
+_SINCE: dict[str, Any] = {"evaluation_max_steps": 10_000}
 
 # Two names for one quantity: one source may say only one of them, and the higher source wins.
 _ALTERNATIVES = {"num_epochs": "total_timesteps", "batch_size": "num_steps"}
@@ -183,6 +187,7 @@ def settings_from_document(document: dict[str, Any], origin: str | Path) -> Sett
     try:
         if len(document) > 2 * len(Config.model_fields):  # to look for what each may have meant would take minutes
             raise ConfigError(f"{len(document)} settings; there are {len(Config.model_fields)}")
+        document = _SINCE | document
         config = Config(**document)
         missing = [f.name for f in fields(Settings) if f.name not in _OPEN and document.get(f.name) is None]
         if missing:

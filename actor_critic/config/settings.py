@@ -24,6 +24,7 @@ _NOT_COMPUTED = frozenset(
         "on_checkpoint_error",
         "evaluation_interval",
         "evaluation_episodes",
+        "evaluation_max_steps",
         "log_file",
         "target_return",
         "max_hours",
@@ -128,6 +129,7 @@ class Settings:
     on_checkpoint_error: str
     evaluation_interval: int | None
     evaluation_episodes: int
+    evaluation_max_steps: int
     log_file: str
 
     @property
