@@ -1,5 +1,6 @@
 """Returns of a policy on episodes it never trained on, greedy and sampled side by side, with intervals."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,14 +8,24 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.agent import ActorCriticAgent
+from actor_critic.config import Settings
 from actor_critic.config.memory import check_evaluation_fits_in_memory
-from actor_critic.environments import RandomStatesVectorEnv, VectorEnvironment, make_vector_environment
+from actor_critic.environments import (
+    OneAtATimeError,
+    RandomStatesVectorEnv,
+    VectorEnvironment,
+    boundary,
+    has_step_limit,
+    make_vector_environment,
+)
 from actor_critic.errors import EnvironmentFault
 from actor_critic.imports import require_trust
 from actor_critic.rewards import make_reward_rule
 from actor_critic.rollout import Policy
 from actor_critic.seeding import Purpose, generator
 from actor_critic.statistics import Summary, summarize
+
+log = logging.getLogger("actor_critic")
 
 _SIDE_BY_SIDE = 10  # environments stepped together: each holds a simulator in memory
 _INTERVAL = "95% bootstrap interval over the episodes of this one policy; it says nothing about other seeds"
@@ -46,11 +57,14 @@ class ModeResult:
         returns: As the environment itself rewards.
         model_returns: As the reward model alone does; None without one.
         mean_length: Of an episode, in steps.
+        cut: How many episodes ``evaluation_max_steps`` cut, where the environment has no limit of its own; their
+            returns count as far as they came.
     """
 
     returns: Summary
     model_returns: Summary | None
     mean_length: float
+    cut: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,8 @@ class Evaluation:
         document: dict[str, Any] = {"environment": self.environment, "episodes": self.episodes}
         for name, result in self.modes.items():
             document[name] = {**_summary_document(result.returns), "mean_length": result.mean_length}
+            if result.cut:
+                document[name]["cut"] = result.cut
             if result.model_returns:
                 document[name]["model_return"] = _summary_document(result.model_returns)
             if self.reference:
@@ -123,7 +139,8 @@ def evaluate(
     """Run a policy greedily and sampled on the same fresh episodes of the environment it was trained for.
 
     Each mode runs exactly the episodes asked for, all to their end, so that short ones are not favoured. Statistics
-    are frozen and nothing of the agent changes. Where the environment has no step limit, an episode ends after 10,000.
+    are frozen and nothing of the agent changes. Where the environment has no step limit, an episode is cut after
+    ``evaluation_max_steps``, and the result says how many were.
 
     Args:
         agent: The policy.
@@ -132,7 +149,7 @@ def evaluate(
         purpose: ``TEST`` for a figure to report, ``SELECTION`` for one to choose by; neither meets a training episode.
 
     Returns:
-        Both modes' returns, as the environment itself rewards.
+        Both modes' returns, as the environment itself rewards, below all wrappers.
 
     Raises:
         EnvironmentFault: The environment failed, or returned a number that is not finite.
@@ -151,8 +168,6 @@ def evaluate(
     if settings.is_random_states:
         check_evaluation_fits_in_memory(settings, count)
     side_by_side = count if settings.is_random_states else min(count, _SIDE_BY_SIDE)
-    quotas = np.array([len(part) for part in np.array_split(np.arange(count), side_by_side)])
-
     noise_of = (seed, Purpose.EVALUATION_ACTIONS, int(purpose))
     bootstrap = generator(seed, Purpose.BOOTSTRAP, int(purpose))
     policies: dict[str, Policy] = {
@@ -161,14 +176,41 @@ def evaluate(
     }
     modes: dict[str, ModeResult] = {}
     for mode, choose in policies.items():
-        environment = make_vector_environment(settings, purpose, side_by_side, quotas)
+        environment, quotas = _make(settings, purpose, count, side_by_side)
+        side_by_side = environment.num_envs
         try:
-            played = _play(agent, environment, choose, quotas, seed, generator(*noise_of))
+            with boundary.watched():
+                played = _play(agent, environment, choose, quotas, seed, generator(*noise_of))
         finally:
             environment.close()
         model = None if played.model_returns is None else summarize(played.model_returns, bootstrap)
-        modes[mode] = ModeResult(summarize(played.returns, bootstrap), model, played.mean_length)
+        modes[mode] = ModeResult(summarize(played.returns, bootstrap), model, played.mean_length, played.cut)
     return Evaluation(settings.environment, count, modes, played.reference)
+
+
+def most_steps(settings: Settings, has_limit: bool, limit: int | None) -> int:
+    """How many environment steps one evaluation may take, in both modes together.
+
+    Args:
+        settings: Of the agent.
+        has_limit: Whether the environment has a step limit of its own.
+        limit: That one.
+    """
+    longest = limit if has_limit and limit is not None else settings.evaluation_max_steps
+    return 2 * settings.evaluation_episodes * (1 if settings.is_random_states else longest)
+
+
+def _make(
+    settings: Settings, purpose: Purpose, count: int, side_by_side: int
+) -> tuple[VectorEnvironment, npt.NDArray[np.int64]]:
+    """Environments side by side, or only one where it can exist only once; and the episodes [N] that each is to run."""
+    quotas = np.array([len(part) for part in np.array_split(np.arange(count), side_by_side)])
+    try:
+        return make_vector_environment(settings, purpose, side_by_side, quotas), quotas
+    except OneAtATimeError as error:
+        log.info("evaluation: one environment at a time, since %s", error)
+        quotas = np.array([count])
+        return make_vector_environment(settings, purpose, 1, quotas), quotas
 
 
 @dataclass(frozen=True)
@@ -178,6 +220,7 @@ class _Played:
     returns: npt.NDArray[np.float64]
     model_returns: npt.NDArray[np.float64] | None
     mean_length: float
+    cut: int
     reference: Reference | None
 
 
@@ -195,6 +238,8 @@ def _play(
     reference = _reference(environment, observations)
     count = environment.num_envs
     running, done = np.zeros((count, 3)), np.zeros(count, np.int64)  # return, model return and length
+    limit = np.inf if has_step_limit(environment) else agent.settings.evaluation_max_steps
+    cut = 0
     finished: list[npt.NDArray[np.float64]] = []
     states = agent.initial_state(count)
     while (done < quotas).any():
@@ -204,7 +249,7 @@ def _play(
         observations, rewards, terminated, truncated, infos = environment.step_choices(choices)
         ended = terminated | truncated
         states[ended] = 0.0
-        running[:, 0] += rewards
+        running[:, 0] += infos.get("own_rewards", rewards)
         running[:, 2] += 1
         _check_finite(agent, observations, running)
         if rule:
@@ -217,11 +262,12 @@ def _play(
                 before, agent.actions.to_environment(choices), following, terminated, paid
             )
         for index in np.flatnonzero(ended & (done < quotas)):
+            cut += int(running[index, 2] == limit and not terminated[index])
             finished.append(running[index].copy())
             running[index] = 0.0
             done[index] += 1
     returns, model_returns, lengths = np.stack(finished).T
-    return _Played(returns, model_returns if rule else None, float(lengths.mean()), reference)
+    return _Played(returns, model_returns if rule else None, float(lengths.mean()), cut, reference)
 
 
 def _check_finite(agent: ActorCriticAgent, observations: npt.NDArray[Any], running: npt.NDArray[np.float64]) -> None:

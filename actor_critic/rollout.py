@@ -1,5 +1,7 @@
 """Collects transitions, given a policy: environments on one side, preallocated time-major arrays on the other."""
 
+import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,9 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments import VectorEnvironment
+from actor_critic.environments import VectorEnvironment, boundary
 from actor_critic.errors import EnvironmentFault
 from actor_critic.spaces import ActionSpec, ObservationSpec
+
+log = logging.getLogger("actor_critic")
 
 Policy = Callable[
     [npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.bool_] | None, npt.NDArray[np.float32]],
@@ -27,7 +31,7 @@ class Rollout:
         observations: [T + 1, N, *shape]; the last row is what the next collection begins with.
         actions: [T, N, G] choices.
         masks: [T, N, A], True where a choice was allowed; None where all always are.
-        rewards: [T, N] float32, the environment's own.
+        rewards: [T, N] float32, what the environments paid, wrappers included.
         terminated: [T, N].
         truncated: [T, N].
         final_observations: [E, *shape], of the E episodes that ended, in order of time.
@@ -35,6 +39,7 @@ class Rollout:
         final_envs: [E], the environment each ended in.
         states: [N, S], the policy's hidden states before the first step; no columns without memory.
         live: [T, N], False where an environment only paused between two episodes; None where all are transitions.
+        own_rewards: [T, N] float32, what they paid below all wrappers; None where there are none.
     """
 
     observations: npt.NDArray[Any]
@@ -48,6 +53,7 @@ class Rollout:
     final_envs: npt.NDArray[np.int64]
     states: npt.NDArray[np.float32]
     live: npt.NDArray[np.bool_] | None = None
+    own_rewards: npt.NDArray[np.float32] | None = None
 
     @property
     def ended(self) -> npt.NDArray[np.bool_]:
@@ -77,13 +83,19 @@ class Rollout:
 
 
 class _Arrays:
-    """Room for one rollout."""
+    """Room for one rollout.
+
+    Attributes:
+        steps: How many steps of it are used.
+    """
 
     def __init__(self, observations: ObservationSpec, actions: ActionSpec, steps: int, count: int) -> None:
+        self.steps = steps
         self.observations = np.zeros((steps + 1, count, *observations.shape), observations.dtype)
         self.actions = np.zeros((steps, count, actions.num_groups), np.int64)
         self.masks: npt.NDArray[np.bool_] | None = None  # [T + 1, N, A] once the environments gave one
         self.rewards = np.zeros((steps, count), np.float32)
+        self.own_rewards: npt.NDArray[np.float32] | None = None  # [T, N] once the environments gave some
         self.terminated = np.zeros((steps, count), np.bool_)
         self.truncated = np.zeros((steps, count), np.bool_)
         self.live = np.ones((steps, count), np.bool_)
@@ -115,11 +127,17 @@ class Collector:
         self._environment = environment
         self._observation_spec = observations
         self._started = False
-        self._buffers = [_Arrays(observations, actions, num_steps, count) for _ in range(buffers)]
+        self._num_steps = num_steps
+        # An environment that pauses between two episodes pauses in every other step at most.
+        room = 2 * num_steps if environment.pauses else num_steps
+        self._buffers = [_Arrays(observations, actions, room, count) for _ in range(buffers)]
         self._arrays = self._buffers[0]
         self._states = np.zeros((count, state_dim), np.float32)
         self._has_pauses = False  # once an environment paused
         self._live_steps = np.zeros(count, np.int64)  # since the run began
+        self._num_groups = actions.num_groups
+        self._seconds_per_step = 0.0
+        self._has_warned = False
 
     def reset(self, seed: int) -> None:
         """Begin the first episodes of a run."""
@@ -127,7 +145,7 @@ class Collector:
 
     @np.errstate(over="ignore")  # a reward too large for float32 is told with those that are not finite
     def collect(self, policy: Policy, noise: Callable[[int], npt.NDArray[np.float32]]) -> Rollout:
-        """Take T steps in every environment.
+        """Take T steps in every environment; where some pause, as many as it takes for T · N transitions.
 
         Args:
             policy: Who chooses.
@@ -141,15 +159,28 @@ class Collector:
         last = self._arrays
         self._buffers.append(self._buffers.pop(0))
         arrays = self._arrays = self._buffers[-1]
-        arrays.observations[0] = last.observations[-1]
+        arrays.observations[0] = last.observations[last.steps]
         if arrays.masks is not None and last.masks is not None:
-            arrays.masks[0] = last.masks[-1]
+            arrays.masks[0] = last.masks[last.steps]
         arrays.live.fill(True)
-        finals: list[npt.NDArray[Any]] = []
         before = self._states
-        uniforms = _Uniforms(noise, len(arrays.rewards))
+        started = time.perf_counter()
+        with boundary.watched():
+            finals = self._fill(arrays, policy, noise)
+        self._seconds_per_step = (time.perf_counter() - started) / arrays.rewards[: arrays.steps].size
+        rollout = self._rollout(arrays, finals, before)
+        self._check_finite(rollout)
+        return rollout
+
+    def _fill(
+        self, arrays: _Arrays, policy: Policy, noise: Callable[[int], npt.NDArray[np.float32]]
+    ) -> list[npt.NDArray[Any]]:
+        """Step the environments until the arrays hold a rollout; returns the final observations."""
+        finals: list[npt.NDArray[Any]] = []
+        uniforms = _Uniforms(noise, self._num_steps)
         block = None if self._has_pauses else uniforms.from_the_start_of(self._live_steps)
         step, has_memory = self._environment.step_choices, self._states.size > 0
+        missing = self._num_steps * self._environment.num_envs
         for t in range(len(arrays.rewards)):
             mask = None if arrays.masks is None else arrays.masks[t]
             numbers = uniforms.at(self._live_steps) if block is None or self._has_pauses else block[t]
@@ -164,33 +195,45 @@ class Collector:
                 self._states = states
                 self._states[terminated | truncated] = 0.0
             self._live_steps += 1
+            missing -= len(choices)
             if infos:
                 self._keep_mask(t + 1, infos)
+                if "own_rewards" in infos:
+                    self._keep_own_rewards(t, infos["own_rewards"])
                 if "final_obs" in infos:
                     finals.append(infos["final_obs"][infos["_final_obs"]])
                 if "live" in infos:
                     self._keep_live(t, infos["live"])
-        steps, envs = np.nonzero(arrays.terminated | arrays.truncated)
-        rollout = Rollout(
-            arrays.observations,
-            arrays.actions,
-            None if arrays.masks is None else arrays.masks[:-1],
-            arrays.rewards,
-            arrays.terminated,
-            arrays.truncated,
+                    missing += int((~infos["live"]).sum())
+            if missing <= 0:
+                break
+        arrays.steps = t + 1
+        return finals
+
+    def _rollout(self, arrays: _Arrays, finals: list[npt.NDArray[Any]], states: npt.NDArray[np.float32]) -> Rollout:
+        used = slice(arrays.steps)
+        steps, envs = np.nonzero(arrays.terminated[used] | arrays.truncated[used])
+        return Rollout(
+            arrays.observations[: arrays.steps + 1],
+            arrays.actions[used],
+            None if arrays.masks is None else arrays.masks[used],
+            arrays.rewards[used],
+            arrays.terminated[used],
+            arrays.truncated[used],
             np.concatenate(finals) if finals else arrays.observations[:0, 0],
             steps,
             envs,
-            before,
-            arrays.live if self._has_pauses else None,
+            states,
+            arrays.live[used] if self._has_pauses else None,
+            None if arrays.own_rewards is None else arrays.own_rewards[used],
         )
-        self._check_finite(rollout)
-        return rollout
 
     def save_state(self) -> dict[str, npt.NDArray[Any]]:
         """What rebuilds the running episodes, and the policy's memory of them."""
+        state = self._environment.save_state()
+        self._warn_of_long_replays(state)
         return {
-            **self._environment.save_state(),
+            **state,
             "collector.memory": self._states.copy(),
             "collector.live_steps": self._live_steps.copy(),
         }
@@ -212,9 +255,22 @@ class Collector:
         """Let the policy know nothing of what was before."""
         self._states[:] = 0.0
 
+    def _warn_of_long_replays(self, state: dict[str, npt.NDArray[Any]]) -> None:
+        """Say once that resuming here would take long: acting is in the estimate, and other processes are not."""
+        steps = int(state["lengths"].sum()) // self._num_groups if "lengths" in state else 0
+        minutes = steps * self._seconds_per_step / 60
+        if minutes > 1 and not self._has_warned:
+            self._has_warned = True
+            log.warning(
+                "replay: resuming from here takes the %d steps of the running episodes again, about %.0f minutes; "
+                "max_episode_steps bounds it, and with replay none new episodes begin instead",
+                steps,
+                minutes,
+            )
+
     def _begin(self, observations: npt.NDArray[Any], infos: dict[str, Any]) -> None:
-        self._arrays.observations[-1] = observations
-        self._keep_mask(-1, infos)
+        self._arrays.observations[self._arrays.steps] = observations
+        self._keep_mask(self._arrays.steps, infos)
         self._started = True
 
     def _keep_mask(self, row: int, infos: dict[str, Any]) -> None:
@@ -229,6 +285,13 @@ class Collector:
         assert self._arrays.masks is not None
         self._arrays.masks[row] = mask
 
+    def _keep_own_rewards(self, t: int, rewards: npt.NDArray[np.float64]) -> None:
+        if self._arrays.own_rewards is None:
+            for arrays in self._buffers:
+                arrays.own_rewards = np.zeros_like(arrays.rewards)
+        assert self._arrays.own_rewards is not None
+        self._arrays.own_rewards[t] = rewards
+
     def _keep_live(self, t: int, live: npt.NDArray[np.bool_]) -> None:
         """Keep which environments paused."""
         self._has_pauses = True
@@ -241,6 +304,7 @@ class Collector:
         views = self._observation_spec.views
         for what, arrays in (
             ("reward", [rollout.rewards]),
+            ("own reward", [] if rollout.own_rewards is None else [rollout.own_rewards]),
             ("observation", views(rollout.observations)),
             ("final observation", views(rollout.final_observations)),
         ):

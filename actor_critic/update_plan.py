@@ -53,5 +53,6 @@ def minibatches(
         return [part for part in parts if len(part)]
     if live is not None:
         parts = [part for part in parts if live[:, part].any()]
-    first = np.arange(settings.num_steps)[:, None] * settings.num_envs  # of each step
+    steps = settings.num_steps if live is None else len(live)
+    first = np.arange(steps)[:, None] * settings.num_envs  # of each step
     return [(first + envs).reshape(-1) for envs in parts]

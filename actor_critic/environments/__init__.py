@@ -1,5 +1,6 @@
 """Environments: making them, stepping many side by side, and the built-in random states."""
 
+from actor_critic.environments.limits import has_step_limit
 from actor_critic.environments.make import (
     EnvironmentMaker,
     VectorEnvironment,
@@ -10,12 +11,13 @@ from actor_critic.environments.make import (
 )
 from actor_critic.environments.native import NativeVectorEnv
 from actor_critic.environments.random_states import RandomStatesVectorEnv
-from actor_critic.environments.vectorized import SameStepVectorEnv, close_environment
+from actor_critic.environments.vectorized import OneAtATimeError, SameStepVectorEnv, close_environment
 from actor_critic.environments.workers import WorkerVectorEnv
 
 __all__ = [
     "EnvironmentMaker",
     "NativeVectorEnv",
+    "OneAtATimeError",
     "RandomStatesVectorEnv",
     "SameStepVectorEnv",
     "VectorEnvironment",
@@ -24,5 +26,6 @@ __all__ = [
     "choose_replay",
     "choose_vectorization",
     "close_environment",
+    "has_step_limit",
     "make_vector_environment",
 ]

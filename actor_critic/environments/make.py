@@ -5,6 +5,7 @@ import difflib
 import functools
 import importlib.util
 import logging
+import traceback
 from typing import Any
 
 import gymnasium as gym
@@ -12,23 +13,24 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.config import Settings
+from actor_critic.environments import boundary
+from actor_critic.environments.limits import EvaluationLimit, has_step_limit
 from actor_critic.environments.masks import with_masks_in_info
 from actor_critic.environments.measure import measure_workers
 from actor_critic.environments.native import NativeVectorEnv, difference
+from actor_critic.environments.own_rewards import OwnRewards
 from actor_critic.environments.random_states import RandomStatesVectorEnv
 from actor_critic.environments.replay import try_replays
 from actor_critic.environments.vectorized import Replay, SameStepVectorEnv, close_environment
 from actor_critic.environments.workers import WorkerVectorEnv
-from actor_critic.errors import ActorCriticError, ConfigError
+from actor_critic.errors import ActorCriticError, ConfigError, describe
 from actor_critic.imports import load_class, make_findable
+from actor_critic.interrupts import Interrupted
 from actor_critic.seeding import Purpose
 
 log = logging.getLogger("actor_critic")
 
 VectorEnvironment = SameStepVectorEnv | WorkerVectorEnv | NativeVectorEnv | RandomStatesVectorEnv
-
-EVALUATION_STEP_LIMIT = 10_000
-"""Steps after which an evaluation ends an episode of an environment that has no limit of its own."""
 
 # Packages that Gymnasium's own environments need, and how to get them.
 _PACKAGES = {
@@ -111,8 +113,14 @@ def choose_replay(settings: Settings) -> Settings:
         return settings
     if settings.is_random_states or settings.vectorization == "native":
         return settings.replace(replay="reset" if settings.is_random_states else "none")
-    log.info("replay: trying whether %s replays its episodes", settings.environment)
-    way, against = try_replays(EnvironmentMaker(settings), settings.vectorization == "workers", settings.worker_timeout)
+    log.info(
+        "replay: trying whether %s replays its episodes, for some seconds at most; replay reset or none skips this",
+        settings.environment,
+    )
+    maker, apart = EnvironmentMaker(settings), settings.vectorization == "workers"
+    way, against, untried = try_replays(maker, apart, settings.worker_timeout)
+    if untried:
+        log.info("replay: %s; what they showed counts", untried)
     if way == "fresh":
         log.log(
             logging.WARNING if settings.wrappers else logging.INFO,
@@ -210,6 +218,8 @@ class EnvironmentMaker:
         """
         self._settings = settings
         self._ends = ends
+        # Where it is sent to another process, whether its environment was registered in the one that it came from.
+        self._is_registered = settings.environment in gym.registry
         self._wrappers = [load_class(name, "wrappers") for name in settings.wrappers]
         if settings.imported_code:
             make_findable()
@@ -220,21 +230,57 @@ class EnvironmentMaker:
         Raises:
             ConfigError: It cannot be made.
         """
+        with boundary.inside():
+            return self._make()
+
+    def _make(self) -> gym.Env[Any, Any]:
         settings = self._settings
+        if self._is_registered and settings.environment not in gym.registry:
+            _import_registrar(settings.environment)
+            if settings.environment not in gym.registry:
+                raise ConfigError(
+                    f"environment: {settings.environment!r} is registered in this program and not in its worker "
+                    f"processes; put it into a module and name that too, as in my_module:{settings.environment}, or "
+                    f"step it in this process (workers 1, vectorization sync)"
+                )
         bare = _make_one(settings)
-        env = with_masks_in_info(bare)
+        try:
+            env = self._wrap(bare)
+        except BaseException:
+            close_environment(bare)
+            raise
+        return env
+
+    def _wrap(self, bare: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+        settings = self._settings
+        env = self._with_masks(bare, None)
+        if self._wrappers:
+            env = OwnRewards(env)
         for wrapper, name in zip(self._wrappers, settings.wrappers, strict=True):
             try:
                 env = wrapper(env)
-            except Exception as error:  # whatever somebody's wrapper raises
-                raise ConfigError(f"wrappers: {name} fails on {settings.environment}: {error}") from error
+            except Interrupted:
+                raise
+            except BaseException as error:  # whatever somebody's wrapper raises
+                found = describe(error)
+                raise ConfigError(f"wrappers: {name} fails on {settings.environment}: {found}") from error
+            if not isinstance(env, gym.Env):
+                raise ConfigError(
+                    f"wrappers: {name} gives a {type(env).__name__}; expected a gymnasium.Env, such as a Wrapper"
+                )
         if self._wrappers:  # which may give masks of their own
-            env = with_masks_in_info(env, bare)
+            env = self._with_masks(env, bare)
         if settings.frame_stack > 1:
             env = gym.wrappers.FrameStackObservation(env, settings.frame_stack)
-        if self._ends and (env.spec is None or env.spec.max_episode_steps is None):
-            env = gym.wrappers.TimeLimit(env, EVALUATION_STEP_LIMIT)
+        if self._ends and not has_step_limit(env):
+            env = EvaluationLimit(env, settings.evaluation_max_steps)
         return env
+
+    def _with_masks(self, env: gym.Env[Any, Any], bare: gym.Env[Any, Any] | None) -> gym.Env[Any, Any]:
+        try:
+            return with_masks_in_info(env, bare)
+        except ConfigError as error:
+            raise ConfigError(f"environment: {self._settings.environment}: {error}") from None
 
 
 def _make_native(settings: Settings, count: int) -> gym.vector.VectorEnv[Any, Any, Any]:
@@ -248,9 +294,11 @@ def _make_native(settings: Settings, count: int) -> gym.vector.VectorEnv[Any, An
         kwargs = {"max_episode_steps": settings.max_episode_steps, **kwargs}
     try:
         return gym.make_vec(name, count, vectorization_mode="vector_entry_point", **kwargs)
-    except Exception as error:  # whatever somebody's environment does while it is made
+    except Interrupted:
+        raise
+    except BaseException as error:  # whatever somebody's environment does while it is made
         raise ConfigError(
-            f"vectorization: the native vector form of {name!r} cannot be made: {type(error).__name__}: {error}; "
+            f"vectorization: the native vector form of {name!r} cannot be made: {describe(error)}; "
             f'use "sync", "shared" or "workers"'
         ) from error
 
@@ -276,13 +324,40 @@ def _make_one(settings: Settings) -> gym.Env[Any, Any]:
         raise ConfigError(
             f"environment: {name!r} needs a package that is not installed: {_mend(name, error)}"
         ) from error
-    except ActorCriticError:
+    except (ActorCriticError, Interrupted):
         raise
-    except TypeError as error:
-        raise ConfigError(f"environment_kwargs: {name!r} refuses {settings.environment_kwargs}: {error}") from error
-    except (Exception, SystemExit) as error:  # whatever somebody's environment does while it is made
-        raise ConfigError(f"environment: {name!r} cannot be made: {type(error).__name__}: {error}") from error
+    except BaseException as error:  # whatever somebody's environment does while it is made
+        # Gymnasium raises a TypeError of a constructor anew, with more words.
+        cause = error.__cause__ if isinstance(error, TypeError) and error.__cause__ else error
+        is_refused = isinstance(cause, TypeError) and not _was_entered(cause)
+        if is_refused and kwargs:
+            raise ConfigError(f"environment_kwargs: {name!r} refuses {settings.environment_kwargs}: {cause}") from error
+        mend = (
+            "; give it in environment_kwargs"
+            if is_refused and "missing" in str(cause)
+            else _several_agents(name, cause)
+        )
+        raise ConfigError(f"environment: {name!r} cannot be made: {describe(cause)}{mend}") from error
     return env
+
+
+def _was_entered(error: BaseException) -> bool:
+    """Whether an exception was raised by an environment's own code, and not by calling it with arguments."""
+    last = list(traceback.walk_tb(error.__traceback__))[-1][0]
+    return not str(last.f_globals.get("__name__", "")).startswith("gymnasium.envs.registration")
+
+
+def _several_agents(name: str, error: BaseException) -> str:
+    """What to do with an environment of several agents, which is no Gymnasium environment."""
+    spec = gym.registry.get(name.rpartition(":")[2])
+    made = spec.entry_point if spec else None
+    marks = ("agent_iter", "possible_agents", "observation_spaces")
+    if "pettingzoo" in str(error) or any(hasattr(made, mark) for mark in marks):
+        return (
+            "; it is one of several agents, as PettingZoo's are: wrap it as a gymnasium.Env in which one agent acts "
+            "and the others' policies are part of the environment"
+        )
+    return ""
 
 
 @functools.cache  # it is asked for every instance, and there may be one an episode

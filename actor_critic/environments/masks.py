@@ -1,5 +1,8 @@
 """Action masks, whichever way an environment gives them: all become ``info["action_mask"]``."""
 
+import functools
+import inspect
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,33 +10,141 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from actor_critic.errors import ConfigError
+from actor_critic.errors import describe as describe_error
+from actor_critic.interrupts import Interrupted
 from actor_critic.spaces import ActionSpec
-from actor_critic.spaces.nesting import Path, pick
+from actor_critic.spaces.nesting import Path, describe, parts_of, pick
+
+log = logging.getLogger("actor_critic")
 
 KEY = "action_mask"
+ATTRIBUTE = "action_masks"
+
+# What masks are called elsewhere; such a name is told of, since a mask that is overlooked would be missed.
+_OTHER_NAMES = frozenset(
+    {KEY, ATTRIBUTE, "valid_action_mask", "legal_action_mask", "available_actions", "legal_actions", "valid_actions"}
+)
 
 
 def with_masks_in_info(env: gym.Env[Any, Any], bare: gym.Env[Any, Any] | None = None) -> gym.Env[Any, Any]:
     """Make an environment give its masks in ``info["action_mask"]``.
 
     Three conventions are known: that one itself (Gymnasium), an ``"action_mask"`` key of a Dict observation
-    (PettingZoo, RLlib), which is taken out of the observation, and a method ``action_masks()`` (sb3-contrib).
+    (PettingZoo, RLlib), which is taken out of the observation, and ``action_masks`` (sb3-contrib), a method, a property
+    or an attribute.
 
     Args:
         env: The environment.
-        bare: What it was before the wrappers around it; a method of its own has been asked beneath them already.
+        bare: What it was before the wrappers around it; its own masks are given beneath them already.
+
+    Raises:
+        ConfigError: An ``"action_mask"`` lies deeper in its observations, or ``action_masks`` wants arguments.
     """
     space = env.observation_space
     if isinstance(space, gym.spaces.Dict) and KEY in space.spaces:
-        return _MaskFromObservation(env)
-    method = _mask_method(env)
-    if method is not None and (bare is None or method != _mask_method(bare)):
-        return _MaskFromMethod(env)
+        env = _MaskFromObservation(env)
+    else:
+        owner = _owner_of_masks(env, bare)
+        env = env if owner is None else _MaskFromAttribute(env, owner)
+    _refuse_deeper_masks(env)
     return env
 
 
-def _mask_method(env: gym.Env[Any, Any]) -> Any:
-    return env.get_wrapper_attr("action_masks") if env.has_wrapper_attr("action_masks") else None
+def with_late_masks(env: gym.Env[Any, Any], info: dict[str, Any]) -> tuple[gym.Env[Any, Any], dict[str, Any]]:
+    """The same for an environment that has ``action_masks`` only once it was reset, and the info of that reset."""
+    layer: Any = env
+    while isinstance(layer, gym.Wrapper):
+        if isinstance(layer, (_MaskFromAttribute, _MaskFromObservation)):
+            return env, info
+        layer = layer.env
+    owner = _owner_of_masks(env, None)
+    if owner is None:
+        return env, info
+    masked = _MaskFromAttribute(env, owner)
+    return masked, masked.with_mask(info)
+
+
+def _owner_of_masks(env: gym.Env[Any, Any], bare: gym.Env[Any, Any] | None) -> gym.Env[Any, Any] | None:
+    """The outermost layer of an environment, above ``bare``, that declares ``action_masks``; None where none does.
+
+    It is looked for without asking for it: to ``hasattr`` a property that raises is one that is not there.
+
+    Raises:
+        ConfigError: It cannot be read, as a property that needs what only a reset sets, or wants arguments.
+    """
+    layer: Any = env
+    while layer is not bare and layer is not None:
+        if inspect.getattr_static(layer, ATTRIBUTE, None) is not None:
+            try:
+                found = getattr(layer, ATTRIBUTE)
+            except Interrupted:
+                raise
+            except BaseException as error:  # whatever somebody's property raises
+                raise ConfigError(
+                    f"{ATTRIBUTE} of {type(layer).__name__} cannot be read before the first reset, "
+                    f"{describe_error(error)}; make it a method, which is called after each reset and step, or give "
+                    f'masks in info["{KEY}"]'
+                ) from error
+            if _wants_arguments(found):
+                raise ConfigError(
+                    f"{ATTRIBUTE} of {type(layer).__name__} wants arguments; expected a method without any"
+                )
+            return layer
+        layer = layer.env if isinstance(layer, gym.Wrapper) else None
+    return None
+
+
+def _refuse_deeper_masks(env: gym.Env[Any, Any]) -> None:
+    try:
+        paths = [path for path, _ in parts_of(env.observation_space)]
+    except ConfigError:  # what else is wrong with the space is told where it is read
+        return
+    for path in paths:
+        if KEY in path:
+            raise ConfigError(
+                f"the observation space {env.observation_space} has {describe(path)}, and masks are read from the top "
+                f"of a Dict observation alone; move it there with a wrapper, or rename it if it is no mask"
+            )
+
+
+def warn_of_other_masks(env: gym.Env[Any, Any], observation: Any, info: dict[str, Any]) -> None:
+    """Tell of what looks like a mask and is not read as one, where an environment gives no other."""
+    if KEY in info:
+        return
+    places = {f'info["{name}"]' for name in _OTHER_NAMES & info.keys()}
+    if isinstance(observation, dict):
+        places |= {f'the observation\'s "{name}"' for name in _OTHER_NAMES & observation.keys()}
+    layer: Any = env
+    while layer is not None:
+        for name in _OTHER_NAMES - {ATTRIBUTE}:
+            found = inspect.getattr_static(layer, name, None)
+            found = found.__get__(layer) if inspect.isfunction(found) else found
+            if found is not None and not _wants_arguments(found):
+                places.add(f"{name} of {type(layer).__name__}")
+        layer = layer.env if isinstance(layer, gym.Wrapper) else None
+    for place in sorted(places):
+        _warn_once(place)
+
+
+@functools.cache
+def _warn_once(place: str) -> None:
+    log.warning(
+        'masks: %s is not read as a mask; masks are info["action_mask"], an "action_mask" entry of a Dict observation, '
+        "or action_masks, a method, property or attribute",
+        place,
+    )
+
+
+def _wants_arguments(found: Any) -> bool:
+    """Whether something is a function or method that cannot be called without arguments."""
+    if not callable(found) or isinstance(found, type):
+        return False
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError):  # of a function that is not written in Python nothing is known
+        return True
+    return any(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
 
 
 def read_mask(info: dict[str, Any], actions: ActionSpec) -> npt.NDArray[np.bool_] | None:
@@ -45,7 +156,7 @@ def read_mask(info: dict[str, Any], actions: ActionSpec) -> npt.NDArray[np.bool_
     Raises:
         ValueError: It has another length, or entries that are neither 0 nor 1.
     """
-    if KEY not in info:
+    if info.get(KEY) is None:
         return None
     mask = np.concatenate(list(_arrays(info[KEY], [part.path for part in actions.parts])))
     if mask.shape != (actions.num_logits,):
@@ -100,17 +211,23 @@ class _MaskFromObservation(gym.Wrapper[Any, Any, Any, Any]):
         return observation, reward, terminated, truncated, info
 
 
-class _MaskFromMethod(gym.Wrapper[Any, Any, Any, Any]):
-    """Asks the environment's ``action_masks()`` after every reset and step."""
+class _MaskFromAttribute(gym.Wrapper[Any, Any, Any, Any]):
+    """Asks for ``action_masks`` after every reset and step: calls a method, and takes anything else as it is."""
 
-    def __init__(self, env: gym.Env[Any, Any]) -> None:
+    def __init__(self, env: gym.Env[Any, Any], owner: gym.Env[Any, Any]) -> None:
         super().__init__(env)
-        self._masks = env.get_wrapper_attr("action_masks")
+        self._owner = owner
+
+    def with_mask(self, info: dict[str, Any]) -> dict[str, Any]:
+        """An info with the present mask in it."""
+        found = getattr(self._owner, ATTRIBUTE)
+        mask = found() if callable(found) else found
+        return info if mask is None else {**info, KEY: mask}
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         observation, info = self.env.reset(**kwargs)
-        return observation, {**info, KEY: self._masks()}
+        return observation, self.with_mask(info)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
-        return observation, reward, terminated, truncated, {**info, KEY: self._masks()}
+        return observation, reward, terminated, truncated, self.with_mask(info)

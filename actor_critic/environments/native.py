@@ -108,6 +108,11 @@ class NativeVectorEnv:
     is_exact = False
     """Its running episodes cannot be rebuilt."""
 
+    @property
+    def pauses(self) -> bool:
+        """Whether a step between two episodes is spent on a reset, and is no transition."""
+        return self._mode is AutoresetMode.NEXT_STEP
+
     def save_state(self) -> dict[str, npt.NDArray[np.int64]]:
         """All that can be kept: the seed, and how often the episodes were begun anew."""
         return {"native": np.array([self._seed, self._restarts], np.int64)}

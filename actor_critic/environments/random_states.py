@@ -92,6 +92,9 @@ class RandomStatesVectorEnv(gym.vector.VectorEnv[npt.NDArray[np.float32], npt.ND
             self._draw_block()
         return self._states(), rewards, self._ones, self._zeros, {"final_obs": states, "_final_obs": self._ones}
 
+    pauses = False
+    """Every step is a transition."""
+
     is_exact = True
     """Its state is saved whole."""
 

@@ -18,10 +18,10 @@ class RunningEpisodes:
         proof: What the episodes have shown; see :meth:`SameStepVectorEnv.proof`.
     """
 
-    def __init__(self, num_envs: int) -> None:
+    def __init__(self, num_envs: int, typecode: str) -> None:
         self._seed = 0
         self._numbers = np.zeros(num_envs, np.int64)
-        self._choices = [array("q") for _ in range(num_envs)]
+        self._choices = [array(typecode) for _ in range(num_envs)]
         self.proof: dict[str, npt.NDArray[Any]] = {}
 
     def begin(self, seed: int, numbers: npt.NDArray[np.int64]) -> None:
@@ -52,7 +52,7 @@ class RunningEpisodes:
             "seed": np.array([self._seed], np.int64),
             "episodes": self._numbers,
             "lengths": np.array([len(past) for past in self._choices], np.int64),
-            "actions": np.concatenate([np.array(past, np.int64) for past in self._choices]),
+            "actions": np.concatenate([np.array(past, past.typecode) for past in self._choices]),
             **self.proof,
         }
 

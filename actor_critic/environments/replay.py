@@ -4,6 +4,7 @@ import contextlib
 import logging
 import multiprocessing
 import sys
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -13,17 +14,21 @@ import numpy as np
 
 from actor_critic.environments.masks import KEY, random_choices
 from actor_critic.environments.vectorized import Replay, SameStepVectorEnv
+from actor_critic.environments.worker import end_children, may_have_children
 from actor_critic.errors import ConfigError, EnvironmentFault, ReplayFault
 
 log = logging.getLogger("actor_critic")
 
 _SECONDS_TO_START = 120.0  # of another process: imports take their time
+_SECONDS_TO_LEAVE = 5.0
 _EPISODES, _STEPS = 32, 8
 """Of a trial. Numbers and not seconds, since what is found decides what is computed."""
+_SECONDS = 10.0
+"""After which a trial is cut short, and what it found by then counts: slow simulators are not waited for."""
 
 
-def try_replays(make: Callable[[], gym.Env[Any, Any]], apart: bool, timeout: float) -> tuple[Replay, str]:
-    """Replay episodes in instances with other pasts, and in new ones.
+def try_replays(make: Callable[[], gym.Env[Any, Any]], apart: bool, timeout: float) -> tuple[Replay, str, str]:
+    """Replay episodes in instances with other pasts, and in new ones; no two instances are there at a time.
 
     A trial proves nothing: what slips through is met when a run is resumed, by what its episodes then show.
 
@@ -33,7 +38,8 @@ def try_replays(make: Callable[[], gym.Env[Any, Any]], apart: bool, timeout: flo
         timeout: Seconds that another process may take.
 
     Returns:
-        How running episodes can be rebuilt, and what speaks against a simpler way; "" where nothing does.
+        How running episodes can be rebuilt; what speaks against a simpler way, "" where nothing does; and what was left
+        untried for want of time, "" where nothing was.
 
     Raises:
         ConfigError: The environment cannot be made.
@@ -42,19 +48,21 @@ def try_replays(make: Callable[[], gym.Env[Any, Any]], apart: bool, timeout: flo
         return _try_all(make)
     context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     answers, far_end = context.Pipe(duplex=False)
-    process = context.Process(target=_tell, args=(far_end, make), daemon=True)
-    process.start()
+    process = context.Process(target=_tell, args=(far_end, make))
+    with may_have_children():
+        process.start()
     far_end.close()
-    answer: tuple[Replay, str] | ConfigError
+    answer: tuple[Replay, str, str] | ConfigError
     try:
         if answers.poll(timeout + _SECONDS_TO_START):
             answer = answers.recv()
+            process.join(_SECONDS_TO_LEAVE)
         else:  # it will be met in training, too
             log.warning("replay: the environment hung in a trial of its replays; taken for one that replays")
-            answer = ("reset", "")
+            answer = ("reset", "", "")
     except EOFError:
         log.warning("replay: the environment crashed in a trial of its replays; taken for one that replays")
-        answer = ("reset", "")
+        answer = ("reset", "", "")
     finally:
         answers.close()
         process.kill()
@@ -66,54 +74,70 @@ def try_replays(make: Callable[[], gym.Env[Any, Any]], apart: bool, timeout: flo
 
 def _tell(pipe: Connection, make: Callable[[], gym.Env[Any, Any]]) -> None:
     """The other process: it ends with its answer, also where nobody is left to hear it."""
-    answer: tuple[Replay, str] | ConfigError
+    answer: tuple[Replay, str, str] | ConfigError
     try:
         answer = _try_all(make)
     except ConfigError as error:
         answer = ConfigError(str(error))
+    finally:
+        end_children()
     with contextlib.suppress(OSError):
         pipe.send(answer)
 
 
-def _try_all(make: Callable[[], gym.Env[Any, Any]]) -> tuple[Replay, str]:
-    against = ""
+def _try_all(make: Callable[[], gym.Env[Any, Any]]) -> tuple[Replay, str, str]:
+    against = untried = ""
     ways: tuple[Replay, ...] = ("reset", "fresh")
     for way in ways:
         try:
-            _try(make, way)
+            untried = _try(make, way)
         except ReplayFault as fault:
             against = str(fault)
         except EnvironmentFault:  # whatever is wrong with it is met, and told, in training
-            return way, against
+            return way, against, untried
         else:
-            return way, against
-    return "none", against
+            return way, against, untried
+    return "none", against, untried
 
 
-def _try(make: Callable[[], gym.Env[Any, Any]], way: Replay) -> None:
-    """Raises ReplayFault where a replay shows something else."""
-    environments: list[SameStepVectorEnv] = []
+def _try(make: Callable[[], gym.Env[Any, Any]], way: Replay) -> str:
+    """Play episodes in one instance, then each again in another one that has a past of its own, and one in a new one.
+
+    Returns:
+        What was left untried for want of time.
+
+    Raises:
+        ReplayFault: A replay shows something else.
+        EnvironmentFault: The environment failed.
+        ConfigError: It cannot be made.
+    """
     random = np.random.default_rng(0)
-
-    def another() -> SameStepVectorEnv:
-        environments.append(SameStepVectorEnv(make, 1, replay=way))
-        return environments[-1]
 
     def act(environment: SameStepVectorEnv, infos: dict[str, Any], steps: int) -> None:
         for _ in range(steps):
             mask = infos[KEY][0] if KEY in infos else None
             *_, infos = environment.step_choices(random_choices(environment.actions, mask, random))
 
-    try:
-        played, used = another(), another()
+    started = time.monotonic()
+    with contextlib.closing(SameStepVectorEnv(make, 1, replay=way)) as played:
         _, infos = played.reset(seed=0)
+        states = []
         for _ in range(_EPISODES):
             act(played, infos, _STEPS)
-            _, infos = used.load_state(played.save_state())
-            act(used, infos, 3)  # which the other one has not seen
+            states.append(played.save_state())
+            if time.monotonic() - started > _SECONDS / 3:
+                break
             _, infos = played.begin_anew()
-        act(played, infos, _STEPS)
-        another().load_state(played.save_state())
-    finally:
-        for environment in environments:
-            environment.close()
+    tried = 0
+    with contextlib.closing(SameStepVectorEnv(make, 1, replay=way)) as used:
+        for state in states:
+            _, infos = used.load_state(state)
+            act(used, infos, 3)  # which the other one has not seen
+            tried += 1
+            if time.monotonic() - started > _SECONDS:
+                break
+    with contextlib.closing(SameStepVectorEnv(make, 1, replay=way)) as new:
+        new.load_state(states[-1])
+    if tried == _EPISODES:
+        return ""
+    return f"{tried} of {_EPISODES} episodes were tried in {time.monotonic() - started:.0f} s"

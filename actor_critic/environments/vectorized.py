@@ -2,7 +2,7 @@
 
 import logging
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 from zlib import crc32
 
@@ -12,10 +12,13 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from actor_critic.environments.masks import KEY, read_mask
-from actor_critic.errors import EnvironmentFault, ReplayFault
+from actor_critic.environments import boundary
+from actor_critic.environments.masks import KEY, read_mask, warn_of_other_masks, with_late_masks
+from actor_critic.environments.own_rewards import own_rewards_of
+from actor_critic.errors import ConfigError, EnvironmentFault, ReplayFault, describe
+from actor_critic.interrupts import Interrupted
 from actor_critic.seeding import Purpose, episode_seed
-from actor_critic.spaces import read_spaces
+from actor_critic.spaces import ActionSpec, read_spaces
 
 log = logging.getLogger("actor_critic")
 
@@ -24,6 +27,10 @@ Replay = Literal["reset", "fresh", "none"]
 # What steps mostly return, told at a glance; anything else is looked at closely.
 _REWARDS = frozenset((float, int, np.float64, np.float32, np.int64))
 _FLAGS = frozenset((bool, np.bool_))
+
+
+class OneAtATimeError(ConfigError):
+    """An environment could be made, and another one beside it could not."""
 
 
 class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]):
@@ -57,10 +64,10 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 (the same in an instance made for it, as every episode then is), or "none".
 
         Raises:
-            ConfigError: Their spaces are not supported.
+            ConfigError: One cannot be made, or their spaces are not supported.
             EnvironmentFault: Two of them have different spaces.
         """
-        self.envs = [make() for _ in range(num_envs)]
+        self.envs = _make_all(make, num_envs, first)
         template = self.envs[0]
         for index, env in enumerate(self.envs):
             if env.observation_space != template.observation_space or env.action_space != template.action_space:
@@ -97,8 +104,16 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._truncated = np.zeros(num_envs, np.bool_)
         self._episodes = np.zeros(num_envs, np.int64)
         self._masks: npt.NDArray[np.bool_] | None = None
-        # Of the running episodes: choices, eight bytes each; a checksum over all observations; and the sum of rewards.
-        self._actions = [array("q") for _ in range(num_envs)]
+        self._masks_come_late: bool | None = None  # None until a reset has shown whether
+        self._takes = [own_rewards_of(env) for env in self.envs]
+        self._own_rewards = np.zeros(num_envs, np.float64) if self._takes[0] else None
+        # Whether environments may sample from their spaces. Gymnasium's own never do, and a seed takes its time.
+        self._samples = not is_gymnasiums_own(template)
+        # Of the running episodes: lengths; choices, if they can be replayed; a checksum over all observations; the
+        # sum of rewards.
+        self._lengths = np.zeros(num_envs, np.int64)
+        self._actions = [array(choice_typecode(self.actions)) for _ in range(num_envs)]
+        self._keeps_actions = replay != "none"
         self._checksums = [0] * num_envs
         # The bytes of each environment's observation, made once: NumPy takes its time to show an array's memory.
         self._rows = [row.data for row in self._observations.reshape(num_envs, -1).view(np.uint8)]
@@ -135,21 +150,36 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self, choices: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
         """The same with choices [N, G], each counted from 0."""
+        if boundary.is_crossed():
+            with boundary.inside():
+                return self._step_choices(choices)
+        return self._step_choices(choices)
+
+    def _step_choices(
+        self, choices: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
         any_ended = False
         self._terminated.fill(False)
         self._truncated.fill(False)
         rewards, observations, usual = self._rewards, self._observations, self._usual
         rows, checksums = self._rows, self._checksums
+        own, keeps_actions = self._own_rewards, self._keeps_actions
+        self._lengths += 1
         taken, actions = choices.tolist(), self.actions.one_by_one(choices)
         for index, (step, action, past) in enumerate(zip(self._steps, actions, self._actions, strict=True)):
             if self._quotas is not None and self._episodes[index] >= self._quotas[index]:
                 rewards[index] = 0.0
+                if own is not None:
+                    own[index] = 0.0
                 continue
-            past.extend(taken[index])
+            if keeps_actions:
+                past.extend(taken[index])
             try:
                 returned = step(action)
-            except (Exception, SystemExit) as error:  # whatever somebody's environment raises
-                raise self._fault(index, f"raised {type(error).__name__}: {error}") from error
+            except Interrupted:
+                raise
+            except BaseException as error:  # whatever somebody's environment raises
+                raise self._fault(index, f"raised {describe(error)}") from error
             is_usual = type(returned) is tuple and len(returned) == 5 and type(returned[1]) in _REWARDS
             is_usual = is_usual and type(returned[2]) in _FLAGS and type(returned[3]) in _FLAGS
             if is_usual and type(returned[4]) is dict:
@@ -160,6 +190,8 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 rewards[index] = reward
             except OverflowError:
                 raise self._fault(index, "returned from step a reward too large for a 64-bit number") from None
+            if own is not None:
+                own[index] = self._takes[index]()  # type: ignore[misc]
             if terminated or truncated:
                 any_ended = True
                 self._terminated[index], self._truncated[index] = terminated, truncated
@@ -177,10 +209,15 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             checksums[index] = crc32(rows[index], checksums[index])
         self._totals += rewards
         infos = self._mask_infos()
+        if own is not None:
+            infos["own_rewards"] = own
         if any_ended:
             self._totals[self._terminated | self._truncated] = 0.0
             infos |= {"final_obs": self._final_observations, "_final_obs": self._terminated | self._truncated}
         return self._observations, self._rewards, self._terminated, self._truncated, infos
+
+    pauses = False
+    """Every step is a transition."""
 
     @property
     def is_exact(self) -> bool:
@@ -193,7 +230,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             "seed": np.array([self._seed], np.int64),
             "episodes": self._episodes.copy(),
             "lengths": np.array([len(actions) for actions in self._actions], np.int64),
-            "actions": np.concatenate([np.array(actions, np.int64) for actions in self._actions]),
+            "actions": np.concatenate([np.array(actions, actions.typecode) for actions in self._actions]),
             **self.proof(),
         }
 
@@ -223,8 +260,9 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             return self.begin_anew()
         borders = np.cumsum(state["lengths"])[:-1]
         self._begin()
-        for index, choices in enumerate(np.split(state["actions"], borders)):
-            self._replay_one(index, choices, replayed)
+        for index, choices in enumerate(np.split(state["actions"].astype(np.int64), borders)):
+            with boundary.inside():
+                self._replay_one(index, choices, replayed)
             if (self._checksums[index], self._totals[index]) != (state["checksums"][index], state["totals"][index]):
                 raise self._fault(
                     index, "shows other observations or rewards on replay than it did before", ReplayFault
@@ -238,19 +276,23 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
 
     def _begin(self, options: dict[str, Any] | None = None) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         self._totals[:] = 0.0
-        for index in range(self.num_envs):
-            self._write(index, self._reset_one(index, options), self._parts)
-            self._checksums[index] = crc32(self._rows[index])
+        with boundary.inside():
+            for index in range(self.num_envs):
+                self._write(index, self._reset_one(index, options), self._parts)
+                self._checksums[index] = crc32(self._rows[index])
         return self._observations, self._mask_infos()
 
     def _replay_one(self, index: int, choices: npt.NDArray[np.int64], replayed: Callable[[], None]) -> None:
         rows = choices.reshape(-1, self.actions.num_groups)
         for row, action in zip(rows.tolist(), self.actions.one_by_one(rows), strict=True):
             self._actions[index].extend(row)
+            self._lengths[index] += 1
             try:
                 returned = self._steps[index](action)
-            except (Exception, SystemExit) as error:  # whatever somebody's environment raises
-                raise self._fault(index, f"raised {type(error).__name__} on replay: {error}", ReplayFault) from error
+            except Interrupted:
+                raise
+            except BaseException as error:  # whatever somebody's environment raises
+                raise self._fault(index, f"raised on replay {describe(error)}", ReplayFault) from error
             observation, reward, terminated, truncated, info = self._read(index, returned)
             if terminated or truncated:
                 raise self._fault(
@@ -284,29 +326,56 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
 
     def _reset_one(self, index: int, options: dict[str, Any] | None = None) -> Any:
         del self._actions[index][:]
+        self._lengths[index] = 0
         self._checksums[index] = 0
         seed = episode_seed(self._seed, self._purpose, self._first + index, int(self._episodes[index]))
         try:
             if self._replay == "fresh" and self._is_used[index]:
                 close_environment(self.envs[index])
-                self.envs[index] = self._make()
-                self._steps[index] = self.envs[index].step
+                self._take_over(index, self._make())
             self._is_used[index] = True
+            if self._samples:
+                seed_spaces(self.envs[index], seed)
             returned = self.envs[index].reset(seed=seed, options=options)
-        except (Exception, SystemExit) as error:  # whatever somebody's environment raises
-            raise self._fault(index, f"raised {type(error).__name__} in reset: {error}") from error
+        except Interrupted:
+            raise
+        except BaseException as error:  # whatever somebody's environment raises
+            raise self._fault(index, f"raised in reset {describe(error)}") from error
         try:
             observation, info = returned
             _check_info(info)
         except (TypeError, ValueError) as error:
             raise self._fault(index, _misfit(returned, 2, "reset", error)) from None
+        if self._own_rewards is not None:
+            self._takes[index]()  # type: ignore[misc]  # what wrappers earned while they reset
+        if self._masks_come_late is not False:
+            info = self._look_for_masks(index, observation, info)
         self._read_mask(index, info)
         return observation
+
+    def _take_over(self, index: int, env: gym.Env[Any, Any]) -> None:
+        self.envs[index] = env
+        self._steps[index] = env.step
+        self._takes[index] = own_rewards_of(env)
+
+    def _look_for_masks(self, index: int, observation: Any, info: dict[str, Any]) -> dict[str, Any]:
+        """The info of a reset, with a mask that the environment has only since then."""
+        try:
+            env, info = with_late_masks(self.envs[index], info)
+        except Interrupted:
+            raise
+        except BaseException as error:  # whatever somebody's property raises
+            raise self._fault(index, f"raised in action_masks {describe(error)}") from error
+        if self._masks_come_late is None:
+            self._masks_come_late = env is not self.envs[index]
+            warn_of_other_masks(env, observation, info)
+        self._take_over(index, env)
+        return info
 
     def _read_mask(self, index: int, info: dict[str, Any]) -> None:
         try:
             mask = read_mask(info, self.actions)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise self._fault(index, f"returned a mask that does not fit: {error}") from error
         if mask is None:
             if self._masks is not None:
@@ -322,23 +391,77 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         return {} if self._masks is None else {KEY: self._masks, f"_{KEY}": np.ones(self.num_envs, np.bool_)}
 
     def _fault(self, index: int, what: str, kind: type[EnvironmentFault] = EnvironmentFault) -> EnvironmentFault:
-        step = len(self._actions[index]) // self.actions.num_groups
         return kind(
-            f"{self._name}, environment {self._first + index}, episode {self._episodes[index]}, step {step}: {what}"
+            f"{self._name}, environment {self._first + index}, episode {self._episodes[index]}, "
+            f"step {self._lengths[index]}: {what}"
         )
 
 
 def close_environment(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> None:
     """Close an environment; one that refuses takes nothing with it."""
     try:
-        env.close()
-    except Exception as error:  # whatever somebody's environment raises
-        log.warning("%s: close raised %s: %s", environment_name(env), type(error).__name__, error)
+        with boundary.inside():
+            env.close()
+    except Interrupted:
+        raise
+    except BaseException as error:  # whatever somebody's environment raises
+        log.warning("%s: close raised %s", environment_name(env), describe(error))
 
 
 def environment_name(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> str:
     """How to call an environment in an error."""
     return env.spec.id if env.spec else type(env.unwrapped).__name__
+
+
+def is_gymnasiums_own(env: gym.Env[Any, Any]) -> bool:
+    """Whether an environment is one of Gymnasium's, with no wrapper but Gymnasium's and ours."""
+    return all(type(layer).__module__.startswith(("gymnasium.", "actor_critic.")) for layer in _layers(env))
+
+
+def seed_spaces(env: gym.Env[Any, Any], seed: int) -> None:
+    """Seed what an environment, or a wrapper around it, samples from: its spaces have generators of their own."""
+    seen: set[int] = set()
+    for layer in _layers(env):
+        for space in (layer.action_space, layer.observation_space):
+            if id(space) not in seen:
+                seen.add(id(space))
+                space.seed(seed)
+
+
+def choice_typecode(actions: ActionSpec) -> str:
+    """The type that choices are kept in, as ``array`` and NumPy name it: a byte where each fits into one."""
+    return "B" if max(actions.sizes) <= 1 << 8 else "i"
+
+
+def _layers(env: gym.Env[Any, Any]) -> Iterator[gym.Env[Any, Any]]:
+    """An environment and all that it wraps, outermost first."""
+    layer: Any = env
+    while isinstance(layer, gym.Wrapper):
+        yield layer
+        layer = layer.env
+    yield layer
+
+
+def _make_all(make: Callable[[], gym.Env[Any, Any]], count: int, first: int) -> list[gym.Env[Any, Any]]:
+    """Make some environments; where one cannot be made, close those that were.
+
+    Raises:
+        ConfigError: One cannot be made; where others could be, the message says what that may mean.
+    """
+    made: list[gym.Env[Any, Any]] = []
+    try:
+        while len(made) < count:
+            made.append(make())
+    except BaseException as error:
+        for env in made:
+            close_environment(env)
+        if isinstance(error, ConfigError) and made:
+            raise OneAtATimeError(
+                f"{error}; {len(made)} of {count} side by side could be made: if it can exist only once (a port, a "
+                f"licence, a device), set num_envs to 1"
+            ) from error
+        raise
+    return made
 
 
 def _checked(reward: Any, terminated: Any, truncated: Any, info: Any) -> tuple[float, bool, bool]:

@@ -1,11 +1,12 @@
 """A share of the environments, and the worker process that steps it at the far end of a pipe."""
 
 import contextlib
+import multiprocessing
 import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from actor_critic.environments.masks import KEY
 from actor_critic.environments.vectorized import Replay, SameStepVectorEnv
-from actor_critic.errors import ActorCriticError, EnvironmentFault
+from actor_critic.errors import ActorCriticError, EnvironmentFault, describe
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
 # What goes through a pipe: a step, or that it is done; that an object follows; that it is time to leave.
@@ -31,6 +32,7 @@ def shared_layout(observations: ObservationSpec, actions: ActionSpec, count: int
         [
             ("choices", np.int64, (count, actions.num_groups)),
             ("rewards", np.float64, (count,)),
+            ("own_rewards", np.float64, (count,)),
             ("checksums", np.int64, (count,)),
             ("totals", np.float64, (count,)),
             ("replayed", np.int64, (count,)),
@@ -114,10 +116,26 @@ def work(
     # Ctrl-C reaches every process of a terminal; when to stop is for the one that trains to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        _work(pipe, make, share, memory, layout, replay, proves, stays_awake)
+    finally:
+        end_children()
+
+
+def _work(
+    pipe: Connection,
+    make: Callable[[], gym.Env[Any, Any]],
+    share: slice,
+    memory: Any,
+    layout: np.dtype[Any],
+    replay: Replay,
+    proves: bool,
+    stays_awake: bool,
+) -> None:
     line = Line(pipe, stays_awake)
     try:
         mine = Share(make, share, views(memory, layout), replay, proves)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # whatever somebody's environment raises
         with contextlib.suppress(OSError):
             line.say(CALL)
             pipe.send(_sendable(error, share))
@@ -134,17 +152,38 @@ def work(
                 answer = getattr(mine, what)(*arguments)
             except (EOFError, OSError):
                 raise
-            except (Exception, SystemExit) as error:
+            except BaseException as error:  # whatever somebody's environment raises
                 answer = _sendable(error, share)
             line.say(CALL)
             pipe.send(answer)
     mine.close()
 
 
+def end_children() -> None:
+    """End the processes that environments have started and not ended: this one would wait for them for ever."""
+    for child in multiprocessing.active_children():
+        child.kill()
+        child.join()
+
+
+@contextlib.contextmanager
+def may_have_children() -> Iterator[None]:
+    """Let this process start others while the block runs, also where it is one of a pool, which are daemons."""
+    process = multiprocessing.current_process()
+    is_daemon = process.daemon
+    if is_daemon:
+        process.daemon = False
+    try:
+        yield
+    finally:
+        if is_daemon:
+            process.daemon = True
+
+
 def _sendable(error: BaseException, share: slice) -> ActorCriticError:
     if isinstance(error, ActorCriticError):
         return type(error)(str(error))
-    return EnvironmentFault(f"the worker of environments from {share.start} raised {type(error).__name__}: {error}")
+    return EnvironmentFault(f"the worker of environments from {share.start} raised {describe(error)}")
 
 
 class Share:
@@ -192,6 +231,8 @@ class Share:
         observations, rewards, terminated, truncated, infos = self._vector.step_choices(self._mine["choices"])
         self._show(observations, infos)
         self._mine["rewards"][...] = rewards
+        if "own_rewards" in infos:
+            self._mine["own_rewards"][...] = infos["own_rewards"]
         self._mine["terminated"][...] = terminated
         self._mine["truncated"][...] = truncated
         if "final_obs" in infos:

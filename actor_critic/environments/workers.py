@@ -20,9 +20,20 @@ from gymnasium.vector.utils import batch_space
 
 from actor_critic import cores
 from actor_critic.environments.masks import KEY
+from actor_critic.environments.own_rewards import own_rewards_of
 from actor_critic.environments.recovery import RunningEpisodes, Watch
-from actor_critic.environments.vectorized import Replay, close_environment, environment_name
-from actor_critic.environments.worker import CALL, CLOSE, STEP, Line, Share, shared_layout, views, work
+from actor_critic.environments.vectorized import Replay, choice_typecode, close_environment, environment_name
+from actor_critic.environments.worker import (
+    CALL,
+    CLOSE,
+    STEP,
+    Line,
+    Share,
+    may_have_children,
+    shared_layout,
+    views,
+    work,
+)
 from actor_critic.errors import ActorCriticError, EnvironmentFault
 from actor_critic.spaces import read_spaces
 
@@ -100,7 +111,8 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         self._memory = self._context.RawArray(ctypes.c_byte, self._layout.itemsize)
         self._shared = views(self._memory, self._layout)
         self._life = [self._shared["replayed"][share] for share in self._shares]
-        self._episodes = RunningEpisodes(num_envs) if max_restarts else None
+        typecode = choice_typecode(self._actions)
+        self._episodes = RunningEpisodes(num_envs, typecode) if max_restarts else None
         self._watch = Watch(timeout) if timeout is not None else None
         try:
             for index in range(len(self._shares)):
@@ -108,8 +120,9 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
                 self._processes.append(process)
                 self._pipes.append(pipe)
                 self._lines.append(Line(pipe, self._stays_awake))
-            # Before the interpreter waits for its daemons at exit: a worker leaves when its pipe is closed.
-            self._at_exit = Finalize(self, _close_all, args=(self._pipes,), exitpriority=10)
+            # Before the interpreter waits for them at exit: a worker leaves when its pipe is closed. It is no daemon,
+            # since environments may have processes of their own, and daemons may not.
+            self._at_exit = Finalize(self, _end_all, args=(self._pipes, self._processes), exitpriority=10)
             if not apart:  # while the workers make theirs
                 self._own = Share(make, shares[0], self._shared, replay, proves=False)
             self._gather()
@@ -135,13 +148,14 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
             ),
             name=f"environments {share.start}",
         )
-        process.daemon = True
-        process.start()
+        with may_have_children():
+            process.start()
         far_end.close()
         return process, pipe
 
     def _set_up(self, first: gym.Env[Any, Any]) -> None:
         self.spec = first.spec
+        self._has_own_rewards = own_rewards_of(first) is not None
         self.render_mode = None
         self.metadata = {**first.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
         self.single_observation_space = first.observation_space
@@ -183,9 +197,14 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         if self._episodes:
             self._episodes.extend(choices, ended)
         observations, infos = self._remembered()
+        if self._has_own_rewards:
+            infos["own_rewards"] = self._shared["own_rewards"]
         if ended.any():
             infos |= {"final_obs": self._shared["final_observations"], "_final_obs": ended}
         return observations, self._shared["rewards"], terminated, truncated, infos
+
+    pauses = False
+    """As in :class:`SameStepVectorEnv`."""
 
     @property
     def is_exact(self) -> bool:
@@ -210,17 +229,13 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         for line in self._lines:
             with contextlib.suppress(OSError):
                 line.say(CLOSE)
-        _close_all(self._pipes)
+        for pipe in self._pipes:
+            pipe.close()
         if self._own:
             self._own.close()
         if self._watch:
             self._watch.end()
-        deadline = time.monotonic() + _SECONDS_TO_LEAVE
-        for process in self._processes:
-            process.join(max(0.0, deadline - time.monotonic()))
-            if process.is_alive():
-                process.kill()
-                process.join()
+        _end_all(self._pipes, self._processes)
 
     def _remembered(self) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         if self._episodes:
@@ -330,6 +345,13 @@ def _part(state: dict[str, npt.NDArray[Any]], share: slice) -> dict[str, npt.NDA
     return part | {"seed": state["seed"], "actions": state["actions"][borders[share.start] : borders[share.stop]]}
 
 
-def _close_all(pipes: list[Any]) -> None:
+def _end_all(pipes: list[Any], processes: list[BaseProcess]) -> None:
+    """Have workers leave, and end those that do not."""
     for pipe in pipes:
         pipe.close()
+    deadline = time.monotonic() + _SECONDS_TO_LEAVE
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
