@@ -90,9 +90,14 @@ def test_no_episodes_is_an_error() -> None:
 
 def test_an_environment_without_a_limit_is_evaluated_all_the_same() -> None:
     agent = _agent(environment="Endless-v0")
-    assert evaluate(agent, episodes=1).greedy.mean == 10_000.0
+    found = evaluate(agent, episodes=1)
+    assert (found.greedy.mean, found.modes["greedy"].cut, found.modes["sampled"].cut) == (27_000.0, 1, 1)
+    assert found.to_document()["greedy"]["cut"] == 1
+    shorter = evaluate(_agent(environment="Endless-v0", evaluation_max_steps=50), episodes=3)
+    assert (shorter.greedy.mean, shorter.modes["greedy"].cut) == (50.0, 3)
     limited = _agent(environment="Endless-v0", max_episode_steps=7)
-    assert evaluate(limited, episodes=3).greedy.mean == 7.0
+    own = evaluate(limited, episodes=3)
+    assert (own.greedy.mean, own.modes["greedy"].cut) == (7.0, 0)
 
 
 def test_an_agent_that_no_run_was_made_for_is_evaluated() -> None:

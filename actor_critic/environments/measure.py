@@ -8,10 +8,11 @@ import gymnasium as gym
 import numpy as np
 
 from actor_critic import cores
+from actor_critic.environments import boundary
 from actor_critic.environments.vectorized import SameStepVectorEnv
 from actor_critic.environments.workers import WorkerVectorEnv
 from actor_critic.ops.categorical import choose
-from actor_critic.spaces import read_spaces
+from actor_critic.spaces import ActionSpec, read_spaces
 
 _SECONDS = 0.3  # of stepping, for each number of processes
 _WARM_UP = 20  # steps before the clock runs: first calls import and allocate
@@ -69,17 +70,22 @@ def _rate(environment: SameStepVectorEnv | WorkerVectorEnv, seed: int) -> float:
     """Environment steps per second under random actions; closes the environments."""
     spaces = environment.single_observation_space, environment.single_action_space
     _, actions = read_spaces("environment", *spaces)
-    draw = np.random.default_rng(0)
-    even = np.zeros((environment.num_envs, actions.num_logits), np.float32)
     try:
-        _, infos = environment.reset(seed=seed)
-        steps, started = -_WARM_UP, time.perf_counter()
-        while (seconds := time.perf_counter() - started) < _SECONDS or steps <= 0:
-            numbers = draw.random((environment.num_envs, actions.num_groups), np.float32)
-            *_, infos = environment.step_choices(choose(even, actions.sizes, infos.get("action_mask"), numbers))
-            steps += 1
-            if steps == 0:
-                started = time.perf_counter()
-        return steps * environment.num_envs / seconds
+        with boundary.watched():
+            return _steps_per_second(environment, actions, seed)
     finally:
         environment.close()
+
+
+def _steps_per_second(environment: SameStepVectorEnv | WorkerVectorEnv, actions: ActionSpec, seed: int) -> float:
+    draw = np.random.default_rng(0)
+    even = np.zeros((environment.num_envs, actions.num_logits), np.float32)
+    _, infos = environment.reset(seed=seed)
+    steps, started = -_WARM_UP, time.perf_counter()
+    while (seconds := time.perf_counter() - started) < _SECONDS or steps <= 0:
+        numbers = draw.random((environment.num_envs, actions.num_groups), np.float32)
+        *_, infos = environment.step_choices(choose(even, actions.sizes, infos.get("action_mask"), numbers))
+        steps += 1
+        if steps == 0:
+            started = time.perf_counter()
+    return steps * environment.num_envs / seconds

@@ -1,5 +1,6 @@
 """Vector environments that are vectors of their own, whichever of Gymnasium's three autoreset modes they have."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -8,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
+from actor_critic.environments import boundary
 from actor_critic.environments.masks import KEY, random_choices, read_mask
 from actor_critic.environments.vectorized import close_environment
-from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault
+from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, describe
+from actor_critic.interrupts import Interrupted
 from actor_critic.seeding import Purpose, integer_seed
 from actor_critic.spaces import read_spaces
 
@@ -79,7 +82,10 @@ class NativeVectorEnv:
         """The same with choices [N, G], each counted from 0."""
         was_over = self._ended
         try:
-            found, rewards, terminated, truncated, infos = self._environment.step(self._actions.to_environment(choices))
+            with boundary.inside() if boundary.is_crossed() else contextlib.nullcontext():
+                found, rewards, terminated, truncated, infos = self._environment.step(
+                    self._actions.to_environment(choices)
+                )
             observations = self._read(found)
             rewards = np.array(rewards, np.float64).reshape(self.num_envs)
             terminated = np.array(terminated, np.bool_).reshape(self.num_envs)
@@ -96,10 +102,10 @@ class NativeVectorEnv:
                     found, infos = self._environment.reset(options={"reset_mask": self._ended})
                     observations = self._read(found)
                     self._read_masks(infos, self._ended)
-        except ActorCriticError:
+        except (ActorCriticError, Interrupted):
             raise
-        except Exception as error:  # whatever somebody's environment raises or returns
-            raise EnvironmentFault(f"{self._name}: the vector form raised {type(error).__name__}: {error}") from error
+        except BaseException as error:  # whatever somebody's environment raises or returns
+            raise EnvironmentFault(f"{self._name}: the vector form raised {describe(error)}") from error
         if self._mode is AutoresetMode.NEXT_STEP:
             ours["live"] = ~was_over
             rewards[was_over] = 0.0
@@ -131,9 +137,12 @@ class NativeVectorEnv:
         self._ended = np.zeros(self.num_envs, np.bool_)
         seed = integer_seed(self._seed, Purpose.EPISODES, self._restarts) % 2**30
         try:
-            found, infos = self._environment.reset(seed=seed, options=options)
-        except Exception as error:  # whatever somebody's environment raises
-            raise EnvironmentFault(f"{self._name}: reset raised {type(error).__name__}: {error}") from error
+            with boundary.inside():
+                found, infos = self._environment.reset(seed=seed, options=options)
+        except Interrupted:
+            raise
+        except BaseException as error:  # whatever somebody's environment raises
+            raise EnvironmentFault(f"{self._name}: reset raised {describe(error)}") from error
         self._masks = None
         self._read_masks(infos, ~self._ended)
         return self._read(found), self._mask_infos()
@@ -219,9 +228,12 @@ def difference(
     singles: list[gym.Env[Any, Any]] = []
     try:
         singles += [make(), make()]
-        return _compare(native, singles)
-    except Exception as error:  # whatever somebody's environment raises when it is seeded with a list, say
-        return f"raised {type(error).__name__}: {error}"
+        with boundary.watched():
+            return _compare(native, singles)
+    except Interrupted:
+        raise
+    except BaseException as error:  # whatever somebody's environment raises when it is seeded with a list, say
+        return f"raised {describe(error)}"
     finally:
         close_environment(native)
         for single in singles:

@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from actor_critic.environments import boundary
 from actor_critic.environments.masks import KEY, random_choices
 from actor_critic.environments.vectorized import Replay, SameStepVectorEnv
 from actor_critic.environments.worker import end_children, may_have_children
@@ -90,7 +91,8 @@ def _try_all(make: Callable[[], gym.Env[Any, Any]]) -> tuple[Replay, str, str]:
     ways: tuple[Replay, ...] = ("reset", "fresh")
     for way in ways:
         try:
-            untried = _try(make, way)
+            with boundary.watched():
+                untried = _try(make, way)
         except ReplayFault as fault:
             against = str(fault)
         except EnvironmentFault:  # whatever is wrong with it is met, and told, in training

@@ -1,6 +1,7 @@
 """Action masks from their source to the update."""
 
 from collections.abc import Callable
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -11,7 +12,7 @@ from actor_critic import Config, Trainer, evaluate
 from actor_critic.environments import SameStepVectorEnv
 from actor_critic.environments.check import check_environment
 from actor_critic.environments.masks import read_mask, with_masks_in_info
-from actor_critic.errors import EnvironmentFault
+from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.spaces import ActionSpec
 from tests import toys
 
@@ -123,3 +124,123 @@ def test_a_method_beneath_a_wrapper_is_asked_once() -> None:
     bare = toys.GuardedByMethod()
     wrapped = gym.wrappers.RecordEpisodeStatistics(with_masks_in_info(bare))
     assert with_masks_in_info(wrapped, bare) is wrapped
+
+
+class Declares(toys.Countdown):
+    """A Countdown that only ever allows action 0, and says so in one of several ways."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self._how = how
+        if how == "attribute":
+            self.action_masks = [1, 0]
+
+    def reset(self, **kwargs: Any) -> Any:
+        observation, info = super().reset(**kwargs)
+        if self._how == "attribute of a reset":
+            self.action_masks = np.array([True, False])
+        return observation, info
+
+    def step(self, action: int) -> Any:
+        assert action == 0, "a forbidden action"
+        return super().step(action)
+
+
+class DeclaresProperty(Declares):
+    @property
+    def action_masks(self) -> Any:
+        return np.array([1.0, 0.0])
+
+    @action_masks.setter
+    def action_masks(self, value: Any) -> None:
+        pass
+
+
+class DeclaresStatically(Declares):
+    @staticmethod
+    def action_masks() -> Any:
+        return (True, False)
+
+
+class NotYet(Declares):
+    @property
+    def action_masks(self) -> Any:
+        return np.array([True, self.steps_so_far < 0])  # type: ignore[attr-defined]
+
+    @action_masks.setter
+    def action_masks(self, value: Any) -> None:
+        pass
+
+
+class Wants(Declares):
+    def action_masks(self, state: int) -> Any:
+        return np.array([True, False])
+
+
+for _made in (Declares, DeclaresProperty, DeclaresStatically, NotYet, Wants):
+    gym.register(f"{_made.__name__}-v0", _made)
+
+
+@pytest.mark.parametrize("wrappers", [[], ["gymnasium.wrappers:RecordEpisodeStatistics"]])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("Declares", "attribute"),
+        ("Declares", "attribute of a reset"),
+        ("DeclaresProperty", "property"),
+        ("DeclaresStatically", "static method"),
+    ],
+)
+def test_a_mask_is_read_in_whatever_form_action_masks_is(name: str, how: str, wrappers: list[str]) -> None:
+    changes: dict[str, Any] = {"environment": f"{name}-v0", "environment_kwargs": {"how": how}, "wrappers": wrappers}
+    trainer = Trainer(Config(**changes, preset="none", num_envs=2, num_steps=20, num_epochs=2))
+    for _ in trainer:
+        pass
+    assert evaluate(trainer.agent, episodes=5).sampled.mean == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("NotYet", r"action_masks of NotYet cannot be read before the first reset, AttributeError: .*make it a method"),
+        ("Wants", "action_masks of Wants wants arguments"),
+    ],
+)
+def test_a_mask_that_cannot_be_read_is_refused_by_name(name: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Trainer(Config(environment=f"{name}-v0", environment_kwargs={"how": ""}))
+
+
+class Deeper(gym.ObservationWrapper[Any, Any, Any]):
+    def __init__(self) -> None:
+        super().__init__(toys.Countdown())
+        seen = gym.spaces.Dict({"state": self.env.observation_space, "action_mask": gym.spaces.MultiBinary(2)})
+        self.observation_space = gym.spaces.Tuple([gym.spaces.Discrete(2), seen])
+
+    def observation(self, observation: Any) -> Any:
+        return 0, {"state": observation, "action_mask": np.array([1, 0], np.int8)}
+
+
+def test_a_mask_deeper_in_the_observation_is_refused_by_name() -> None:
+    gym.register("Deeper-v0", Deeper)
+    with pytest.raises(ConfigError, match=r'Deeper-v0: the observation space .* has \[1\]\["action_mask"\]'):
+        Trainer(Config(environment="Deeper-v0"))
+
+
+def test_what_looks_like_a_mask_and_is_none_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    class Hints(toys.Countdown):
+        legal_actions = (0,)
+
+        def reset(self, **kwargs: Any) -> Any:
+            return super().reset(**kwargs)[0], {"action_masks": [1, 0]}
+
+    with caplog.at_level("WARNING", "actor_critic"):
+        SameStepVectorEnv(Hints, 1).reset(seed=0)
+        SameStepVectorEnv(toys.Countdown, 1).reset(seed=0)
+        SameStepVectorEnv(lambda: gym.make("Taxi-v4"), 1).reset(seed=0)  # whose action_mask(state) is in its info
+    told = [record.message.split(" is not read")[0] for record in caplog.records]
+    assert told == ['masks: info["action_masks"]', "masks: legal_actions of Hints"]
+
+
+def test_a_mask_that_is_none_allows_everything() -> None:
+    assert read_mask({"action_mask": None}, SPEC) is None

@@ -55,7 +55,8 @@ def _live(make: Any, mode: AutoresetMode) -> list[list[tuple[Any, ...]]]:
         asked.clear()
         rollout = collector.collect(policy, noise)
         following = rollout.next_observations()
-        for t in range(STEPS):
+        assert STEPS * ENVS <= rollout.num_live < (STEPS + 1) * ENVS  # whatever paused on the way
+        for t in range(len(rollout.rewards)):
             for env in range(ENVS):
                 if rollout.live is None or rollout.live[t, env]:
                     transitions[env].append(
@@ -78,10 +79,10 @@ def _live(make: Any, mode: AutoresetMode) -> list[list[tuple[Any, ...]]]:
 def test_the_three_modes_give_the_same_live_transitions(make: Any) -> None:
     by_mode = {mode: _live(make, mode) for mode in MODES}
     for env in range(ENVS):
-        shortest = len(by_mode[AutoresetMode.NEXT_STEP][env])
-        assert STEPS * 3 * 0.6 < shortest < STEPS * 3
+        shortest = min(len(by_mode[mode][env]) for mode in MODES)
+        assert shortest > STEPS * 3 * 0.6
         for mode in MODES:
-            assert by_mode[mode][env][:shortest] == by_mode[AutoresetMode.NEXT_STEP][env]
+            assert by_mode[mode][env][:shortest] == by_mode[AutoresetMode.NEXT_STEP][env][:shortest]
 
 
 def test_a_pause_is_marked_and_pays_nothing() -> None:
@@ -133,7 +134,7 @@ def test_what_follows_a_pause_is_not_learned_from(memory: str, monkeypatch: pyte
     other = _train(name, memory=memory)
     assert sum(dead) > 20
     assert torch.equal(plain.agent.parameters.values, other.agent.parameters.values)
-    assert plain.env_steps == 4 * 44 - sum(dead)
+    assert 4 * 44 <= plain.env_steps < 4 * (44 + 4)
 
 
 def test_a_run_on_modes_without_pauses_is_the_same_to_the_bit() -> None:
@@ -212,23 +213,23 @@ def test_a_native_form_that_evaluations_could_not_make_is_refused_before_trainin
 
 
 @pytest.mark.parametrize("memory", ["off", "gru"])
-def test_an_epoch_of_nothing_but_pauses_changes_nothing(memory: str) -> None:
+def test_an_epoch_goes_on_past_a_pause(memory: str) -> None:
     name = _register(AutoresetMode.NEXT_STEP, Steady)
     trainer = Trainer(Config(**(RUN | {"environment": name, "vectorization": "native", "num_steps": 1, "num_epochs": 14, "memory": memory})))  # noqa: E501 # fmt: skip
     weights = trainer.agent.parameters.values.clone()
     steps = []
     for report in trainer:  # episodes of five steps, all in step with each other: the sixth is a pause
         moved = not torch.equal(weights, trainer.agent.parameters.values)
-        assert moved == (report.epoch % 6 != 0)
+        assert moved
         assert np.isfinite([report.policy_loss, report.value_loss, report.gradient_norm]).all()
         weights = trainer.agent.parameters.values.clone()
         steps.append(report.env_steps)
-    assert steps == [4 * (epoch - epoch // 6) for epoch in range(1, 15)]
+    assert steps == [4 * epoch for epoch in range(1, 15)]
 
 
 def test_cartpole_native_is_trained_on() -> None:
     trainer = _train("CartPole-v1", num_envs=16, num_steps=32, num_epochs=3, normalize_rewards=False)
-    assert 16 * 32 * 3 * 0.9 < trainer.env_steps < 16 * 32 * 3
+    assert 16 * 32 * 3 <= trainer.env_steps < 16 * (32 + 1) * 3
     assert trainer.settings.vectorization == "native"
 
 
