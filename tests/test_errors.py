@@ -35,7 +35,7 @@ def test_a_bare_assertion_is_described_by_its_line() -> None:
     try:
         assert len("abc") == 4
     except AssertionError as error:
-        error.args = ()
+        error.args = ()  # what pytest wrote into it
         line = error.__traceback__.tb_lineno if error.__traceback__ else 0
         assert (
             describe(error) == f'AssertionError: assert len("abc") == 4  # noqa: PLR0133 (test_errors.py, line {line})'
@@ -63,8 +63,8 @@ gym.register("Many-v0", Many)
 @pytest.mark.parametrize(
     ("name", "kwargs", "words"),
     [
-        ("Needs-v0", None, r"^environment: 'Needs-v0' cannot be made: TypeError: .*missing 1 .*'size'.* environment_kwargs$"),
-        ("Needs-v0", {"size": 3}, r"^environment: .* TypeError: object of type 'int' has no len\(\) \(test_errors.py, line \d+\)$"),
+        ("Needs-v0", None, r"^environment: 'Needs-v0' cannot be made: TypeError: .*missing 1 .*'size'.*_kwargs$"),
+        ("Needs-v0", {"size": 3}, r"^environment: .* TypeError: object of .* no len\(\) \(test_errors.py, line \d+\)$"),
         ("CartPole-v1", {"weight": 3}, r"^environment_kwargs: 'CartPole-v1' refuses \{'weight': 3\}: .*'weight'$"),
         ("Many-v0", None, r"^environment: .*one of several agents, as PettingZoo's are: wrap it"),
     ],

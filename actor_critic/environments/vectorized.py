@@ -15,6 +15,7 @@ from gymnasium.vector.utils import batch_space
 from actor_critic.environments import boundary
 from actor_critic.environments.masks import KEY, read_mask, warn_of_other_masks, with_late_masks
 from actor_critic.environments.own_rewards import own_rewards_of
+from actor_critic.environments.snapshots import INTERVAL, Snapshot, pack, saver_of, unpack
 from actor_critic.errors import ConfigError, EnvironmentFault, ReplayFault, describe
 from actor_critic.interrupts import Interrupted
 from actor_critic.seeding import Purpose, episode_seed
@@ -114,6 +115,10 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._lengths = np.zeros(num_envs, np.int64)
         self._actions = [array(choice_typecode(self.actions)) for _ in range(num_envs)]
         self._keeps_actions = replay != "none"
+        self._savers = [saver_of(env) if self._keeps_actions else None for env in self.envs]
+        # Of each running episode the snapshot that a replay begins at, with the actions since then, and the next one.
+        self._bases: list[Snapshot | None] = [None] * num_envs
+        self._newest: list[Snapshot | None] = [None] * num_envs
         self._checksums = [0] * num_envs
         # The bytes of each environment's observation, made once: NumPy takes its time to show an array's memory.
         self._rows = [row.data for row in self._observations.reshape(num_envs, -1).view(np.uint8)]
@@ -211,6 +216,9 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         infos = self._mask_infos()
         if own is not None:
             infos["own_rewards"] = own
+        if self._savers[0]:
+            for index in np.flatnonzero(self._lengths % INTERVAL == 0).tolist():
+                self._save_snapshot(index)
         if any_ended:
             self._totals[self._terminated | self._truncated] = 0.0
             infos |= {"final_obs": self._final_observations, "_final_obs": self._terminated | self._truncated}
@@ -232,6 +240,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             "lengths": np.array([len(actions) for actions in self._actions], np.int64),
             "actions": np.concatenate([np.array(actions, actions.typecode) for actions in self._actions]),
             **self.proof(),
+            **(pack(self._bases) if self._savers[0] else {}),
         }
 
     def proof(self) -> dict[str, npt.NDArray[Any]]:
@@ -260,8 +269,11 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             return self.begin_anew()
         borders = np.cumsum(state["lengths"])[:-1]
         self._begin()
+        snapshots = unpack(state, self.num_envs)
         for index, choices in enumerate(np.split(state["actions"].astype(np.int64), borders)):
             with boundary.inside():
+                if (snapshot := snapshots[index]) is not None:
+                    self._restore_one(index, snapshot)
                 self._replay_one(index, choices, replayed)
             if (self._checksums[index], self._totals[index]) != (state["checksums"][index], state["totals"][index]):
                 raise self._fault(
@@ -281,6 +293,39 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 self._write(index, self._reset_one(index, options), self._parts)
                 self._checksums[index] = crc32(self._rows[index])
         return self._observations, self._mask_infos()
+
+    def _save_snapshot(self, index: int) -> None:
+        """Save the state of a running episode, and replay it from the snapshot before this one from now on."""
+        saver, step = self._savers[index], int(self._lengths[index])
+        if saver is None or step == 0:
+            return
+        base, newest = self._bases[index], self._newest[index]
+        if newest is not None:
+            del self._actions[index][: (newest.step - (base.step if base else 0)) * self.actions.num_groups]
+            self._bases[index] = newest
+        try:
+            with boundary.inside():
+                state = saver.save()
+        except Interrupted:
+            raise
+        except BaseException as error:  # whatever somebody's environment raises
+            raise self._fault(index, f"raised in clone_state {describe(error)}") from error
+        self._newest[index] = Snapshot(step, state, self._checksums[index], float(self._totals[index]))
+
+    def _restore_one(self, index: int, snapshot: Snapshot) -> None:
+        """Bring an environment that was just reset to a snapshot of its episode."""
+        saver = self._savers[index]
+        if saver is None:
+            raise self._fault(index, "does not save its state any more, as it did before", ReplayFault)
+        try:
+            saver.restore(snapshot)
+        except Interrupted:
+            raise
+        except BaseException as error:  # whatever somebody's environment raises
+            raise self._fault(index, f"raised in restore_state {describe(error)}", ReplayFault) from error
+        self._bases[index] = snapshot
+        self._lengths[index], self._checksums[index] = snapshot.step, snapshot.checksum
+        self._totals[index] = snapshot.total
 
     def _replay_one(self, index: int, choices: npt.NDArray[np.int64], replayed: Callable[[], None]) -> None:
         rows = choices.reshape(-1, self.actions.num_groups)
@@ -302,6 +347,8 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             self._write(index, observation, self._parts)
             self._checksums[index] = crc32(self._rows[index], self._checksums[index])
             self._totals[index] += reward
+            if self._lengths[index] % INTERVAL == 0:
+                self._save_snapshot(index)
             replayed()
 
     def _read(self, index: int, returned: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -326,6 +373,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
 
     def _reset_one(self, index: int, options: dict[str, Any] | None = None) -> Any:
         del self._actions[index][:]
+        self._bases[index] = self._newest[index] = None
         self._lengths[index] = 0
         self._checksums[index] = 0
         seed = episode_seed(self._seed, self._purpose, self._first + index, int(self._episodes[index]))
@@ -357,6 +405,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self.envs[index] = env
         self._steps[index] = env.step
         self._takes[index] = own_rewards_of(env)
+        self._savers[index] = saver_of(env) if self._keeps_actions else None
 
     def _look_for_masks(self, index: int, observation: Any, info: dict[str, Any]) -> dict[str, Any]:
         """The info of a reset, with a mask that the environment has only since then."""

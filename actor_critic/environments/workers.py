@@ -340,9 +340,12 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
 
 def _part(state: dict[str, npt.NDArray[Any]], share: slice) -> dict[str, npt.NDArray[Any]]:
     """The part of a state that belongs to some of the environments."""
-    borders = np.concatenate([[0], np.cumsum(state["lengths"])])
-    part = {name: values[share] for name, values in state.items() if name not in ("seed", "actions")}
-    return part | {"seed": state["seed"], "actions": state["actions"][borders[share.start] : borders[share.stop]]}
+    part = {name: values[share] for name, values in state.items() if name not in ("seed", "actions", "snapshots")}
+    for name, lengths in (("actions", "lengths"), ("snapshots", "snapshot_sizes")):
+        if name in state:
+            borders = np.concatenate([[0], np.cumsum(state[lengths])])
+            part[name] = state[name][borders[share.start] : borders[share.stop]]
+    return part | {"seed": state["seed"]}
 
 
 def _end_all(pipes: list[Any], processes: list[BaseProcess]) -> None:
