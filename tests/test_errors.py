@@ -37,9 +37,7 @@ def test_a_bare_assertion_is_described_by_its_line() -> None:
     except AssertionError as error:
         error.args = ()  # what pytest wrote into it
         line = error.__traceback__.tb_lineno if error.__traceback__ else 0
-        assert (
-            describe(error) == f'AssertionError: assert len("abc") == 4  # noqa: PLR0133 (test_errors.py, line {line})'
-        )
+        assert describe(error) == f'AssertionError: assert len("abc") == 4 (test_errors.py, line {line})'
 
 
 class Needs(gym.Env):

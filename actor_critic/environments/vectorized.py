@@ -523,9 +523,10 @@ def _checked(reward: Any, terminated: Any, truncated: Any, info: Any) -> tuple[f
         raise TypeError(f"the reward {reward!r} ({type(reward).__name__}) where a number belongs")
     flags = []
     for name, flag in (("terminated", terminated), ("truncated", truncated)):
-        if not (np.ndim(flag) == 0 and isinstance(flag, (bool, np.bool_, int, np.integer)) and flag in (0, 1)):
+        found = np.asarray(flag)  # one that PyTorch gave, too
+        if found.shape != () or found.dtype.kind not in "biu" or found not in (0, 1):
             raise TypeError(f"{name} as {flag!r} ({type(flag).__name__}) where true or false belongs")
-        flags.append(bool(flag))
+        flags.append(bool(found))
     _check_info(info)
     try:
         return float(np.asarray(reward).reshape(())), flags[0], flags[1]
