@@ -142,7 +142,7 @@ def evaluate(
     """
     settings = agent.settings
     # What the agent was built with need not be imported again.
-    named = [name for name in settings.imported_code if name != settings.encoder]
+    named = [name for name in settings.code_to_trust if name != settings.encoder]
     require_trust(named, agent.untrusted, agent.untrusted is None)
     count = settings.evaluation_episodes if episodes is None else episodes
     if count < 1:

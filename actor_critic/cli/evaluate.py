@@ -27,7 +27,7 @@ def command(path: str, episodes: int | None, seed: int | None, device: str, as_j
     from actor_critic.runs import find_checkpoint
 
     file, checkpoint = find_checkpoint(existing(path))
-    require_trust(settings_from_document(checkpoint.settings, file).imported_code, file, trust_code)
+    require_trust(settings_from_document(checkpoint.settings, file).code_to_trust, file, trust_code)
     agent = ActorCriticAgent.from_checkpoint(checkpoint, file, device, trust_code=True)
     evaluation = evaluate(agent, episodes=episodes, seed=seed)
     if as_json:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from actor_critic.cli.options import CONFIG_FILE, flags_layer, setting_options
+from actor_critic.commands import command_line
 from actor_critic.config import resolve, starting_config
 from actor_critic.errors import ConfigError
 
@@ -45,5 +46,5 @@ def command(config_path: str, **flags: Any) -> None:
         raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
     if not written:
         raise ConfigError(f"{path} exists already and is left as it is; name another one with --config")
-    trains = "python main.py" if config_path == CONFIG_FILE else f"python main.py --config {path}"
+    trains = command_line("train", *([] if config_path == CONFIG_FILE else ["--config", path]))
     click.echo(f"wrote {path} for {settings.environment}; `{trains}` trains from it")

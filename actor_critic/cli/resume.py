@@ -44,7 +44,7 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
     check_is_run(folder)
     path, checkpoint, passed_over = newest_sound(folder)
     settings = settings_from_document(checkpoint.settings, path)
-    require_trust(settings.imported_code, path, trust_code)
+    require_trust(settings.code_to_trust, path, trust_code)
     num_epochs = said.num_epochs
     if said.total_timesteps is not None:
         num_epochs = said.total_timesteps // settings.batch_size

@@ -13,6 +13,8 @@ from rich.console import Console
 from actor_critic.cli.console import ProgressView, print_evaluation
 from actor_critic.cli.options import CONFIG_FILE
 from actor_critic.cli.screen import say
+from actor_critic.commands import command_line
+from actor_critic.config import Settings
 from actor_critic.errors import ConfigError
 from actor_critic.trainer import INTERRUPTED, Trainer
 
@@ -138,7 +140,12 @@ def _print_closing_words(trainer: Trainer, console: Console) -> None:
         say(console, f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
     say(console, f"kept in {folder}")
     if not trainer.evaluation:
-        say(console, f"go on with: actor-critic resume {folder}")
+        say(console, f"go on with: {resume_command(folder, trainer.settings)}")
+
+
+def resume_command(folder: Path, settings: Settings) -> str:
+    """The command that goes on with a run."""
+    return command_line("resume", folder, *(["--trust-code"] if settings.code_to_trust else []))
 
 
 def existing(path: str) -> Path:

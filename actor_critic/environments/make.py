@@ -211,7 +211,7 @@ class EnvironmentMaker:
         self._settings = settings
         self._ends = ends
         self._wrappers = [load_class(name, "wrappers") for name in settings.wrappers]
-        if settings.imported_code:
+        if settings.code_to_trust:
             make_findable()
 
     def __call__(self) -> gym.Env[Any, Any]:
@@ -241,7 +241,7 @@ def _make_native(settings: Settings, count: int) -> gym.vector.VectorEnv[Any, An
     """The environment's own vector form."""
     name = settings.environment
     _check_registered(name)
-    if settings.imported_code:
+    if settings.code_to_trust:
         make_findable()
     kwargs = copy.deepcopy(settings.environment_kwargs)
     if settings.max_episode_steps is not None:
