@@ -9,6 +9,7 @@ from torch import Tensor
 
 from actor_critic import runs
 from actor_critic.checkpoints import Checkpoint
+from actor_critic.commands import begin_with
 from actor_critic.config import Settings, settings_from_document
 from actor_critic.encoders import EncoderMaker
 from actor_critic.errors import CheckpointError, ConfigError
@@ -45,7 +46,7 @@ def newest_state(
     if edited := runs.edited_settings(folder, checkpoint):
         raise ConfigError(
             f"{edited}; a run goes on with the settings that it began with: put them back, or start a new run "
-            f"with init_from={path}"
+            f"with {begin_with(path)}"
         )
     settings = trusted_settings(checkpoint, path, encoder, trust_code)
     check_ends(settings, checkpoint, path, ends.get("num_epochs"))
@@ -89,7 +90,7 @@ def trusted_settings(
         CheckpointError: They name code to import without ``trust_code``, or ask for more than the checkpoint holds.
     """
     settings = settings_from_document(checkpoint.settings, origin)
-    named = [name for name in settings.imported_code if encoder is None or name != settings.encoder]
+    named = [name for name in settings.code_to_trust if encoder is None or name != settings.encoder]
     require_trust(named, origin, trust_code)
     check_sizes(checkpoint, settings, origin)
     return settings
@@ -112,7 +113,7 @@ def check_ends(settings: Settings, checkpoint: Checkpoint, origin: str | Path, n
     if settings.is_annealed:
         raise ConfigError(
             f"num_epochs: {num_epochs} would change this run, which is annealed over {settings.num_epochs} epochs; "
-            f"start a new run with init_from={origin}"
+            f"start a new run with {begin_with(origin)}"
         )
     if num_epochs < (done := checkpoint.counters.get("epoch", 0)):
         raise ConfigError(

@@ -23,7 +23,7 @@ from actor_critic.imports import require_trust
 from actor_critic.rewards import make_reward_rule
 from actor_critic.rollout import Policy
 from actor_critic.seeding import Purpose, generator
-from actor_critic.statistics import Summary, summarize
+from actor_critic.statistics import Summary, plainly, summarize
 
 log = logging.getLogger("actor_critic")
 
@@ -113,11 +113,12 @@ class Evaluation:
         """This in one line."""
         parts = []
         for name, result in self.modes.items():
-            part = f"{name} {result.returns.mean:.4g} [{result.returns.low:.4g}, {result.returns.high:.4g}]"
-            parts.append(part + (f" (model {result.model_returns.mean:.4g})" if result.model_returns else ""))
+            returns = result.returns
+            part = f"{name} {plainly(returns.mean)} [{plainly(returns.low)}, {plainly(returns.high)}]"
+            parts.append(part + (f" (model {plainly(result.model_returns.mean)})" if result.model_returns else ""))
         if self.reference:
-            parts.append(f"optimum {self.reference.optimum:.4g}")
-            parts.append(f"uniform {self.reference.uniform:.4g}")
+            parts.append(f"optimum {plainly(self.reference.optimum)}")
+            parts.append(f"uniform {plainly(self.reference.uniform)}")
         return f"{', '.join(parts)} over {self.episodes} episodes"
 
 
@@ -159,7 +160,7 @@ def evaluate(
     """
     settings = agent.settings
     # What the agent was built with need not be imported again.
-    named = [name for name in settings.imported_code if name != settings.encoder]
+    named = [name for name in settings.code_to_trust if name != settings.encoder]
     require_trust(named, agent.untrusted, agent.untrusted is None)
     count = settings.evaluation_episodes if episodes is None else episodes
     if count < 1:

@@ -1,8 +1,11 @@
 """The only place that imports code which a setting names."""
 
+import contextlib
 import hashlib
 import importlib
+import importlib.machinery
 import inspect
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,21 @@ def make_findable() -> None:
     sys.path.extend(folder for folder in _folders if folder not in sys.path)
 
 
+def is_installed(module: str) -> bool:
+    """Whether a module would come from where packages are installed, and not from the folder one is in.
+
+    Only the place of its outermost package is looked for; nothing is imported.
+    """
+    package = module.partition(".")[0]
+    here = {"", os.curdir, *_folders}
+    with contextlib.suppress(OSError):  # the folder has been removed
+        here.add(os.getcwd())
+    for entry in [*sys.path, *_folders]:
+        if importlib.machinery.PathFinder.find_spec(package, [entry or os.curdir]) is not None:
+            return entry not in here
+    return False
+
+
 def load_class(name: str, field: str) -> type[Any]:
     """Import the class that a setting names as "module:Class".
 
@@ -37,7 +55,8 @@ def load_class(name: str, field: str) -> type[Any]:
         ConfigError: There is no such module or class, or the module fails while it is imported.
     """
     module_name, _, class_name = name.partition(":")
-    make_findable()
+    if not is_installed(module_name):
+        make_findable()
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # whatever the user's own module does while it is imported

@@ -12,8 +12,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from actor_critic import checkpoints
-from actor_critic.config import Settings, computed_fields, parse_json_object
-from actor_critic.config.reading import MAX_BYTES
+from actor_critic.config import Config, Settings, computed_fields, nearest, parse_json_object
+from actor_critic.config.reading import MAX_BYTES, shown
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.files import link_durably, open_regular, remove_temporaries, sync_folder, write_durably
 
@@ -213,12 +213,20 @@ def check_is_run(path: Path) -> None:
 
 
 def edited_settings(path: Path, checkpoint: checkpoints.Checkpoint) -> str | None:
-    """Which settings in a run's ``settings.json`` are not those it was computed with, in words; None where all are."""
+    """Which settings in a run's ``settings.json`` are not those it was computed with, in words; None where all are.
+
+    What is no setting at all is one of them.
+    """
     try:
         with open_regular(path / "settings.json") as stream:
             said = parse_json_object(stream.read(MAX_BYTES), stream.name)
     except (OSError, ConfigError):
         return None  # it is written anew; the checkpoint knows them
+    unknown = sorted(said.keys() - checkpoint.settings.keys() - Config.model_fields.keys())
+    if unknown:
+        words = ", ".join(f"{shown(name)}={said[name]!r:.60}" for name in unknown[:9])
+        meant = nearest(unknown[0], list(Config.model_fields))
+        return f"{path / 'settings.json'} says {words}, which is no setting{meant}"
     known = computed_fields(checkpoint.settings)
     # These two may change when a run is taken up, and are written down before its next checkpoint.
     names = [name for name in known.keys() - {"replay", "device"} if name in said and said[name] != known[name]]

@@ -56,6 +56,11 @@ def summarize(values: npt.NDArray[np.float64], generator: np.random.Generator, l
     return Summary(float(values.mean()), std, float(low), float(high), level)
 
 
+def plainly(value: float) -> str:
+    """A figure for a person: four significant digits, and no exponent for whole numbers and sizes below 1e9."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
 def interquartile_mean(values: npt.NDArray[np.float64]) -> float:
     """Mean of the middle half: a quarter of the values, rounded down, is dropped at each end.
 

@@ -17,6 +17,7 @@ from actor_critic.agent import ActorCriticAgent
 from actor_critic.backends import choose_device
 from actor_critic.checkpoints import Checkpoint
 from actor_critic.collection import Collection, InTurn, Overlapped
+from actor_critic.commands import begin_with
 from actor_critic.config import Config, Settings, settings_of
 from actor_critic.config.memory import check_fits_in_memory
 from actor_critic.encoders import CustomEncoder, EncoderMaker
@@ -434,7 +435,7 @@ class Trainer:
                 raise CheckpointError(
                     f"{path} was trained with another version of {getattr(self.settings, field, field)}: its file has "
                     f"changed since, and the run would not be the one that was stopped; start a new run with "
-                    f"init_from={path}"
+                    f"{begin_with(path)}"
                 )
         try:
             self.agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])

@@ -191,6 +191,18 @@ def test_settings_that_were_edited_are_told_and_never_quietly_put_back(tmp_path:
     assert path.read_text() == edited
 
 
+def test_a_key_in_a_runs_settings_that_is_no_setting_is_refused_by_name(tmp_path: Path) -> None:
+    _train(tmp_path / "run", num_epochs=2)
+    path = tmp_path / "run/settings.json"
+    path.write_text(path.read_text().replace("{", '{"gama": 0.5,', 1))
+    words = r"settings\.json says gama=0\.5, which is no setting; did you mean 'gamma'\?"
+    with pytest.raises(ConfigError, match=words):
+        Trainer.resume(tmp_path / "run", num_epochs=3)
+    with pytest.raises(VerificationError, match=words):
+        verify(tmp_path / "run")
+    assert '"gama"' in path.read_text()
+
+
 def test_a_length_that_would_change_the_learning_rates_is_refused(tmp_path: Path) -> None:
     _train(tmp_path / "run", num_epochs=3, anneal_lr=True)
     with pytest.raises(ConfigError, match="num_epochs: 6 would change this run, which is annealed over 3"):

@@ -5,12 +5,15 @@ import importlib
 import io
 import logging
 import sys
+import traceback
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
-from actor_critic import __version__
+from actor_critic import __version__, interrupts
+from actor_critic.cli import places
+from actor_critic.cli.leaving import Leaving
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.imports import look_in
 
@@ -56,39 +59,56 @@ def main(*prefix: str) -> NoReturn:
     Args:
         prefix: Words to put before the arguments given, such as "train".
     """
+    leaving, errors = Leaving(), sys.stderr
+    try:
+        with interrupts.recognized():
+            code, message = _run([*prefix, *sys.argv[1:]])
+    except Exception:  # a defect
+        if leaving.is_alone():
+            raise
+        traceback.print_exc(file=errors)
+        code, message = 1, ""
+    if message:
+        from actor_critic.cli.screen import printable  # which imports more than most commands need
+
+        with contextlib.suppress(OSError, ValueError):  # nobody may be there any more
+            print("error:", printable(message), file=errors)
+    leaving.end(code)
+
+
+def _run(words: list[str]) -> tuple[int, str]:
+    """Run a command; gives its exit code, and what went wrong if anything did."""
     try:
         # Classes of the user's own are named "module:Class" and found in the folder the command is started from.
+        places.remember()
         look_in(str(Path.cwd()))
     except OSError:
-        _fail("the folder this was started from is not there any more; change to another one", ConfigError.exit_code)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has every letter of a path
+        return (
+            ConfigError.exit_code,
+            "the folder this was started from is not there any more; change to another one",
+        )
+    stdout = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper):
+        stdout.reconfigure(errors="backslashreplace")  # not every terminal has every letter of a path
     try:
-        sys.exit(cli.main([*prefix, *sys.argv[1:]], prog_name="actor-critic", standalone_mode=False) or 0)
+        return cli.main(words, prog_name="actor-critic", standalone_mode=False) or 0, ""
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.ctx.get_help())
-        sys.exit(0)
+        return 0, ""
     except click.ClickException as error:
-        _fail(error.format_message(), error.exit_code)
+        return error.exit_code, error.format_message()
     except ActorCriticError as error:
         logging.getLogger("actor_critic").debug("%s", error, exc_info=True)
-        _fail(str(error), error.exit_code)
+        return error.exit_code, str(error)
     except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted", 130)
+        return 130, "interrupted"
     except BrokenPipeError:
         # Whoever read our output has gone (`actor-critic schema | head`): nothing is wrong here.
         sys.stderr.close()
-        sys.exit(0)
+        return 0, ""
     except OSError as error:
         if error.filename is not None:  # what files refuse is told where they are used: this is a defect
             raise
         with contextlib.suppress(OSError):
-            sys.stdout.close()  # else what it did not take is tried again, and told again, as the interpreter ends
-        _fail(f"standard output cannot be written: {error.strerror}", CheckpointError.exit_code)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    line = " ".join(message.split())
-    # What a file or an environment says may hold a terminal's control sequences.
-    print("error:", "".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=sys.stderr)
-    sys.exit(code)
+            stdout.close()  # else what it did not take is tried again, and told again, as the interpreter ends
+        return CheckpointError.exit_code, f"standard output cannot be written: {error.strerror}"

@@ -21,22 +21,22 @@ def command(environment: str, **flags: Any) -> int:
     """
     from rich.text import Text
 
-    from actor_critic.cli.screen import console
+    from actor_critic.cli.screen import console, printable, say
     from actor_critic.environments import EnvironmentMaker
     from actor_critic.environments.check import check_environment
 
     screen = console()
     if environment == RANDOM_STATES:
-        screen.print(f"{environment} is built in and works with every setting of input_dim and output_dim")
+        say(screen, f"{environment} is built in and works with every setting of input_dim and output_dim")
         return 0
     settings = resolve(flags_layer({**flags, "environment": environment})).settings
     verdicts = []
     for finding in check_environment(EnvironmentMaker(settings)):
         verdicts.append(finding.verdict)
-        line = Text.assemble((f"{finding.verdict:8}", _STYLES[finding.verdict]), finding.text)
-        screen.print(line, soft_wrap=True)
+        line = Text.assemble((f"{finding.verdict:8}", _STYLES[finding.verdict]), printable(finding.text))
+        screen.print(line, soft_wrap=not screen.is_terminal)
     if "problem" in verdicts:
         raise EnvironmentFault(f"{environment} cannot be trained on; the problem is named above")
     warned = " with the warnings above" if "warning" in verdicts else ""
-    screen.print(f"{environment} can be trained on{warned}", soft_wrap=True)
+    say(screen, f"{environment} can be trained on{warned}")
     return 0

@@ -9,33 +9,57 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from actor_critic.config import Settings
+from actor_critic.cli.screen import say
+from actor_critic.config import Config, Layer, Settings, resolve
 from actor_critic.epoch_report import EpochReport
 from actor_critic.evaluation import Evaluation
+from actor_critic.statistics import plainly
 
 _PLAIN_LINES = 20
 _REFRESH_SECONDS = 0.1
 
 
-def print_settings(console: Console, settings: Settings, sources: dict[str, str]) -> None:
-    """Print every resolved setting with the source it came from, and the sizes that follow from them."""
+# Sources of values that nobody chose.
+_DEFAULT_SOURCES = frozenset({"default", "= batch_size", "num_epochs / 20"})
+
+
+def print_settings(console: Console, settings: Settings, sources: dict[str, str], is_verbose: bool) -> None:
+    """Print the settings that are not plain defaults, each with its source, and the sizes that follow from them.
+
+    Args:
+        console: Where.
+        settings: Of the run.
+        sources: Where each comes from.
+        is_verbose: Whether to print those that have their defaults as well.
+    """
+    said = Config(environment=settings.environment, algorithm=settings.algorithm, preset="none")  # type: ignore[arg-type]
+    plain = resolve(Layer("default", said)).settings.to_document()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("setting", "value", "from"):
         table.add_column(column, overflow="fold")
+    left_out = 0
     for name, value in settings.to_document().items():
-        fallback = "environment" if name in ("input_dim", "output_dim") else ""
-        style = "dim" if sources.get(name) == "default" else ""
+        source = sources.get(name, "environment" if name in ("input_dim", "output_dim") else "")
+        is_default = source in _DEFAULT_SOURCES or not source
+        is_chosen = source == "flag" or source.startswith("adapted") or name == "environment"
+        is_plain = is_default or (value == plain[name] and not is_chosen)
+        if is_plain and not is_verbose:
+            left_out += 1
+            continue
         shown = Text("-" if value is None else str(value))
-        table.add_row(name, shown, Text(sources.get(name, fallback)), style=style)
+        table.add_row(name, shown, Text(source), style="dim" if is_default else "")
     console.print(table)
-    console.print(
+    if left_out:
+        say(console, f"the other {left_out} settings have their defaults; --verbose shows them")
+    minibatches = "minibatch" if settings.num_minibatches == 1 else "minibatches"
+    passes = "pass" if settings.update_epochs == 1 else "passes"
+    say(
+        console,
         f"batch: {settings.num_envs} environments x {settings.num_steps} steps = {settings.batch_size}, "
-        f"minibatch: {settings.minibatch_size}, passes: {settings.update_epochs}, "
-        f"run: {settings.num_epochs} epochs = {settings.total_timesteps:,} steps on {settings.device}",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
+        f"{settings.num_minibatches} {minibatches} of {settings.minibatch_size}, {settings.update_epochs} {passes}",
     )
+    epochs = "epoch" if settings.num_epochs == 1 else "epochs"
+    say(console, f"run: {settings.num_epochs} {epochs} = {settings.total_timesteps:,} steps on {settings.device}")
 
 
 class ProgressView:
@@ -93,12 +117,12 @@ def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> No
         table.add_column(column, justify="left" if column == "policy" else "right")
     for name, result in evaluation.modes.items():
         summary, model = result.returns, result.model_returns
-        interval = f"{summary.low:.4g} to {summary.high:.4g}"
-        row = [name, f"{summary.mean:.4g}", f"{summary.std:.4g}", interval, f"{result.mean_length:.1f}"]
-        table.add_row(*row, *([f"{model.mean:.4g}"] if model else []))
+        interval = f"{plainly(summary.low)} to {plainly(summary.high)}"
+        row = [name, plainly(summary.mean), plainly(summary.std), interval, f"{result.mean_length:.1f}"]
+        table.add_row(*row, *([plainly(model.mean)] if model else []))
     if evaluation.reference:
-        table.add_row("optimum", f"{evaluation.reference.optimum:.4g}")
-        table.add_row("uniform", f"{evaluation.reference.uniform:.4g}")
+        table.add_row("optimum", plainly(evaluation.reference.optimum))
+        table.add_row("uniform", plainly(evaluation.reference.uniform))
     console.print(table)
 
 

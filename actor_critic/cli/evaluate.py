@@ -1,8 +1,13 @@
 """`evaluate`: the returns of a trained policy."""
 
+import contextlib
 import json
+import sys
 
 import click
+
+from actor_critic.cli.places import as_typed
+from actor_critic.cli.screen import console, only_a_document
 
 
 @click.command("evaluate")
@@ -17,21 +22,26 @@ def command(path: str, episodes: int | None, seed: int | None, device: str, as_j
 
     The episodes are seen neither in training nor in choosing the best checkpoint.
     """
-    from actor_critic.agent import ActorCriticAgent
-    from actor_critic.cli.console import print_evaluation
-    from actor_critic.cli.running import existing
-    from actor_critic.cli.screen import console
-    from actor_critic.config import settings_from_document
-    from actor_critic.evaluation import evaluate
-    from actor_critic.imports import require_trust
-    from actor_critic.runs import find_checkpoint
+    with contextlib.ExitStack() as stack:
+        document = stack.enter_context(only_a_document()) if as_json else None
+        from actor_critic.agent import ActorCriticAgent
+        from actor_critic.cli.console import print_evaluation
+        from actor_critic.cli.notes import notes
+        from actor_critic.cli.running import existing
+        from actor_critic.config import settings_from_document
+        from actor_critic.evaluation import evaluate
+        from actor_critic.imports import require_trust
+        from actor_critic.runs import find_checkpoint
 
-    file, checkpoint = find_checkpoint(existing(path))
-    require_trust(settings_from_document(checkpoint.settings, file).imported_code, file, trust_code)
-    agent = ActorCriticAgent.from_checkpoint(checkpoint, file, device, trust_code=True)
-    evaluation = evaluate(agent, episodes=episodes, seed=seed)
-    if as_json:
-        document = {"checkpoint": str(file), "digest": checkpoint.digest, **evaluation.to_document()}
-        click.echo(json.dumps(document, indent=2))
-    else:
-        print_evaluation(console(), evaluation, f"{file}, {evaluation.episodes} episodes each")
+        screen = console(sys.stderr if as_json else None)
+        stack.enter_context(notes(screen))
+        file, checkpoint = find_checkpoint(existing(path))
+        require_trust(settings_from_document(checkpoint.settings, file).code_to_trust, file, trust_code)
+        agent = ActorCriticAgent.from_checkpoint(checkpoint, file, device, trust_code=True)
+        evaluation = evaluate(agent, episodes=episodes, seed=seed)
+        name = as_typed(file)
+        if document is not None:
+            found = {"checkpoint": str(name), "digest": checkpoint.digest, **evaluation.to_document()}
+            document.append(json.dumps(found, indent=2))
+        else:
+            print_evaluation(screen, evaluation, f"{name}, {evaluation.episodes} episodes each")

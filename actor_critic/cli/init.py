@@ -1,12 +1,14 @@
 """`init`: a starting settings file."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import click
 
 from actor_critic.cli.options import CONFIG_FILE, flags_layer, setting_options
+from actor_critic.cli.places import absolute
+from actor_critic.cli.screen import console, say_as_is
+from actor_critic.commands import command_line
 from actor_critic.config import resolve, starting_config
 from actor_critic.errors import ConfigError
 
@@ -20,9 +22,9 @@ def command(config_path: str, **flags: Any) -> None:
     It holds the described keys with the values of the environment's preset; every other key is null, which means: from
     the preset.
     """
-    path = Path(config_path)
+    path, screen = absolute(config_path), console()
     if os.path.exists(path):  # unlike Path.exists, False for a name that cannot be
-        raise ConfigError(f"{path} exists already and is left as it is; name another one with --config")
+        raise ConfigError(f"{config_path} exists already and is left as it is; name another one with --config")
     said = flags_layer(flags)
     settings = resolve(said).settings
     input_dim, output_dim = settings.input_dim, settings.output_dim
@@ -42,8 +44,8 @@ def command(config_path: str, **flags: Any) -> None:
     try:
         written = config.save_new(path)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
+        raise ConfigError(f"{config_path} cannot be written: {error.strerror or error}") from None
     if not written:
-        raise ConfigError(f"{path} exists already and is left as it is; name another one with --config")
-    trains = "python main.py" if config_path == CONFIG_FILE else f"python main.py --config {path}"
-    click.echo(f"wrote {path} for {settings.environment}; `{trains}` trains from it")
+        raise ConfigError(f"{config_path} exists already and is left as it is; name another one with --config")
+    trains = command_line("train", *([] if config_path == CONFIG_FILE else ["--config", config_path]))
+    say_as_is(screen, f"wrote {config_path} for {settings.environment}; `{trains}` trains from it")

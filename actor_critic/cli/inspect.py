@@ -14,13 +14,14 @@ def command(path: str, as_json: bool) -> None:
     The digest is a SHA-256 over the whole training state: two runs with the same digest go on identically.
     """
     from actor_critic import checkpoints
+    from actor_critic.cli.places import as_typed
     from actor_critic.cli.running import existing
-    from actor_critic.cli.screen import console
+    from actor_critic.cli.screen import console, only_a_document
     from actor_critic.runs import find_checkpoint
 
     file, checkpoint = find_checkpoint(existing(path))
     document = {
-        "checkpoint": str(file),
+        "checkpoint": str(as_typed(file)),
         "schema_version": checkpoints.SCHEMA_VERSION,
         "epoch": checkpoint.counters.get("epoch", 0),
         "env_steps": checkpoint.counters.get("env_steps", 0),
@@ -35,7 +36,8 @@ def command(path: str, as_json: bool) -> None:
         },
     }
     if as_json:
-        click.echo(json.dumps(document, indent=2))
+        with only_a_document() as lines:
+            lines.append(json.dumps(document, indent=2))
         return
     screen = console()
     for name, value in document.items():

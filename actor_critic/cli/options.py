@@ -15,6 +15,25 @@ CONFIG_FILE = "config.json"
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+class SettingsCommand(click.Command):
+    """A command with settings, in which ``--anneal-lr false`` and ``--anneal-lr=true`` mean what they seem to."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Write switches with a value as click reads them."""
+        switches = {flag for name in Config.model_fields if base_type(name) is bool for flag in [_flag(name)]}
+        words: list[str] = []
+        for word in args:
+            flag, is_one, value = word.partition("=")
+            if not is_one and words and words[-1] in switches:
+                flag, value = words[-1], word
+            if flag in switches and value.lower() in ("true", "false"):
+                if not is_one:
+                    words.pop()
+                word = flag if value.lower() == "true" else f"--no-{flag.removeprefix('--')}"
+            words.append(word)
+        return super().parse_args(ctx, words)
+
+
 def setting_options(*names: str) -> Callable[[_Function], _Function]:
     """Give a command a flag for each named setting, or for all of them."""
 
@@ -39,9 +58,24 @@ def flags_layer(flags: dict[str, Any]) -> Layer:
         raise ConfigError(f"command line: {error}") from None
 
 
+def as_flags(config: Config) -> list[str]:
+    """The words of a command line that say what a Config says."""
+    words: list[str] = []
+    for name, value in config.model_dump(exclude_none=True).items():
+        if isinstance(value, bool):
+            words.append(_declaration(name)[0].split("/")[not value])
+        else:
+            words += [_flag(name), json.dumps(value) if isinstance(value, (list, dict)) else str(value)]
+    return words
+
+
 def _declaration(name: str) -> tuple[str, ...]:
-    flag = name.replace("_", "-")
-    return (f"--{flag}/--no-{flag}" if base_type(name) is bool else f"--{flag}", name)
+    flag = _flag(name)
+    return (f"{flag}/--no-{flag.removeprefix('--')}" if base_type(name) is bool else flag, name)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _attributes(name: str) -> dict[str, Any]:

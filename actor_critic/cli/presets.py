@@ -11,18 +11,20 @@ def command(as_json: bool) -> None:
     """List the presets: for which environment, from which source, with what expected return of which policy."""
     from rich.table import Table
 
-    from actor_critic.cli.screen import console
+    from actor_critic.cli.screen import console, only_a_document
     from actor_critic.config import list_presets
+    from actor_critic.statistics import plainly
 
     presets = list_presets()
     if as_json:
-        click.echo(json.dumps([preset.model_dump() for preset in presets], indent=2, ensure_ascii=False))
+        with only_a_document() as lines:
+            lines.append(json.dumps([preset.model_dump() for preset in presets], indent=2, ensure_ascii=False))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("environment", "algorithm", "expected", "of policy", "source"):
         table.add_column(column, overflow="fold", justify="right" if column == "expected" else "left")
     for preset in presets:
         environment = "any other" if preset.environment == "*" else preset.environment
-        expected = "" if preset.expected is None else f"{preset.expected:.4g}"
+        expected = "" if preset.expected is None else plainly(preset.expected)
         table.add_row(environment, preset.algorithm, expected, preset.evaluation if expected else "", preset.source)
     console().print(table)

@@ -1,5 +1,6 @@
 """`resume`: go on with a run."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import click
 
 from actor_critic.cli.loading import without_collecting
 from actor_critic.cli.options import flags_layer, setting_options
+from actor_critic.cli.places import absolute, as_typed
 from actor_critic.config import DEFAULT_LOG
 from actor_critic.errors import ConfigError
 
@@ -32,9 +34,11 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
 
     with without_collecting():
         # PyTorch is imported here and not above: a wrong flag is refused at once.
-        from actor_critic.cli.running import existing, log, log_to
+        from actor_critic.cli.notes import log, notes
+        from actor_critic.cli.running import existing
         from actor_critic.cli.running import run as run_to_the_end
         from actor_critic.cli.screen import console, say
+        from actor_critic.commands import begin_with
         from actor_critic.config import settings_from_document
         from actor_critic.imports import require_trust
         from actor_critic.runs import check_is_run, newest_sound
@@ -42,9 +46,9 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
 
     folder = existing(run)
     check_is_run(folder)
-    path, checkpoint, passed_over = newest_sound(folder)
+    path, checkpoint, _ = newest_sound(folder)
     settings = settings_from_document(checkpoint.settings, path)
-    require_trust(settings.imported_code, path, trust_code)
+    require_trust(settings.code_to_trust, path, trust_code)
     num_epochs = said.num_epochs
     if said.total_timesteps is not None:
         num_epochs = said.total_timesteps // settings.batch_size
@@ -53,7 +57,9 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
                 f"command line: total_timesteps: {said.total_timesteps} is less than one epoch of "
                 f"batch_size={settings.batch_size}; expected at least {settings.batch_size}"
             )
-    with log_to(said.log_file or _harmless_log(settings.log_file)):
+    log_file = absolute(said.log_file or _harmless_log(settings.log_file))
+    screen = console()
+    with notes(screen) as heard:
         trainer = Trainer.resume(
             folder,
             num_epochs=num_epochs,
@@ -63,18 +69,16 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
             trust_code=trust_code,
             new_episodes=new_episodes,
         )
-        screen = console()
-        for why in passed_over:
-            say(screen, f"passed over: {why}")
-        say(screen, f"resuming {path} after epoch {trainer.epoch}")
-        if trainer.epoch >= trainer.settings.num_epochs and trainer.is_evaluated:
-            planned = trainer.settings.num_epochs
-            note = f"the run is finished: {trainer.epoch} of {planned} epochs; --num-epochs makes it longer"
-            log.info(note)
-            say(screen, note)
-            trainer.close()
-            return 0
-        return run_to_the_end(trainer, screen)
+        with contextlib.closing(trainer), heard.log_to(log_file):
+            if trainer.epoch >= trainer.settings.num_epochs and trainer.is_evaluated:
+                longer = "--num-epochs makes it longer"
+                if trainer.settings.is_annealed:
+                    longer = f"it is annealed over them, so for more start a new run with {begin_with(as_typed(path))}"
+                note = f"the run is finished: {trainer.epoch} of {trainer.settings.num_epochs} epochs; {longer}"
+                log.info(note)
+                say(screen, note)
+                return 0
+            return run_to_the_end(trainer, screen)
 
 
 def _harmless_log(saved: str) -> str:

@@ -4,6 +4,7 @@ import json
 
 import click
 
+from actor_critic.cli.screen import only_a_document
 from actor_critic.config import Config
 
 
@@ -11,4 +12,5 @@ from actor_critic.config import Config
 def command() -> None:
     """Print the JSON Schema of config.json: every key with its type, range and meaning."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
-    click.echo(json.dumps(schema, indent=2, ensure_ascii=False))
+    with only_a_document() as lines:
+        lines.append(json.dumps(schema, indent=2, ensure_ascii=False))

@@ -20,70 +20,101 @@ from rich.console import Console
 from rich.table import Table
 
 from actor_critic import cores
-from actor_critic.cli.running import log, log_to
-from actor_critic.cli.screen import say
+from actor_critic.cli.leaving import Leaving
+from actor_critic.cli.notes import log, notes
+from actor_critic.cli.places import as_typed
+from actor_critic.cli.running import ending_signals, resume_command
+from actor_critic.cli.screen import console, printable, say, say_as_is
+from actor_critic.commands import command_line
 from actor_critic.config import DEFAULT_LOG, Settings
-from actor_critic.errors import ActorCriticError, ConfigError
+from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.files import write_durably
-from actor_critic.runs import new_folder
+from actor_critic.interrupts import Interrupted
+from actor_critic.runs import new_folder, newest_sound
 from actor_critic.seeding import Purpose, generator
-from actor_critic.statistics import summarize_seeds
+from actor_critic.statistics import plainly, summarize_seeds
 from actor_critic.trainer import INTERRUPTED, Trainer
 
 _MEANING = "interquartile mean over seeds, with a 95% bootstrap interval whose unit is the seed"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = ending_signals()
 _PATIENCE = 0.2  # seconds until a signal is passed on
 
 
-def run_seeds(settings: Settings, seeds: tuple[int, ...], wanted: Path, screen: Console) -> int:
+def run_seeds(settings: Settings, seeds: tuple[int, ...], wanted: Path, screen: Console, again: list[str]) -> int:
     """Train every seed in a process of its own, as many at a time as there are cores for, and report them together.
+
+    A seed that fails ends no other one. A signal ends all.
 
     Args:
         settings: Of every run, but for the seed.
         seeds: Different ones.
         wanted: The folder to make, with a run folder ``seed_1`` … for each seed and ``seeds.json`` for all.
         screen: Where to tell of it.
+        again: The words of the command that trains one seed by itself, which follows them.
 
     Returns:
         The exit code.
 
     Raises:
         ConfigError: The folder cannot be made.
-        ActorCriticError: A run failed; the others are kept.
+        ActorCriticError: Some seeds failed; its exit code is that of the first one.
     """
     folder = new_folder(wanted)
     at_a_time = max(1, min(len(seeds), cores.available() // settings.cores))
-    say(screen, f"{len(seeds)} seeds, {at_a_time} at a time, in {folder}")
+    say(screen, f"{len(seeds)} seeds, {at_a_time} at a time, in {as_typed(folder)}")
     documents: dict[int, dict[str, Any]] = {}
-    with _noted_signals() as received, _Processes() as processes:
+    failures: dict[int, Exception] = {}
+    with _noted_signals(screen) as received, _Processes() as processes:
         waiting = [(seed, settings.replace(seed=seed), folder / f"seed_{seed}") for seed in seeds]
         while processes.running or (waiting and not processes.are_told):
             while waiting and len(processes.running) < at_a_time and not received and not processes.are_told:
                 processes.start(*waiting.pop(0))
             if received:
                 processes.tell_to_stop()
-            for seed, document in processes.ended(_PATIENCE):
-                if document is not None:
-                    documents[seed] = document
-                    _tell(screen, seed, document)
-    if len(documents) < len(seeds):
-        say(
-            screen, f"stopped; go on with each seed of {folder} by itself, such as: actor-critic resume {folder}/seed_…"
-        )
+            for seed, outcome in processes.ended(_PATIENCE):
+                if isinstance(outcome, Exception):
+                    failures[seed] = outcome
+                    _tell(screen, f"seed {seed} failed: {outcome}")
+                elif outcome is not None:
+                    documents[seed] = outcome
+                    _tell(screen, _scores(seed, outcome))
+    stopped = [seed for seed in seeds if seed not in documents and seed not in failures]
+    if not stopped:
+        _keep_summary(screen, folder, {seed: documents[seed] for seed in seeds if seed in documents}, failures)
+    else:
+        say(screen, "stopped; go on with each seed by itself:")
+    for seed in seeds:
+        if seed not in documents:
+            say_as_is(screen, f"go on with seed {seed}: {_way_on(folder / f'seed_{seed}', settings, seed, again)}")
+    if stopped or received:
         return 128 + (received[0] if received else signal.SIGTERM)  # the latter where only a seed was asked to stop
-    summary = _summarize({seed: documents[seed] for seed in seeds})
+    if failures:
+        raise _Failed(failures, len(seeds))
+    return 0
+
+
+class _Failed(ActorCriticError):  # noqa: N818 - the seeds have failed, not the program
+    """Some seeds failed; the message names each."""
+
+    def __init__(self, failures: dict[int, Exception], count: int) -> None:
+        each = "; ".join(f"seed {seed}: {error}" for seed, error in failures.items())
+        super().__init__(each if len(failures) == 1 else f"{len(failures)} of {count} seeds failed: {each}")
+        first = next(iter(failures.values()))
+        self.exit_code = first.exit_code if isinstance(first, ActorCriticError) else ActorCriticError.exit_code
+
+
+def _way_on(folder: Path, settings: Settings, seed: int, again: list[str]) -> str:
+    """The command that goes on with a seed by itself, from its last checkpoint where it has one."""
     try:
-        write_durably(folder / "seeds.json", (json.dumps(summary, indent=2) + "\n").encode())
-    except OSError as error:
-        raise ConfigError(f"{folder} cannot be written: {error.strerror or error}") from None
-    _print(screen, summary, len(seeds))
-    say(screen, f"kept in {folder}")
-    return 128 + received[0] if received else 0
+        newest_sound(folder)
+    except CheckpointError:
+        return command_line(*again, seed)
+    return resume_command(as_typed(folder), settings)
 
 
 @contextlib.contextmanager
-def _noted_signals() -> Iterator[list[int]]:
-    """Do no more than note Ctrl-C or SIGTERM while the block runs; gives the signals that came.
+def _noted_signals(screen: Console) -> Iterator[list[int]]:
+    """Do no more than note Ctrl-C, SIGTERM or SIGHUP while the block runs; gives the signals that came.
 
     A handler runs between any two lines, and whatever else it did could wait for a lock that the line before has taken.
     """
@@ -92,7 +123,9 @@ def _noted_signals() -> Iterator[list[int]]:
     def on_signal(number: int, _: FrameType | None) -> None:
         received.append(number)
         for each in _SIGNALS:
-            signal.signal(each, signal.SIG_DFL)  # a second one, of either kind, ends the process at once
+            signal.signal(each, signal.SIG_DFL)  # a second one, of any kind, ends the process at once
+        if number not in (signal.SIGINT, signal.SIGTERM):
+            screen.quiet = True  # the terminal is gone
 
     previous = {number: signal.signal(number, on_signal) for number in _SIGNALS}
     try:
@@ -111,7 +144,6 @@ class _Processes:
     def __init__(self) -> None:
         self.running: dict[Connection, tuple[int, SpawnProcess]] = {}
         self.are_told = False
-        self._failure: Exception | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -119,10 +151,8 @@ class _Processes:
     def __exit__(self, *_: object) -> None:
         self.tell_to_stop()
         while self.running:
-            for _seed, _document in self.ended(None):
+            for _seed, _outcome in self.ended(None):
                 pass
-        if self._failure is not None:
-            raise self._failure
 
     def start(self, seed: int, settings: Settings, folder: Path) -> None:
         """Begin with a seed."""
@@ -143,11 +173,8 @@ class _Processes:
                 with contextlib.suppress(OSError):  # it has just ended
                     connection.send(None)
 
-    def ended(self, timeout: float | None) -> Iterator[tuple[int, dict[str, Any] | None]]:
-        """Wait for some that end: each seed with its evaluation, or None where it was stopped.
-
-        Where one fails the others are asked to stop, and the block raises its error when they have.
-        """
+    def ended(self, timeout: float | None) -> Iterator[tuple[int, dict[str, Any] | Exception | None]]:
+        """Wait for some that end: each seed with its evaluation, its error, or None where it was stopped."""
         ready = multiprocessing.connection.wait(list(self.running), timeout)
         for connection in [each for each in self.running if each in ready]:
             seed, process = self.running.pop(connection)
@@ -155,17 +182,10 @@ class _Processes:
                 outcome = connection.recv()
             except (EOFError, OSError):
                 process.join()
-                outcome = ActorCriticError(
-                    f"the process of seed {seed} was ended from outside (exit code {process.exitcode}) and the other "
-                    f"seeds have stopped; go on with each by itself: actor-critic resume"
-                )
+                outcome = ActorCriticError(f"its process was ended from outside (exit code {process.exitcode})")
             process.join()
             connection.close()
-            if isinstance(outcome, Exception):
-                self._failure = self._failure or outcome
-                self.tell_to_stop()
-            else:
-                yield seed, outcome
+            yield seed, outcome
 
 
 @contextlib.contextmanager
@@ -186,7 +206,7 @@ def _held_back_signals() -> Iterator[None]:
 
 
 class _Stop:
-    """Ends a seed after its epoch on SIGTERM, a word from the command, or the command's death, whichever comes first.
+    """Ends a seed after its epoch on SIGTERM or SIGHUP, a word from the command, or its death, whichever is first.
 
     Ctrl-C is left to the command, which is told of it as well by a terminal, and by a mere ``kill -INT`` alone.
     """
@@ -195,7 +215,9 @@ class _Stop:
         self.is_asked = command.poll()  # at once, as the thread below may be slow to begin
         self._trainer: Trainer | None = None
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._on_signal)
+        for number in _SIGNALS:
+            if number != signal.SIGINT:
+                signal.signal(number, self._on_signal)
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         threading.Thread(target=self._listen, args=(command,), daemon=True).start()
@@ -208,7 +230,7 @@ class _Stop:
             if self.is_asked:
                 trainer.stop(INTERRUPTED)
             yield
-        except KeyboardInterrupt:
+        except Interrupted:
             log.info("interrupted in the evaluation of the last weights")
         finally:
             self._trainer = None
@@ -225,20 +247,22 @@ class _Stop:
         self.is_asked = True
         if self._trainer is not None:
             if self._trainer.is_over and self._trainer.evaluation is None:
-                raise KeyboardInterrupt  # only an evaluation is cut short
+                raise Interrupted  # only an evaluation is cut short
             self._trainer.stop(INTERRUPTED)
 
 
 def _train_one(settings: Settings, folder: Path, command: Connection) -> None:
     """Train a seed, and send its evaluation to the command; None where it was stopped, or the error that ended it."""
-    stop = _Stop(command)
+    leaving, stop = Leaving(), _Stop(command)
     outcome: dict[str, Any] | Exception | None = None
     try:
         if not stop.is_asked:
-            trainer = Trainer(settings, folder)
-            with log_to(str(folder / DEFAULT_LOG)), stop.ends(trainer):
-                for _ in trainer:
-                    pass
+            with notes(console(), f"seed {settings.seed}: ") as heard:
+                heard.show_warnings_only()
+                trainer = Trainer(settings, folder)
+                with heard.log_to(folder / DEFAULT_LOG), stop.ends(trainer):
+                    for _ in trainer:
+                        pass
             outcome = trainer.evaluation.to_document() if trainer.evaluation else None
     except ActorCriticError as error:
         outcome = error
@@ -246,15 +270,37 @@ def _train_one(settings: Settings, folder: Path, command: Connection) -> None:
         outcome = RuntimeError(traceback.format_exc())
     with contextlib.suppress(OSError):  # nobody may be there any more
         command.send(outcome)
+    leaving.end(0)
 
 
 # --- in the command ---
 
 
-def _tell(screen: Console, seed: int, document: dict[str, Any]) -> None:
-    line = f"seed {seed}: greedy {document['greedy']['mean']:.4g}, sampled {document['sampled']['mean']:.4g}"
-    log.info(line)
+def _tell(screen: Console, line: str) -> None:
+    log.info("%s", printable(line))
     say(screen, line)
+
+
+def _scores(seed: int, document: dict[str, Any]) -> str:
+    means = {mode: plainly(document[mode]["mean"]) for mode in ("greedy", "sampled")}
+    return f"seed {seed}: greedy {means['greedy']}, sampled {means['sampled']}"
+
+
+def _keep_summary(
+    screen: Console, folder: Path, documents: dict[int, dict[str, Any]], failures: dict[int, Exception]
+) -> None:
+    """Print and keep what the seeds that have finished say together."""
+    summary = _summarize(documents) if documents else {"seeds": []}
+    if failures:
+        summary["failed"] = {str(seed): printable(str(error)) for seed, error in failures.items()}
+    try:
+        write_durably(folder / "seeds.json", (json.dumps(summary, indent=2) + "\n").encode())
+    except OSError as error:
+        raise ConfigError(f"{as_typed(folder)} cannot be written: {error.strerror or error}") from None
+    if documents:
+        count = len(documents) + len(failures)
+        _print(screen, summary, f"{len(documents)} of {count} seeds" if failures else f"{count} seeds")
+    say_as_is(screen, f"kept in {as_typed(folder)}")
 
 
 def _summarize(documents: dict[int, dict[str, Any]]) -> dict[str, Any]:
@@ -266,13 +312,13 @@ def _summarize(documents: dict[int, dict[str, Any]]) -> dict[str, Any]:
     return summary
 
 
-def _print(screen: Console, summary: dict[str, Any], count: int) -> None:
-    table = Table(title=f"last weights, {count} seeds", title_justify="left", box=None, pad_edge=False)
+def _print(screen: Console, summary: dict[str, Any], seeds: str) -> None:
+    table = Table(title=f"last weights, {seeds}", title_justify="left", box=None, pad_edge=False)
     for column in ("policy", "interquartile mean", "95% interval over seeds", "least", "most"):
         table.add_column(column, justify="left" if column == "policy" else "right")
     for mode in ("greedy", "sampled"):
         figures = summary[mode]
-        interval = f"{figures['low']:.4g} to {figures['high']:.4g}"
+        interval = f"{plainly(figures['low'])} to {plainly(figures['high'])}"
         least, most = min(figures["each"]), max(figures["each"])
-        table.add_row(mode, f"{figures['interquartile_mean']:.4g}", interval, f"{least:.4g}", f"{most:.4g}")
+        table.add_row(mode, plainly(figures["interquartile_mean"]), interval, plainly(least), plainly(most))
     screen.print(table)

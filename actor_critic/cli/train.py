@@ -1,66 +1,78 @@
 """`train`: settings from flags, file, preset and defaults; then the run."""
 
-from pathlib import Path
+import contextlib
 from typing import Any
 
 import click
 
 from actor_critic.cli.loading import without_collecting
-from actor_critic.cli.options import CONFIG_FILE, flags_layer, setting_options
+from actor_critic.cli.options import CONFIG_FILE, SettingsCommand, as_flags, flags_layer, setting_options
+from actor_critic.cli.places import absolute, as_typed
 from actor_critic.config import RANDOM_STATES, Config, Layer, resolve, starting_config
 from actor_critic.errors import ConfigError
 from actor_critic.seeding import MAX_SEED
 
 
-@click.command("train")
+@click.command("train", cls=SettingsCommand)
 @click.option("--config", "config_path", metavar="FILE", help=f"Settings file; {CONFIG_FILE} where none is named.")
 @click.option("--seeds", "has_seeds", is_flag=True, help="Train several seeds side by side: --seeds 1 2 3 4 5.")
+@click.option("--verbose", "is_verbose", is_flag=True, help="Print every setting, those that have their defaults too.")
 @click.argument("words", nargs=-1, metavar="")
 @setting_options()
-def command(config_path: str | None, has_seeds: bool, words: tuple[str, ...], **flags: Any) -> int:
+def command(config_path: str | None, has_seeds: bool, is_verbose: bool, words: tuple[str, ...], **flags: Any) -> int:
     """Train a policy. Settings come from flags, else the settings file, else the preset, else the defaults.
 
     Without config.json one is written, holding the defaults. Each run gets a folder checkpoints_YYYYMMDD_HHMMSS/.
     """
     seeds = _read_seeds(has_seeds, words, flags["seed"])
-    layers, notes, new_file = _layers(config_path, flags_layer(flags))
+    said = flags_layer(flags)
+    layers, remarks, new_file = _layers(config_path, said)
     resolution = resolve(*layers)
 
+    from actor_critic.cli.screen import console, say, say_as_is
+
+    screen = console()
+    if not resolution.settings.is_random_states:
+        say(screen, f"setting up {resolution.settings.environment}")
     with without_collecting():
         # PyTorch is imported here and not above: a wrong setting is refused at once.
         from actor_critic.cli.console import print_settings
-        from actor_critic.cli.running import log, log_to, run
-        from actor_critic.cli.screen import console, say
+        from actor_critic.cli.notes import log, notes
+        from actor_critic.cli.running import run
         from actor_critic.cli.seeds import run_seeds
         from actor_critic.runs import timestamped_path
         from actor_critic.trainer import Trainer
 
-        screen = console()
+    with contextlib.ExitStack() as stack:
+        heard = stack.enter_context(notes(screen))
         trainer = Trainer(resolution.settings)
-    try:
-        with log_to(resolution.settings.log_file):
-            if new_file is not None and _write(new_file):
-                notes.append(f"wrote {CONFIG_FILE} with the default settings")
-            for note in notes:
-                say(screen, note)
-                log.info(note)
-            if seeds:
-                trainer.close()
-                print_settings(screen, trainer.settings, resolution.sources | {"seed": "each of --seeds"})
-                return run_seeds(trainer.settings, seeds, timestamped_path(Path()), screen)
-            folder = trainer.keep_in(timestamped_path(Path()))
-            log.info("start of %s with settings %s", folder, trainer.settings.to_document())
-            print_settings(screen, trainer.settings, resolution.sources)
-            say(screen, f"run folder {folder}")
-            return run(trainer, screen)
-    finally:
-        trainer.close()
+        stack.callback(trainer.close)
+        stack.enter_context(heard.log_to(absolute(resolution.settings.log_file)))
+        if new_file is not None and _write(new_file):
+            remarks.append(f"wrote {CONFIG_FILE} with the default settings")
+        for remark in remarks:
+            say(screen, remark)
+            log.info(remark)
+        if seeds:
+            trainer.close()
+            sources = resolution.sources | {"seed": "each of --seeds"}
+            print_settings(screen, trainer.settings, sources, is_verbose)
+            again = ["train", *(["--config", config_path] if config_path else []), *as_flags(said.config), "--seed"]
+            return run_seeds(trainer.settings, seeds, timestamped_path(absolute("")), screen, again)
+        folder = trainer.keep_in(timestamped_path(absolute("")))
+        log.info("start of %s with settings %s", folder, trainer.settings.to_document())
+        log.info("settings come from %s", resolution.sources)
+        print_settings(screen, trainer.settings, resolution.sources, is_verbose)
+        say_as_is(screen, f"run folder {as_typed(folder)}")
+        return run(trainer, screen)
 
 
 def _read_seeds(has_seeds: bool, words: tuple[str, ...], seed: Any) -> tuple[int, ...]:
     """The seeds of --seeds; words that follow no such flag are a mistake."""
     if words and not has_seeds:
         hint = f"; did you mean --seeds {' '.join(words)}?" if words[0].isdigit() else ""
+        if words[0].lower() in ("yes", "no", "on", "off"):
+            hint = "; a setting that is true or false is switched on with --its-name and off with --no-its-name"
         raise ConfigError(f"command line: unexpected extra argument {words[0]!r}{hint}")
     if not has_seeds:
         return ()
@@ -82,7 +94,7 @@ def _layers(config_path: str | None, flags: Layer) -> tuple[list[Layer], list[st
     if config_path is not None:
         return [flags, Layer(config_path, Config.load(config_path))], [], None
     wanted = flags.config.environment
-    if not Path(CONFIG_FILE).exists():
+    if not absolute(CONFIG_FILE).exists():
         if wanted not in (None, RANDOM_STATES):
             return [flags], [], None
         start = starting_config(RANDOM_STATES, None, 10, 2)
@@ -96,6 +108,6 @@ def _layers(config_path: str | None, flags: Layer) -> tuple[list[Layer], list[st
 
 def _write(config: Config) -> bool:
     try:
-        return config.save_new(CONFIG_FILE)
+        return config.save_new(absolute(CONFIG_FILE))
     except OSError as error:
         raise ConfigError(f"{CONFIG_FILE} cannot be written: {error.strerror or error}") from None

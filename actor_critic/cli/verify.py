@@ -19,10 +19,14 @@ def command(run: str, from_epoch: int | None, trust_code: bool) -> None:
     Nothing in the folder changes. Where an epoch comes out otherwise it is named, and the exit code is 6.
     """
     with without_collecting():
+        from actor_critic.cli.notes import notes
         from actor_critic.cli.running import existing
         from actor_critic.cli.screen import console, say
         from actor_critic.verification import verify
 
-    found = verify(existing(run), from_epoch=from_epoch, trust_code=trust_code)
+    screen = console()
+    with notes(screen) as heard:
+        heard.show_warnings_only()
+        found = verify(existing(run), from_epoch=from_epoch, trust_code=trust_code)
     digests = "1 digest, the same" if found.compared == 1 else f"{found.compared} digests, all the same"
-    say(console(), f"computed again from epoch {found.first} to {found.last}: {digests}")
+    say(screen, f"computed again from epoch {found.first} to {found.last}: {digests}")

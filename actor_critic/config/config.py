@@ -2,11 +2,14 @@
 
 import difflib
 import json
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import annotated_types
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from actor_critic.config.reading import MAX_DEPTH, read_json_object
@@ -51,6 +54,8 @@ class Config(BaseModel):
 
     A ``Config`` is complete only once resolved (:func:`actor_critic.config.resolve.resolve`): flag > file > preset of
     (environment, algorithm) > default. Where "off" is allowed, it switches the feature off whatever the preset says.
+    NumPy's numbers, truth values and texts, paths and tuples are taken as the JSON values that they stand for. A copy
+    (``model_copy(update=...)``) is checked as a new one is.
 
     Raises:
         ConfigError: A key is unknown, or a value has the wrong type or is out of range.
@@ -242,12 +247,43 @@ class Config(BaseModel):
     @classmethod
     def _one_error_family(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         try:
-            config = handler(data)
+            config = handler(_as_json(data))
         except ValidationError as error:
             raise ConfigError(_explain(error)) from None
         for name in ("environment_kwargs", "reward_model_kwargs", "encoder_kwargs"):
             _check_is_json(name, getattr(config, name))
         return config
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields changed.
+
+        Args:
+            update: The changes.
+            deep: Every copy is a deep one.
+
+        Raises:
+            ConfigError: A key is unknown, or a value has the wrong type or is out of range.
+        """
+        said = {name: value for name, value in self if value is not None or name in self.model_fields_set}
+        return type(self)(**{**said, **(update or {})})
+
+    def copy(self, *, include: Any = None, exclude: Any = None, update: Any = None, deep: bool = False) -> Self:
+        """The former name of :meth:`model_copy`, with the fields to keep or to leave out.
+
+        Raises:
+            ConfigError: A key is unknown, or a value has the wrong type or is out of range.
+        """
+        kept = self.model_dump(include=include, exclude=exclude, exclude_none=True)
+        return type(self)(**{**kept, **(update or {})})
+
+    @classmethod
+    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:  # type: ignore[override]
+        """The same as the constructor: no ``Config`` is made without being checked.
+
+        Raises:
+            ConfigError: A key is unknown, or a value has the wrong type or is out of range.
+        """
+        return cls(**values)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -362,6 +398,23 @@ def _explain(error: ValidationError) -> str:
     return "; ".join([*clauses.values(), *([f"and {left} more"] if left > 0 else [])])
 
 
+def _as_json(value: Any, depth: int = 0) -> Any:
+    """The JSON value that a value of Python's or NumPy's stands for; what stands for none is left to be refused."""
+    if isinstance(value, (np.floating, np.integer, np.bool_, np.str_)):
+        return float(value) if isinstance(value, np.floating) else value.item()
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        return _as_json(value[()], depth)
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    if depth > _MAX_KWARGS_DEPTH + 1:
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_as_json(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {str(k) if isinstance(k, np.str_) else k: _as_json(item, depth + 1) for k, item in value.items()}
+    return value
+
+
 def _show(value: Any) -> str:
     try:
         text = repr(value)
@@ -396,4 +449,5 @@ def _check_is_json(name: str, value: Any, depth: int = 1) -> None:
                 _check_is_json(name, key)
                 _check_is_json(name, item, depth + 1)
         case _:
-            raise ConfigError(f"{name}: {_show(value)} is not allowed; expected JSON values")
+            mend = "; write the array as a list: array.tolist()" if isinstance(value, np.ndarray) else ""
+            raise ConfigError(f"{name}: {_show(value)} is not allowed; expected JSON values{mend}")

@@ -52,10 +52,15 @@ def list_presets() -> list[Preset]:
 
 
 def find_preset(environment: str, algorithm: str) -> Preset:
-    """The preset of one environment, or the algorithm's general one where the environment has none of its own."""
-    own = f"{environment.replace('/', '-')}.{algorithm}.json"
-    is_own = "/" not in own and (_FOLDER / own).is_file()
-    return _read(own if is_own else f"{algorithm}.json")
+    """The preset of one environment, or the algorithm's general one where the environment has none of its own.
+
+    An id says what is registered, and the module before it only where: ``gymnasium:CartPole-v1`` is ``CartPole-v1``.
+    """
+    registered = environment.rpartition(":")[2]
+    own = f"{registered.replace('/', '-')}.{algorithm}.json"
+    if (_FOLDER / own).is_file() and (found := _read(own)).environment == registered:
+        return found
+    return _read(f"{algorithm}.json")
 
 
 def _read(name: str) -> Preset:

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from actor_critic.commands import command_line
 from actor_critic.errors import ConfigError
 
 MAX_BYTES = 1 << 20
@@ -23,7 +24,8 @@ def read_json_object(path: Path) -> dict[str, Any]:
         with open(path, "rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; `actor-critic init` writes a starting file") from None
+        mend = f"; `{command_line('init', '--config', path)}` writes a starting file" if path.parent.is_dir() else ""
+        raise ConfigError(f"{path} does not exist{mend}") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
     if len(data) > MAX_BYTES:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from actor_critic.config.adapting import adapt, nearest_divisor, nearest_multiple
 from actor_critic.config.config import MAX_ENVS, RANDOM_STATES, Config
 from actor_critic.config.preset import find_preset
 from actor_critic.config.settings import SWITCHABLE, Settings
@@ -102,11 +103,14 @@ def resolve(*layers: Layer) -> Resolution:
         layers: The sources, highest precedence first; presets and defaults are added beneath them.
 
     Returns:
-        The settings and, for each, the name of the source it came from.
+        The settings and, for each, the name of the source it came from. Values of presets and defaults that contradict
+        what was said follow it (:func:`actor_critic.config.adapting.adapt`).
 
     Raises:
-        ConfigError: One source says a quantity twice, or two settings contradict each other.
+        ConfigError: One source says a quantity twice, or two settings that were said contradict each other.
     """
+    # Checked once more: what a list or dict in it holds may have been changed since.
+    layers = tuple(Layer(layer.source, layer.config.model_copy()) for layer in layers)
     for layer in layers:
         for name, other in _ALTERNATIVES.items():
             if getattr(layer.config, name) is not None and getattr(layer.config, other) is not None:
@@ -131,11 +135,14 @@ def resolve(*layers: Layer) -> Resolution:
 
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for source, settings in said:
+    by_user: set[str] = set()
+    for rank, (source, settings) in enumerate(said):
         for key, value in settings.items():
             overruled = key in values or _partner(key) in values
             if not overruled:
                 values[key], sources[key] = value, source
+                by_user |= {key} if rank < len(layers) else set()
+    adapt(values, sources, by_user)
     _derive_sizes(values, sources, is_random_states)
     if "workers" not in values:
         is_parallel = values["vectorization"] in ("shared", "workers")
@@ -261,13 +268,13 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
     if values["batch_size"] % values["num_envs"]:
         raise ConfigError(
             f"batch_size: {values['batch_size']} ({sources['batch_size']}) is not a multiple of {shown('num_envs')}; "
-            f"try {_nearest_multiple(values['batch_size'], values['num_envs'])}, or another num_envs"
+            f"try {nearest_multiple(values['batch_size'], values['num_envs'])}, or another num_envs"
         )
     if values["batch_size"] % values["num_minibatches"]:
         raise ConfigError(
             f"num_minibatches: {values['num_minibatches']} ({sources['num_minibatches']}) does not divide "
             f"{shown('batch_size')}; allowed are its divisors, such as "
-            f"{_nearest_divisor(values['batch_size'], values['num_minibatches'])}"
+            f"{nearest_divisor(values['batch_size'], values['num_minibatches'])}"
         )
     several = values["workers"] not in (1, "auto")
     if several and values["workers"] > values["num_envs"]:
@@ -292,7 +299,7 @@ def _check(values: dict[str, Any], sources: dict[str, str]) -> None:
         raise ConfigError(
             f"num_minibatches: {values['num_minibatches']} ({sources['num_minibatches']}) does not divide "
             f"{shown('num_envs')}; with memory={values['memory']} a minibatch is whole environments: allowed are "
-            f"divisors, such as {_nearest_divisor(values['num_envs'], values['num_minibatches'])}"
+            f"divisors, such as {nearest_divisor(values['num_envs'], values['num_minibatches'])}"
         )
     if values["encoder_kwargs"] and ":" not in values["encoder"]:
         raise ConfigError(
@@ -349,14 +356,5 @@ def _complete(values: dict[str, Any]) -> Settings:
     return Settings(**{f.name: None if f.name in switched_off else values.get(f.name) for f in fields(Settings)})  # type: ignore[arg-type]
 
 
-def _nearest_multiple(number: int, step: int) -> int:
-    return max(step, round(number / step) * step)
-
-
 def _largest_divisor(number: int, limit: int) -> int:
     return next(k for k in range(min(number, limit), 0, -1) if number % k == 0)
-
-
-def _nearest_divisor(number: int, wanted: int) -> int:
-    small = [k for k in range(1, min(number, 1 << 16) + 1) if number % k == 0]
-    return min(small, key=lambda k: abs(k - wanted))

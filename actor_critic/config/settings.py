@@ -5,8 +5,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from actor_critic.commands import command_line
 from actor_critic.config.config import RANDOM_STATES, Config
+from actor_critic.config.preset import find_preset
 from actor_critic.errors import ConfigError
+from actor_critic.imports import is_installed
 
 # Fields in which None means that the feature is off. A file says "off" there, since its null means "from the preset".
 SWITCHABLE = frozenset(
@@ -35,6 +38,10 @@ _NOT_COMPUTED = frozenset(
         "max_worker_restarts",
     }
 )
+
+
+# Packages that register environments known by their ids.
+_REGISTRARS = frozenset({"gymnasium", "ale_py", "minigrid", "minatar", "minatar.gym"})
 
 
 def computed_fields(document: dict[str, Any]) -> dict[str, Any]:
@@ -189,6 +196,22 @@ class Settings:
         named.append(str(self.environment_kwargs.get("env_id", "")))  # what Gymnasium's form of an old Gym makes
         return [name for name in named if ":" in name]
 
+    @property
+    def code_to_trust(self) -> list[str]:
+        """The part of :attr:`imported_code` that needs the user's word before it is imported from a file's settings.
+
+        What the package's own preset for this environment names, with the same values, needs none, nor do packages
+        known for their environments; both only where they are installed, and not found in the folder one is in.
+        """
+        preset = find_preset(self.environment, self.algorithm).settings
+        known = {self.environment} if self.environment.partition(":")[0] in _REGISTRARS else set()
+        if preset.get("wrappers") == self.wrappers:
+            known |= set(self.wrappers)
+        for name in ("encoder", "reward_model"):
+            if preset.get(name) == getattr(self, name):
+                known |= {getattr(self, name)}
+        return [name for name in self.imported_code if name not in known or not is_installed(name.partition(":")[0])]
+
     def fitted(self, input_dim: int, output_dim: int) -> "Settings":
         """A copy with the dimensions of the environment's spaces.
 
@@ -200,7 +223,7 @@ class Settings:
             if said is not None and said != found:
                 raise ConfigError(
                     f"{name}: {said} contradicts {self.environment}, whose {space} space says {found}; set it to null "
-                    f"or {found}, or let `actor-critic init --environment {self.environment}` write a fitting file"
+                    f"or {found}, or let `{self._init_command()}` write a fitting file"
                 )
         if input_dim < 1 or output_dim < 2:
             raise ConfigError(
@@ -208,6 +231,16 @@ class Settings:
                 f"least 1 and 2, as otherwise nothing is learned"
             )
         return self.replace(input_dim=input_dim, output_dim=output_dim)
+
+    def _init_command(self) -> str:
+        """The command that writes a settings file for this environment, under a name that is probably free."""
+        words = ["init", "--environment", self.environment]
+        words += ["--config", f"{self.environment.rpartition(':')[2].replace('/', '-')}.json"]
+        if self.environment_kwargs:
+            words += ["--environment-kwargs", json.dumps(self.environment_kwargs)]
+        if self.wrappers:
+            words += ["--wrappers", ",".join(self.wrappers)]
+        return command_line(*words)
 
     def replace(self, **changes: Any) -> "Settings":
         """A copy with some fields changed."""

@@ -221,7 +221,7 @@ class EnvironmentMaker:
         # Where it is sent to another process, whether its environment was registered in the one that it came from.
         self._is_registered = settings.environment in gym.registry
         self._wrappers = [load_class(name, "wrappers") for name in settings.wrappers]
-        if settings.imported_code:
+        if settings.code_to_trust:
             make_findable()
 
     def __call__(self) -> gym.Env[Any, Any]:
@@ -287,7 +287,7 @@ def _make_native(settings: Settings, count: int) -> gym.vector.VectorEnv[Any, An
     """The environment's own vector form."""
     name = settings.environment
     _check_registered(name)
-    if settings.imported_code:
+    if settings.code_to_trust:
         make_findable()
     kwargs = copy.deepcopy(settings.environment_kwargs)
     if settings.max_episode_steps is not None:

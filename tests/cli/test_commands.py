@@ -11,7 +11,7 @@ import click
 import gymnasium as gym
 import pytest
 
-from actor_critic.cli.options import flags_layer, setting_options
+from actor_critic.cli.options import SettingsCommand, as_flags, flags_layer, setting_options
 from actor_critic.config import RANDOM_STATES, Config, allowed_values, base_type, starting_config
 from actor_critic.errors import ConfigError
 from tests.cli.running import Outcome, Shell
@@ -28,7 +28,7 @@ QUICK += ["--hidden-dim", "4"]
 def _parsed(*arguments: str) -> dict[str, Any]:
     said: list[Config] = []
 
-    @click.command()
+    @click.command(cls=SettingsCommand)
     @setting_options()
     def probe(**flags: Any) -> None:
         said.append(flags_layer(flags).config)
@@ -57,6 +57,8 @@ def _parsed(*arguments: str) -> dict[str, Any]:
         (["--wrappers", '["a.b:C", "d:E"]'], {"wrappers": ["a.b:C", "d:E"]}),
         (["--anneal-lr"], {"anneal_lr": True}),
         (["--no-anneal-lr"], {"anneal_lr": False}),
+        (["--anneal-lr", "false", "--anneal-ent", "True"], {"anneal_lr": False, "anneal_ent": True}),
+        (["--anneal-lr=false", "--overlap=true"], {"anneal_lr": False, "overlap": True}),
         (["--no-normalize-advantages", "--shared-encoder"], {"normalize_advantages": False, "shared_encoder": True}),
         ([], {}),
     ],
@@ -65,6 +67,13 @@ def test_a_flag_means_what_people_write(arguments: list[str], expected: dict[str
     parsed = _parsed(*arguments)
     assert parsed == expected
     assert [type(value) for value in parsed.values()] == [type(value) for value in expected.values()]
+
+
+def test_the_flags_of_a_config_say_the_same_again() -> None:
+    arguments = ["--environment", "a b", "--environment-kwargs", '{"a": [1, "it\'s"]}', "--wrappers", "a.b:C,d:E"]
+    arguments += ["--no-anneal-lr", "--overlap", "--gamma", "0.5", "--clip-coef", "off", "--target-return", "-200"]
+    said = _parsed(*arguments)
+    assert _parsed(*as_flags(Config(**said))) == said
 
 
 def test_a_whole_number_too_large_for_a_float_keeps_every_digit() -> None:
@@ -293,7 +302,35 @@ def test_a_file_for_the_same_environment_is_used(shell: Shell) -> None:
     assert rows["seed"] == ["7", "flag"]
     assert rows["learning_rate"] == ["0.001", "config.json"]
     assert rows["gamma"] == ["0.98", "preset", "CartPole-v1.ppo"]
-    assert rows["vf_coef"] == ["0.5", "default"]
+    assert "vf_coef" not in rows
+    assert rows["input_dim"] == ["4", "config.json"]
+
+
+def test_every_setting_is_shown_where_that_is_asked_for_and_is_in_the_log_in_any_case(shell: Shell) -> None:
+    for words in ([], ["--verbose"]):
+        outcome = shell("train", "--environment", "CartPole-v1", "--vf-coef", "0.5", *QUICK, *words)
+        rows = {line.split()[0]: line.split()[1:] for line in outcome.out.splitlines() if line}
+        assert rows["vf_coef"] == ["0.5", "flag"]
+        assert rows["input_dim"] == ["4", "environment"]
+        names = Config.model_fields.keys() - {"num_steps", "total_timesteps"}
+        if words:
+            assert names <= rows.keys()
+            assert rows["keep_checkpoints"] == ["5", "default"]
+        else:
+            count = len(names - rows.keys())
+            assert f"the other {count} settings have their defaults; --verbose shows them" in outcome.out
+            assert count > 30
+    log = (shell.folder / "actor_critic_training.log").read_text()
+    assert "'keep_checkpoints': 5" in log and "'learning_rate': 'preset CartPole-v1.ppo'" in log
+
+
+def test_what_was_adapted_is_shown_with_its_reason(shell: Shell) -> None:
+    outcome = shell("train", "--environment", "CartPole-v1", "--memory", "gru", "--num-envs", "1", "--preset", "none",
+                    "--num-epochs", "1", "--num-steps", "5", "--hidden-dim", "4", "--evaluation-episodes", "1",
+                    "--overlap")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    (line,) = (line for line in outcome.out.splitlines() if line.startswith("clip_coef"))
+    assert line.split() == ["clip_coef", "0.2", "adapted", "to", "overlap=True", "(default", "says", "off)"]
 
 
 # --- check ---

@@ -1,17 +1,22 @@
 """What a user may say, and what is said to one who says something else."""
 
+import copy
 import json
 import math
-from pathlib import Path
+import os
+import pickle
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from actor_critic.checkpoints import Checkpoint, load, save
-from actor_critic.config import Config, allowed_values, base_type
+from actor_critic.config import Config, Layer, allowed_values, base_type, resolve
 from actor_critic.errors import ConfigError
 from tests.config.documents import JSON_VALUES, configs
 
@@ -91,8 +96,8 @@ def test_every_field_refuses_what_is_none_of_its_values_in_words_that_name_it(na
         int: [True, 1.0, "1", [1], {}, math.nan, -math.inf, -(10**400), -(10**5000), 10**5000],
         float: [True, "1", [1], {}, math.nan, math.inf, -math.inf, 10**400, 10**5000],
         str: [True, 1, 1.5, math.nan, -math.inf, -(10**5000), [], {}, "", "\ud800"],
-        list: [True, 1, "a:b", {}, math.nan, ("a:b",), ["a"], [1], [None], ["a:b\n"]],
-        dict: [True, 1, "{}", [], math.nan, {"a": math.inf}, {"a": 10**5000}, {1: 2}, {"a": (1,)}, {"a": "\ud800"}],
+        list: [True, 1, "a:b", {}, math.nan, ("a",), ["a"], [1], [None], ["a:b\n"]],
+        dict: [True, 1, "{}", [], math.nan, {"a": math.inf}, {"a": 10**5000}, {1: 2}, {"a": {1}}, {"a": "\ud800"}],
     }[base_type(name)]
     for value in [*others, _nested(40), _nested(10**4), {"a": _nested(10**4)}]:
         assert name in _refusal({name: value})
@@ -167,3 +172,81 @@ def test_a_wrong_setting_in_a_file_is_reported_with_the_file(tmp_path: Path) -> 
     with pytest.raises(ConfigError) as caught:
         Config.load(path)
     assert str(caught.value).startswith(f"{path}: gamma: 2 is not allowed")
+
+
+def test_numbers_of_numpy_paths_and_tuples_are_the_json_values_they_stand_for() -> None:
+    config = Config(
+        environment=np.str_("CartPole-v1"),
+        environment_kwargs={"sizes": (np.int8(3), np.array(4)), np.str_("deep"): {"scale": np.float32(0.5)}},
+        wrappers=("a.b:C", np.str_("d:E")),  # type: ignore[arg-type]
+        hidden_dim=np.int64(64),
+        seed=np.arange(3)[1],
+        gamma=np.array(0.5),
+        anneal_lr=np.bool_(False),
+        init_from=Path("runs") / "first",  # type: ignore[arg-type]
+        log_file=PurePosixPath("a.log"),  # type: ignore[arg-type]
+    )
+    expected = {
+        "environment": "CartPole-v1", "environment_kwargs": {"sizes": [3, 4], "deep": {"scale": 0.5}},
+        "wrappers": ["a.b:C", "d:E"], "hidden_dim": 64, "seed": 1, "gamma": 0.5, "anneal_lr": False,
+        "init_from": os.path.join("runs", "first"), "log_file": "a.log",
+    }  # fmt: skip
+    found = config.model_dump(exclude_none=True)
+    assert found == expected
+    assert [type(value) for value in found.values()] == [type(expected[name]) for name in found]
+    assert json.loads(config.to_json())["environment_kwargs"] == expected["environment_kwargs"]
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"seed": np.bool_(True)}, "seed: True (bool) is not allowed; expected a whole number"),
+        ({"seed": np.float64(1.0)}, "seed: 1.0 is not allowed; expected a whole number"),
+        ({"seed": np.array([1])}, "seed: array([1]) (ndarray) is not allowed; expected a whole number"),
+        ({"anneal_lr": np.int64(1)}, "anneal_lr: 1 is not allowed; expected true or false"),
+        ({"gamma": np.float32("nan")}, "gamma: nan is not allowed"),
+        ({"log_file": b"a.log"}, "log_file: b'a.log' (bytes) is not allowed"),
+        ({"environment_kwargs": {"a": np.arange(2)}}, "environment_kwargs: array([0, 1]) (ndarray) is not allowed"),
+        ({"environment_kwargs": {"a": np.complex64(1)}}, "environment_kwargs: np.complex64(1+0j) (complex64) is not"),
+        ({"environment_kwargs": {(1, 2): 3}}, "environment_kwargs: (1, 2) (tuple) is not allowed; expected a JSON"),
+    ],
+)
+def test_what_numpy_has_beyond_json_is_refused_as_before(document: dict[str, Any], message: str) -> None:
+    assert _refusal(document).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gamma": 5.0}, "gamma: 5.0 is not allowed"),
+        ({"gama": 0.5}, "unknown setting 'gama'; did you mean 'gamma'?"),
+        ({"num_epochs": "3"}, "num_epochs: '3' is not allowed"),
+        ({"environment_kwargs": {"a": {1}}}, "environment_kwargs: {1} (set) is not allowed"),
+    ],
+)
+def test_no_way_leads_to_a_config_that_is_not_valid(change: dict[str, Any], message: str) -> None:
+    base = Config(gamma=0.5, environment_kwargs={"deep": [1]})
+    ways = [lambda: base.model_copy(update=change), lambda: Config.model_construct(**change)]
+    for way in [*ways, lambda: base.copy(update=change)]:
+        with pytest.raises(ConfigError) as caught:
+            way()
+        assert str(caught.value).startswith(message)
+    with pytest.raises(ValidationError, match="frozen"):
+        base.gamma = 5.0  # type: ignore[misc]
+
+
+def test_a_copy_is_equal_and_shares_no_list_and_no_dict() -> None:
+    base = Config(gamma=0.5, environment_kwargs={"deep": [1]})
+    for copied in (base.model_copy(), base.copy(), copy.deepcopy(base), pickle.loads(pickle.dumps(base))):
+        assert copied == base
+        assert copied.environment_kwargs is not base.environment_kwargs
+    changed = base.model_copy(update={"seed": np.int64(3)})
+    assert (changed.seed, changed.gamma) == (3, 0.5)
+
+
+def test_what_a_dict_of_a_config_holds_is_checked_when_it_is_used() -> None:
+    config = Config(environment="CartPole-v1", environment_kwargs={"a": [1]})
+    assert config.environment_kwargs is not None
+    config.environment_kwargs["a"].append({1})
+    with pytest.raises(ConfigError, match=r"environment_kwargs: \{1\} \(set\) is not allowed"):
+        resolve(Layer("Config", config))

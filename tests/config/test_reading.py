@@ -82,7 +82,7 @@ def test_a_byte_order_mark_is_no_obstacle() -> None:
     ("name", "words"),
     [
         ("folder", "is a folder; expected a JSON file"),
-        ("missing.json", "does not exist; `actor-critic init` writes a starting file"),
+        ("missing.json", "does not exist; `actor-critic init --config "),
         ("large.json", f"is larger than {MAX_BYTES} bytes"),
         ("large.json/config.json", "cannot be read: Not a directory"),
         ("x" * 300, "cannot be read: File name too long"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from actor_critic.config import (
     RANDOM_STATES,
@@ -144,15 +145,16 @@ def test_a_preset_gives_way_to_num_steps() -> None:
 
 
 def test_a_run_of_no_epoch_is_refused() -> None:
-    text = _refusal(Layer("flag", Config(total_timesteps=31)))
+    text = _refusal(Layer("flag", Config(total_timesteps=31)), Layer("config.json", Config(batch_size=32)))
     assert "total_timesteps: 31 (flag)" in text and "batch_size=32" in text and "expected at least 32" in text
 
 
 def test_sizes_that_do_not_divide_are_refused_with_both_numbers_and_a_mend() -> None:
     text = _refusal(Layer("config.json", Config(batch_size=32, num_envs=7)))
     assert text.startswith("batch_size: 32 (config.json)") and "num_envs=7 (config.json)" in text and "try 35" in text
-    text = _refusal(Layer("flag", Config(num_minibatches=5)))
-    assert text.startswith("num_minibatches: 5 (flag)") and "batch_size=32 (default)" in text and "such as 4" in text
+    text = _refusal(Layer("flag", Config(num_minibatches=5)), Layer("config.json", Config(batch_size=32)))
+    assert text.startswith("num_minibatches: 5 (flag)") and "batch_size=32 (config.json)" in text
+    assert "such as 4" in text
 
 
 def test_a_product_beyond_the_range_of_batch_size_is_refused() -> None:
@@ -166,14 +168,104 @@ def test_a_batch_larger_than_environments_are_allowed_is_spread_over_steps() -> 
     assert settings.to_config().num_envs == 50_000
 
 
+# --- what was left open follows what was said ---
+
+
+@pytest.mark.parametrize(
+    ("said", "sizes", "adapted"),
+    [  # the general preset of ppo: 8 environments, 1024 transitions, 4 minibatches
+        ({"memory": "gru", "num_envs": 1}, (1, 1024, 4), {"num_minibatches": (1, "num_envs=1", 4)}),
+        ({"num_envs": 3}, (3, 1020, 4), {"batch_size": (1020, "num_envs=3", 1024)}),
+        ({"batch_size": 100}, (10, 100, 4), {"num_envs": (10, "batch_size=100", 8)}),
+        ({"num_minibatches": 5}, (8, 1040, 5), {"batch_size": (1040, "num_minibatches=5", 1024)}),
+        ({"num_steps": 5, "num_envs": 3}, (3, 15, 3), {"num_minibatches": (3, "num_steps=5", 4)}),
+        ({"num_steps": 5, "num_minibatches": 16}, (16, 80, 16), {"num_envs": (16, "num_minibatches=16", 8)}),
+        ({"total_timesteps": 500}, (8, 496, 4), {"batch_size": (496, "total_timesteps=500", 1024)}),
+        ({"num_steps": 50, "total_timesteps": 120}, (2, 100, 4), {"num_envs": (2, "total_timesteps=120", 8)}),
+        (
+            {"workers": 12},
+            (12, 1020, 4),
+            {"num_envs": (12, "workers=12", 8), "batch_size": (1020, "num_envs=12", 1024)},
+        ),
+        (
+            {"memory": "lstm", "num_minibatches": 5},
+            (10, 1020, 5),
+            {"num_envs": (10, "num_minibatches=5", 8), "batch_size": (1020, "num_envs=10", 1024)},
+        ),
+        (
+            {"total_timesteps": 5},
+            (5, 5, 5),
+            {
+                "num_envs": (5, "total_timesteps=5", 8),
+                "batch_size": (5, "total_timesteps=5", 1024),
+                "num_minibatches": (5, "batch_size=5", 4),
+            },
+        ),
+    ],
+    ids=str,
+)
+def test_sizes_that_nobody_said_follow_those_that_were_said(
+    said: dict[str, Any], sizes: tuple[int, ...], adapted: dict[str, tuple[int, str, int]]
+) -> None:
+    resolution = resolve(Layer("flag", Config(environment="Unheard-v0", **said)))
+    settings = resolution.settings
+    assert settings.num_envs * settings.num_steps == settings.batch_size
+    if "num_minibatches" not in adapted:
+        assert (settings.num_envs, settings.batch_size, settings.num_minibatches) == sizes
+    found = {name: source for name, source in resolution.sources.items() if source.startswith("adapted")}
+    # 1024 is the preset's or, where it is told in steps, no part of what was adapted
+    expected = {name: f"adapted to {why} (preset ppo says {old})" for name, (_, why, old) in adapted.items()}
+    assert found == expected
+    for name, (value, _, _) in adapted.items():
+        assert getattr(settings, name) == value
+
+
+def test_defaults_follow_what_was_said_as_presets_do() -> None:
+    resolution = resolve(Layer("flag", Config(num_envs=5)))
+    assert (resolution.settings.batch_size, resolution.sources["batch_size"]) == (
+        30, "adapted to num_envs=5 (default says 32)",
+    )  # fmt: skip
+    resolution = resolve(Layer("flag", Config(overlap=True)))
+    assert (resolution.settings.clip_coef, resolution.sources["clip_coef"]) == (
+        0.2, "adapted to overlap=True (default says off)",
+    )  # fmt: skip
+    wrapped = resolve(Layer("flag", Config(environment="ALE/Pong-v5", vectorization="native")))
+    assert (wrapped.settings.wrappers, wrapped.settings.frame_stack) == ([], 1)
+    assert wrapped.sources["frame_stack"] == "adapted to vectorization=native (preset ALE-Pong-v5.ppo says 4)"
+
+
+@given(resolvable_configs())
+@hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_what_agrees_is_not_adapted(config: Config) -> None:
+    assert not [source for source in resolve(Layer("file", config)).sources.values() if source.startswith("adapted")]
+
+
+@given(st.fixed_dictionaries({}, optional={
+    "num_envs": st.integers(1, 300), "batch_size": st.integers(1, 5000), "num_minibatches": st.integers(1, 300),
+    "memory": st.sampled_from(["gru", "off"]), "algorithm": st.sampled_from(["a2c", "ppo"]),
+    "total_timesteps": st.integers(1, 5000), "preset": st.sampled_from(["auto", "none"]),
+    "environment": st.sampled_from(["Unheard-v0", "LunarLander-v3", RANDOM_STATES]),
+}))  # fmt: skip
+@hypothesis_settings(max_examples=300, deadline=None)
+def test_one_size_that_was_said_is_never_refused(said: dict[str, Any]) -> None:
+    sizes = {"num_envs", "batch_size", "num_minibatches", "total_timesteps"} & said.keys()
+    for name in sorted(sizes)[1:]:
+        del said[name]
+    sizes &= said.keys()
+    settings = _resolve(**said)
+    for name in sizes - {"total_timesteps"}:
+        assert getattr(settings, name) == said[name]
+    assert settings.total_timesteps <= said.get("total_timesteps", settings.total_timesteps)
+
+
 # --- settings that contradict each other ---
 
 
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"clip_vloss": True}, "clip_vloss: true needs a clip range, but clip_coef=off (default)"),
-        ({"anneal_clip": True}, "anneal_clip: true needs a clip range, but clip_coef=off (default)"),
+        ({"clip_vloss": True, "algorithm": "a2c"}, "clip_vloss: true needs a clip range, but clip_coef=off (default)"),
+        ({"anneal_clip": True, "clip_coef": "off"}, "anneal_clip: true needs a clip range, but clip_coef=off (file)"),
         ({"wrappers": ["m:C"]}, "wrappers: ['m:C'] (file) does not apply to random states"),
         ({"environment_kwargs": {"a": 1}}, "environment_kwargs: {'a': 1} (file) does not apply to random states"),
         ({"max_episode_steps": 9}, "max_episode_steps: 9 (file) does not apply to random states"),
@@ -318,6 +410,26 @@ def test_a_preset_is_sound(preset: Preset) -> None:
         assert getattr(settings, key) == (None if value == "off" else value)
     assert settings.num_envs * settings.num_steps == settings.batch_size
     assert settings.num_minibatches * settings.minibatch_size == settings.batch_size
+
+
+@pytest.mark.parametrize(
+    ("name", "bare"),
+    [
+        ("gymnasium:CartPole-v1", "CartPole-v1"),
+        ("ale_py:ALE/Pong-v5", "ALE/Pong-v5"),
+        ("minigrid:MiniGrid-DoorKey-5x5-v0", "MiniGrid-DoorKey-5x5-v0"),
+        ("minatar.gym:MinAtar/Breakout-v1", "MinAtar/Breakout-v1"),
+    ],
+)
+def test_an_environment_named_with_its_module_has_the_same_preset(name: str, bare: str) -> None:
+    long, short = (resolve(Layer("flag", Config(environment=each))) for each in (name, bare))
+    assert long.settings.replace(environment=bare) == short.settings
+    assert long.sources == short.sources
+    assert long.sources["learning_rate"] == f"preset {bare.replace('/', '-')}.ppo"
+
+
+def test_an_id_that_only_looks_like_that_of_a_preset_has_the_general_one() -> None:
+    assert find_preset("ALE-Pong-v5", "ppo").name == find_preset("x:MinAtar-Breakout-v1", "ppo").name == "ppo"
 
 
 def test_an_environment_without_a_preset_of_its_own_gets_the_general_one() -> None:

@@ -1,0 +1,50 @@
+"""The end of a process, which threads and processes that an environment has left running must not hold up."""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from typing import NoReturn
+
+_PATIENCE = 1.0  # seconds for threads and processes that are about to end
+
+
+class Leaving:
+    """Who was there when the command began; whoever came later and is still there when it ends is not waited for."""
+
+    def __init__(self) -> None:
+        self._threads = set(threading.enumerate())
+        self._children = set(multiprocessing.active_children())
+        self._streams = [sys.stdout, sys.stderr]
+
+    def end(self, code: int) -> NoReturn:
+        """End the process with an exit code."""
+        if not self.is_alone():
+            self._end_at_once(code)
+        sys.exit(code)
+
+    def is_alone(self) -> bool:
+        """End the processes that were left running; says whether no thread would hold the process up."""
+        deadline = time.monotonic() + _PATIENCE
+        children = set(multiprocessing.active_children()) - self._children
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.join(max(0.0, deadline - time.monotonic()))
+            if child.is_alive():
+                child.kill()
+                child.join(_PATIENCE)
+        threads = {thread for thread in set(threading.enumerate()) - self._threads if not thread.daemon}
+        for thread in threads - {threading.current_thread()}:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads - {threading.current_thread()})
+
+    def _end_at_once(self, code: int) -> NoReturn:
+        logging.shutdown()
+        for stream in {id(each): each for each in (*self._streams, sys.stdout, sys.stderr)}.values():
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(code)

@@ -1,0 +1,148 @@
+"""What the program's logger says: on the screen as it happens, and in the log from the first moment on."""
+
+import contextlib
+import logging
+import logging.handlers
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+
+from actor_critic.cli.options import CONFIG_FILE
+from actor_critic.cli.places import absolute, as_typed
+from actor_critic.cli.screen import say
+from actor_critic.errors import ConfigError
+
+log = logging.getLogger("actor_critic")
+
+
+class Notes:
+    """What was said while a run is set up; no file holds it before the run begins.
+
+    A mistake that is found meanwhile leaves nothing behind.
+    """
+
+    def __init__(self, screen: Console, speaker: str) -> None:
+        self._shown = _Screen(screen, speaker)
+        self._kept = logging.handlers.MemoryHandler(10**6, logging.CRITICAL + 1, flushOnClose=False)
+        self._errors = sys.stderr
+        self._kept.buffer.append(_record(logging.INFO, f"command {sys.argv[1:]}"))
+
+    @contextlib.contextmanager
+    def heard(self) -> Iterator[None]:
+        """Listen to the logger while the block runs."""
+        log.setLevel(logging.INFO)
+        handlers = (self._kept, self._shown)
+        for handler in handlers:
+            log.addHandler(handler)
+        try:
+            yield
+        finally:
+            for handler in handlers:
+                log.removeHandler(handler)
+                handler.close()
+
+    def show_warnings_only(self) -> None:
+        """Show no other notes from here on."""
+        self._shown.is_setting_up = False
+
+    @contextlib.contextmanager
+    def log_to(self, path: Path) -> Iterator[None]:
+        """The run begins: append all notes so far, and those that follow while the block runs, to a file.
+
+        From here on the screen shows warnings alone.
+
+        Raises:
+            ConfigError: The file cannot be written.
+        """
+        name = as_typed(path)
+        try:
+            config = absolute(CONFIG_FILE)
+            if path.exists() and config.exists() and path.samefile(config):
+                raise ConfigError(f"log_file: {name} is the settings file; expected another path")
+            file = _LogFile(path, self._kept.buffer, self._errors)
+        except OSError as error:
+            raise ConfigError(
+                f"log_file: {name} cannot be written: {error.strerror or error}; expected a writable path"
+            ) from None
+        log.removeHandler(self._kept)
+        log.addHandler(file)
+        self.show_warnings_only()
+        try:
+            yield
+        except Exception as error:
+            file.handle(_record(logging.ERROR, f"stopped by {type(error).__name__}: {error}"))
+            raise
+        finally:
+            log.removeHandler(file)
+            file.close()
+
+
+@contextlib.contextmanager
+def notes(screen: Console, speaker: str = "") -> Iterator[Notes]:
+    """Show what the logger says while the block runs, and keep it for a log.
+
+    Args:
+        screen: Where to show it.
+        speaker: What to call the run before each line, where there are several.
+    """
+    heard = Notes(screen, speaker)
+    with heard.heard():
+        yield heard
+
+
+class _Screen(logging.Handler):
+    """Shows warnings, and while a run is set up notes as well."""
+
+    def __init__(self, screen: Console, speaker: str) -> None:
+        super().__init__(logging.INFO)
+        self.is_setting_up = True
+        self._screen = screen
+        self._speaker = speaker
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # An error with a traceback ends the run, which tells it by itself.
+        if record.exc_info or (record.levelno < logging.WARNING and not self.is_setting_up):
+            return
+        kind = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        with contextlib.suppress(OSError):  # whoever prints next is told
+            say(self._screen, f"{self._speaker}{kind}{record.getMessage()}")
+
+
+class _LogFile(logging.FileHandler):
+    """A log file whose disk may refuse it: the first lines must be written, and what is lost later ends no run."""
+
+    def __init__(self, path: Path, first: list[logging.LogRecord], errors: TextIO) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._errors = errors
+        self._may_refuse = False
+        self._has_refused = False
+        try:
+            for record in first:
+                self.emit(record)
+        except OSError:
+            self.close()
+            raise
+        self._may_refuse = True
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is the standard library's
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._may_refuse:
+            raise error
+        elif not self._has_refused:
+            self._has_refused = True
+            with contextlib.suppress(OSError):
+                print(f"the log {self.baseFilename} cannot be written: {error.strerror or error}", file=self._errors)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+def _record(level: int, text: str) -> logging.LogRecord:
+    return log.makeRecord(log.name, level, __file__, 0, text, (), None)

@@ -1,0 +1,148 @@
+"""What the user left open follows what was said, where the two would contradict each other."""
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+from actor_critic.config.config import MAX_ENVS
+
+_CLIP_COEF = 0.2  # PPO's, where something that was said needs a clip range
+_MAX_BATCH = 2**31
+
+
+def adapt(values: dict[str, Any], sources: dict[str, str], said: Collection[str]) -> None:
+    """Change values of presets and defaults that contradict what was said; each new source names the reason.
+
+    What the user said is never changed: where it contradicts itself, the rules refuse it later. Values that agree are
+    left as they are.
+
+    Args:
+        values: Every setting that has a value, whichever way its sizes were said; changed in place.
+        sources: Where each comes from; changed in place.
+        said: The names of those that the user said.
+    """
+    open_values = _Open(values, sources, said)
+    _adapt_num_envs(open_values)
+    _adapt_batch_size(open_values)
+    _adapt_num_minibatches(open_values)
+    _adapt_features(open_values)
+
+
+def nearest_multiple(number: int, step: int) -> int:
+    """The multiple of ``step``, not 0, that is nearest to a number."""
+    return max(step, round(number / step) * step)
+
+
+def nearest_divisor(number: int, wanted: int, multiple_of: int = 1) -> int:
+    """The divisor of a number, itself a multiple of another one, that is nearest to what was wanted."""
+    rest = number // multiple_of
+    small = [k * multiple_of for k in range(1, min(rest, 1 << 16) + 1) if rest % k == 0]
+    return min(small, key=lambda k: abs(k - wanted))
+
+
+class _Open:
+    """The values, of which those that nobody said may be changed."""
+
+    def __init__(self, values: dict[str, Any], sources: dict[str, str], said: Collection[str]) -> None:
+        self.values = values
+        self.said = said
+        self._sources = sources
+        self._before: dict[str, str] = {}
+
+    def is_open(self, name: str) -> bool:
+        return name not in self.said
+
+    def change(self, name: str, value: Any, reason: str) -> None:
+        """Let an open value follow the setting that is the reason."""
+        if value == self.values.get(name):
+            return
+        before = self._before.setdefault(name, f"{self._sources.get(name, 'default')} says {self.values.get(name)}")
+        self._sources[name] = f"adapted to {reason}={self.values[reason]} ({before})"
+        self.values[name] = value
+
+    @property
+    def has_memory(self) -> bool:
+        return bool(self.values["memory"] != "off")
+
+    @property
+    def num_envs(self) -> int | None:
+        """N; None where it follows the batch size."""
+        return self.values.get("num_envs", 32 if "num_steps" in self.values else None)
+
+
+def _adapt_num_envs(run: _Open) -> None:
+    values = run.values
+    if run.num_envs is None or not run.is_open("num_envs"):
+        return
+    values.setdefault("num_envs", run.num_envs)
+    steps, total, minibatches = values.get("num_steps"), values.get("total_timesteps"), values["num_minibatches"]
+    if isinstance(values.get("workers"), int) and values["workers"] > values["num_envs"]:
+        run.change("num_envs", values["workers"], "workers")
+    if total and total // (steps or 1) < values["num_envs"]:
+        run.change("num_envs", max(1, total // (steps or 1)), "total_timesteps")
+    unit = 1
+    if not run.is_open("num_minibatches"):
+        unit = minibatches if run.has_memory else 1
+        unit = math.lcm(unit, minibatches // math.gcd(minibatches, steps)) if steps else unit
+        if unit <= MAX_ENVS and values["num_envs"] % unit:
+            run.change("num_envs", nearest_multiple(values["num_envs"], unit), "num_minibatches")
+    if steps or run.is_open("batch_size"):
+        return
+    batch_size = values["batch_size"]
+    if batch_size % values["num_envs"] and batch_size % unit == 0:
+        run.change("num_envs", nearest_divisor(batch_size, values["num_envs"], unit), "batch_size")
+
+
+def _adapt_batch_size(run: _Open) -> None:
+    values = run.values
+    if "num_steps" in values or not run.is_open("batch_size"):
+        return
+    num_envs, total, minibatches = run.num_envs, values.get("total_timesteps"), values["num_minibatches"]
+    before = batch_size = values["batch_size"]
+    unit = math.lcm(num_envs or 1, minibatches)
+    is_in_the_way = unit > min(batch_size, total or batch_size) or (run.has_memory and (num_envs or 0) % minibatches)
+    if is_in_the_way and run.is_open("num_minibatches"):
+        unit = num_envs or 1
+    reason = "num_envs" if num_envs and batch_size % num_envs else "num_minibatches"
+    if num_envs is None and isinstance(values.get("workers"), int) and values["workers"] > batch_size:
+        batch_size, reason = values["workers"], "workers"
+    if batch_size % unit:
+        batch_size = nearest_multiple(batch_size, unit)
+    if total and batch_size > total:
+        batch_size = total // unit * unit or unit
+        reason = "total_timesteps" if batch_size <= total else "num_envs" if num_envs else "num_minibatches"
+    if batch_size != before and batch_size <= _MAX_BATCH:
+        run.change("batch_size", batch_size, reason)
+
+
+def _adapt_num_minibatches(run: _Open) -> None:
+    values = run.values
+    if not run.is_open("num_minibatches"):
+        return
+    steps, minibatches = values.get("num_steps"), values["num_minibatches"]
+    batch_size = run.num_envs * steps if run.num_envs and steps else values["batch_size"]
+    if run.has_memory and run.num_envs and run.num_envs % minibatches:
+        run.change("num_minibatches", nearest_divisor(run.num_envs, minibatches), "num_envs")
+    elif batch_size % minibatches:
+        reason = "num_steps" if steps else "batch_size"
+        run.change("num_minibatches", nearest_divisor(batch_size, minibatches), reason)
+
+
+def _adapt_features(run: _Open) -> None:
+    values = run.values
+    if values["clip_coef"] == "off":
+        is_said = not run.is_open("clip_coef") or not run.is_open("algorithm")
+        for name in ("clip_vloss", "anneal_clip", "overlap"):
+            if values[name] and run.is_open(name):
+                run.change(name, False, "clip_coef")
+            elif values[name] and not is_said:
+                run.change("clip_coef", _CLIP_COEF, name)
+    if values["vectorization"] == "native":
+        for name, value in (("wrappers", []), ("frame_stack", 1)):
+            if run.is_open(name):
+                run.change(name, value, "vectorization")
+    own_encoder = ":" in values["encoder"]
+    if own_encoder and run.is_open("embedding_dim"):
+        run.change("embedding_dim", "off", "encoder")
+    if not own_encoder and run.is_open("encoder_kwargs"):
+        run.change("encoder_kwargs", {}, "encoder")
