@@ -1,5 +1,11 @@
 """One family of errors: each names the culprit and the way out, and carries its exit code."""
 
+import linecache
+import traceback
+from pathlib import Path
+
+_NOT_A_PLACE = str(Path(__file__).parent)  # a fault raised on the way to somebody's code is not in that code
+
 
 class ActorCriticError(Exception):
     """Any failure this package reports on purpose; its text is written for the user."""
@@ -39,3 +45,21 @@ class NumericalError(ActorCriticError):
     """A loss, gradient, reward or parameter stopped being finite: the message names which, and when."""
 
     exit_code = 5
+
+
+def describe(error: BaseException) -> str:
+    """An exception of somebody else's code in one line: its class, its text and where it was raised.
+
+    An exception without a text (a bare ``assert``) is described by the line of code that raised it.
+    """
+    try:
+        text = " ".join(str(error).split())
+    except Exception as failure:  # whatever somebody's own exception does
+        text = f"its text cannot be shown: {type(failure).__name__}"
+    place = ""
+    steps = list(traceback.walk_tb(error.__traceback__))
+    if steps and not (path := steps[-1][0].f_code.co_filename).startswith(_NOT_A_PLACE):
+        text = text or linecache.getline(path, steps[-1][1]).strip()
+        place = f" ({Path(path).name}, line {steps[-1][1]})"
+    name = type(error).__name__
+    return f"{name}: {text}{place}" if text else f"{name}{place}"

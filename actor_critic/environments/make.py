@@ -17,11 +17,13 @@ from actor_critic.environments.measure import measure_workers
 from actor_critic.environments.native import NativeVectorEnv, difference
 from actor_critic.environments.random_states import RandomStatesVectorEnv
 from actor_critic.environments.replay import try_replays
+from actor_critic.environments.stacking import FrameStack
 from actor_critic.environments.vectorized import Replay, SameStepVectorEnv, close_environment
 from actor_critic.environments.workers import WorkerVectorEnv
 from actor_critic.errors import ActorCriticError, ConfigError
 from actor_critic.imports import load_class, make_findable
 from actor_critic.seeding import Purpose
+from actor_critic.spaces import spaces_of
 
 log = logging.getLogger("actor_critic")
 
@@ -222,16 +224,18 @@ class EnvironmentMaker:
         """
         settings = self._settings
         bare = _make_one(settings)
+        spaces_of(settings.environment, bare)
         env = with_masks_in_info(bare)
         for wrapper, name in zip(self._wrappers, settings.wrappers, strict=True):
             try:
                 env = wrapper(env)
             except Exception as error:  # whatever somebody's wrapper raises
                 raise ConfigError(f"wrappers: {name} fails on {settings.environment}: {error}") from error
-        if self._wrappers:  # which may give masks of their own
+        if self._wrappers:  # which may give masks, and spaces, of their own
+            spaces_of(settings.environment, env)
             env = with_masks_in_info(env, bare)
         if settings.frame_stack > 1:
-            env = gym.wrappers.FrameStackObservation(env, settings.frame_stack)
+            env = FrameStack(env, settings.frame_stack)
         if self._ends and (env.spec is None or env.spec.max_episode_steps is None):
             env = gym.wrappers.TimeLimit(env, EVALUATION_STEP_LIMIT)
         return env
