@@ -191,7 +191,9 @@ def _play(
     noise: np.random.Generator,
 ) -> _Played:
     """Run each environment's quota of episodes to their ends."""
-    found = read_spaces(agent.settings.environment, environment.single_observation_space, environment.single_action_space)
+    found = read_spaces(
+        agent.settings.environment, environment.single_observation_space, environment.single_action_space
+    )
     if other := difference((agent.observations, agent.actions), found):
         raise ConfigError(f"environment: {agent.settings.environment}: {other}")
     rule = make_reward_rule(agent.settings, environment.single_observation_space, environment.single_action_space)
@@ -218,9 +220,7 @@ def _play(
                 following = observations.copy()
                 following[ended] = infos["final_obs"][ended]
             paid = rewards.astype(np.float32)
-            running[:, 1] += rule.model_rewards(
-                before, agent.actions.numbers(choices), following, terminated, paid
-            )
+            running[:, 1] += rule.model_rewards(before, agent.actions.numbers(choices), following, terminated, paid)
         for index in np.flatnonzero(ended & (done < quotas)):
             finished.append(running[index].copy())
             running[index] = 0.0

@@ -47,7 +47,6 @@ class ActionPart:
         if not is_sound:
             raise ValueError("an action space has a part that is wrong")
 
-
     def __str__(self) -> str:
         numbers = [np.array(values, object).reshape(self.shape).tolist() for values in (self.sizes, self.starts)]
         name = "MultiDiscrete" if self.shape else "Discrete"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from actor_critic.errors import ConfigError
 from actor_critic.interrupts import Interrupted
 from actor_critic.spaces.documents import ADDED, are_choices, are_numbers, read_parts, write_parts
-from actor_critic.spaces.nesting import Path, assemble, describe, describe_whole, parts_of, pick, why_no_space
+from actor_critic.spaces.nesting import Path, assemble, describe, describe_whole, parts_of, pick
 from actor_critic.spaces.stacked import StackedBox
 
 PICTURE_SIDE = 36
@@ -160,7 +160,7 @@ class ObservationPart:
         indices = tuple(map(int, np.argwhere(outside)[0]))
         return array[indices], indices
 
-    def contains(self, array: npt.NDArray[np.generic]) -> bool:
+    def contains(self, array: npt.NDArray[Any]) -> bool:
         """Whether all categories in an array of shape [..., *shape] are there; true for numbers."""
         if self.kind != "categories":
             return True
@@ -240,7 +240,7 @@ class ObservationSpec:
         """Each part's array [..., *part.shape] within observations [..., *shape]; they share their memory."""
         return [pick(observations, tuple(map(str, part.path))) for part in self.parts]
 
-    def floats(self, observations: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
+    def floats(self, observations: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """The parts that are no whole numbers, in 32 bits: what is too large for these is infinite there."""
         with np.errstate(over="ignore"):
             views = [view for view in self.views(observations) if view.dtype.kind == "f"]
@@ -342,7 +342,11 @@ def as_array(value: Any) -> npt.NDArray[Any]:
         raise
     except BaseException as error:  # whatever an array of somebody's own raises
         torch = sys.modules.get("torch")
-        if torch is not None and isinstance(value, torch.Tensor) and (value.requires_grad or value.device.type != "cpu"):
+        if (
+            torch is not None
+            and isinstance(value, torch.Tensor)
+            and (value.requires_grad or value.device.type != "cpu")
+        ):
             return as_array(value.detach().cpu())
         what = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise ValueError(f"{what}{' '.join(str(error).split())}") from error
