@@ -21,6 +21,7 @@ _SECONDS = 3.0  # after which a trial is ended before that
 _SECONDS_OF_SPEED = 0.5
 _LARGE = 100  # what networks see at most without a warning
 _NOTICEABLE = 1e-4  # of what a number varies by: a smaller difference need not be seen
+_LEAST = 1e-8  # nor need one of this size, which no normalisation would bring out
 _MOST_NUMBERS = 1000  # of a part that are looked at one by one
 
 
@@ -193,7 +194,7 @@ def _alike_in_float32(seen: npt.NDArray[Any], part: ObservationPart) -> str | No
         numbers = np.unique(column)
         exact = numbers.astype(np.float64)
         is_alike = np.diff(numbers.astype(np.float32)) == 0
-        is_alike &= np.diff(exact) > _NOTICEABLE * (exact[-1] - exact[0])
+        is_alike &= np.diff(exact) > max(_LEAST, _NOTICEABLE * (exact[-1] - exact[0]))
         if is_alike.any():
             first = int(np.argmax(is_alike))
             one, other = (

@@ -80,11 +80,11 @@ def _arrays(given: Any, actions: ActionSpec, count: int | None, frames: int) -> 
         return
     if isinstance(given, (tuple, list)):
         lead = () if count is None else (count,)
-        try:
+        try:  # a list of numbers, or one for each observation
             whole = as_array(given)
         except ValueError:  # arrays of other sizes, one for each choice
-            whole = np.zeros(0)
-        if whole.shape not in ((*lead, actions.num_logits), (*lead, frames, actions.num_logits)):
+            whole = np.zeros(())
+        if whole.ndim != len(lead) + 1 and whole.shape != (*lead, frames, actions.num_logits):
             for part in given:
                 yield from _arrays(part, actions, count, frames)
             return

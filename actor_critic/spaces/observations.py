@@ -129,7 +129,7 @@ class ObservationPart:
             ValueError: It is no array, or its shape, dtype, whole numbers or categories do not fit; the message goes on
                 after "an observation".
         """
-        where = f" at {describe(self.path)}" if self.path else ""
+        where = _at(self.path)
         try:
             array = as_array(value)
         except ValueError as error:
@@ -140,7 +140,7 @@ class ObservationPart:
         if not self.takes(array.dtype):
             raise ValueError(f"of dtype {array.dtype}{where}; its space says {self.dtype}")
         if beyond := self.beyond(array):
-            raise ValueError(f"with {beyond[0]} at {describe(self.path + beyond[1])}, outside {self.dtype}")
+            raise ValueError(f"with {beyond[0]}{_at((*self.path, *beyond[1]))}, outside {self.dtype}")
         if not self.contains(array):
             raise ValueError(f"with a category outside its space{where}: {array}")
         return array
@@ -157,8 +157,8 @@ class ObservationPart:
         outside = (array < low) | (array > high)
         if not outside.any():
             return None
-        indices = tuple(map(int, np.argwhere(outside)[0]))
-        return array[indices], indices
+        place = tuple(map(int, np.argwhere(outside)[0]))
+        return array[place], place
 
     def contains(self, array: npt.NDArray[Any]) -> bool:
         """Whether all categories in an array of shape [..., *shape] are there; true for numbers."""
@@ -303,7 +303,7 @@ class ObservationSpec:
             if not part.takes(array.dtype):
                 raise ValueError(f"{name}: dtype {array.dtype} does not fit; expected {part.dtype}")
             if beyond := part.beyond(array):
-                raise ValueError(f"{name}: {beyond[0]} at {describe(beyond[1])} is outside {part.dtype}")
+                raise ValueError(f"{name}: {beyond[0]}{_at(beyond[1])} is outside {part.dtype}")
             if not part.contains(array):
                 raise ValueError(f"{name}: a category is outside its space")
             view[:] = array
@@ -337,19 +337,25 @@ def as_array(value: Any) -> npt.NDArray[Any]:
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ValueError("some of its entries are masked")
     try:
-        return np.asarray(value)
+        return np.asarray(_on_the_cpu(value))
     except Interrupted:
         raise
     except BaseException as error:  # whatever an array of somebody's own raises
-        torch = sys.modules.get("torch")
-        if (
-            torch is not None
-            and isinstance(value, torch.Tensor)
-            and (value.requires_grad or value.device.type != "cpu")
-        ):
-            return as_array(value.detach().cpu())
         what = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise ValueError(f"{what}{' '.join(str(error).split())}") from error
+
+
+def _on_the_cpu(value: Any) -> Any:
+    """A PyTorch tensor in a form that NumPy takes; anything else as it is."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(value, torch.Tensor):
+        return value
+    tensor = value.detach().cpu()
+    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+
+
+def _at(path: Path) -> str:
+    return f" at {describe(path)}" if path else ""
 
 
 def _range_of(dtype: str) -> tuple[int, int]:
