@@ -15,7 +15,7 @@ from actor_critic.encoders import EncoderMaker
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.imports import require_trust
 from actor_critic.networks import make_networks
-from actor_critic.spaces import ActionSpec, ObservationSpec
+from actor_critic.spaces import ActionSpec, ObservationSpec, Spec, difference
 
 log = logging.getLogger("actor_critic")
 
@@ -53,20 +53,22 @@ def newest_state(
     return path, checkpoint, settings.replace(**ends)
 
 
-def weights_to_begin_with(path: Path, settings: Settings) -> tuple[Path, Checkpoint]:
+def weights_to_begin_with(path: Path, settings: Settings, spaces: Spec) -> tuple[Path, Checkpoint]:
     """The checkpoint whose weights a new run begins with.
 
     Args:
         path: A checkpoint, or a run folder.
         settings: Of the new run.
+        spaces: Of its environment.
 
     Returns:
         The file, in full and of one moment: the run can be computed again from it. And the checkpoint.
 
     Raises:
-        CheckpointError: There is none, or its networks are others.
+        CheckpointError: There is none, or its networks or spaces are others.
     """
     source, checkpoint = runs.find_checkpoint(path)
+    check_spaces(checkpoint, spaces)
     for name in ("activation", "encoder", "memory", "shared_encoder", "normalize_observations"):
         theirs, ours = checkpoint.settings.get(name), settings.to_document()[name]
         if theirs != ours:
@@ -160,7 +162,21 @@ def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) 
         raise CheckpointError(f"{origin} cannot be used: {error}") from None
 
 
-def read_spaces_of(checkpoint: Checkpoint) -> tuple[ObservationSpec, ActionSpec]:
+def check_spaces(checkpoint: Checkpoint, spaces: Spec) -> None:
+    """Make sure that a checkpoint's agent was built for the spaces of an environment.
+
+    Raises:
+        CheckpointError: It was not, or has none.
+    """
+    try:
+        other = difference(read_spaces_of(checkpoint), spaces)
+    except (LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(f"its spaces are none: {error}") from None
+    if other:
+        raise CheckpointError(other)
+
+
+def read_spaces_of(checkpoint: Checkpoint) -> Spec:
     """The spaces that a checkpoint's agent was built for.
 
     Raises:

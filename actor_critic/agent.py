@@ -16,6 +16,7 @@ from actor_critic.backends import choose_backend, choose_device, make_backend
 from actor_critic.checkpoints import Checkpoint
 from actor_critic.config import Config, Settings, settings_from_document, settings_of
 from actor_critic.encoders import EncoderMaker
+from actor_critic.environments.raw import read_masks, take_mask
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.features import FeatureMaker
 from actor_critic.learner import Learned, Learner, Update
@@ -95,7 +96,7 @@ class ActorCriticAgent:
 
         Args:
             observation: One observation as the environment gives it, or a batch [B, *shape]; where observations are
-                dicts or tuples, a batch is a dict or tuple of arrays.
+                dicts or tuples, a batch is a dict or tuple of arrays. A mask inside (``"action_mask"``) counts.
             state: With memory, what the call before returned, [S] or [B, S]; None at the beginning of an episode.
             action_mask: [A] or [B, A] boolean, True where an action is allowed; None allows all.
             deterministic: Take the most probable action instead of sampling one.
@@ -108,11 +109,18 @@ class ActorCriticAgent:
             ValueError: The observation, state or mask has the wrong shape or dtype, a number is not finite, or no
                 action is allowed.
         """
+        observation, mask_inside = take_mask(observation, self.observations)
         batch, is_single = self._batch(observation)
-        states = self._check_state(state, None if is_single else len(batch))
+        count = None if is_single else len(batch)
+        states = self._check_state(state, count)
         mask = None
         if action_mask is not None:
-            mask = self.actions.check_mask(np.asarray(action_mask), None if is_single else len(batch))
+            mask = self.actions.check_mask(np.asarray(action_mask), count)
+        if mask_inside is not None:
+            inside = read_masks(mask_inside, self.actions, count, self.settings.frame_stack)
+            if mask is not None and (mask != inside).any():
+                raise ValueError("action_mask: it contradicts the mask inside the observation; give one of the two")
+            mask = self.actions.check_mask(inside, len(inside))
         uniforms = None
         if not deterministic:
             uniforms = self._prediction_noise.random((len(batch), self.actions.num_groups), np.float32)
@@ -152,6 +160,7 @@ class ActorCriticAgent:
 
         With memory it is the estimate at the beginning of an episode.
         """
+        observation, _ = take_mask(observation, self.observations)
         batch, is_single = self._batch(observation)
         states = np.zeros((len(batch), self.value_network.trunk.state_dim), np.float32)
         values = self._backend.values(self._features(batch), torch.from_numpy(states).to(self.device))[0].cpu().numpy()
@@ -161,8 +170,8 @@ class ActorCriticAgent:
         """One observation or several as a batch, and whether it was one."""
         with np.errstate(over="ignore"):  # a number too large for its type is told here
             batch, is_single = self.observations.as_batch(observation)
-        for view in self.observations.views(batch):
-            if view.dtype.kind == "f" and not np.isfinite(view).all():
+        for numbers in self.observations.floats(batch):
+            if not np.isfinite(numbers).all():
                 raise ValueError("observation: a number in it is not finite")
         return batch, is_single
 

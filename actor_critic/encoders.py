@@ -16,35 +16,41 @@ EncoderMaker = type[nn.Module]
 """A module class that is called with the shapes of its input and keyword arguments."""
 
 
-def encode(observations: npt.NDArray[Any], spec: ObservationSpec, device: torch.device | str = "cpu") -> Tensor:
+def encode(
+    observations: npt.NDArray[Any],
+    spec: ObservationSpec,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
     """Turn stored observations into features.
 
     Args:
         observations: [B, *spec.shape], as stored.
         spec: What they are.
         device: Where to compute.
+        dtype: What to compute in.
 
     Returns:
-        [B, spec.num_features] float32: part by part, boxes flattened, images as (channels, height, width) with the
-        bytes of pictures scaled to [0, 1], categories one-hot encoded side by side.
+        [B, spec.num_features]: part by part, boxes flattened, images as (channels, height, width) with the numbers of
+        pictures scaled to [-1, 1], categories one-hot encoded side by side.
     """
     parts = zip(spec.parts, spec.views(observations), strict=True)
-    features = [_encode_part(torch.from_numpy(view).to(device), part) for part, view in parts]
+    features = [_encode_part(torch.from_numpy(view).to(device), part, dtype) for part, view in parts]
     return features[0] if len(features) == 1 else torch.cat(features, 1)
 
 
-def _encode_part(values: Tensor, part: ObservationPart) -> Tensor:
+def _encode_part(values: Tensor, part: ObservationPart, dtype: torch.dtype) -> Tensor:
     count = len(values)
     match part.kind:
         case "box":
-            return values.reshape(count, part.num_features).to(torch.float32)
+            return values.reshape(count, part.num_features).to(dtype)
         case "image":
             ordered = values.permute(0, *(axis + 1 for axis in part.order)).reshape(count, part.num_features)
-            return ordered.to(torch.float32) * part.scale if part.scale != 1 else ordered.to(torch.float32)
+            return ordered.to(dtype) * part.scale if part.scale != 1 else ordered.to(dtype)
         case "categories":
             offsets = torch.tensor((0, *part.sizes[:-1]), device=values.device).cumsum(0)
             positions = values.reshape(count, -1) - torch.tensor(part.starts, device=values.device) + offsets
-            return torch.zeros(count, part.num_features, device=values.device).scatter_(1, positions, 1.0)
+            return torch.zeros(count, part.num_features, dtype=dtype, device=values.device).scatter_(1, positions, 1.0)
 
 
 class PartsEncoder(nn.Module):

@@ -18,11 +18,12 @@ from actor_critic.environments import (
     has_step_limit,
     make_vector_environment,
 )
-from actor_critic.errors import EnvironmentFault
+from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.imports import require_trust
 from actor_critic.rewards import make_reward_rule
 from actor_critic.rollout import Policy
 from actor_critic.seeding import Purpose, generator
+from actor_critic.spaces import difference, read_spaces
 from actor_critic.statistics import Summary, plainly, summarize
 
 log = logging.getLogger("actor_critic")
@@ -154,7 +155,7 @@ def evaluate(
 
     Raises:
         EnvironmentFault: The environment failed, or returned a number that is not finite.
-        ConfigError: So many episodes do not fit in memory.
+        ConfigError: So many episodes do not fit in memory, or the environment has other spaces than the agent.
         CheckpointError: The agent was read from a file that names code to import, without ``trust_code``.
         ValueError: ``episodes`` is below 1.
     """
@@ -234,6 +235,11 @@ def _play(
     noise: np.random.Generator,
 ) -> _Played:
     """Run each environment's quota of episodes to their ends."""
+    found = read_spaces(
+        agent.settings.environment, environment.single_observation_space, environment.single_action_space
+    )
+    if other := difference((agent.observations, agent.actions), found):
+        raise ConfigError(f"environment: {agent.settings.environment}: {other}")
     rule = make_reward_rule(agent.settings, environment.single_observation_space, environment.single_action_space)
     observations, infos = environment.reset(seed=seed)
     reference = _reference(environment, observations)
@@ -245,7 +251,8 @@ def _play(
     states = agent.initial_state(count)
     while (done < quotas).any():
         uniforms = noise.random((count, agent.actions.num_groups), np.float32)
-        choices, states = choose(observations, uniforms, infos.get("action_mask"), states)
+        seen = observations.astype(agent.observations.dtype, copy=False)
+        choices, states = choose(seen, uniforms, infos.get("action_mask"), states)
         before = observations.copy() if rule else observations  # the next step overwrites it
         observations, rewards, terminated, truncated, infos = environment.step_choices(choices)
         ended = terminated | truncated
@@ -259,9 +266,7 @@ def _play(
                 following = observations.copy()
                 following[ended] = infos["final_obs"][ended]
             paid = rewards.astype(np.float32)
-            running[:, 1] += rule.model_rewards(
-                before, agent.actions.to_environment(choices), following, terminated, paid
-            )
+            running[:, 1] += rule.model_rewards(before, agent.actions.numbers(choices), following, terminated, paid)
         for index in np.flatnonzero(ended & (done < quotas)):
             cut += int(running[index, 2] == limit and not terminated[index])
             finished.append(running[index].copy())
@@ -273,8 +278,8 @@ def _play(
 
 def _check_finite(agent: ActorCriticAgent, observations: npt.NDArray[Any], running: npt.NDArray[np.float64]) -> None:
     """Stop at numbers that no policy is to act on, and no score to be made of."""
-    floating = [view for view in agent.observations.views(observations) if np.issubdtype(view.dtype, np.floating)]
-    for what, array in (("return", running[:, 0]), *(("observation", view) for view in floating)):
+    floats = agent.observations.floats(observations)
+    for what, array in (("return", running[:, 0]), *(("observation", view) for view in floats)):
         if not np.isfinite(array).all():
             index = int(np.argwhere(~np.isfinite(array))[0][0])
             raise EnvironmentFault(

@@ -26,6 +26,8 @@ class FeatureMaker:
         self._observations = observations
         self._device = device
         self._is_plain = observations.is_plain and device.type == "cpu"
+        # What 32-bit floats cannot hold, such as seconds since 1970, is centred before it becomes one.
+        self._is_wide = observations.is_wide and normalizer is not None
         self.is_identity = self._is_plain and normalizer is None
 
     def __call__(self, observations: npt.NDArray[Any]) -> Tensor:
@@ -45,4 +47,6 @@ class FeatureMaker:
     def _encode(self, observations: npt.NDArray[Any]) -> Tensor:
         if self._is_plain:
             return torch.from_numpy(observations)
+        if self._is_wide:
+            return encode(observations, self._observations, dtype=torch.float64)
         return encode(observations, self._observations, self._device)

@@ -76,12 +76,16 @@ class ObservationNormalizer:
 
     def refresh(self) -> None:
         """Recompute shift and scale after the moments changed."""
-        deviation = (self.moments.variance + _EPSILON).sqrt()
+        self._deviation = (self.moments.variance + _EPSILON).sqrt()
         self._shift = self.moments.mean.to(self._device, torch.float32)
-        self._scale = (1 / deviation).to(self._device, torch.float32)
+        self._scale = (1 / self._deviation).to(self._device, torch.float32)
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Normalised features [B, num_features]."""
+        """Normalised features [B, num_features] float32, of float32 ones, or of float64 ones on the CPU."""
+        if features.dtype == torch.float64:
+            if self.moments.count:
+                features = ((features - self.moments.mean) / self._deviation).clamp(-_CLIP, _CLIP)
+            return features.to(self._device, torch.float32)
         if not self.moments.count:
             return features
         return ((features - self._shift) * self._scale).clamp(-_CLIP, _CLIP)

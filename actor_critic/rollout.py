@@ -301,15 +301,15 @@ class Collector:
 
     def _check_finite(self, rollout: Rollout) -> None:
         """Stop bad numbers before any optimizer step sees them."""
-        views = self._observation_spec.views
+        floats = self._observation_spec.floats
         for what, arrays in (
             ("reward", [rollout.rewards]),
             ("own reward", [] if rollout.own_rewards is None else [rollout.own_rewards]),
-            ("observation", views(rollout.observations)),
-            ("final observation", views(rollout.final_observations)),
+            ("observation", floats(rollout.observations)),
+            ("final observation", floats(rollout.final_observations)),
         ):
             for array in arrays:
-                if array.dtype.kind == "f" and not np.isfinite(array).all():
+                if not np.isfinite(array).all():
                     first = np.argwhere(~np.isfinite(array))[0]
                     if what == "final observation":
                         step, env = rollout.final_steps[first[0]], rollout.final_envs[first[0]]

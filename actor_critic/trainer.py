@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from actor_critic.admission import newest_state, weights_to_begin_with
+from actor_critic.admission import check_spaces, newest_state, weights_to_begin_with
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.backends import choose_device
 from actor_critic.checkpoints import Checkpoint
@@ -200,10 +200,18 @@ class Trainer:
 
         Raises:
             ConfigError: The environment cannot be made, or the run does not fit in memory.
-            CheckpointError: It is no training state, or code of the user's own has changed since.
+            CheckpointError: It is no training state, or code of the user's own or the environment's spaces have changed
+                since.
         """
-        trainer = cls(settings.replace(init_from=None), encoder=encoder)  # the weights it began with are not needed
+        begin = settings.replace(init_from=None)  # the weights it began with are not needed
+        if not settings.is_random_states:
+            begin = begin.replace(input_dim=None, output_dim=None)  # the spaces tell more, and are compared below
+        trainer = cls(begin, encoder=encoder)
         try:
+            try:
+                check_spaces(checkpoint, (trainer.agent.observations, trainer.agent.actions))
+            except CheckpointError as error:
+                raise CheckpointError(f"{origin} does not fit {settings.environment}: {error}") from None
             trainer._restore(checkpoint, Path(origin))
         except BaseException:
             trainer.close()
@@ -388,7 +396,7 @@ class Trainer:
         shape = rollout.observations.shape[2:]
         rewards = self._reward_rule.model_rewards(
             rollout.observations[:-1].reshape(count, *shape),
-            self.agent.actions.to_environment(rollout.actions.reshape(count, -1)),
+            self.agent.actions.numbers(rollout.actions.reshape(count, -1)),
             rollout.next_observations().reshape(count, *shape),
             rollout.terminated.reshape(count),
             rollout.rewards.reshape(count),
@@ -489,7 +497,8 @@ class Trainer:
 
     def _warm_start(self, path: Path) -> None:
         try:
-            source, checkpoint = weights_to_begin_with(path, self.settings)
+            spaces = self.agent.observations, self.agent.actions
+            source, checkpoint = weights_to_begin_with(path, self.settings, spaces)
             self.agent.load_weights(checkpoint.tensors)
         except CheckpointError as error:
             raise ConfigError(f"init_from: {path} does not fit: {error}") from None

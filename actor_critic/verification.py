@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actor_critic import checkpoints
-from actor_critic.admission import trusted_settings
+from actor_critic.admission import check_spaces, trusted_settings
 from actor_critic.encoders import EncoderMaker
 from actor_critic.errors import CheckpointError, ConfigError, VerificationError
 from actor_critic.metrics import is_epoch
@@ -83,7 +83,13 @@ def verify(
     if first:
         trainer = Trainer.from_state(checkpoint, settings, newest, encoder=encoder)
     else:
-        trainer = Trainer(settings, encoder=encoder)
+        begin = settings if settings.is_random_states else settings.replace(input_dim=None, output_dim=None)
+        trainer = Trainer(begin, encoder=encoder)
+        try:
+            check_spaces(checkpoint, (trainer.agent.observations, trainer.agent.actions))
+        except CheckpointError as error:
+            trainer.close()
+            raise CheckpointError(f"{newest} does not fit {settings.environment}: {error}") from None
     for report in trainer:
         digest = expected.pop(report.epoch, None)
         if digest is not None and trainer.digest != digest:

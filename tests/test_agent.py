@@ -63,6 +63,93 @@ def test_a_masked_action_is_never_taken() -> None:
     assert agent.act(np.zeros(3), action_mask=mask, deterministic=True) in (1, 3)
 
 
+NUMBERS = np.zeros(3, np.float32)
+
+
+def _raw(mask: object, count: int | None = None, **more: object) -> dict[str, object]:
+    """An observation as a PettingZoo environment returns it, or a batch of them."""
+    lead = () if count is None else (count,)
+    return {"observation": np.zeros((*lead, 3), np.float32), "action_mask": mask} | more
+
+
+def _headstrong(actions: gym.Space = FOUR, spec: ObservationSpec = BOX, **settings: object) -> ActorCriticAgent:
+    """One that always takes the first choice where it may."""
+    agent = _agent(actions, spec, **settings)
+    with torch.no_grad():
+        agent.policy.head.bias[0] = 50.0
+    return agent
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [np.array([0, 0, 1, 0], np.int8), np.array([False, False, True, False]), [0, 0, 1, 0], (0, 0, 1, 0),
+     torch.tensor([0, 0, 1, 0])],
+)  # fmt: skip
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_mask_inside_an_observation_holds(mask: object, deterministic: bool) -> None:
+    agent = _headstrong()
+    assert agent.act(_raw(mask), deterministic=deterministic) == 2
+    batch = np.array([[0, 0, 1, 0], [0, 1, 0, 0]], np.int8)
+    assert agent.act(_raw(batch, 2), deterministic=deterministic).tolist() == [2, 1]
+    assert agent.act(_raw(batch.tolist(), 2), deterministic=deterministic).tolist() == [2, 1]
+    assert isinstance(agent.value(_raw(mask)), float)
+    assert agent.value(_raw(batch, 2)).shape == (2,)
+
+
+def test_a_mask_inside_a_dict_of_more_holds() -> None:
+    inner = gym.spaces.Dict({"a": gym.spaces.Box(-1, 1, (3,)), "b": gym.spaces.Discrete(2)})
+    agent = _headstrong(spec=ObservationSpec.from_space(inner))
+    mask = np.array([0, 1, 0, 0], np.int8)
+    assert agent.act({"a": NUMBERS, "b": 1, "action_mask": mask}) == 1  # beside its entries
+    assert agent.act({"observation": {"a": NUMBERS, "b": 1}, "action_mask": mask}) == 1  # beside the whole
+    batch = {"a": np.zeros((2, 3), np.float32), "b": np.array([0, 1]), "action_mask": np.array([mask, mask])}
+    assert agent.act(batch).tolist() == [1, 1]
+    only = _headstrong(spec=ObservationSpec.from_space(gym.spaces.Dict({"a": gym.spaces.Box(-1, 1, (3,))})))
+    assert only.act({"a": NUMBERS, "action_mask": mask}) == 1
+
+
+def test_a_mask_inside_may_come_in_parts_and_frames() -> None:
+    agent = _headstrong(gym.spaces.MultiDiscrete([2, 3]))
+    parts = (np.array([0, 1]), np.array([0, 0, 1]))
+    assert agent.act(_raw(parts)).tolist() == [1, 2]
+    both = tuple(np.stack([part, part]) for part in parts)
+    assert agent.act(_raw(both, 2)).tolist() == [[1, 2], [1, 2]]
+    frames = ObservationSpec.from_space(gym.spaces.Box(-1, 1, (2, 3)))
+    agent = _headstrong(spec=frames, environment="CartPole-v1", frame_stack=2)
+    masks = np.array([[1, 0, 0, 0], [0, 0, 0, 1]], np.int8)  # that of the last frame counts
+    assert agent.act({"observation": np.zeros((2, 3), np.float32), "action_mask": masks}) == 3
+    batch = {"observation": np.zeros((5, 2, 3), np.float32), "action_mask": np.stack([masks] * 5)}
+    assert agent.act(batch).tolist() == [3] * 5
+
+
+@pytest.mark.parametrize(
+    ("observation", "mask", "words"),
+    [
+        (_raw([1, 0, 0]), None, r"action_mask in the observation: shape \(3,\) does not fit; expected \(4,\)"),
+        (_raw([[1, 1, 1, 1]], 2), None, "does not fit"),
+        (_raw([2, 0, 0, 1]), None, "expected only 0 and 1"),
+        (_raw(["a", "b", "c", "d"]), None, "expected only 0 and 1"),
+        (_raw([0, 0, 0, 0]), None, "row 0 allows no action"),
+        (_raw([1, 0, 0, 1]), [1, 1, 0, 1], "contradicts the mask inside"),
+        (_raw([1, 0, 0, 1], more=1), None, "does not fit"),
+    ],
+)
+def test_a_mask_inside_that_does_not_fit_is_refused(observation: object, mask: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        _agent().act(observation, action_mask=mask)  # type: ignore[arg-type]
+
+
+def test_a_mask_inside_and_the_same_one_beside_agree() -> None:
+    assert _headstrong().act(_raw([0, 0, 0, 1]), action_mask=[False, False, False, True]) == 3
+
+
+def test_an_action_is_one_of_its_space() -> None:
+    for space in (gym.spaces.MultiDiscrete([2, 3], dtype=np.int8), gym.spaces.MultiBinary(3)):
+        agent = _agent(space)
+        assert space.contains(agent.act(NUMBERS))
+        assert agent.act(np.zeros((2, 3))).dtype == space.dtype
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -1,10 +1,15 @@
+from typing import Any
+
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actor_critic.features import FeatureMaker
 from actor_critic.normalization import ObservationNormalizer, RewardNormalizer, RunningMoments
+from actor_critic.spaces import ObservationSpec
 
 CPU = torch.device("cpu")
 
@@ -110,3 +115,38 @@ def test_rewards_are_divided_by_the_deviation_of_all_discounted_sums_so_far(gamm
         found = normalizer(rewards, ended)
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, rewards / np.sqrt(np.var(seen) + 1e-8), rtol=1e-5)
+
+
+def _features(space: gym.Space[Any], *, is_normalized: bool = True) -> tuple[FeatureMaker, ObservationSpec]:
+    spec = ObservationSpec.from_space(space)
+    normalizer = ObservationNormalizer(spec.num_features, CPU) if is_normalized else None
+    return FeatureMaker(spec, CPU, normalizer), spec
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int64, np.int32])
+def test_numbers_that_32_bits_cannot_tell_apart_are_centred_before(dtype: Any) -> None:
+    bounds = (-(2**31), 2**31 - 1) if dtype is np.int32 else (-np.inf, np.inf)
+    make, _ = _features(gym.spaces.Box(*bounds, (2,), dtype))
+    seen = np.array([[1_700_000_000, 4], [1_700_000_010, 4]], dtype)  # mean 1,700,000,005, deviation 5
+    make.update(seen)
+    for maker in (make, make.frozen()):
+        found = maker(seen)
+        assert found.dtype == torch.float32
+        np.testing.assert_allclose(found, [[-1, 0], [1, 0]], rtol=1e-6)
+
+
+def test_a_part_of_64_bits_is_centred_among_others() -> None:
+    inner = {"a": gym.spaces.Box(-np.inf, np.inf, (1,), np.float64), "b": gym.spaces.Discrete(2)}
+    make, spec = _features(gym.spaces.Dict(inner))
+    seen = np.zeros(2, spec.dtype)
+    seen["a"][:, 0], seen["b"] = [1.7e9, 1.7e9 + 10], [0, 1]
+    make.update(seen)
+    np.testing.assert_allclose(make(seen), [[-1, 1, -1], [1, -1, 1]], rtol=1e-4)
+
+
+def test_without_a_normalizer_64_bits_become_32_as_ever() -> None:
+    numbers = np.random.default_rng(0).normal(size=(50, 3)) * 1e6
+    make, _ = _features(gym.spaces.Box(-np.inf, np.inf, (3,), np.float64), is_normalized=False)
+    assert make(numbers).numpy().tobytes() == numbers.astype(np.float32).tobytes()
+    before, _ = _features(gym.spaces.Box(-np.inf, np.inf, (3,), np.float64))
+    assert before(numbers).numpy().tobytes() == numbers.astype(np.float32).tobytes()  # nothing was seen yet

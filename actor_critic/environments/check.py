@@ -10,12 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.environments.masks import random_choices, read_mask
-from actor_critic.environments.vectorized import close_environment
-from actor_critic.errors import ConfigError
-from actor_critic.spaces import ActionSpec, ObservationSpec
+from actor_critic.errors import ConfigError, describe
+from actor_critic.interrupts import Interrupted, recognized
+from actor_critic.spaces import ActionSpec, ObservationPart, ObservationSpec, spaces_of
+from actor_critic.spaces.nesting import describe as describe_path
 
-_STEPS = 1000
-_SECONDS = 0.5
+_STEPS = 1000  # of the trial of the contract
+_EPISODES, _EPISODE_STEPS = 16, 200  # of the trial of seeds
+_SECONDS = 3.0  # after which a trial is ended before that
+_SECONDS_OF_SPEED = 0.5
+_LARGE = 100  # what networks see at most without a warning
+_NOTICEABLE = 1e-4  # of what a number varies by: a smaller difference need not be seen
+_LEAST = 1e-8  # nor need one of this size, which no normalisation would bring out
+_MOST_NUMBERS = 1000  # of a part that are looked at one by one
 
 
 @dataclass(frozen=True)
@@ -32,150 +39,277 @@ class Finding:
 
 
 def check_environment(make: Callable[[], gym.Env[Any, Any]]) -> Iterator[Finding]:
-    """Try an environment: its spaces, its numbers, its seeds, its episodes, its speed.
+    """Try an environment: its spaces, its numbers, its episodes, its speed, its seeds. One instance is there at a time.
 
     Args:
         make: Makes one instance.
 
     Yields:
         Findings, as they are made; after a problem that hides all else there are no more.
+
+    Raises:
+        ConfigError: It cannot be made.
     """
-    env = make()
+    with recognized():
+        env = make()
+        has_problem = False
+        for trial in (_check_spaces, _check_contract, _check_speed, _close):
+            if has_problem and trial is not _close:
+                continue
+            for finding in _tried(trial, env):
+                has_problem |= finding.verdict == "problem"
+                yield finding
+        if not has_problem:
+            yield from _tried(_check_seeds, make)
+
+
+def _tried(trial: Callable[[Any], list[Finding]], subject: Any) -> list[Finding]:
+    """What a trial finds; what the environment raises in it is a finding, too."""
     try:
-        yield from _check_spaces(env)
-        contract = _check_contract(env)
-        yield contract
-        if contract.verdict == "problem":
-            return
-        yield _check_seeds(make)
-        yield _check_episodes(env)
-        yield _check_speed(env)
+        return trial(subject)
     except ConfigError as error:
-        yield Finding("problem", str(error))
-    except Exception as error:  # whatever somebody's environment raises
+        return [Finding("problem", str(error))]
+    except Interrupted:
+        raise
+    except BaseException as error:  # whatever somebody's environment raises
         mend = "; reset returns 2 values and step 5 in Gymnasium" if "to unpack" in str(error) else ""
-        yield Finding("problem", f"it raised {type(error).__name__}: {error}{mend}")
-    finally:
-        close_environment(env)
+        return [Finding("problem", f"it raised {describe(error)}{mend}")]
 
 
-def _check_spaces(env: gym.Env[Any, Any]) -> Iterator[Finding]:
-    observations = ObservationSpec.from_space(env.observation_space)
+def _close(env: gym.Env[Any, Any]) -> list[Finding]:
+    try:
+        env.close()
+    except Interrupted:
+        raise
+    except BaseException as error:  # whatever somebody's environment raises
+        return [Finding("warning", f"close raised {describe(error)}")]
+    return []
+
+
+def _check_spaces(env: gym.Env[Any, Any]) -> list[Finding]:
+    observation_space, action_space = spaces_of("the environment", env)
+    observations = ObservationSpec.from_space(observation_space)
     features = f"{observations.num_features} numbers for the networks"
-    yield Finding("ok", f"observations: {env.observation_space}, {features}")
-    actions = ActionSpec.from_space(env.action_space)
-    yield Finding("ok", f"actions: {env.action_space}, {actions.num_logits} logits")
+    shown = Finding("ok", f"observations: {observation_space}, {features}")
+    try:
+        actions = ActionSpec.from_space(action_space)
+    except ConfigError as error:
+        return [shown, Finding("problem", str(error))]
+    return [shown, Finding("ok", f"actions: {action_space}, {actions.num_logits} logits")]
 
 
-def _check_contract(env: gym.Env[Any, Any]) -> Finding:
+def _check_contract(env: gym.Env[Any, Any]) -> list[Finding]:
     play = _RandomPlay(env)
-    spec = ObservationSpec.from_space(env.observation_space)
-    ended, largest = True, 0.0
+    seen = _Seen(ObservationSpec.from_space(env.observation_space))
+    lengths: list[int] = []
+    length, ended = 0, True
+    started = time.perf_counter()
     for step in range(1, _STEPS + 1):
         if ended:
             observation = play.reset(0 if step == 1 else None)
-            arrays = _arrays(env, observation)
-            if isinstance(arrays, str):
-                return Finding("problem", f"reset returned {arrays}")
+            if wrong := seen.look_at(observation) or play.wrong_mask():
+                return [Finding("problem", f"reset returned {wrong}")]
         result = play.step()
         if len(result) != 5:
-            return Finding(
-                "problem", f"step returns {len(result)} values; expected 5 (the interface before Gymnasium had 4)"
-            )
+            return [
+                Finding(
+                    "problem", f"step returns {len(result)} values; expected 5 (the interface before Gymnasium had 4)"
+                )
+            ]
         observation, reward, terminated, truncated, _ = result
-        if not np.isfinite(float(reward)):
-            return Finding("problem", f"step {step} returned the reward {reward}; expected a finite number")
-        arrays = _arrays(env, observation)
-        if isinstance(arrays, str):
-            return Finding("problem", f"step {step} returned {arrays}")
-        ended = terminated or truncated
-        boxes = [array for array, part in zip(arrays, spec.parts, strict=True) if part.kind == "box"]
-        largest = max([largest, *(float(np.abs(array).max(initial=0.0)) for array in boxes)])
-    if largest > 100:
-        return Finding("warning", f"observations reach {largest:.3g}: set normalize_observations to true")
-    return Finding("ok", f"{_STEPS} random steps kept the contract: shapes, dtypes, finite numbers")
-
-
-def _arrays(env: gym.Env[Any, Any], observation: Any) -> list[npt.NDArray[Any]] | str:
-    """The arrays of an observation, or what is wrong with it."""
-    try:
-        arrays = ObservationSpec.from_space(env.observation_space).read(observation)
-    except ValueError as error:
-        return f"an observation {error}"
-    if not all(np.isfinite(array).all() for array in arrays):
-        return "an observation that is not finite"
-    return arrays
-
-
-def _check_seeds(make: Callable[[], gym.Env[Any, Any]]) -> Finding:
-    first, second = make(), make()
-    try:
-        # The second instance has a past, the first one has none: a seeded reset must make them equal all the same.
-        past = _RandomPlay(second, seed=1)
-        past.reset(1)
-        for _ in range(10):
-            if any(past.step()[2:4]):
-                break
-        if _trace(first, 7) != _trace(second, 7):
-            return Finding(
-                "warning", "the same seed and actions gave two different episodes: runs will not be repeatable"
-            )
-        if _trace(first, 7) == _trace(first, 8):
-            return Finding(
-                "warning", "two seeds gave the same episode: either nothing in it is random, or seeds are ignored"
-            )
-    finally:
-        close_environment(first)
-        close_environment(second)
-    return Finding("ok", "the same seed and actions give the same episode, also in an instance with a past")
-
-
-def _trace(env: gym.Env[Any, Any], seed: int) -> list[Any]:
-    play = _RandomPlay(env, seed=3)
-    observation = play.reset(seed)
-    trace: list[Any] = [_bytes(env, observation)]
-    for _ in range(200):
-        observation, reward, terminated, truncated, _ = play.step()
-        trace.append((_bytes(env, observation), float(reward), bool(terminated), bool(truncated)))
-        if terminated or truncated:
-            break
-    return trace
-
-
-def _bytes(env: gym.Env[Any, Any], observation: Any) -> list[bytes]:
-    return [array.tobytes() for array in ObservationSpec.from_space(env.observation_space).read(observation)]
-
-
-def _check_episodes(env: gym.Env[Any, Any]) -> Finding:
-    play = _RandomPlay(env)
-    play.reset(0)
-    lengths, length = [], 0
-    for _ in range(_STEPS):
-        _, _, terminated, truncated, _ = play.step()
+        if wrong := _wrong_reward(reward):
+            return [Finding("problem", f"step {step} returned the reward {wrong}; expected a finite number")]
+        for name, flag in (("terminated", terminated), ("truncated", truncated)):
+            if np.ndim(flag) or not isinstance(flag, (bool, np.bool_, int, np.integer)) or flag not in (0, 1):
+                return [Finding("problem", f"step {step} returned {name} as {flag!r}; expected true or false")]
+        ended = bool(terminated or truncated)
+        if wrong := seen.look_at(observation) or ("" if ended else play.wrong_mask()):
+            return [Finding("problem", f"step {step} returned {wrong}")]
         length += 1
-        if terminated or truncated:
+        if ended:
             lengths.append(length)
             length = 0
-            play.reset()
+        if time.perf_counter() - started > _SECONDS:
+            break
+    kept = Finding("ok", f"{step} random steps kept the contract: shapes, dtypes, finite numbers")
+    return [*(seen.warnings() or [kept]), _episodes(env, lengths, step)]
+
+
+def _wrong_reward(reward: Any) -> str | None:
+    """A reward that is no finite number, in words; None for any other."""
+    try:
+        number = float(np.asarray(reward).reshape(()))
+    except (TypeError, ValueError, OverflowError):
+        return repr(reward)
+    return None if np.isfinite(number) else f"{reward}"
+
+
+class _Seen:
+    """What observations showed."""
+
+    def __init__(self, spec: ObservationSpec) -> None:
+        self._spec = spec
+        self._largest = [0.0] * len(spec.parts)
+        self._wide: list[list[npt.NDArray[Any]]] = [[] for _ in spec.parts]
+
+    def look_at(self, observation: Any) -> str | None:
+        """What is wrong with an observation, in words; None where nothing is."""
+        try:
+            arrays = self._spec.read(observation)
+        except ValueError as error:
+            return f"an observation {error}"
+        for index, (array, part) in enumerate(zip(arrays, self._spec.parts, strict=True)):
+            with np.errstate(over="ignore"):
+                if array.dtype.kind == "f" and not np.isfinite(array.astype(np.float32)).all():
+                    return "an observation that is not finite"
+            if part.kind != "categories":
+                size = float(np.abs(array.astype(np.float64)).max(initial=0.0))
+                self._largest[index] = max(self._largest[index], size * part.scale)
+            if part.is_wide:
+                self._wide[index].append(array.reshape(-1)[:_MOST_NUMBERS].copy())
+        return None
+
+    def warnings(self) -> list[Finding]:
+        """What networks will have trouble with."""
+        found = []
+        for part, largest, wide in zip(self._spec.parts, self._largest, self._wide, strict=True):
+            where = f" at {describe_path(part.path)}" if part.path else ""
+            if largest > _LARGE:
+                found.append(
+                    Finding("warning", f"observations{where} reach {largest:.3g}: set normalize_observations to true")
+                )
+            if wide and (alike := _alike_in_float32(np.stack(wide), part)):
+                found.append(Finding("warning", alike))
+        return found
+
+
+def _alike_in_float32(seen: npt.NDArray[Any], part: ObservationPart) -> str | None:
+    """Two numbers that networks would take for one, in words; None where there are none.
+
+    Args:
+        seen: [observations, numbers].
+        part: What they are of.
+    """
+    for index, column in enumerate(seen.T):
+        numbers = np.unique(column)
+        exact = numbers.astype(np.float64)
+        is_alike = np.diff(numbers.astype(np.float32)) == 0
+        is_alike &= np.diff(exact) > max(_LEAST, _NOTICEABLE * (exact[-1] - exact[0]))
+        if is_alike.any():
+            first = int(np.argmax(is_alike))
+            one, other = (
+                f"{number:.17g}" if number.dtype.kind == "f" else f"{number}" for number in numbers[first:][:2]
+            )
+            place = describe_path((*part.path, *(int(i) for i in np.unravel_index(index, part.shape))))
+            return (
+                f"observations{f' at {place}' if place else ''}: {one} and {other} are one number in float32, which "
+                f"networks compute in: set normalize_observations to true (--normalize-observations), which centres "
+                f"them before"
+            )
+    return None
+
+
+def _episodes(env: gym.Env[Any, Any], lengths: list[int], steps: int) -> Finding:
     if lengths:
         return Finding(
-            "ok", f"episodes end: {len(lengths)} in {_STEPS} random steps, {np.mean(lengths):.0f} steps on average"
+            "ok", f"episodes end: {len(lengths)} in {steps} random steps, {np.mean(lengths):.0f} steps on average"
         )
     if env.spec is not None and env.spec.max_episode_steps:
-        return Finding("ok", f"no episode ended in {_STEPS} random steps; the limit is {env.spec.max_episode_steps}")
-    return Finding("warning", f"no episode ended in {_STEPS} random steps and there is no limit: set max_episode_steps")
+        return Finding("ok", f"no episode ended in {steps} random steps; the limit is {env.spec.max_episode_steps}")
+    if steps < _STEPS:
+        return Finding("ok", f"no episode ended in {steps} random steps, and more took too long; there is no limit")
+    return Finding("warning", f"no episode ended in {steps} random steps and there is no limit: set max_episode_steps")
 
 
-def _check_speed(env: gym.Env[Any, Any]) -> Finding:
+def _check_speed(env: gym.Env[Any, Any]) -> list[Finding]:
     play = _RandomPlay(env)
     play.reset(0)
     steps, started = 0, time.perf_counter()
-    while (seconds := time.perf_counter() - started) < _SECONDS:
+    while (seconds := time.perf_counter() - started) < _SECONDS_OF_SPEED:
         _, _, terminated, truncated, _ = play.step()
         steps += 1
         if terminated or truncated:
             play.reset()
-    return Finding("ok", f"{steps / seconds:,.0f} steps per second, one instance in one process")
+    return [Finding("ok", f"{steps / seconds:,.0f} steps per second, one instance in one process")]
+
+
+def _check_seeds(make: Callable[[], gym.Env[Any, Any]]) -> list[Finding]:
+    """Play the same episodes in instances with other pasts, and if these differ in new ones."""
+    until = time.perf_counter() + _SECONDS
+    first: list[_Trace] = []
+    with _Instance(make) as env:
+        for seed in range(_EPISODES):
+            if seed > 1 and time.perf_counter() > until:
+                break
+            first.append(_trace(env, seed, _EPISODE_STEPS, until))
+    again: dict[int, _Trace] = {}
+    with _Instance(make) as env:
+        for seed in reversed(range(len(first))):
+            again[seed] = _trace(env, seed, len(first[seed]) - 1)
+    tried = f"{len(first)} episodes of {min(map(len, first)) - 1} to {max(map(len, first)) - 1} steps tried"
+    if all(again[seed] == trace for seed, trace in enumerate(first)):
+        shortest = min(map(len, first))
+        if all(trace[:shortest] == first[0][:shortest] for trace in first):
+            return [
+                Finding(
+                    "warning", "two seeds gave the same episode: either nothing in it is random, or seeds are ignored"
+                )
+            ]
+        return [
+            Finding("ok", f"the same seed and actions give the same episode, also in an instance with a past ({tried})")
+        ]
+    for _ in range(2):
+        with _Instance(make) as env:
+            if _trace(env, 0, len(first[0]) - 1) != first[0]:
+                return [
+                    Finding(
+                        "warning",
+                        f"the same seed and actions gave two different episodes: runs will not be repeatable ({tried})",
+                    )
+                ]
+    return [
+        Finding(
+            "ok",
+            f"the same seed and actions give the same episode in a new instance, and not in one with a past: every "
+            f"episode gets an instance made for it ({tried})",
+        )
+    ]
+
+
+_Trace = list[Any]
+"""What an episode showed: its first observation, then each step."""
+
+
+class _Instance:
+    """An instance, closed at the end of the block."""
+
+    def __init__(self, make: Callable[[], gym.Env[Any, Any]]) -> None:
+        self._make = make
+
+    def __enter__(self) -> gym.Env[Any, Any]:
+        self._env = self._make()
+        return self._env
+
+    def __exit__(self, *_: object) -> None:
+        _close(self._env)
+
+
+def _trace(env: gym.Env[Any, Any], seed: int, steps: int, until: float = np.inf) -> _Trace:
+    play = _RandomPlay(env, seed=3)
+    spec = ObservationSpec.from_space(env.observation_space)
+
+    def content(observation: Any) -> list[bytes]:
+        return [array.tobytes() for array in spec.read(observation)]
+
+    trace: _Trace = [content(play.reset(seed))]
+    for step in range(steps):
+        if step and time.perf_counter() > until:
+            break
+        observation, reward, terminated, truncated, _ = play.step()
+        trace.append((content(observation), float(np.asarray(reward).reshape(())), bool(terminated), bool(truncated)))
+        if terminated or truncated:
+            break
+    return trace
 
 
 class _RandomPlay:
@@ -185,12 +319,24 @@ class _RandomPlay:
         self._env = env
         self._actions = ActionSpec.from_space(env.action_space)
         self._random = np.random.default_rng(seed)
-        self._info: dict[str, Any] = {}
+        self._info: Any = {}
 
     def reset(self, seed: int | None = None) -> Any:
         """Begin an episode; returns its first observation."""
         observation, self._info = self._env.reset(seed=seed)
         return observation
+
+    def wrong_mask(self) -> str | None:
+        """What is wrong with the mask that the running episode goes on with, in words; None where nothing is."""
+        if not isinstance(self._info, dict):
+            return f"info as {self._info!r}; expected a dict"
+        try:
+            mask = read_mask(self._info, self._actions)
+        except ValueError as error:
+            return f"a mask that does not fit: {error}"
+        if mask is not None and not self._actions.allows_an_action(mask[None]).all():
+            return "a mask that allows no action, though the episode goes on"
+        return None
 
     def step(self) -> tuple[Any, ...]:
         """Take one action; returns whatever the environment does."""

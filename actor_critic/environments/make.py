@@ -21,12 +21,14 @@ from actor_critic.environments.native import NativeVectorEnv, difference
 from actor_critic.environments.own_rewards import OwnRewards
 from actor_critic.environments.random_states import RandomStatesVectorEnv
 from actor_critic.environments.replay import try_replays
+from actor_critic.environments.stacking import FrameStack
 from actor_critic.environments.vectorized import Replay, SameStepVectorEnv, close_environment
 from actor_critic.environments.workers import WorkerVectorEnv
 from actor_critic.errors import ActorCriticError, ConfigError, describe
 from actor_critic.imports import load_class, make_findable
 from actor_critic.interrupts import Interrupted
 from actor_critic.seeding import Purpose
+from actor_critic.spaces import spaces_of
 
 log = logging.getLogger("actor_critic")
 
@@ -253,6 +255,7 @@ class EnvironmentMaker:
 
     def _wrap(self, bare: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
         settings = self._settings
+        spaces_of(settings.environment, bare)
         env = self._with_masks(bare, None)
         if self._wrappers:
             env = OwnRewards(env)
@@ -268,10 +271,11 @@ class EnvironmentMaker:
                 raise ConfigError(
                     f"wrappers: {name} gives a {type(env).__name__}; expected a gymnasium.Env, such as a Wrapper"
                 )
-        if self._wrappers:  # which may give masks of their own
+        if self._wrappers:  # which may give masks, and spaces, of their own
+            spaces_of(settings.environment, env)
             env = self._with_masks(env, bare)
         if settings.frame_stack > 1:
-            env = gym.wrappers.FrameStackObservation(env, settings.frame_stack)
+            env = FrameStack(env, settings.frame_stack)
         if self._ends and not has_step_limit(env):
             env = EvaluationLimit(env, settings.evaluation_max_steps)
         return env

@@ -2,6 +2,6 @@
 
 from actor_critic.spaces.actions import ActionSpec
 from actor_critic.spaces.observations import ObservationPart, ObservationSpec
-from actor_critic.spaces.read import read_spaces
+from actor_critic.spaces.read import Spec, difference, read_spaces, spaces_of
 
-__all__ = ["ActionSpec", "ObservationPart", "ObservationSpec", "read_spaces"]
+__all__ = ["ActionSpec", "ObservationPart", "ObservationSpec", "Spec", "difference", "read_spaces", "spaces_of"]

@@ -1,6 +1,6 @@
 """A discrete action space of any make, as groups of choices."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.errors import ConfigError
-from actor_critic.spaces.documents import are_choices, read_parts
-from actor_critic.spaces.nesting import Path, assemble, describe, parts_of, pick
+from actor_critic.spaces.documents import ADDED, are_choices, read_parts, write_parts
+from actor_critic.spaces.nesting import Path, assemble, describe, describe_whole, parts_of, pick
+
+_INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,14 @@ class ActionPart:
         shape: Of this part of an action; () for Discrete.
         sizes: Choices of each entry in row-major order.
         starts: What the environment calls choice 0 of each entry.
+        dtype: NumPy name of the dtype in which the environment takes it.
     """
 
     path: Path
     shape: tuple[int, ...]
     sizes: tuple[int, ...]
     starts: tuple[int, ...]
+    dtype: str = field(default="int64", metadata=ADDED)
 
     def check(self) -> None:
         """Make sure that the fields agree.
@@ -35,8 +39,18 @@ class ActionPart:
         Raises:
             ValueError: They do not.
         """
-        if not are_choices(self.shape, self.sizes, self.starts):
+        is_sound = are_choices(self.shape, self.sizes, self.starts) and self.dtype in _INTEGERS
+        if is_sound:
+            allowed = np.iinfo(self.dtype)
+            ends = [start + size - 1 for start, size in zip(self.starts, self.sizes, strict=True)]
+            is_sound = min(self.starts, default=0) >= allowed.min and max(ends, default=0) <= allowed.max
+        if not is_sound:
             raise ValueError("an action space has a part that is wrong")
+
+    def __str__(self) -> str:
+        numbers = [np.array(values, object).reshape(self.shape).tolist() for values in (self.sizes, self.starts)]
+        name = "MultiDiscrete" if self.shape else "Discrete"
+        return f"{name}({numbers[0]}{f', start={numbers[1]}' if any(self.starts) else ''})"
 
 
 @dataclass(frozen=True)
@@ -101,8 +115,8 @@ class ActionSpec:
         starts = np.cumsum((0, *self.sizes[:-1]))
         return np.asarray(np.logical_or.reduceat(masks, starts, axis=1).all(1))
 
-    def to_environment(self, choices: npt.NDArray[np.int64]) -> Any:
-        """Turn choices into actions of the environment.
+    def numbers(self, choices: npt.NDArray[np.int64]) -> Any:
+        """The actions of choices, as 64-bit integers whatever the space says.
 
         Args:
             choices: [..., G], each counted from 0.
@@ -110,16 +124,34 @@ class ActionSpec:
         Returns:
             An array [...] if discrete, else [..., *shape]; for a Dict or Tuple a dict or tuple of such arrays.
         """
+        if self._only is None:
+            return assemble(self._arrays(choices))
+        return choices[..., 0] + self._only.starts[0]
+
+    def to_environment(self, choices: npt.NDArray[np.int64]) -> Any:
+        """The actions of choices as the environment takes them: as :meth:`numbers`, in the dtypes of its space."""
+        only = self._only
+        if only is None:
+            arrays = zip(self.parts, self._arrays(choices), strict=True)
+            return assemble([(path, array.astype(part.dtype, copy=False)) for part, (path, array) in arrays])
+        numbers = choices[..., 0] + only.starts[0]
+        return numbers if only.dtype == "int64" else numbers.astype(only.dtype)
+
+    @cached_property
+    def _only(self) -> ActionPart | None:
+        """The one part of a space that is Discrete; None for any other."""
         only = self.parts[0]
-        if not self.is_nested and only.shape == ():
-            return choices[..., 0] + only.starts[0]
-        arrays: list[tuple[Path, npt.NDArray[np.int64]]] = []
+        return only if (only.path, only.shape) == ((), ()) else None
+
+    def _arrays(self, choices: npt.NDArray[np.int64]) -> list[tuple[Path, npt.NDArray[np.int64]]]:
+        """Each part's path, and its numbers [..., *part.shape]."""
+        arrays = []
         first = 0
         for part in self.parts:
             numbers = choices[..., first : first + len(part.sizes)] + np.array(part.starts, np.int64)
             first += len(part.sizes)
             arrays.append((part.path, numbers.reshape(*choices.shape[:-1], *part.shape)))
-        return assemble(arrays)
+        return arrays
 
     def one_by_one(self, choices: npt.NDArray[np.int64]) -> Any:
         """The actions of choices [B, G], one environment at a time: B scalars, arrays, dicts or tuples."""
@@ -139,7 +171,10 @@ class ActionSpec:
 
     def to_document(self) -> list[dict[str, Any]]:
         """A JSON document that :meth:`from_document` reads back."""
-        return [asdict(part) for part in self.parts]
+        return write_parts(self.parts)
+
+    def __str__(self) -> str:
+        return describe_whole([(part.path, str(part)) for part in self.parts])
 
     @classmethod
     def from_document(cls, document: list[dict[str, Any]]) -> "ActionSpec":
@@ -154,13 +189,13 @@ class ActionSpec:
 def _read(space: gym.Space[Any], path: Path, whole: gym.Space[Any]) -> ActionPart:
     match space:
         case gym.spaces.Discrete():
-            return ActionPart(path, (), (int(space.n),), (int(space.start),))
+            return ActionPart(path, (), (int(space.n),), (int(space.start),), np.dtype(space.dtype).name)
         case gym.spaces.MultiDiscrete():
             sizes, starts = space.nvec.flatten().tolist(), space.start.flatten().tolist()
-            return ActionPart(path, space.shape, tuple(sizes), tuple(starts))
+            return ActionPart(path, space.shape, tuple(sizes), tuple(starts), np.dtype(space.dtype).name)
         case gym.spaces.MultiBinary():
             count = int(np.prod(space.shape))
-            return ActionPart(path, space.shape, (2,) * count, (0,) * count)
+            return ActionPart(path, space.shape, (2,) * count, (0,) * count, np.dtype(space.dtype).name)
         case gym.spaces.Box():
             reason = (
                 "is continuous; this software is for discrete actions: use an environment with a Discrete action "

@@ -1,9 +1,14 @@
 """The parts of a space as a JSON document, read strictly: whoever writes one chooses what is allocated for it."""
 
 import math
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
+from dataclasses import Field, fields
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from actor_critic.spaces.nesting import Path, assemble, pick
+
+ADDED = {"added": True}
+"""Metadata of a part's field that older documents lack: its default is what they mean, and is not written."""
 
 _MAX_DEPTH = 32
 _MAX = 1 << 62
@@ -11,6 +16,8 @@ _MAX = 1 << 62
 
 class Part(Protocol):
     """A part of a space, of either make."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def path(self) -> Path:
@@ -27,6 +34,18 @@ class Part(Protocol):
 T = TypeVar("T", bound=Part)
 
 
+def write_parts(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """The document that :func:`read_parts` reads back."""
+    return [
+        {
+            field.name: value
+            for field in fields(part)
+            if (value := getattr(part, field.name)) != field.default or not field.metadata.get("added")
+        }
+        for part in parts
+    ]
+
+
 def read_parts(document: Any, make: type[T]) -> tuple[T, ...]:
     """Read the parts of a space.
 
@@ -37,11 +56,13 @@ def read_parts(document: Any, make: type[T]) -> tuple[T, ...]:
     Raises:
         ValueError: The parts are no space.
     """
-    if not isinstance(document, list) or not document or not all(isinstance(fields, dict) for fields in document):
+    if not isinstance(document, list) or not document or not all(isinstance(part, dict) for part in document):
         raise ValueError("a space is no list of parts")
-    if any(fields.keys() != set(make.__annotations__) for fields in document):
+    known = {field.name for field in fields(make)}
+    needed = {field.name for field in fields(make) if not field.metadata.get("added")}
+    if not all(needed <= part.keys() <= known for part in document):
         raise ValueError("a space has a part that lacks a field, or has one too many")
-    parts = tuple(make(**{name: _with_tuple(value) for name, value in fields.items()}) for fields in document)
+    parts = tuple(make(**{name: _with_tuple(value) for name, value in part.items()}) for part in document)
     for part in parts:
         part.check()
         if not isinstance(part.path, tuple) or len(part.path) > _MAX_DEPTH:

@@ -1,17 +1,52 @@
 """Both spaces of an environment at once, under its name."""
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
 
-from actor_critic.errors import ConfigError
-from actor_critic.spaces.actions import ActionSpec
-from actor_critic.spaces.observations import ObservationSpec
+from actor_critic.errors import ConfigError, describe
+from actor_critic.interrupts import Interrupted
+from actor_critic.spaces.actions import ActionPart, ActionSpec
+from actor_critic.spaces.nesting import parts_of, why_no_space
+from actor_critic.spaces.observations import ObservationPart, ObservationSpec
+
+Spec = tuple[ObservationSpec, ActionSpec]
 
 
-def read_spaces(
-    environment: str, observation_space: gym.Space[Any], action_space: gym.Space[Any]
-) -> tuple[ObservationSpec, ActionSpec]:
+def spaces_of(environment: str, env: Any) -> tuple[gym.Space[Any], gym.Space[Any]]:
+    """The observation space and the action space that an environment has before its first reset.
+
+    Args:
+        environment: How to call it in an error.
+        env: The environment.
+
+    Raises:
+        ConfigError: One of them is not there, or is no space of Gymnasium.
+    """
+    found = []
+    for name in ("observation_space", "action_space"):
+        try:
+            space = getattr(env, name)
+        except Interrupted:
+            raise
+        except AttributeError as error:
+            raise ConfigError(
+                f"environment: {environment}: it has no {name} before its first reset ({error}); set it in __init__"
+            ) from error
+        except BaseException as error:  # whatever somebody's property raises
+            raise ConfigError(f"environment: {environment}: its {name} raised {describe(error)}") from error
+        if wrong := why_no_space(space):
+            raise ConfigError(f"environment: {environment}: its {name} {wrong}")
+        try:
+            list(parts_of(space))
+        except ConfigError as error:
+            raise ConfigError(f"environment: {environment}: {name}: {error}") from None
+        found.append(space)
+    return found[0], found[1]
+
+
+def read_spaces(environment: str, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> Spec:
     """Describe both spaces of an environment.
 
     Raises:
@@ -21,3 +56,29 @@ def read_spaces(
         return ObservationSpec.from_space(observation_space), ActionSpec.from_space(action_space)
     except ConfigError as error:
         raise ConfigError(f"environment: {environment}: {error}") from None
+
+
+def difference(built_for: Spec, found: Spec) -> str | None:
+    """How the spaces that a policy was built for are other ones than those of an environment.
+
+    Where observations are floats, their 32 and 64 bits count as the same: what the networks see has 32 anyway.
+
+    Returns:
+        A sentence that names both, to go on after a name and a colon; None where they are the same.
+    """
+    (observations, actions), (shown, taken) = built_for, found
+    if [_seen(part) for part in observations.parts] != [_seen(part) for part in shown.parts]:
+        return f"the policy was built for observations {observations}, and the environment shows {shown}"
+    if [_chosen(part) for part in actions.parts] != [_chosen(part) for part in taken.parts]:
+        return f"the policy was built for actions {actions}, and the environment takes {taken}"
+    return None
+
+
+def _seen(part: ObservationPart) -> ObservationPart:
+    """What the networks see of a part: a float in any precision is the same."""
+    return replace(part, dtype="float32") if part.dtype == "float64" else part
+
+
+def _chosen(part: ActionPart) -> ActionPart:
+    """What is chosen in a part, whatever the dtype in which it is handed over."""
+    return replace(part, dtype="int64")

@@ -15,8 +15,10 @@ from actor_critic.spaces.actions import ActionPart
 BOX = gym.spaces.Box(-1, 1, (2,))
 
 
-def spec_of(shape: tuple[int, ...], sizes: tuple[int, ...], starts: tuple[int, ...]) -> ActionSpec:
-    return ActionSpec((ActionPart((), shape, sizes, starts),))
+def spec_of(
+    shape: tuple[int, ...], sizes: tuple[int, ...], starts: tuple[int, ...], dtype: str = "int64"
+) -> ActionSpec:
+    return ActionSpec((ActionPart((), shape, sizes, starts, dtype),))
 
 
 NESTED = gym.spaces.Dict(
@@ -32,15 +34,17 @@ SPECS = [
     (gym.spaces.MultiDiscrete([2, 5], start=[1, -4]), spec_of((2,), (2, 5), (1, -4))),
     (gym.spaces.MultiDiscrete([4]), spec_of((1,), (4,), (0,))),
     (gym.spaces.MultiDiscrete([[2, 3], [4, 5]]), spec_of((2, 2), (2, 3, 4, 5), (0, 0, 0, 0))),
-    (gym.spaces.MultiBinary(3), spec_of((3,), (2, 2, 2), (0, 0, 0))),
-    (gym.spaces.MultiBinary([2, 1]), spec_of((2, 1), (2, 2), (0, 0))),
+    (gym.spaces.MultiBinary(3), spec_of((3,), (2, 2, 2), (0, 0, 0), "int8")),
+    (gym.spaces.MultiBinary([2, 1]), spec_of((2, 1), (2, 2), (0, 0), "int8")),
+    (gym.spaces.Discrete(3, dtype=np.int32, start=4), spec_of((), (3,), (4,), "int32")),
+    (gym.spaces.MultiDiscrete([200, 3], dtype=np.uint8), spec_of((2,), (200, 3), (0, 0), "uint8")),
     (
         NESTED,
         ActionSpec(
             (
                 ActionPart(("arm", 0), (), (3,), (-1,)),
                 ActionPart(("arm", 1), (1, 2), (2, 5), (1, 0)),
-                ActionPart(("lamps",), (2,), (2, 2), (0, 0)),
+                ActionPart(("lamps",), (2,), (2, 2), (0, 0), "int8"),
             )
         ),
     ),
@@ -82,9 +86,10 @@ def test_actions_of_a_batch_are_those_one_by_one_and_lead_back_to_their_choices(
 
 @pytest.mark.parametrize(("space", "spec"), SPECS[:-1], ids=str)
 def test_choices_of_time_and_batch_become_actions_of_the_same_axes(space: gym.Space[Any], spec: ActionSpec) -> None:
-    actions = spec.to_environment(np.zeros((7, 4, spec.num_groups), np.int64))
-    assert actions.dtype == np.int64
-    assert actions.shape == (7, 4, *space.shape)  # type: ignore[misc]
+    choices = np.zeros((7, 4, spec.num_groups), np.int64)
+    for actions, dtype in ((spec.to_environment(choices), space.dtype), (spec.numbers(choices), np.int64)):
+        assert actions.dtype == dtype
+        assert actions.shape == (7, 4, *space.shape)  # type: ignore[misc]
 
 
 def test_choices_become_actions_by_their_starts() -> None:
@@ -115,6 +120,17 @@ def test_a_nested_action_has_the_form_of_its_space() -> None:
 def test_a_space_that_is_not_supported_is_refused_by_name(space: gym.Space[Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ActionSpec.from_space(space)
+
+
+def test_every_part_of_an_action_has_the_dtype_of_its_space() -> None:
+    arm = gym.spaces.Tuple([gym.spaces.Discrete(3, dtype=np.int16), gym.spaces.MultiDiscrete([4, 4], dtype=np.uint8)])
+    space = gym.spaces.Dict({"arm": arm, "lamps": gym.spaces.MultiBinary(2)})
+    spec = ActionSpec.from_space(space)
+    action = spec.one_by_one(np.array([[2, 3, 0, 1, 0]]))[0]
+    assert space.contains(action)
+    assert (action["arm"][0].dtype, action["arm"][1].dtype, action["lamps"].dtype) == (np.int16, np.uint8, np.int8)
+    numbers = spec.numbers(np.array([[2, 3, 0, 1, 0]]))
+    assert {array.dtype for array in (*numbers["arm"], numbers["lamps"])} == {np.dtype(np.int64)}
 
 
 @pytest.mark.parametrize("spec", [spec for _, spec in SPECS], ids=str)
@@ -161,7 +177,7 @@ def action_spaces(draw: st.DrawFn, depth: int = 3) -> gym.Space[Any]:
             return gym.spaces.Discrete(draw(st.integers(1, 5)), start=draw(st.integers(-3, 3)))
         case "integers":
             sizes = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
-            return gym.spaces.MultiDiscrete(sizes)
+            return gym.spaces.MultiDiscrete(sizes, dtype=draw(st.sampled_from([np.int64, np.int8, np.uint16])))
         case "bits":
             return gym.spaces.MultiBinary(draw(st.integers(1, 3)))
     inner = draw(st.lists(action_spaces(depth - 1), min_size=1, max_size=3))  # type: ignore[call-arg]

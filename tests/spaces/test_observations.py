@@ -1,9 +1,11 @@
 import json
+import re
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +27,7 @@ def part(kind: Any, shape: tuple[int, ...], dtype: str, **more: Any) -> Observat
 
 PARTS = [
     (gym.spaces.Box(-1, 1, (2, 3)), part("box", (2, 3), "float32"), 6),
-    (gym.spaces.Box(-1, 1, (2,), np.float64), part("box", (2,), "float32"), 2),
+    (gym.spaces.Box(-1, 1, (2,), np.float64), part("box", (2,), "float64"), 2),
     (gym.spaces.Box(-1, 1, (2,), np.float16), part("box", (2,), "float32"), 2),
     (gym.spaces.Box(0, 9, (2,), np.int64), part("box", (2,), "int64"), 2),
     (gym.spaces.Box(-1, 1, ()), part("box", (), "float32"), 1),
@@ -45,20 +47,32 @@ PARTS = [
     (gym.spaces.Box(0, 255, (3, 4, 4), np.uint8), part("image", (3, 4, 4), "uint8", order=(0, 1, 2)), 48),
 ]
 
-IMAGES = [  # shape, dtype, (C, H, W), whether bytes are scaled
-    ((210, 160, 3), np.uint8, (3, 210, 160), True),
-    ((3, 210, 160), np.uint8, (3, 210, 160), True),
-    ((4, 84, 84), np.uint8, (4, 84, 84), True),
-    ((84, 84), np.uint8, (1, 84, 84), True),
-    ((4, 84, 84, 3), np.uint8, (12, 84, 84), True),
-    ((4, 3, 84, 84), np.uint8, (12, 84, 84), True),
-    ((10, 10, 4), np.bool_, (4, 10, 10), False),
-    ((7, 7, 3), np.uint8, (3, 7, 7), False),
-    ((8, 8, 111), np.float32, (111, 8, 8), False),
-    ((111, 8, 8), np.float32, (111, 8, 8), False),
-    ((36, 36, 1), np.uint8, (1, 36, 36), True),
-    ((35, 36, 1), np.uint8, (1, 35, 36), False),
-    ((36, 36, 1), np.float32, (1, 36, 36), False),
+IMAGES = [  # shape, dtype, bounds, (C, H, W), what numbers are multiplied with
+    ((210, 160, 3), np.uint8, (0, 255), (3, 210, 160), 1 / 255),
+    ((3, 210, 160), np.uint8, (0, 255), (3, 210, 160), 1 / 255),
+    ((4, 84, 84), np.uint8, (0, 255), (4, 84, 84), 1 / 255),
+    ((84, 84), np.uint8, (0, 255), (1, 84, 84), 1 / 255),
+    ((4, 84, 84, 3), np.uint8, (0, 255), (12, 84, 84), 1 / 255),
+    ((4, 3, 84, 84), np.uint8, (0, 255), (12, 84, 84), 1 / 255),
+    ((10, 10, 4), np.bool_, (0, 1), (4, 10, 10), 1),
+    ((7, 7, 3), np.uint8, (0, 255), (3, 7, 7), 1),
+    ((8, 8, 111), np.float32, (0, 255), (111, 8, 8), 1),
+    ((111, 8, 8), np.float32, (0, 1), (111, 8, 8), 1),
+    ((36, 36, 1), np.uint8, (0, 255), (1, 36, 36), 1 / 255),
+    ((35, 36, 1), np.uint8, (0, 255), (1, 35, 36), 1),
+    ((36, 36, 1), np.uint8, (0, 1), (1, 36, 36), 1),
+    ((36, 36), np.uint8, (0, 1), (1, 36, 36), 1),
+    ((36, 36, 1), np.bool_, (0, 1), (1, 36, 36), 1),
+    ((36, 36, 1), np.float32, (0, 1), (1, 36, 36), 1),
+    ((36, 36, 1), np.float32, (0, 255), (1, 36, 36), 1 / 255),
+    ((36, 36, 1), np.float64, (-1, 1), (1, 36, 36), 1),
+    ((36, 36, 1), np.float32, (-200, 100), (1, 36, 36), 1 / 200),
+    ((36, 36, 1), np.float32, (-np.inf, np.inf), (1, 36, 36), 1),
+    ((36, 36, 1), np.float32, (0, np.inf), (1, 36, 36), 1),
+    ((36, 36, 1), np.float32, (-3e38, 3e38), (1, 36, 36), 1),
+    ((36, 36, 1), np.int32, (-np.inf, np.inf), (1, 36, 36), 1),
+    ((36, 36, 1), np.uint16, (0, 4095), (1, 36, 36), 1 / 4095),
+    ((36, 36, 1), np.uint8, (0, 0), (1, 36, 36), 1),
 ]
 
 
@@ -72,18 +86,19 @@ def test_a_spec_describes_its_space(space: gym.Space[Any], expected: Observation
     assert np.can_cast(sample.dtype, spec.dtype, "same_kind")
 
 
-@pytest.mark.parametrize(("shape", "dtype", "expected", "is_scaled"), IMAGES)
-def test_an_image_has_its_channels_first_wherever_they_were(
-    shape: tuple[int, ...], dtype: Any, expected: tuple[int, ...], is_scaled: bool
+@pytest.mark.parametrize(("shape", "dtype", "bounds", "expected", "scale"), IMAGES)
+def test_an_image_has_its_channels_first_and_a_picture_its_bounds_at_one(
+    shape: tuple[int, ...], dtype: Any, bounds: tuple[float, float], expected: tuple[int, ...], scale: float
 ) -> None:
-    (found,) = ObservationSpec.from_space(gym.spaces.Box(0, 1, shape, dtype)).parts
+    (found,) = ObservationSpec.from_space(gym.spaces.Box(*bounds, shape, dtype)).parts
     assert found.kind == "image"
     assert found.feature_shape == expected
-    assert found.scale == (1 / 255 if is_scaled else 1)
+    assert found.scale == scale
 
 
 @pytest.mark.parametrize(
-    ("shape", "dtype"), [((84, 84), np.float32), ((20, 20), np.uint8), ((2, 2, 9), np.uint8), ((9,), np.uint8)]
+    ("shape", "dtype"),
+    [((84, 84), np.float32), ((20, 20), np.uint8), ((2, 2, 9), np.uint8), ((9,), np.uint8), ((0, 5, 5), np.uint8)],
 )
 def test_what_is_too_flat_or_small_is_no_image(shape: tuple[int, ...], dtype: Any) -> None:
     assert ObservationSpec.from_space(gym.spaces.Box(0, 1, shape, dtype)).parts[0].kind == "box"
@@ -151,6 +166,7 @@ def test_a_nested_observation_that_does_not_fit_is_refused_by_its_path(change: d
         (gym.spaces.OneOf([BOX]), "supported are Box"),
         (gym.spaces.Dict({}), "empty"),
         (gym.spaces.Dict({1: BOX}), "keys that are texts"),
+        (gym.spaces.Dict({"": BOX}), "empty key"),
     ],
     ids=str,
 )
@@ -173,6 +189,7 @@ def observation_spaces(draw: st.DrawFn, depth: int = 3) -> gym.Space[Any]:
         [
             gym.spaces.Box(-1, 1, (3,)),
             gym.spaces.Box(-1, 1, (), np.float64),
+            gym.spaces.Box(0, 1, (36, 36), np.uint8),
             gym.spaces.Box(0, 255, (6, 4, 3), np.uint8),
             gym.spaces.Box(0, 1, (5,), np.bool_),
             gym.spaces.Discrete(4, start=-2),
@@ -196,3 +213,95 @@ def test_any_nesting_is_stored_and_found_again(space: gym.Space[Any], seed: int)
     assert is_single
     for view, value in zip(spec.views(batch), spec.read(sample), strict=True):
         np.testing.assert_array_equal(view[0], value.astype(view.dtype))
+
+
+WHOLE = [  # the dtype of a space, what an environment returns, and what is wrong with it
+    (np.int8, np.array([256, 300]), "256 at [0]"),
+    (np.int8, np.array([1, -129]), "-129 at [1]"),
+    (np.uint8, np.array([3, 300], np.uint16), "300 at [1]"),
+    (np.uint8, [-1, 0], "-1 at [0]"),
+    (np.int32, [2**32 + 1, 0], "4294967297 at [0]"),
+    (np.int64, np.array([0, 2**63], np.uint64), "9223372036854775808 at [1]"),
+    (np.bool_, [1, 2], "2 at [1]"),
+    (np.int8, [-128, 127], None),
+    (np.uint8, [0, 255], None),
+    (np.uint64, [0, 1], None),
+    (np.uint8, [True, False], None),
+    (np.bool_, [1, 0], None),
+    (np.int16, torch.tensor([5, 6]), None),
+]
+
+
+@pytest.mark.parametrize(("dtype", "returned", "wrong"), WHOLE, ids=str)
+def test_a_whole_number_is_stored_as_itself_or_refused(dtype: Any, returned: Any, wrong: str | None) -> None:
+    spec = ObservationSpec.from_space(gym.spaces.Box(0, 1, (2,), dtype))
+    rows = np.zeros((3, 2), spec.dtype)
+    batch = np.stack([np.asarray(returned)] * 2)
+    if wrong is None:
+        spec.write(returned, spec.views(rows), 1)
+        assert rows[1].tolist() == np.asarray(returned).tolist()
+        assert spec.as_batch(returned)[0].tolist() == [np.asarray(returned).tolist()]
+        assert spec.as_batch(batch)[0].tolist() == batch.tolist()
+        return
+    with pytest.raises(ValueError, match=f"^{re.escape(f'with {wrong}, outside {spec.dtype}')}$"):
+        spec.write(returned, spec.views(rows), 1)
+    with pytest.raises(ValueError, match=re.escape(f"observation: {wrong} is outside {spec.dtype}")):
+        spec.as_batch(returned)
+    with pytest.raises(ValueError, match=re.escape(f"observation: {wrong.replace('[', '[0][')} is outside")):
+        spec.as_batch(batch)
+
+
+def test_a_whole_number_out_of_range_is_named_by_its_path() -> None:
+    spec = ObservationSpec.from_space(gym.spaces.Dict({"a": gym.spaces.Box(0, 9, (2,), np.int8), "b": BOX}))
+    with pytest.raises(ValueError, match=r'with 300 at \["a"\]\[1\], outside int8'):
+        spec.read({"a": [0, 300], "b": np.zeros(2, np.float32)})
+
+
+class _Unreadable:
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise SystemExit("no")
+
+
+@pytest.mark.parametrize("returned", [2**70, _Unreadable(), torch.tensor([1.0, 2.0]), "x", None, {}, [[1], [1, 2]]])
+def test_what_is_no_category_is_a_value_error(returned: Any) -> None:
+    spec = ObservationSpec.from_space(gym.spaces.Discrete(5))
+    for read in (spec.read, spec.as_batch):
+        with pytest.raises(ValueError):
+            read(returned)
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        torch.tensor([0.5, -0.25]), torch.tensor([0.5, -0.25], requires_grad=True), [torch.tensor(0.5), -0.25],
+        torch.tensor([0.5, -0.25], dtype=torch.bfloat16), np.array([0.5, -0.25]).view(np.ndarray), (0.5, -0.25),
+        np.ma.array([0.5, -0.25]), np.array([0.5, -0.25], np.float16),
+    ],
+)  # fmt: skip
+def test_numbers_of_any_make_are_read(returned: Any) -> None:
+    spec = ObservationSpec.from_space(BOX)
+    assert spec.read(returned)[0].tolist() == [0.5, -0.25]
+    assert spec.as_batch(returned)[0].tolist() == [[0.5, -0.25]]
+
+
+def test_a_masked_entry_is_no_number() -> None:
+    with pytest.raises(ValueError, match="masked"):
+        ObservationSpec.from_space(BOX).read(np.ma.array([0.5, 7.0], mask=[False, True]))
+
+
+def test_numbers_that_32_bits_cannot_hold_are_told() -> None:
+    spaces = {
+        np.float64: True, np.int64: True, np.int32: True, np.uint64: True, np.float32: False, np.float16: False,
+        np.int16: False, np.bool_: False,
+    }  # fmt: skip
+    for dtype, is_wide in spaces.items():
+        assert ObservationSpec.from_space(gym.spaces.Box(0, 1, (2,), dtype)).is_wide is is_wide
+    assert not ObservationSpec.from_space(gym.spaces.Discrete(3)).is_wide
+
+
+def test_a_spec_is_called_what_its_space_is() -> None:
+    assert str(ObservationSpec.from_space(NESTED)) == (
+        "Dict('camera': Box((5, 5, 3), uint8) as an image, 'inside': Tuple(Box((2,), float32), "
+        "Dict('mode': Discrete(3, start=1))))"
+    )
+    assert str(ObservationSpec.from_space(gym.spaces.MultiDiscrete([[2, 3]]))) == "MultiDiscrete([[2, 3]])"

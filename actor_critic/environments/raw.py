@@ -1,0 +1,92 @@
+"""Observations exactly as an environment returns them: those that hold their own mask are taken apart."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.environments.masks import KEY
+from actor_critic.spaces import ActionSpec, ObservationSpec
+from actor_critic.spaces.nesting import pick
+from actor_critic.spaces.observations import as_array
+
+
+def take_mask(observation: Any, spec: ObservationSpec) -> tuple[Any, Any]:
+    """Split an observation, or a batch of them, from the mask in it.
+
+    Args:
+        observation: As the environment returns it. An ``"action_mask"`` entry at its top is the mask, and where one
+            other entry is left, that is the observation.
+        spec: What the policy sees.
+
+    Returns:
+        The observation for the policy, and its mask as it was given, or None.
+    """
+    if not isinstance(observation, Mapping) or KEY not in observation:
+        return observation, None
+    mask = observation[KEY]
+    if any(part.path[:1] == (KEY,) for part in spec.parts):  # a policy that sees it as well
+        return observation, mask
+    rest = {name: value for name, value in observation.items() if name != KEY}
+    if len(rest) == 1:
+        (only,) = rest.values()
+        if _has_all(only, spec):
+            return only, mask
+    return rest, mask
+
+
+def read_masks(given: Any, actions: ActionSpec, count: int | None, frames: int) -> npt.NDArray[np.bool_]:
+    """Masks [count or 1, A] as observations hold them.
+
+    Args:
+        given: What stood in the observation or the batch: one array, or one for each choice or part of an action.
+        actions: The action space.
+        count: Observations in the batch; None for a single one.
+        frames: How many observations are stacked in one: masks may be stacked with them, and the last one counts.
+
+    Raises:
+        ValueError: They do not fit.
+    """
+    rows = 1 if count is None else count
+    arrays = list(_arrays(given, actions, count, frames))
+    if any(array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all() for array in arrays):
+        raise ValueError(f"{KEY} in the observation: expected only 0 and 1, or false and true")
+    fits = all(count is None or array.shape[:1] == (count,) for array in arrays)
+    width = sum(array.size for array in arrays)
+    if fits and width == rows * frames * actions.num_logits:
+        arrays = [array.reshape(rows, frames, -1)[:, -1] for array in arrays]
+    elif not fits or width != rows * actions.num_logits:
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        expected = (actions.num_logits,) if count is None else (count, actions.num_logits)
+        raise ValueError(f"{KEY} in the observation: shape {shapes} does not fit; expected {expected}")
+    return np.concatenate([array.reshape(rows, -1) for array in arrays], 1).astype(np.bool_)
+
+
+def _has_all(value: Any, spec: ObservationSpec) -> bool:
+    try:
+        for part in spec.parts:
+            pick(value, part.path)
+    except ValueError:
+        return False
+    return True
+
+
+def _arrays(given: Any, actions: ActionSpec, count: int | None, frames: int) -> Iterator[npt.NDArray[Any]]:
+    """Every array in a mask, in the order of the action space's parts."""
+    if isinstance(given, Mapping):
+        for part in actions.parts:
+            yield from _arrays(pick(given, part.path), actions, count, frames)
+        return
+    if isinstance(given, (tuple, list)):
+        lead = () if count is None else (count,)
+        try:  # a list of numbers, or one for each observation
+            whole = as_array(given)
+        except ValueError:  # arrays of other sizes, one for each choice
+            whole = np.zeros(())
+        if whole.ndim != len(lead) + 1 and whole.shape != (*lead, frames, actions.num_logits):
+            for part in given:
+                yield from _arrays(part, actions, count, frames)
+            return
+        given = whole
+    yield as_array(given)

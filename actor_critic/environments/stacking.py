@@ -1,0 +1,54 @@
+"""Observations of several steps, side by side."""
+
+from functools import cached_property
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.spaces import ObservationSpec
+from actor_critic.spaces.nesting import assemble
+from actor_critic.spaces.stacked import stacked
+
+
+class FrameStack(gym.Wrapper[Any, Any, Any, Any]):
+    """Shows the last observations of an episode, oldest first; before there are enough, the first one again.
+
+    That is what Gymnasium's FrameStackObservation shows. In its space categories stay categories, and a board no image.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], count: int) -> None:
+        """Show so many observations of an environment."""
+        super().__init__(env)
+        self.observation_space = stacked(env.observation_space, count)
+        self._count = count
+        self._frames: list[npt.NDArray[Any]] = []  # each part's, in arrays that nobody else writes to
+
+    def reset(self, **kwargs: Any) -> Any:
+        """Begin an episode."""
+        observation, *rest = self.env.reset(**kwargs)
+        self._frames = [np.repeat(array[None], self._count, 0) for array in self._read(observation)]
+        return self._shown(), *rest
+
+    def step(self, action: Any) -> Any:
+        """Take a step."""
+        observation, *rest = self.env.step(action)
+        newest = zip(self._frames, self._read(observation), strict=True)
+        self._frames = [np.concatenate([frames[1:], array[None]]) for frames, array in newest]
+        return self._shown(), *rest
+
+    @cached_property
+    def _spec(self) -> ObservationSpec:
+        return ObservationSpec.from_space(self.env.observation_space)
+
+    def _read(self, observation: Any) -> list[npt.NDArray[Any]]:
+        try:
+            arrays = zip(self._spec.parts, self._spec.read(observation), strict=True)
+        except ValueError as error:
+            raise ValueError(f"an observation {error}") from None
+        with np.errstate(over="ignore"):  # a number too large for its type is told where all are looked at
+            return [array.astype(part.dtype, copy=False) for part, array in arrays]
+
+    def _shown(self) -> Any:
+        return assemble([(part.path, frames) for part, frames in zip(self._spec.parts, self._frames, strict=True)])
