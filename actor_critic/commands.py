@@ -11,6 +11,11 @@ def command_line(*words: object) -> str:
     return " ".join([_program(), *(_quoted(word) for word in words)])
 
 
+def resume_command(folder: str | Path, needs_trust: bool) -> str:
+    """The command that goes on with the run in a folder."""
+    return command_line("resume", folder, *(["--trust-code"] if needs_trust else []))
+
+
 def begin_with(path: str | Path) -> str:
     """How to say that a new run begins with the weights of a checkpoint, on the command line and in Python."""
     return f"--init-from {_quoted(path)} (in Python: init_from={str(path)!r})"

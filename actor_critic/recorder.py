@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from actor_critic.checkpoints import Checkpoint
-from actor_critic.commands import command_line
+from actor_critic.commands import resume_command
 from actor_critic.config import Settings
 from actor_critic.epoch_report import FIGURES, EpochReport
 from actor_critic.errors import CheckpointError
@@ -121,8 +121,8 @@ class Recorder:
             yield
         except (OSError, CheckpointError) as error:
             folder = self._folder.path
-            trust = ["--trust-code"] if self._settings.code_to_trust else []
-            then = f"go on with: {command_line('resume', folder, *trust)}" if self._folder.periodic() else "begin again"
+            command = resume_command(folder, bool(self._settings.code_to_trust))
+            then = f"go on with: {command}" if self._folder.periodic() else "begin again"
             why = self._refusal(error)
             raise CheckpointError(f"{why}; make room on the disk or let it be written to, then {then}") from None
 

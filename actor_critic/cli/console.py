@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from actor_critic.cli.screen import say
+from actor_critic.cli.screen import say, say_as_is
 from actor_critic.config import Config, Layer, Settings, resolve
 from actor_critic.epoch_report import EpochReport
 from actor_critic.evaluation import Evaluation
@@ -92,10 +92,22 @@ class ProgressView:
                 self._console.print(line, soft_wrap=True, highlight=False, markup=False)
             return
         now = time.monotonic()
-        self._progress.update(self._task, completed=report.epoch, figures=_figures(report))
+        self._progress.update(self._task, completed=report.epoch, figures=self._figures(report))
         if is_last or now - self._refreshed > _REFRESH_SECONDS:
             self._progress.refresh()
             self._refreshed = now
+
+    def _figures(self, report: EpochReport) -> str:
+        """As many figures as there is room for beside the epochs, a bar of a few letters and the time that is left."""
+        parts = [] if report.mean_return is None else [f"return {report.mean_return:.2f}"]
+        if report.mean_model_return is not None:
+            parts.append(f"model {report.mean_model_return:.2f}")
+        parts.append(f"{report.steps_per_second:,.0f}/s")
+        parts.append(f"loss {report.policy_loss:+.3f} {plainly(report.value_loss)}")
+        room = self._console.width - len(f"epoch {self._settings.num_epochs}/{self._settings.num_epochs} ") - 16
+        while len(parts) > 1 and len("  ".join(parts)) > room:
+            parts.pop()
+        return "  ".join(parts)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -111,7 +123,8 @@ class ProgressView:
 def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> None:
     """Print both modes of an evaluation."""
     has_model = any(result.model_returns for result in evaluation.modes.values())
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    say_as_is(console, title)
+    table = Table(box=None, pad_edge=False, header_style="bold")
     columns = ["policy", "mean", "std", "95% interval over episodes", "mean length"]
     for column in [*columns, "model return"] if has_model else columns:
         table.add_column(column, justify="left" if column == "policy" else "right")
@@ -124,11 +137,3 @@ def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> No
         table.add_row("optimum", plainly(evaluation.reference.optimum))
         table.add_row("uniform", plainly(evaluation.reference.uniform))
     console.print(table)
-
-
-def _figures(report: EpochReport) -> str:
-    parts = [] if report.mean_return is None else [f"return {report.mean_return:.2f}"]
-    if report.mean_model_return is not None:
-        parts.append(f"model {report.mean_model_return:.2f}")
-    parts += [f"loss {report.policy_loss:+.3f} {report.value_loss:.3f}", f"{report.steps_per_second:,.0f}/s"]
-    return "  ".join(parts)

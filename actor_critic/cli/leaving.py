@@ -1,15 +1,23 @@
-"""The end of a process, which threads and processes that an environment has left running must not hold up."""
+"""The end of a process: the signals that ask for it, and who is left then."""
 
 import contextlib
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
 from typing import NoReturn
 
 _PATIENCE = 1.0  # seconds for threads and processes that are about to end
+
+
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """Ctrl-C, SIGTERM, and where there is one and nobody ignores it (nohup does) the one of a closed terminal."""
+    hang_up = getattr(signal, "SIGHUP", None)
+    is_ignored = hang_up is None or signal.getsignal(hang_up) is signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM, *(() if is_ignored else (hang_up,)))
 
 
 class Leaving:

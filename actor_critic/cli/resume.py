@@ -1,6 +1,5 @@
 """`resume`: go on with a run."""
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,8 @@ import click
 
 from actor_critic.cli.loading import without_collecting
 from actor_critic.cli.options import flags_layer, setting_options
-from actor_critic.cli.places import absolute, as_typed
+from actor_critic.cli.places import absolute
+from actor_critic.cli.screen import console
 from actor_critic.config import DEFAULT_LOG
 from actor_critic.errors import ConfigError
 
@@ -34,15 +34,10 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
 
     with without_collecting():
         # PyTorch is imported here and not above: a wrong flag is refused at once.
-        from actor_critic.cli.notes import log, notes
-        from actor_critic.cli.running import existing
-        from actor_critic.cli.running import run as run_to_the_end
-        from actor_critic.cli.screen import console, say
-        from actor_critic.commands import begin_with
+        from actor_critic.cli.running import existing, resume
         from actor_critic.config import settings_from_document
         from actor_critic.imports import require_trust
         from actor_critic.runs import check_is_run, newest_sound
-        from actor_critic.trainer import Trainer
 
     folder = existing(run)
     check_is_run(folder)
@@ -58,27 +53,17 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
                 f"batch_size={settings.batch_size}; expected at least {settings.batch_size}"
             )
     log_file = absolute(said.log_file or _harmless_log(settings.log_file))
-    screen = console()
-    with notes(screen) as heard:
-        trainer = Trainer.resume(
-            folder,
-            num_epochs=num_epochs,
-            target_return=said.target_return,
-            max_hours=said.max_hours,
-            device=said.device,
-            trust_code=trust_code,
-            new_episodes=new_episodes,
-        )
-        with contextlib.closing(trainer), heard.log_to(log_file):
-            if trainer.epoch >= trainer.settings.num_epochs and trainer.is_evaluated:
-                longer = "--num-epochs makes it longer"
-                if trainer.settings.is_annealed:
-                    longer = f"it is annealed over them, so for more start a new run with {begin_with(as_typed(path))}"
-                note = f"the run is finished: {trainer.epoch} of {trainer.settings.num_epochs} epochs; {longer}"
-                log.info(note)
-                say(screen, note)
-                return 0
-            return run_to_the_end(trainer, screen)
+    return resume(
+        folder,
+        console(),
+        log_file,
+        num_epochs=num_epochs,
+        target_return=said.target_return,
+        max_hours=said.max_hours,
+        device=said.device,
+        trust_code=trust_code,
+        new_episodes=new_episodes,
+    )
 
 
 def _harmless_log(saved: str) -> str:

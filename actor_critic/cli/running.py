@@ -1,31 +1,102 @@
-"""What `train` and `resume` share: signals, the loop with its progress, the closing words."""
+"""`train` and `resume` once PyTorch is there: the set-up, signals, the loop with its progress, the closing words."""
 
 import contextlib
-import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
-from actor_critic.cli.console import ProgressView, print_evaluation
+from actor_critic.cli.console import ProgressView, print_evaluation, print_settings
+from actor_critic.cli.leaving import ending_signals
+from actor_critic.cli.notes import log, notes
 from actor_critic.cli.places import absolute, as_typed
 from actor_critic.cli.screen import say, say_as_is
-from actor_critic.commands import command_line
-from actor_critic.config import Settings
+from actor_critic.cli.seeds import run_seeds
+from actor_critic.commands import begin_with, resume_command
+from actor_critic.config import Resolution
 from actor_critic.errors import ConfigError
 from actor_critic.interrupts import Interrupted
+from actor_critic.runs import timestamped_path
 from actor_critic.trainer import INTERRUPTED, Trainer
 
-log = logging.getLogger("actor_critic")
+
+def train(
+    resolution: Resolution,
+    screen: Console,
+    seeds: tuple[int, ...],
+    again: list[str],
+    begin: Callable[[], list[str]],
+    is_verbose: bool,
+) -> int:
+    """Set a run up and train it, or train it on several seeds.
+
+    Args:
+        resolution: Its settings and where they come from.
+        screen: Where to tell of it.
+        seeds: To train side by side; none for the one run of the settings.
+        again: The words of the command that trains one of several seeds by itself, which follows them.
+        begin: Called once nothing can be wrong with the settings any more; gives what there is to tell first.
+        is_verbose: Whether to print settings that have their defaults as well.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ActorCriticError: The run cannot be set up, or failed.
+    """
+    # Frames of imports may live on, and with them those that called them; so no frame that imports holds a trainer.
+    with contextlib.ExitStack() as stack:
+        heard = stack.enter_context(notes(screen))
+        trainer = Trainer(resolution.settings)
+        stack.callback(trainer.close)
+        stack.enter_context(heard.log_to(absolute(resolution.settings.log_file)))
+        for remark in begin():
+            say(screen, remark)
+            log.info(remark)
+        if seeds:
+            trainer.close()
+            print_settings(screen, trainer.settings, resolution.sources | {"seed": "each of --seeds"}, is_verbose)
+            return run_seeds(trainer.settings, seeds, timestamped_path(absolute("")), screen, again)
+        folder = trainer.keep_in(timestamped_path(absolute("")))
+        log.info("start of %s with settings %s", folder, trainer.settings.to_document())
+        log.info("settings come from %s", resolution.sources)
+        print_settings(screen, trainer.settings, resolution.sources, is_verbose)
+        say_as_is(screen, f"run folder {as_typed(folder)}")
+        return _run(trainer, screen)
 
 
-def ending_signals() -> tuple[signal.Signals, ...]:
-    """Ctrl-C, SIGTERM, and where there is one and nobody ignores it (nohup does) the one of a closed terminal."""
-    hang_up = getattr(signal, "SIGHUP", None)
-    is_ignored = hang_up is None or signal.getsignal(hang_up) is signal.SIG_IGN
-    return (signal.SIGINT, signal.SIGTERM, *(() if is_ignored else (hang_up,)))
+def resume(folder: Path, screen: Console, log_file: Path, **how: Any) -> int:
+    """Take a run up and train it to its end.
+
+    Args:
+        folder: Its folder.
+        screen: Where to tell of it.
+        log_file: The log to append to.
+        how: See :meth:`Trainer.resume`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ActorCriticError: The run cannot be taken up, or failed.
+    """
+    with notes(screen) as heard:
+        trainer = Trainer.resume(folder, **how)
+        with contextlib.closing(trainer), heard.log_to(log_file):
+            settings = trainer.settings
+            if trainer.epoch < settings.num_epochs or not trainer.is_evaluated:
+                return _run(trainer, screen)
+            longer = "--num-epochs makes it longer"
+            if settings.is_annealed:
+                weights = as_typed(folder / "last.safetensors")
+                longer = f"it is annealed over these; for more start a new run with {begin_with(weights)}"
+            note = f"the run is finished: {trainer.epoch} of {settings.num_epochs} epochs; {longer}"
+            log.info(note)
+            say(screen, note)
+            return 0
 
 
 @contextlib.contextmanager
@@ -62,7 +133,7 @@ def stopped_by_signals(trainer: Trainer, console: Console) -> Iterator[list[int]
         trainer.close()
 
 
-def run(trainer: Trainer, console: Console) -> int:
+def _run(trainer: Trainer, console: Console) -> int:
     """Train to the end, or to the end of the epoch in which a signal came.
 
     Returns:
@@ -95,12 +166,7 @@ def _print_closing_words(trainer: Trainer, console: Console) -> None:
         say(console, f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
     say_as_is(console, f"kept in {folder}")
     if not trainer.evaluation:
-        say_as_is(console, f"go on with: {resume_command(folder, trainer.settings)}")
-
-
-def resume_command(folder: Path, settings: Settings) -> str:
-    """The command that goes on with a run."""
-    return command_line("resume", folder, *(["--trust-code"] if settings.code_to_trust else []))
+        say_as_is(console, f"go on with: {resume_command(folder, bool(trainer.settings.code_to_trust))}")
 
 
 def existing(path: str) -> Path:

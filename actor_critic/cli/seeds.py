@@ -20,12 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 from actor_critic import cores
-from actor_critic.cli.leaving import Leaving
+from actor_critic.cli.leaving import Leaving, ending_signals
 from actor_critic.cli.notes import log, notes
 from actor_critic.cli.places import as_typed
-from actor_critic.cli.running import ending_signals, resume_command
 from actor_critic.cli.screen import console, printable, say, say_as_is
-from actor_critic.commands import command_line
+from actor_critic.commands import command_line, resume_command
 from actor_critic.config import DEFAULT_LOG, Settings
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.files import write_durably
@@ -109,7 +108,7 @@ def _way_on(folder: Path, settings: Settings, seed: int, again: list[str]) -> st
         newest_sound(folder)
     except CheckpointError:
         return command_line(*again, seed)
-    return resume_command(as_typed(folder), settings)
+    return resume_command(as_typed(folder), bool(settings.code_to_trust))
 
 
 @contextlib.contextmanager
@@ -313,7 +312,8 @@ def _summarize(documents: dict[int, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _print(screen: Console, summary: dict[str, Any], seeds: str) -> None:
-    table = Table(title=f"last weights, {seeds}", title_justify="left", box=None, pad_edge=False)
+    say(screen, f"last weights, {seeds}")
+    table = Table(box=None, pad_edge=False)
     for column in ("policy", "interquartile mean", "95% interval over seeds", "least", "most"):
         table.add_column(column, justify="left" if column == "policy" else "right")
     for mode in ("greedy", "sampled"):

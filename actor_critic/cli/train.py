@@ -1,13 +1,13 @@
 """`train`: settings from flags, file, preset and defaults; then the run."""
 
-import contextlib
 from typing import Any
 
 import click
 
 from actor_critic.cli.loading import without_collecting
 from actor_critic.cli.options import CONFIG_FILE, SettingsCommand, as_flags, flags_layer, setting_options
-from actor_critic.cli.places import absolute, as_typed
+from actor_critic.cli.places import absolute
+from actor_critic.cli.screen import console, say
 from actor_critic.config import RANDOM_STATES, Config, Layer, resolve, starting_config
 from actor_critic.errors import ConfigError
 from actor_critic.seeding import MAX_SEED
@@ -29,42 +29,18 @@ def command(config_path: str | None, has_seeds: bool, is_verbose: bool, words: t
     layers, remarks, new_file = _layers(config_path, said)
     resolution = resolve(*layers)
 
-    from actor_critic.cli.screen import console, say, say_as_is
+    def begin() -> list[str]:
+        written = [f"wrote {CONFIG_FILE} with the default settings"] if new_file and _write(new_file) else []
+        return [*remarks, *written]
 
     screen = console()
     if not resolution.settings.is_random_states:
         say(screen, f"setting up {resolution.settings.environment}")
     with without_collecting():
         # PyTorch is imported here and not above: a wrong setting is refused at once.
-        from actor_critic.cli.console import print_settings
-        from actor_critic.cli.notes import log, notes
-        from actor_critic.cli.running import run
-        from actor_critic.cli.seeds import run_seeds
-        from actor_critic.runs import timestamped_path
-        from actor_critic.trainer import Trainer
-
-    with contextlib.ExitStack() as stack:
-        heard = stack.enter_context(notes(screen))
-        trainer = Trainer(resolution.settings)
-        stack.callback(trainer.close)
-        stack.enter_context(heard.log_to(absolute(resolution.settings.log_file)))
-        if new_file is not None and _write(new_file):
-            remarks.append(f"wrote {CONFIG_FILE} with the default settings")
-        for remark in remarks:
-            say(screen, remark)
-            log.info(remark)
-        if seeds:
-            trainer.close()
-            sources = resolution.sources | {"seed": "each of --seeds"}
-            print_settings(screen, trainer.settings, sources, is_verbose)
-            again = ["train", *(["--config", config_path] if config_path else []), *as_flags(said.config), "--seed"]
-            return run_seeds(trainer.settings, seeds, timestamped_path(absolute("")), screen, again)
-        folder = trainer.keep_in(timestamped_path(absolute("")))
-        log.info("start of %s with settings %s", folder, trainer.settings.to_document())
-        log.info("settings come from %s", resolution.sources)
-        print_settings(screen, trainer.settings, resolution.sources, is_verbose)
-        say_as_is(screen, f"run folder {as_typed(folder)}")
-        return run(trainer, screen)
+        from actor_critic.cli.running import train
+    again = ["train", *(["--config", config_path] if config_path else []), *as_flags(said.config), "--seed"]
+    return train(resolution, screen, seeds, again, begin, is_verbose)
 
 
 def _read_seeds(has_seeds: bool, words: tuple[str, ...], seed: Any) -> tuple[int, ...]:
