@@ -105,6 +105,16 @@ def test_control_c_is_no_finding() -> None:
         _check(lambda: Raises(Interrupted()))
 
 
+def test_what_is_raised_while_it_is_made_is_one_error() -> None:
+    def make() -> Any:
+        raise KeyboardInterrupt("q")
+
+    with pytest.raises(
+        ConfigError, match=r"^environment: it cannot be made: KeyboardInterrupt: q \(test_check.py, line"
+    ):
+        _check(make)
+
+
 def test_what_close_raises_is_a_warning() -> None:
     class Clingy(toys.Sampled):
         def close(self) -> None:
