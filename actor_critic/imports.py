@@ -87,7 +87,7 @@ def class_name(found: Any, field: str) -> str:
 
 
 def source_digest(found: type[Any]) -> str:
-    """SHA-256 of the file that defines a class, as 64 hexadecimal digits; without a file of its code, behind "code:"."""
+    """SHA-256 of the file that defines a class, in 64 hexadecimal digits; without a file of its code, after "code:"."""
     path = source_file(found)
     return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else TYPED + code_digest(found)
 
