@@ -20,9 +20,9 @@ class FixedAttributes:
         kind = type(self).__name__
         if name in self._fixed:
             if name in vars(self):
-                raise AttributeError(f"{name} of a {kind} cannot be assigned; {self._fixed[name]}")
+                raise AttributeError(f"{kind}.{name} cannot be assigned; {self._fixed[name]}")
         elif name in _SETTINGS:
             raise AttributeError(
-                f"{name} is a setting, and those of a {kind} cannot be changed; give it another Config when it is made"
+                f"{name} is a setting, and {kind}.settings cannot be changed; make another one from another Config"
             )
         super().__setattr__(name, value)
