@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,11 @@ from actor_critic.admission import check_sizes, read_spaces_of, tensor_like
 from actor_critic.backends import choose_backend, choose_device, make_backend
 from actor_critic.checkpoints import Checkpoint
 from actor_critic.config import Config, Settings, settings_from_document, settings_of
-from actor_critic.encoders import EncoderMaker
+from actor_critic.encoders import CustomEncoder, EncoderMaker
 from actor_critic.environments.raw import read_masks, take_mask
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.features import FeatureMaker
+from actor_critic.fixed import FixedAttributes
 from actor_critic.learner import Learned, Learner, Update
 from actor_critic.networks import make_networks
 from actor_critic.normalization import ObservationNormalizer, RunningMoments
@@ -30,8 +31,12 @@ from actor_critic.spaces import ActionSpec, ObservationSpec
 _NOISE_AT_ONCE = 4096
 
 
-class ActorCriticAgent:
+class ActorCriticAgent(FixedAttributes):
     """A policy and a value function, one Adam for both, and the running statistics they need.
+
+    A copy (by :mod:`copy`, or a pickle) is another agent in the same state, which learns for itself. What
+    an agent is built of cannot be assigned: :meth:`load_weights` takes weights over, and other settings, networks or
+    devices need another agent.
 
     Attributes:
         settings: The resolved settings.
@@ -42,6 +47,13 @@ class ActorCriticAgent:
         untrusted: The file it was read from, where code that this file names may not be imported; else None.
         parameters: Both networks' parameters and gradients, each as one flat tensor.
     """
+
+    _fixed: ClassVar = {
+        **dict.fromkeys(("settings", "observations", "actions", "device"), "build a new agent"),
+        **dict.fromkeys(
+            ("policy", "value_network", "parameters"), "load_weights takes over the weights of another one"
+        ),
+    }
 
     def __init__(
         self,
@@ -64,15 +76,15 @@ class ActorCriticAgent:
         settings = settings_of(settings, encoder)
         self.device = choose_device(settings.device)
         features, logits = observations.num_features, actions.num_logits
-        self.settings = settings.replace(device=str(self.device), input_dim=features, output_dim=logits)
+        settings = settings.replace(device=str(self.device), input_dim=features, output_dim=logits)
         self.observations = observations
         self.actions = actions
         self.untrusted: str | None = None
-        self.policy, self.value_network = make_networks(self.settings, observations, actions, encoder)
+        self.policy, self.value_network = make_networks(settings, observations, actions, encoder)
         self.policy.to(self.device)
         self.value_network.to(self.device)
         self.parameters = _flat([self.policy, self.value_network], settings.encoder)
-        self.settings = self.settings.replace(backend=choose_backend(self.settings, self.policy, self.device))
+        self.settings = settings.replace(backend=choose_backend(settings, self.policy, self.device))
         self._backend = make_backend(self.settings, self.policy, self.value_network, self.parameters, actions.sizes)
         normalizer = ObservationNormalizer(features, self.device) if settings.normalize_observations else None
         self._features = FeatureMaker(observations, self.device, normalizer)
@@ -81,6 +93,7 @@ class ActorCriticAgent:
         self._learner = Learner(self.settings, self._backend, self._features, state_dim, self.device)
         self._noise: tuple[int, npt.NDArray[np.float32]] | None = None  # the blocks drawn last, and which they are
         self._prediction_noise = generator(settings.seed, Purpose.PREDICTION)
+        self._own = frozenset(vars(self))
 
     # --- acting ---
 
@@ -158,12 +171,16 @@ class ActorCriticAgent:
     def value(self, observation: Any) -> Any:
         """The critic's estimate of the return from one observation (a float), or from each of a batch (array [B]).
 
-        With memory it is the estimate at the beginning of an episode.
+        The return is the discounted sum of the rewards that are learned from: those of the reward model, if there is
+        one, after clipping. With ``normalize_rewards`` the estimate is scaled back to them. With memory it is the
+        estimate at the beginning of an episode.
         """
         observation, _ = take_mask(observation, self.observations)
         batch, is_single = self._batch(observation)
         states = np.zeros((len(batch), self.value_network.trunk.state_dim), np.float32)
         values = self._backend.values(self._features(batch), torch.from_numpy(states).to(self.device))[0].cpu().numpy()
+        if self._learner.reward_normalizer:
+            values = values * self._learner.reward_normalizer.scale
         return float(values[0]) if is_single else values
 
     def _batch(self, observation: Any) -> tuple[npt.NDArray[Any], bool]:
@@ -363,6 +380,35 @@ class ActorCriticAgent:
         except (ActorCriticError, LookupError, ArithmeticError, TypeError, ValueError) as error:
             raise CheckpointError(f"{origin} cannot be used: {error}") from error
         return agent
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy is built from: views into one buffer cannot be copied one by one."""
+        encoder = self.policy.trunk.encoder
+        return {
+            "built of": (self.settings, self.observations, self.actions),
+            "encoder": type(encoder.module) if isinstance(encoder, CustomEncoder) else None,
+            "tensors": self.state(),
+            "optimizer_steps": self.optimizer_steps,
+            "learns": [parameter.requires_grad for parameter in self._all_parameters()],
+            "prediction": self._prediction_noise.bit_generator.state,
+            "untrusted": self.untrusted,
+            "of others": {name: value for name, value in vars(self).items() if name not in self._own},
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Build the networks, and fill them."""
+        settings, observations, actions = state["built of"]
+        ActorCriticAgent.__init__(self, settings, observations, actions, state["encoder"])
+        self.load_state(state["tensors"], state["optimizer_steps"])
+        for parameter, learns in zip(self._all_parameters(), state["learns"], strict=True):
+            parameter.requires_grad_(learns)
+        self._prediction_noise.bit_generator.state = state["prediction"]
+        self.untrusted = state["untrusted"]
+        for name, value in state["of others"].items():  # a subclass, or who holds the agent
+            setattr(self, name, value)
+
+    def _all_parameters(self) -> list[torch.nn.Parameter]:
+        return [parameter for network in self._networks().values() for parameter in network.parameters()]
 
     def _networks(self) -> dict[str, torch.nn.Module]:
         return {"policy": self.policy, "value": self.value_network}

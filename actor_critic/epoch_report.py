@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from actor_critic.evaluation import Evaluation
+from actor_critic.evaluation import EVALUATED, Evaluation
 
 
 @dataclass(frozen=True)
@@ -13,16 +13,19 @@ class EpochReport:
         epoch: Its number, from 1.
         env_steps: Environment steps of the run so far.
         episodes: Training episodes of the run that have ended.
-        mean_return: Mean return of the last 100 of them, as the environment rewards; None before the first ended.
+        mean_episodes: How many of them the next three are means over: the last 100, or all that ended in this epoch
+            where these are more. While it is below 100, the short episodes are in the majority that ended so far.
+        mean_return: Mean return, as the environment rewards; None before the first episode ended.
         mean_model_return: The same as the reward model rewards; None without one.
-        mean_length: Mean length of the last 100, in steps.
+        mean_length: Mean length, in steps.
         policy_loss: Mean over the epoch's optimizer steps; so are the next five.
         value_loss: Half the mean squared error.
         entropy: Of the policy, in nats.
         approx_kl: From the policy before the epoch's first step.
         clip_fraction: Share of probability ratios outside the clip range.
         gradient_norm: Before clipping.
-        explained_variance: How much of the returns' variance the value function foresaw; None where they do not vary.
+        explained_variance: How much of the returns' variance the value function foresaw; None where they vary by no
+            more than float32 rounds them.
         learning_rate: Of this epoch.
         steps_per_second: Environment steps collected and learned from per second.
         evaluation: The evaluation after this epoch, if one was due.
@@ -31,6 +34,7 @@ class EpochReport:
     epoch: int
     env_steps: int
     episodes: int
+    mean_episodes: int
     mean_return: float | None
     mean_model_return: float | None
     mean_length: float | None
@@ -47,13 +51,15 @@ class EpochReport:
 
     def figures(self) -> dict[str, float | int | None]:
         """Every figure by name, the epoch first."""
-        return {name: getattr(self, name) for name in FIGURES}
+        evaluated = self.evaluation.figures() if self.evaluation else {}
+        return {name: getattr(self, name) for name in _OWN} | dict.fromkeys(EVALUATED) | evaluated
 
     def describe(self, num_epochs: int) -> str:
         """This in one line."""
         parts = [f"epoch {self.epoch}/{num_epochs}", f"steps {self.env_steps}"]
         if self.mean_return is not None:
-            parts.append(f"return {self.mean_return:.2f}")
+            covered = "1 episode" if self.mean_episodes == 1 else f"{self.mean_episodes} episodes"
+            parts.append(f"return {self.mean_return:.2f} over {covered}")
         if self.mean_model_return is not None:
             parts.append(f"model return {self.mean_model_return:.2f}")
         parts += [
@@ -65,4 +71,5 @@ class EpochReport:
         return " | ".join(parts)
 
 
-FIGURES = [field.name for field in fields(EpochReport) if field.name != "evaluation"]
+_OWN = [field.name for field in fields(EpochReport) if field.name != "evaluation"]
+FIGURES = [*_OWN, *EVALUATED]

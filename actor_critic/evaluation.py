@@ -110,6 +110,30 @@ class Evaluation:
             document["uniform"] = self.reference.uniform
         return document
 
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "Evaluation":
+        """What :meth:`to_document` made a document of.
+
+        Raises:
+            LookupError: It holds less than that.
+            TypeError: It holds something else.
+            ValueError: So does this say.
+        """
+        modes = {}
+        for name in ("greedy", "sampled"):
+            entry = document[name]
+            model = _summary(entry["model_return"]) if "model_return" in entry else None
+            modes[name] = ModeResult(_summary(entry), model, float(entry["mean_length"]))
+        has_reference = "optimum" in document
+        reference = Reference(float(document["optimum"]), float(document["uniform"])) if has_reference else None
+        return cls(str(document["environment"]), int(document["episodes"]), modes, reference)
+
+    def figures(self) -> dict[str, float | None]:
+        """The mean returns by name, as the records of a run have them."""
+        greedy, sampled = self.modes["greedy"], self.modes["sampled"]
+        models = [mode.model_returns.mean if mode.model_returns else None for mode in (greedy, sampled)]
+        return dict(zip(EVALUATED, (greedy.returns.mean, sampled.returns.mean, *models), strict=True))
+
     def describe(self) -> str:
         """This in one line."""
         parts = []
@@ -121,6 +145,16 @@ class Evaluation:
             parts.append(f"optimum {plainly(self.reference.optimum)}")
             parts.append(f"uniform {plainly(self.reference.uniform)}")
         return f"{', '.join(parts)} over {self.episodes} episodes"
+
+
+EVALUATED = [f"evaluation_{mode}_{what}" for what in ("return", "model_return") for mode in ("greedy", "sampled")]
+
+
+def _summary(document: dict[str, Any]) -> Summary:
+    interval = document["interval"]
+    return Summary(*(float(number) for number in (
+        document["mean"], document["std"], interval["low"], interval["high"], interval["level"]
+    )))  # fmt: skip
 
 
 def _summary_document(summary: Summary) -> dict[str, Any]:

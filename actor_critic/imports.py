@@ -4,13 +4,16 @@ import contextlib
 import hashlib
 import importlib
 import importlib.machinery
-import inspect
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from actor_critic.code_digest import code_digest, source_file
 from actor_critic.errors import CheckpointError, ConfigError
+
+TYPED = "code:"
+"""What the digest of a class begins with that has no file."""
 
 _folders: list[str] = []
 
@@ -83,13 +86,10 @@ def class_name(found: Any, field: str) -> str:
     return f"{found.__module__}:{found.__qualname__}"
 
 
-def source_digest(found: type[Any]) -> str | None:
-    """SHA-256 of the file that defines a class, as 64 hexadecimal digits; None where there is no file."""
-    try:
-        path = inspect.getsourcefile(found)
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None
-    except (TypeError, OSError):  # built in, or typed into a prompt
-        return None
+def source_digest(found: type[Any]) -> str:
+    """SHA-256 of the file that defines a class, in 64 hexadecimal digits; without a file of its code, after "code:"."""
+    path = source_file(found)
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else TYPED + code_digest(found)
 
 
 def require_trust(names: list[str], origin: object, is_trusted: bool) -> None:

@@ -25,18 +25,21 @@ _FLUSH_SECONDS = 1.0
 class MetricsWriter:
     """Appends one row per epoch to ``metrics.csv`` and one set of scalars to a TensorBoard event file.
 
+    The axis of the scalars is the environment step.
+
     Rows are written together: with the first one after a second, and whenever :meth:`sync` is called, as it is before
     every checkpoint. What a killed run had not written yet is written by the run that is resumed at its checkpoint.
     What the disk refuses stays waiting, for the next :meth:`sync`.
     """
 
-    def __init__(self, folder: Path, columns: list[str], epoch: int = 0) -> None:
+    def __init__(self, folder: Path, columns: list[str], epoch: int = 0, env_steps: int = 0) -> None:
         """Open the files of a run.
 
         Args:
             folder: The run folder.
-            columns: Names of the figures; the first is the epoch.
+            columns: Names of the figures; the first is the epoch, and "env_steps" is among them.
             epoch: Continue after this epoch: rows that a stopped run wrote beyond it are dropped.
+            env_steps: Environment steps up to that epoch: so are events beyond them.
 
         Raises:
             OSError: The files cannot be written.
@@ -55,9 +58,9 @@ class MetricsWriter:
             self._files = stack.pop_all()
         self._table = csv.writer(self._rows)
         self._events.add(_record(Event(wall_time=time.time(), file_version="brain.Event:2")))
-        if epoch:  # tells readers to drop what a stopped run wrote from the next epoch on
+        if epoch:  # tells readers to drop what a stopped run wrote beyond this epoch
             start = SessionLog(status=SessionLog.START)
-            self._events.add(_record(Event(wall_time=time.time(), step=epoch + 1, session_log=start)))
+            self._events.add(_record(Event(wall_time=time.time(), step=env_steps + 1, session_log=start)))
         self._due = time.monotonic() + _FLUSH_SECONDS
 
     def write(self, row: Row) -> None:
@@ -67,16 +70,19 @@ class MetricsWriter:
             OSError: The disk refused; the row waits for :meth:`sync`.
         """
         self._table.writerow([row[name] for name in self._columns])
-        step, *scalars = self._columns
-        tags = [name for name in scalars if isinstance(row[name], (int, float))]
+        self.write_scalars(row)
+        if time.monotonic() >= self._due:
+            self._flush()
+
+    def write_scalars(self, row: Row) -> None:
+        """Record events alone, of what is known at ``row["env_steps"]``; they are written with the next rows."""
+        tags = [name for name, figure in row.items() if name != "env_steps" and isinstance(figure, (int, float))]
         if tags != self._tags:
             self._event, self._tags = Event(summary=Summary(value=[Summary.Value(tag=tag) for tag in tags])), tags
         for value, tag in zip(self._event.summary.value, tags, strict=True):
             value.simple_value = row[tag]
-        self._event.wall_time, self._event.step = time.time(), row[step]
+        self._event.wall_time, self._event.step = time.time(), row["env_steps"]
         self._events.add(_record(self._event))
-        if time.monotonic() >= self._due:
-            self._flush()
 
     def sync(self) -> None:
         """Make durable what is waiting.

@@ -108,7 +108,11 @@ class RewardNormalizer:
         """Merge a rollout's rewards [T, N], those of live steps if some are not, and return them scaled [T, N]."""
         sums, self.sums = discounted_sums(rewards, ended, self.sums, self._gamma)
         self.moments.update(torch.from_numpy(sums.reshape(-1) if live is None else sums[live]))
+        scale = self.scale
+        return rewards if scale == 1.0 else (rewards / np.float64(scale)).astype(np.float32)
+
+    @property
+    def scale(self) -> float:
+        """What rewards are divided by; 1 while nothing varied, so that there is no scale to speak of."""
         variance = float(self.moments.variance)
-        if variance == 0:  # nothing varied yet, so there is no scale to speak of
-            return rewards
-        return (rewards / np.sqrt(variance + _EPSILON)).astype(np.float32)
+        return float(np.sqrt(variance + _EPSILON)) if self.moments.count > 0 and variance != 0 else 1.0

@@ -19,41 +19,64 @@ class EpisodeTotals:
 
     Attributes:
         running: [K, N], sums over the episodes that are running.
-        recent: [K, at most 100], those of the episodes that ended last.
+        recent: [K, M], those of the window: the last 100 episodes that ended, or all that ended in the last epoch where
+            these are more.
+        since_oldest: How many episodes have ended since the last one that had begun before all that still run.
     """
 
     def __init__(self, names: list[str], num_envs: int) -> None:
         """Begin with no episode.
 
         Args:
-            names: Of the K figures.
+            names: Of the K figures, "length" among them.
             num_envs: N.
         """
         self._names = names
+        self._length = names.index("length")
         self.running: npt.NDArray[np.float64] = np.zeros((len(names), num_envs))
         self.recent: npt.NDArray[np.float64] = np.zeros((len(names), 0))
+        self.since_oldest = 0
         # The means, and of what: most epochs of a few steps end no episode.
         self._means: list[float] = []
         self._averaged: npt.NDArray[np.float64] | None = None
 
     def update(self, figures: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_]) -> int:
-        """Add T steps [K, T, N].
+        """Add an epoch of T steps [K, T, N].
 
         Returns:
             How many episodes ended.
         """
         finished, self.running = episode_sums(figures, ended, self.running)
-        if finished.size:
-            self.recent = np.concatenate([self.recent, finished], axis=1)[:, -_RECENT:]
-        return finished.shape[1]
+        count = finished.shape[1]
+        if count:
+            self.recent = np.concatenate([self.recent, finished], axis=1)[:, -max(_RECENT, count) :]
+            begun = np.nonzero(ended)[0] + 1 - finished[self._length]  # at which step of this epoch; before it below 0
+            older = np.flatnonzero(begun < len(ended) - self.running[self._length].max())
+            self.since_oldest = count - 1 - int(older[-1]) if len(older) else self.since_oldest + count
+        elif self.recent.shape[1] > _RECENT:
+            self.recent = self.recent[:, -_RECENT:]
+        return count
+
+    @property
+    def count(self) -> int:
+        """How many episodes a mean covers."""
+        return self.recent.shape[1]
 
     @property
     def count_is_full(self) -> bool:
-        """Whether a mean is over as many episodes as it will ever be."""
-        return self.recent.shape[1] == _RECENT
+        """Whether a mean covers as many episodes as are wanted."""
+        return self.count >= _RECENT
+
+    @property
+    def is_representative(self) -> bool:
+        """Whether the window is full, and all episodes that still run began after the first of the window did.
+
+        Else long episodes that began with those of the window are missing in it: the short ones ended first.
+        """
+        return self.count_is_full and self.since_oldest < self.count
 
     def mean(self, name: str) -> float | None:
-        """Mean of a figure over the last 100 episodes that ended; None before the first one did, or where unknown."""
+        """Mean of a figure over the window; None before the first episode ended, or where unknown."""
         if name not in self._names or not self.recent.shape[1]:
             return None
         if self._averaged is not self.recent:
@@ -110,6 +133,7 @@ class Progress:
             epoch=self.epoch,
             env_steps=self.env_steps,
             episodes=self.episodes,
+            mean_episodes=self.totals.count,
             mean_return=self.totals.mean("return"),
             mean_model_return=self.totals.mean("model_return"),
             mean_length=self.totals.mean("length"),
@@ -133,7 +157,11 @@ class Progress:
 
     def records(self, hours: float) -> dict[str, float | None]:
         """What else a checkpoint keeps; ``hours`` are those up to it. The best score is added where it is saved."""
-        return {"hours": hours, "new_episodes_after": self.new_episodes_after}
+        return {
+            "hours": hours,
+            "new_episodes_after": self.new_episodes_after,
+            "since_oldest": float(self.totals.since_oldest),
+        }
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint.
@@ -149,3 +177,5 @@ class Progress:
         self.best = checkpoint.records.get("best")
         self.hours = checkpoint.records.get("hours") or 0.0
         self.new_episodes_after = checkpoint.records.get("new_episodes_after")
+        since = checkpoint.records.get("since_oldest")  # older checkpoints have none
+        self.totals.since_oldest = self.episodes if since is None else int(since)

@@ -24,13 +24,14 @@ class Recorder:
         best: The best score so far; None before there is one.
     """
 
-    def __init__(self, folder: RunFolder, settings: Settings, epoch: int, best: float | None) -> None:
+    def __init__(self, folder: RunFolder, settings: Settings, epoch: int, env_steps: int, best: float | None) -> None:
         """Begin, or go on after an epoch: figures that a stopped run wrote beyond it are dropped.
 
         Args:
             folder: The run folder.
             settings: How often, how many checkpoints are kept, and what follows where one cannot be written.
             epoch: Epochs done.
+            env_steps: Environment steps done.
             best: The best score so far.
 
         Raises:
@@ -41,37 +42,47 @@ class Recorder:
         self._saved_epoch = epoch if folder.holds(epoch) else None
         self.best = best
         with self._loudly():
-            self._metrics = MetricsWriter(folder.path, [*FIGURES, "digest"], epoch)
+            self._metrics = MetricsWriter(folder.path, [*FIGURES, "digest"], epoch, env_steps)
 
-    def keep(self, report: EpochReport, make_checkpoint: Callable[[], Checkpoint], is_last: bool) -> None:
+    def keep(
+        self, report: EpochReport, make_checkpoint: Callable[[], Checkpoint], is_last: bool, is_representative: bool
+    ) -> None:
         """Keep what an epoch reported, and a checkpoint if one is due or it is the best so far.
+
+        Where no score was one to choose by until the last epoch, the last checkpoint is the best one.
+
+        Args:
+            report: Of the epoch.
+            make_checkpoint: Makes one of it.
+            is_last: Whether no epoch follows.
+            is_representative: Whether its mean return is one to choose by, where no evaluations are.
 
         Raises:
             CheckpointError: The disk refused, and ``on_checkpoint_error`` is "stop".
         """
         is_due = report.epoch % self._settings.checkpoint_interval == 0 or is_last
         if self._settings.evaluation_interval is None:
-            score = report.mean_return if is_due else None
+            score = report.mean_return if is_due and is_representative else None
         else:
             score = report.evaluation.greedy.mean if report.evaluation else None
-        best = score if score is not None and (self.best is None or score > self.best) else None
-        checkpoint = make_checkpoint() if is_due or best is not None else None
+        is_best = score is not None and (self.best is None or score > self.best)
+        checkpoint = make_checkpoint() if is_due or is_best else None
         with self._as_wished():
             self._metrics.write({**report.figures(), "digest": checkpoint.digest if checkpoint else None})
         if checkpoint:
             with self._as_wished():
-                self._save(checkpoint, report.epoch, best)
+                self._save(checkpoint, report.epoch, is_best or (is_last and self.best is None), score)
 
     def keep_last(self, epoch: int, make_checkpoint: Callable[[], Checkpoint]) -> None:
-        """Make sure that the epoch a run was left after has a checkpoint.
+        """Make sure that the epoch a run was left after has a checkpoint, and that some checkpoint is the best one.
 
         Raises:
             CheckpointError: The disk refused.
         """
-        if self._saved_epoch != epoch:
+        if self._saved_epoch != epoch or not self._folder.best.exists():
             checkpoint = make_checkpoint()
             with self._loudly():
-                self._save(checkpoint, epoch, None)
+                self._save(checkpoint, epoch, self.best is None)
 
     def keep_evaluation_before(self, evaluation: Evaluation) -> None:
         """Keep the evaluation of the first weights, to stand beside that of the last.
@@ -90,6 +101,8 @@ class Recorder:
         """
         document: dict[str, Any] = {"epoch": epoch, "env_steps": env_steps, **evaluation.to_document()}
         before = (self._folder.read_evaluation() or {}).get("before_training")
+        figures = {f"last_{name}": figure for name, figure in evaluation.figures().items()}
+        self._metrics.write_scalars({"env_steps": env_steps, **figures})
         with self._loudly():
             self._folder.write_evaluation(document | ({"before_training": before} if before else {}))
 
@@ -102,10 +115,9 @@ class Recorder:
         with self._loudly():
             self._metrics.close()
 
-    def _save(self, checkpoint: Checkpoint, epoch: int, best: float | None) -> None:
-        """Save a checkpoint; ``best`` is its score where that is the best so far."""
-        is_best = best is not None
-        checkpoint.records["best"] = best if is_best else self.best
+    def _save(self, checkpoint: Checkpoint, epoch: int, is_best: bool, score: float | None = None) -> None:
+        """Save a checkpoint, and its score where it is the best so far."""
+        checkpoint.records["best"] = score if is_best else self.best
         try:
             self._metrics.sync()  # first: a resumed run goes on with the rows up to its checkpoint
         finally:  # which are less than it, if the disk takes only one of them

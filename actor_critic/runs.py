@@ -5,6 +5,7 @@ import json
 import os
 import re
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.files import link_durably, open_regular, remove_temporaries, sync_folder, write_durably
 
 _PERIODIC = re.compile(r"epoch_(\d{6,})\.safetensors")
+
+_held: "weakref.WeakKeyDictionary[RunFolder, int]" = weakref.WeakKeyDictionary()
+"""The folders that this process holds, each with the process that took it: a fork inherits the table."""
 
 
 class RunFolder:
@@ -50,8 +54,14 @@ class RunFolder:
             return
         try:
             self._lock.acquire(blocking=False)
+            _held[self] = os.getpid()
             remove_temporaries(self.path)
         except Timeout:
+            if any(process == os.getpid() and _is_same(folder, self) for folder, process in _held.items()):
+                raise ConfigError(
+                    f"{self.path} is in use by another trainer of this very program, which need not be training; "
+                    f"close it first, as in trainer.close(), or go on with that one"
+                ) from None
             raise ConfigError(f"{self.path} is in use by another trainer; wait until it ends") from None
         except OSError as error:
             self._lock.release()
@@ -92,6 +102,7 @@ class RunFolder:
     def close(self) -> None:
         """Let go of the folder."""
         self._lock.release()
+        _held.pop(self, None)
 
     @property
     def last(self) -> Path:
@@ -159,6 +170,21 @@ class RunFolder:
         path = self.path / "evaluation.json"
         with _refusals(path, "written"):
             write_durably(path, (json.dumps(document, indent=2) + "\n").encode())
+
+
+def here() -> Path:
+    """The folder that relative paths are meant from; "." where it is gone."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path()
+
+
+def _is_same(one: RunFolder, other: RunFolder) -> bool:
+    """Whether two names are those of one folder."""
+    with contextlib.suppress(OSError):
+        return one.path.samefile(other.path)
+    return one.path == other.path
 
 
 def new_folder(wanted: Path) -> Path:

@@ -59,16 +59,21 @@ def integer_seed(seed: int, purpose: Purpose, *index: int) -> int:
     return int(_sequence(seed, purpose, *index).generate_state(1)[0])
 
 
-def seed_global_generators(seed: int, epoch: int) -> None:
+def seed_global_generators(seed: int, epoch: int, *purpose: int) -> None:
     """Seed the generators that code of others draws from: Python's, NumPy's and PyTorch's.
 
     Nothing in this package draws from them. A user's module that does, dropout say, does the same in a resumed run.
+
+    Args:
+        seed: The run's seed.
+        epoch: Of which epoch; 0 is what comes before the first one.
+        purpose: What in it, where that is not to depend on what was drawn before it; from 3.
     """
     import torch  # not above: what only derives seeds does not wait for it
 
-    random.seed(integer_seed(seed, Purpose.GLOBAL, epoch))
-    np.random.seed(integer_seed(seed, Purpose.GLOBAL, epoch, 1))
-    torch.manual_seed(integer_seed(seed, Purpose.GLOBAL, epoch, 2))
+    random.seed(integer_seed(seed, Purpose.GLOBAL, epoch, *purpose))
+    np.random.seed(integer_seed(seed, Purpose.GLOBAL, epoch, *purpose, 1))
+    torch.manual_seed(integer_seed(seed, Purpose.GLOBAL, epoch, *purpose, 2))
 
 
 def episode_seed(seed: int, purpose: Purpose, environment: int, episode: int) -> int:

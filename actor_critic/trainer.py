@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,17 +28,20 @@ from actor_critic.environments import (
     choose_replay,
     choose_vectorization,
     make_vector_environment,
+    runs_code_of_others,
 )
 from actor_critic.epoch_report import EpochReport
 from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault, NumericalError, ReplayFault
 from actor_critic.evaluation import Evaluation, evaluate
 from actor_critic.failed_batch import keep_failed_batch
-from actor_critic.imports import load_class, source_digest
+from actor_critic.fixed import FixedAttributes
+from actor_critic.imports import TYPED, load_class, source_digest
+from actor_critic.interrupts import Interrupted, postponed, recognized
 from actor_critic.progress import Progress
 from actor_critic.recorder import Recorder
 from actor_critic.rewards import make_reward_rule
 from actor_critic.rollout import Collector, Rollout
-from actor_critic.runs import RunFolder
+from actor_critic.runs import RunFolder, here
 from actor_critic.seeding import Purpose, seed_global_generators
 from actor_critic.spaces import read_spaces
 
@@ -47,21 +50,37 @@ log.addHandler(logging.NullHandler())  # silent until a program gives the log so
 
 INTERRUPTED = "interrupted"
 
+# What keeping the state to go back to may take: seconds, and a share of the time since.
+_KEEPING_SECONDS, _KEEPING_SHARE = 0.1, 1 / 300
 
-class Trainer:
+# Streams of the global generators besides that of collecting.
+_LEARNING, _EVALUATING = 3, 4
+
+
+class Trainer(FixedAttributes):
     """A training run. Iterating trains: every step of the iterator is one epoch.
 
     Without a run folder nothing is written. Leaving the loop closes the environments; iterating again goes on with
     the next epoch, exactly as if the loop had not been left (but for native vector environments, whose running episodes
     cannot be rebuilt).
 
+    Ctrl-C (a notebook's stop button) during an epoch lets it end, keeps its records and with a run folder a checkpoint,
+    and raises KeyboardInterrupt in the loop; a second one does so at once. Where an epoch is cut short, by that or by
+    an error, the run is back at the state before that epoch, or where epochs take milliseconds before a few of them;
+    with a run folder that state has a checkpoint. Iterating again goes on from it.
+
     Attributes:
-        settings: The resolved settings.
+        settings: The resolved settings; they are what the run is, and cannot be assigned.
         agent: What is being trained.
         stop_reason: Why the run ended; None while it has not.
         is_over: Whether the last epoch is done and kept; what may still follow is the evaluation of the last weights.
         evaluation: Of the last weights, once a run with a folder has ended.
     """
+
+    _fixed: ClassVar = {
+        "settings": "make another Trainer, whose init_from may name the weights of this one",
+        "agent": "load_weights of the one that is there takes over the weights of another one",
+    }
 
     def __init__(
         self,
@@ -82,36 +101,52 @@ class Trainer:
             ConfigError: A setting is wrong, the environment cannot be made, or it does not fit in memory.
             CheckpointError: ``init_from`` names no sound checkpoint.
         """
+        self._started_in = here()  # environments may change to another folder
         settings = settings_of(config, encoder)
         torch.set_num_threads(1)  # the first weights are the same on any number
         settings = settings.replace(device=str(choose_device(settings.device)))
         if settings.is_random_states:
             check_fits_in_memory(settings)
         self._folder: RunFolder | None = None
-        settings = choose_replay(choose_vectorization(settings))
-        self._environment = make_vector_environment(settings)
-        self._environment_is_open = True
-        try:
-            self._set_up(settings, encoder)
-            if run_folder is not None:
-                self.keep_in(run_folder)
-        except BaseException:
-            self.close()
-            raise
+        self._environment_is_open = False
+        with recognized():
+            self._runs_code_of_others = runs_code_of_others(settings)
+            if self._runs_code_of_others:
+                seed_global_generators(settings.seed, 0)
+            settings = choose_replay(choose_vectorization(settings))
+            self._make_environment(settings)
+            try:
+                self._set_up(settings, encoder)
+                if run_folder is not None:
+                    self.keep_in(run_folder)
+            except BaseException:
+                self.close()
+                raise
 
     def _set_up(self, settings: Settings, encoder: EncoderMaker | None) -> None:
         space = self._environment.single_observation_space
         action_space = self._environment.single_action_space
         observations, actions = read_spaces(settings.environment, space, action_space)
-        self.settings = settings.fitted(observations.num_features, actions.num_logits)
+        settings = settings.fitted(observations.num_features, actions.num_logits)
         is_encoded = observations.has_images and settings.encoder != "mlp"
         is_encoded |= settings.embedding_dim is not None or ":" in settings.encoder
-        check_fits_in_memory(self.settings, not is_encoded)
+        check_fits_in_memory(settings, not is_encoded)
         if settings.vectorization == "native":
-            check_same_spaces(self.settings, space, action_space)
-        self._reward_rule = make_reward_rule(self.settings, space, action_space)
-        self.agent = ActorCriticAgent(self.settings, observations, actions, encoder)
+            check_same_spaces(settings, space, action_space)
+        self._reward_rule = make_reward_rule(settings, space, action_space)
+        init_from, first = settings.init_from, None
+        try:
+            if init_from is not None:
+                source, first = weights_to_begin_with(Path(init_from), settings, (observations, actions))
+                settings = settings.replace(init_from=str(source))
+            self.agent = ActorCriticAgent(settings, observations, actions, encoder)
+            if first is not None:
+                self.agent.load_weights(first.tensors)
+                log.info("weights from %s", settings.init_from)
+        except CheckpointError as error:
+            raise ConfigError(f"init_from: {init_from} does not fit: {error}") from None
         self.settings = self.agent.settings
+        self._learns_by_code_of_others = isinstance(self.agent.policy.trunk.encoder, CustomEncoder)
         torch.set_num_threads(self.settings.torch_threads)
         if self.settings.overlap and any(True for _ in self.agent.policy.buffers()):
             raise ConfigError(
@@ -119,17 +154,16 @@ class Trainer:
                 f"normalisation does, and these are not a policy's of one update ago; leave overlap out"
             )
         self._code = self._source_digests()
-        if self.settings.init_from is not None:
-            self._warm_start(Path(self.settings.init_from))
         self._progress = Progress(settings.num_envs, self._reward_rule is not None)
         self.stop_reason: str | None = None
         self.is_over = False
         self.evaluation: Evaluation | None = None
         self._is_iterating = False
         self._is_mid_epoch = False
+        self._begun = 0  # the number of the epoch that was begun last
         self._collection: Collection | None = None
         self._paused: dict[str, npt.NDArray[Any]] | None = None
-        self._runs_code_of_others = bool(self.settings.imported_code)
+        self._kept: Checkpoint | None = None  # the state to go back to where an epoch is cut short, without settings
 
     @classmethod
     def resume(
@@ -161,9 +195,27 @@ class Trainer:
             ConfigError: It is no run folder or in use, or the new length contradicts the run.
             CheckpointError: It holds no sound checkpoint, or names code to import without ``trust_code``.
         """
-        folder = RunFolder(Path(run_folder))
+        with recognized():
+            return cls._resume(
+                RunFolder(here() / run_folder),
+                {"num_epochs": num_epochs, "target_return": target_return, "max_hours": max_hours},
+                device,
+                encoder,
+                trust_code,
+                new_episodes,
+            )
+
+    @classmethod
+    def _resume(
+        cls,
+        folder: RunFolder,
+        ends: dict[str, Any],
+        device: str | None,
+        encoder: EncoderMaker | None,
+        trust_code: bool,
+        new_episodes: bool,
+    ) -> Self:
         try:
-            ends = {"num_epochs": num_epochs, "target_return": target_return, "max_hours": max_hours}
             ends = {name: value for name, value in ends.items() if value is not None}
             path, checkpoint, settings = newest_state(folder.path, ends, encoder, trust_code)
             settings = settings.replace(device=device or settings.device)
@@ -183,6 +235,7 @@ class Trainer:
             folder.close()
             raise
         trainer._folder = folder
+        trainer._recognize_end()
         log.info("resuming %s after epoch %d", path, trainer.epoch)
         return trainer
 
@@ -217,7 +270,7 @@ class Trainer:
             trainer.close()
             raise
         for owner in (trainer, trainer.agent):
-            owner.settings = owner.settings.replace(init_from=settings.init_from)
+            vars(owner)["settings"] = owner.settings.replace(init_from=settings.init_from)
         return trainer
 
     @property
@@ -251,7 +304,7 @@ class Trainer:
         """
         if self._folder is not None:
             raise ConfigError(f"this run is kept in {self._folder.path} already")
-        self._folder = RunFolder.create(Path(run_folder), self.settings)
+        self._folder = RunFolder.create(self._started_in / run_folder, self.settings)
         return self._folder.path
 
     @property
@@ -279,10 +332,11 @@ class Trainer:
         """Train epoch by epoch until the run's end; with a run folder, keep its records on the way.
 
         Raises:
+            Interrupted: Ctrl-C (it is a KeyboardInterrupt); of the epoch that ended then there is no report.
             EnvironmentFault: The environment or the reward model failed, or does not replay its running episodes.
             NumericalError: A loss, gradient or parameter stopped being finite.
             CheckpointError: The disk refused.
-            RuntimeError: The run is being iterated over already, or an epoch of it was cut short by an error.
+            RuntimeError: The run is being iterated over already, or could not go back to before an error.
         """
         if self._is_iterating:
             raise RuntimeError("this run is being iterated over already")
@@ -294,40 +348,38 @@ class Trainer:
         try:
             if self._folder:
                 self._folder.claim()
-                recorder = Recorder(self._folder, self.settings, self.epoch, self._progress.best)
-            self._collection = collection = self._open()
-            if recorder:
-                self._evaluate_before(recorder)
+                recorder = Recorder(self._folder, self.settings, self.epoch, self.env_steps, self._progress.best)
+            with recognized():
+                self._collection = collection = self._open()
+                if recorder:
+                    self._evaluate_before(recorder)
             yield from self._train(collection, recorder, started)
             self.stop_reason = self.stop_reason or "finished"
             self.is_over = True
-            if recorder and self.stop_reason != INTERRUPTED:
-                self._evaluate_after(recorder)
+            if recorder and self.stop_reason != INTERRUPTED and not (self.evaluation and self.is_evaluated):
+                with recognized():
+                    self._evaluate_after(recorder)
         except Exception:
-            log.error("the run failed in epoch %d", self.epoch + self._is_mid_epoch, exc_info=True)
+            log.error("the run failed in epoch %d", max(self.epoch, self._begun), exc_info=True)
             raise
         finally:
             self._progress.hours += (time.monotonic() - started) / 3600
             self._is_iterating = False
             self._collection = None
-            try:
-                if collection and not self._is_mid_epoch:  # of an epoch that was cut short nothing can be gone on with
-                    self._paused = collection.save_state()
-            except EnvironmentFault:  # its workers are gone: nobody can say where the episodes stand
-                self._is_mid_epoch = True
-            finally:
-                with contextlib.ExitStack() as stack:  # each is closed, whatever the others raise
-                    stack.callback(self.close)
-                    if recorder:
-                        stack.callback(recorder.close)
-                    if collection:
-                        stack.callback(collection.close)
+            with contextlib.ExitStack() as stack:  # each is closed, whatever the others raise
+                stack.callback(self.close)
+                if recorder:
+                    stack.callback(recorder.close)
+                if collection:
+                    stack.callback(collection.close)
 
     def _train(self, collection: Collection, recorder: Recorder | None, started: float) -> Iterator[EpochReport]:
-        """The loop; however it is left, between two epochs, the last one has a checkpoint."""
+        """The loop; however it is left, what it is left at has a checkpoint."""
+        keeping = 0.0
 
         def checkpoint() -> Checkpoint:
-            return self._checkpoint(collection, hours())
+            self._kept = made = self._checkpoint(collection, hours())
+            return made
 
         def hours() -> float:
             return self._progress.hours + (time.monotonic() - started) / 3600
@@ -336,24 +388,49 @@ class Trainer:
             if self.epoch:  # a signal may have stopped it in the very epoch that was its last
                 self._decide_to_stop(hours())
             while self.epoch < self.settings.num_epochs and self.stop_reason is None:
-                self._is_mid_epoch = True
-                report = self._run_epoch(collection)
-                self._is_mid_epoch = False
+                began = time.monotonic()
+                if keeping <= _KEEPING_SECONDS + _KEEPING_SHARE * (began - started):
+                    self._kept = self._state(collection, hours())
+                    keeping += time.monotonic() - began
+                with postponed() as is_interrupted:
+                    self._is_mid_epoch = True
+                    report = self._run_epoch(collection)
+                    self._is_mid_epoch = False
                 self._decide_to_stop(hours())
                 try:
-                    if evaluation := self._evaluation_if_due():
-                        report = replace(report, evaluation=evaluation)
+                    with recognized():
+                        if evaluation := self._evaluation_if_due():
+                            report = replace(report, evaluation=evaluation)
                 finally:  # what was learned is kept, whatever an evaluation meets
                     if recorder:
                         is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
-                        recorder.keep(report, checkpoint, is_last)
+                        recorder.keep(report, checkpoint, is_last, self._progress.totals.is_representative)
                         self._progress.best = recorder.best
                 if log.isEnabledFor(logging.INFO):
                     log.info("%s", report.describe(self.settings.num_epochs))
+                if is_interrupted():
+                    raise Interrupted
                 yield report
         finally:
-            if recorder and not self._is_mid_epoch:
-                recorder.keep_last(self.epoch, checkpoint)
+            self._settle(collection)
+            if recorder:
+                recorder.keep_last(self.epoch, lambda: self._checkpoint(None, hours()))
+
+    def _settle(self, collection: Collection) -> None:
+        """Stand between two epochs: where one was cut short, at the state before it that was kept last."""
+        kept, self._kept = self._kept, None
+        if not self._is_mid_epoch:
+            try:
+                self._paused = collection.save_state()
+                return
+            except EnvironmentFault as fault:  # its workers are gone: nobody can say where the episodes stand
+                log.warning("%s", fault)
+        if kept:
+            best, hours = self._progress.best, self._progress.hours
+            self._take_over(kept)
+            self._progress.best, self._progress.hours = best, hours
+            log.info("back at the state after epoch %d", self.epoch)
+        self._is_mid_epoch = False
 
     def close(self) -> None:
         """Let go of the environments and the run folder; iterating takes them again."""
@@ -369,15 +446,16 @@ class Trainer:
 
     def _run_epoch(self, collection: Collection) -> EpochReport:
         started = time.perf_counter()
-        epoch = self.epoch + 1
-        if self._runs_code_of_others:
-            seed_global_generators(self.settings.seed, epoch)
+        self._begun = epoch = self.epoch + 1
+        self._seed(epoch)
         rollout, actor = collection.take()
         model_rewards = self._model_rewards(rollout)
         rewards = rollout.rewards
         if self._reward_rule and model_rewards is not None:
             rewards = self._reward_rule.training_rewards(rewards, model_rewards)
         update = self.agent.prepare(rollout, rewards, epoch, actor)
+        if self._learns_by_code_of_others:  # what it draws is no matter of how much the environments drew
+            self._seed(epoch, _LEARNING)
         try:
             learned = collection.learn(lambda: self.agent.learn(update), epoch == self.settings.num_epochs)
         except NumericalError as error:
@@ -418,49 +496,81 @@ class Trainer:
     # --- keeping ---
 
     def _source_digests(self) -> dict[str, str]:
-        """Digests of the files behind the user's own reward model and encoder, as they are when the run is set up."""
+        """Digests of the files or code behind the user's own reward model and encoder, as they are at the set-up."""
         used: dict[str, type[Any]] = {}
         if ":" in self.settings.reward_model:
             used["reward_model"] = load_class(self.settings.reward_model, "reward_model")
         encoder = self.agent.policy.trunk.encoder
         if isinstance(encoder, CustomEncoder):
             used["encoder"] = type(encoder.module)
-        digests = {field: source_digest(found) for field, found in used.items()}
-        return {field: digest for field, digest in digests.items() if digest is not None}
+        return {field: source_digest(found) for field, found in used.items()}
 
     def _checkpoint(self, collection: Collection | None, hours: float) -> Checkpoint:
-        tensors = self._progress.tensors()
-        for name, array in (collection.save_state() if collection else self._paused or {}).items():
-            tensors[f"environment.{name}"] = torch.from_numpy(array)
-        checkpoint = self.agent.checkpoint(self._progress.counters(), tensors)
+        checkpoint = self.agent.checkpoint(self._progress.counters(), self._tensors(collection))
         checkpoint.records.update(self._progress.records(hours))
         checkpoint.code.update(self._code)
         return checkpoint
 
+    def _state(self, collection: Collection, hours: float) -> Checkpoint:
+        """What a checkpoint holds, but for what stays as it is through a run."""
+        counters = {"optimizer_steps": self.agent.optimizer_steps, **self._progress.counters()}
+        tensors = self.agent.state() | self._tensors(collection)
+        return Checkpoint({}, {}, counters, tensors, self._progress.records(hours))
+
+    def _tensors(self, collection: Collection | None) -> dict[str, torch.Tensor]:
+        tensors = self._progress.tensors()
+        for name, array in (collection.save_state() if collection else self._paused or {}).items():
+            tensors[f"environment.{name}"] = torch.from_numpy(array)
+        return tensors
+
     def _restore(self, checkpoint: Checkpoint, path: Path) -> None:
         for field in checkpoint.code.keys() | self._code.keys():
-            if checkpoint.code.get(field) != self._code.get(field):
+            before, now = checkpoint.code.get(field), self._code.get(field)
+            if before is None and now is not None and now.startswith(TYPED):
+                log.warning("%s: whether it is still that of %s cannot be told", getattr(self.settings, field), path)
+            elif before != now:
+                what = "code" if (before or "").startswith(TYPED) else "file"
                 raise CheckpointError(
-                    f"{path} was trained with another version of {getattr(self.settings, field, field)}: its file has "
-                    f"changed since, and the run would not be the one that was stopped; start a new run with "
+                    f"{path} was trained with another version of {getattr(self.settings, field, field)}: its {what} "
+                    f"has changed since, and the run would not be the one that was stopped; start a new run with "
                     f"{begin_with(path)}"
                 )
         try:
-            self.agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])
-            self._progress.restore(checkpoint)
-            self._paused = {
-                name.removeprefix("environment."): tensor.numpy()
-                for name, tensor in checkpoint.tensors.items()
-                if name.startswith("environment.")
-            }
+            self._take_over(checkpoint)
         except KeyError as error:
             raise CheckpointError(f"{path} is an agent, not a training state: it lacks {error}") from None
+
+    def _take_over(self, checkpoint: Checkpoint) -> None:
+        """Stand where a checkpoint was made.
+
+        Raises:
+            CheckpointError: Its tensors do not fit.
+            KeyError: It is no training state.
+        """
+        self.agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])
+        self._progress.restore(checkpoint)
+        self._paused = {
+            name.removeprefix("environment."): tensor.numpy()
+            for name, tensor in checkpoint.tensors.items()
+            if name.startswith("environment.")
+        }
+
+    def _recognize_end(self) -> None:
+        """Whether a run that was taken up is over, why, and what its evaluation was."""
+        self._decide_to_stop(self._progress.hours)
+        if self.epoch >= self.settings.num_epochs:
+            self.stop_reason = self.stop_reason or "finished"
+        self.is_over = self.stop_reason is not None
+        document = (self._folder.read_evaluation() if self._folder else None) or {}
+        if self.is_over and document.get("epoch") == self.epoch:
+            with contextlib.suppress(LookupError, TypeError, ValueError):  # edited, or cut short
+                self.evaluation = Evaluation.from_document(document)
 
     def _open(self) -> Collection:
         """Environments at the point where the run stands."""
         if not self._environment_is_open:
-            self._environment = make_vector_environment(self.settings)
-            self._environment_is_open = True
+            self._make_environment(self.settings)
+        self._seed(self.epoch)
         agent, settings = self.agent, self.settings
         collector = Collector(
             self._environment,
@@ -495,15 +605,16 @@ class Trainer:
             collection.forget()
         return collection
 
-    def _warm_start(self, path: Path) -> None:
-        try:
-            spaces = self.agent.observations, self.agent.actions
-            source, checkpoint = weights_to_begin_with(path, self.settings, spaces)
-            self.agent.load_weights(checkpoint.tensors)
-        except CheckpointError as error:
-            raise ConfigError(f"init_from: {path} does not fit: {error}") from None
-        self.settings = self.agent.settings = self.settings.replace(init_from=str(source))
-        log.info("weights from %s", source)
+    def _make_environment(self, settings: Settings) -> None:
+        if self._runs_code_of_others:  # its constructors do the same each time
+            seed_global_generators(settings.seed, 0)
+        self._environment = make_vector_environment(settings)
+        self._environment_is_open = True
+
+    def _seed(self, epoch: int, *purpose: int) -> None:
+        """Seed the generators that code of others may draw from."""
+        if self._runs_code_of_others:
+            seed_global_generators(self.settings.seed, epoch, *purpose)
 
     # --- evaluation ---
 
@@ -511,6 +622,7 @@ class Trainer:
         interval = self.settings.evaluation_interval
         if interval is None or self.epoch % interval:
             return None
+        self._seed(self.epoch, _EVALUATING)
         evaluation = evaluate(self.agent, purpose=Purpose.SELECTION)
         log.info("evaluation after epoch %d: %s", self.epoch, evaluation.describe())
         return evaluation
@@ -518,11 +630,13 @@ class Trainer:
     def _evaluate_before(self, recorder: Recorder) -> None:
         """Evaluate the first weights, where there is an optimum to compare the last ones with."""
         if self.epoch == 0 and isinstance(self._environment, RandomStatesVectorEnv):
+            self._seed(self.epoch, _EVALUATING)
             evaluation = evaluate(self.agent)
             log.info("evaluation before training: %s", evaluation.describe())
             recorder.keep_evaluation_before(evaluation)
 
     def _evaluate_after(self, recorder: Recorder) -> None:
+        self._seed(self.epoch, _EVALUATING)
         self.evaluation = evaluate(self.agent)
         log.info("evaluation after training: %s", self.evaluation.describe())
         recorder.keep_evaluation(self.evaluation, self.epoch, self.env_steps)

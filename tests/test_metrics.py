@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from actor_critic.metrics import MetricsWriter
 
-COLUMNS = ["epoch", "mean_return", "loss"]
+COLUMNS = ["epoch", "env_steps", "mean_return", "loss"]
 
 
 def _rows(folder: Path) -> list[dict[str, str]]:
@@ -23,9 +23,9 @@ def _events(folder: Path, name: str) -> list[tuple[int, float]]:
 
 
 def _write(folder: Path, epochs: range, after: int, scale: float) -> None:
-    writer = MetricsWriter(folder, COLUMNS, after)
+    writer = MetricsWriter(folder, COLUMNS, after, 10 * after)
     for epoch in epochs:
-        writer.write({"epoch": epoch, "mean_return": None if epoch == 1 else scale * epoch, "loss": 0.5})
+        writer.write({"epoch": epoch, "env_steps": 10 * epoch, "mean_return": None if epoch == 1 else scale * epoch, "loss": 0.5})
     writer.close()
 
 
@@ -33,18 +33,19 @@ def test_a_row_and_an_event_per_epoch(tmp_path: Path) -> None:
     _write(tmp_path, range(1, 4), 0, 1.0)
     assert [row["epoch"] for row in _rows(tmp_path)] == ["1", "2", "3"]
     assert _rows(tmp_path)[0]["mean_return"] == ""
-    assert _events(tmp_path, "mean_return") == [(2, 2.0), (3, 3.0)]
+    assert _events(tmp_path, "mean_return") == [(20, 2.0), (30, 3.0)]
+    assert _events(tmp_path, "epoch") == [(10, 1.0), (20, 2.0), (30, 3.0)]
 
 
 def test_going_on_neither_loses_nor_doubles_a_row(tmp_path: Path) -> None:
     _write(tmp_path, range(1, 6), 0, 1.0)
     with open(tmp_path / "metrics.csv", "a") as stream:
-        stream.write("6,1.")  # a row torn by a crash
+        stream.write("6,60,1.")  # a row torn by a crash
     _write(tmp_path, range(4, 7), 3, 10.0)
     rows = _rows(tmp_path)
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
     assert [row["mean_return"] for row in rows] == ["", "2.0", "3.0", "40.0", "50.0", "60.0"]
-    assert _events(tmp_path, "mean_return") == [(2, 2.0), (3, 3.0), (4, 40.0), (5, 50.0), (6, 60.0)]
+    assert _events(tmp_path, "mean_return") == [(20, 2.0), (30, 3.0), (40, 40.0), (50, 50.0), (60, 60.0)]
 
 
 def test_what_a_full_disk_refuses_waits_and_is_written_once(tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_what_a_full_disk_refuses_waits_and_is_written_once(tmp_path: Path) -> N
     writer = MetricsWriter(tmp_path, COLUMNS)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     for epoch in range(1, 51):
-        writer.write({"epoch": epoch, "mean_return": epoch / 3, "loss": 0.5})
+        writer.write({"epoch": epoch, "env_steps": epoch, "mean_return": epoch / 3, "loss": 0.5})
     resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))  # within a row, and within an event
     try:
         with pytest.raises(OSError, match=r"File too large: .*metrics\.csv"):
@@ -70,6 +71,6 @@ def test_what_a_full_disk_refuses_waits_and_is_written_once(tmp_path: Path) -> N
 def test_what_a_power_loss_left_torn_is_passed_over(tmp_path: Path) -> None:
     _write(tmp_path, range(1, 3), 0, 1.0)
     with open(tmp_path / "metrics.csv", "ab") as stream:
-        stream.write(b"\0" * 200_000 + b"\xff\xfe\n3,1.0\n4,4.0,0.5")
+        stream.write(b"\0" * 200_000 + b"\xff\xfe\n3,1.0\n4,40,4.0,0.5")
     _write(tmp_path, range(5, 6), 4, 1.0)
     assert [row["epoch"] for row in _rows(tmp_path)] == ["1", "2", "5"]

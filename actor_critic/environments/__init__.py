@@ -10,6 +10,7 @@ from actor_critic.environments.make import (
     make_vector_environment,
 )
 from actor_critic.environments.native import NativeVectorEnv
+from actor_critic.environments.others import runs_code_of_others
 from actor_critic.environments.random_states import RandomStatesVectorEnv
 from actor_critic.environments.vectorized import OneAtATimeError, SameStepVectorEnv, close_environment
 from actor_critic.environments.workers import WorkerVectorEnv
@@ -28,4 +29,5 @@ __all__ = [
     "close_environment",
     "has_step_limit",
     "make_vector_environment",
+    "runs_code_of_others",
 ]

@@ -4,6 +4,7 @@ import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,10 @@ class FusedPolicy(ExecutedPolicy):
         self._values = parameters.numpy()
         self._network = layers, _convolves(layers)
         self._sizes = sizes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy has a buffer of its own, and sees it both ways."""
+        return FusedPolicy, (self._parameters.clone(), self._network[0], self._sizes)
 
     def act(
         self,

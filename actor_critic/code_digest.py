@@ -1,0 +1,173 @@
+"""A digest of code that has no file: typed into a prompt, a notebook's cell, or ``python -c``."""
+
+import dataclasses
+import dis
+import functools
+import hashlib
+import inspect
+import os
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+# What Python keeps in a class of its own accord: some of it depends on the place in a cell, or on the hash seed.
+_BOOKKEEPING = frozenset(
+    {
+        "__module__", "__qualname__", "__name__", "__dict__", "__weakref__", "__doc__", "__annotations__",
+        "__annotate__", "__annotate_func__", "__annotations_cache__", "__firstlineno__", "__static_attributes__",
+        "__abstractmethods__", "_abc_impl", "__orig_bases__", "__parameters__", "__match_args__",
+    }
+)  # fmt: skip
+
+_SIMPLE = (type(None), bool, int, float, complex, str, bytes, types.EllipsisType, range, slice)
+
+
+def source_file(found: type[Any]) -> str | None:
+    """The file that defines a class; None where it was typed in, or is built in."""
+    try:
+        path = inspect.getsourcefile(found)
+    except (TypeError, OSError):
+        return None
+    own = [value.__code__ for value in vars(found).values() if isinstance(value, types.FunctionType)]
+    if found.__module__ == "__main__" and own and all(code.co_filename.startswith("<") for code in own):
+        return None  # typed into a session that a file began
+    return path if path and os.path.exists(path) else None
+
+
+def code_digest(found: type[Any]) -> str:
+    """SHA-256 of what a class does, as 64 hexadecimal digits: the same for the same source in the same Python.
+
+    It covers bytecode, constants, names and defaults of its methods, its attributes, and whatever of these it refers to
+    that has no file either: base classes, functions, and the values of global variables that its code does not assign.
+    """
+    first = _Description(frozenset())
+    first.add(found)
+    second = _Description(frozenset(first.assigned))
+    second.add(found)
+    return hashlib.sha256("\n".join(second.lines).encode()).hexdigest()
+
+
+class _Description:
+    """Lines that say what is reached from an object.
+
+    Attributes:
+        lines: The lines.
+        assigned: Global variables that the code assigns.
+    """
+
+    def __init__(self, variables: frozenset[str]) -> None:
+        """Begin with nothing; the values of ``variables`` are left out."""
+        self.lines: list[str] = []
+        self.assigned: set[str] = set()
+        self._variables = variables
+        self._seen: dict[int, tuple[int, Any]] = {}  # with what has the id, which else might be given anew
+
+    def add(self, value: Any) -> None:
+        """Say what a value is."""
+        if isinstance(value, _SIMPLE):
+            self._say(type(value).__name__, repr(value))
+            return
+        if id(value) in self._seen:
+            self._say("again", self._seen[id(value)][0])
+            return
+        self._seen[id(value)] = len(self._seen), value
+        if isinstance(value, (list, tuple)):
+            self._say(type(value).__name__, len(value))
+            self._add_all(value)
+        elif isinstance(value, (set, frozenset)):
+            self._say(type(value).__name__, *sorted(map(repr, value)))
+        elif isinstance(value, dict):
+            self._say("dict", len(value))
+            self._add_all(part for item in value.items() for part in item)
+        elif isinstance(value, types.CodeType):
+            self._add_code(value)
+        elif isinstance(value, types.FunctionType):
+            self._add_function(value)
+        elif isinstance(value, type):
+            self._add_class(value)
+        elif isinstance(value, types.ModuleType):
+            self._say("module", value.__name__)
+        else:
+            self._add_object(value)
+
+    def _say(self, *words: Any) -> None:
+        self.lines.append(" ".join(f"{len(str(word))}:{word}" for word in words))
+
+    def _add_all(self, values: Any) -> None:
+        for value in values:
+            self.add(value)
+
+    def _add_class(self, found: type[Any]) -> None:
+        self._say("class", found.__module__, found.__qualname__)
+        if source_file(found) is None and found.__module__ == "__main__":
+            self._add_all(found.__bases__)
+            for name, value in sorted(vars(found).items()):
+                if name not in _BOOKKEEPING and not isinstance(value, types.GetSetDescriptorType):
+                    self._say("attribute", name)
+                    self.add(value)
+
+    def _add_function(self, function: types.FunctionType) -> None:
+        self._say("function", function.__module__, function.__name__)
+        if os.path.exists(function.__code__.co_filename):
+            return
+        self.add(function.__code__)
+        self._add_all([function.__defaults__, function.__kwdefaults__])
+        for cell in function.__closure__ or ():
+            try:
+                self.add(cell.cell_contents)
+            except ValueError:  # not filled yet
+                self._say("empty")
+        read = set()
+        for instruction in _instructions(function.__code__):
+            if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+                read.add(instruction.argval)
+            elif instruction.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
+                self.assigned.add(instruction.argval)
+        for name in sorted(read - self._variables):
+            if name in function.__globals__:
+                self._say("global", name)
+                self.add(function.__globals__[name])
+
+    def _add_code(self, code: types.CodeType) -> None:
+        sizes = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+        self._say("code", *sizes, code.co_code.hex(), code.co_exceptiontable.hex())
+        self._add_all([code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars, code.co_consts])
+
+    def _add_object(self, value: Any) -> None:
+        kind = type(value)
+        self._say("object", kind.__module__, kind.__qualname__)
+        if isinstance(value, (staticmethod, classmethod, types.MethodType)):
+            self._add_all([value.__func__, getattr(value, "__self__", None)])
+        elif isinstance(value, property):
+            self._add_all([value.fget, value.fset, value.fdel])
+        elif isinstance(value, functools.partial):
+            self._add_all([value.func, value.args, value.keywords])
+        elif isinstance(value, functools.cached_property):
+            self.add(value.func)
+        elif hasattr(value, "__wrapped__") or hasattr(value, "py_func"):  # a cache; a compiled function of Numba's
+            self.add(value.__wrapped__ if hasattr(value, "__wrapped__") else value.py_func)
+        elif hasattr(kind, "__array__"):
+            self._add_array(value)
+        elif isinstance(value, types.SimpleNamespace) or dataclasses.is_dataclass(value) or source_file(kind) is None:
+            self.add(kind)
+            self.add(getattr(value, "__dict__", None))
+
+    def _add_array(self, value: Any) -> None:
+        try:
+            array = np.asarray(value)
+        except Exception:  # of another library: on a GPU, or with a gradient
+            return
+        if array.dtype.hasobject:
+            self.add(array.tolist())
+        else:
+            self._say(array.dtype, array.shape, hashlib.sha256(array.tobytes()).hexdigest())
+
+
+def _instructions(code: types.CodeType) -> Iterator[dis.Instruction]:
+    """Of a code object, and of those inside it."""
+    yield from dis.get_instructions(code)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _instructions(constant)

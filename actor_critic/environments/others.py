@@ -1,0 +1,18 @@
+"""Whether a run steps code that is neither this package's nor Gymnasium's."""
+
+import gymnasium as gym
+
+from actor_critic.config import Settings
+
+
+def runs_code_of_others(settings: Settings) -> bool:
+    """Whether code runs that may draw from the global random generators: a user's, or of a package of environments."""
+    if settings.imported_code:
+        return True
+    if settings.is_random_states:
+        return False
+    try:
+        entry_point = gym.spec(settings.environment).entry_point
+    except gym.error.Error:  # its package is not imported yet
+        return True
+    return not (isinstance(entry_point, str) and entry_point.startswith("gymnasium.envs."))
