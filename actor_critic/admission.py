@@ -150,7 +150,9 @@ def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) 
             memory = torch.empty(settings.num_envs, value.trunk.state_dim)
         tensor_like(checkpoint.tensors, "value_memory", memory)
         if "episodes.running" in checkpoint.tensors:  # a training state, and not an agent alone
-            figures = 2 if settings.is_random_states or settings.reward_model == "environment" else 3
+            figures = len(settings.episode_figures)
+            if checkpoint.tensors["episodes.running"].shape[0] == figures - 1 and settings.wrappers:
+                figures -= 1  # from before training returns were told from the environment's own
             known = {"running": settings.num_envs, "recent": checkpoint.tensors["episodes.recent"].shape[-1]}
             for key, count in known.items():
                 like = torch.empty(figures, count, dtype=torch.float64, device="meta")

@@ -13,10 +13,11 @@ class EpochReport:
         epoch: Its number, from 1.
         env_steps: Environment steps of the run so far.
         episodes: Training episodes of the run that have ended.
-        mean_episodes: How many of them the next three are means over: the last 100, or all that ended in this epoch
+        mean_episodes: How many of them the next four are means over: the last 100, or all that ended in this epoch
             where these are more. While it is below 100, the short episodes are in the majority that ended so far.
         mean_return: Mean return, as the environment rewards; None before the first episode ended.
         mean_model_return: The same as the reward model rewards; None without one.
+        mean_training_return: The same as wrappers made the rewards that training is given; None without wrappers.
         mean_length: Mean length, in steps.
         policy_loss: Mean over the epoch's optimizer steps; so are the next five.
         value_loss: Half the mean squared error.
@@ -37,6 +38,7 @@ class EpochReport:
     mean_episodes: int
     mean_return: float | None
     mean_model_return: float | None
+    mean_training_return: float | None
     mean_length: float | None
     policy_loss: float
     value_loss: float
@@ -62,6 +64,8 @@ class EpochReport:
             parts.append(f"return {self.mean_return:.2f} over {covered}")
         if self.mean_model_return is not None:
             parts.append(f"model return {self.mean_model_return:.2f}")
+        if self.mean_training_return is not None and self.mean_training_return != self.mean_return:
+            parts.append(f"training return {self.mean_training_return:.2f}")
         parts += [
             f"policy loss {self.policy_loss:.4f}",
             f"value loss {self.value_loss:.4f}",

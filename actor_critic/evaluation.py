@@ -123,7 +123,7 @@ class Evaluation:
         for name in ("greedy", "sampled"):
             entry = document[name]
             model = _summary(entry["model_return"]) if "model_return" in entry else None
-            modes[name] = ModeResult(_summary(entry), model, float(entry["mean_length"]))
+            modes[name] = ModeResult(_summary(entry), model, float(entry["mean_length"]), int(entry.get("cut", 0)))
         has_reference = "optimum" in document
         reference = Reference(float(document["optimum"]), float(document["uniform"])) if has_reference else None
         return cls(str(document["environment"]), int(document["episodes"]), modes, reference)
@@ -133,6 +133,15 @@ class Evaluation:
         greedy, sampled = self.modes["greedy"], self.modes["sampled"]
         models = [mode.model_returns.mean if mode.model_returns else None for mode in (greedy, sampled)]
         return dict(zip(EVALUATED, (greedy.returns.mean, sampled.returns.mean, *models), strict=True))
+
+    def cuts(self) -> list[str]:
+        """What to tell of episodes that did not come to their end, a line for each mode that has some."""
+        return [
+            f"{name}: {result.cut} of {self.episodes} episodes were cut by evaluation_max_steps, and count as far as "
+            f"they came"
+            for name, result in self.modes.items()
+            if result.cut
+        ]
 
     def describe(self) -> str:
         """This in one line."""
@@ -144,7 +153,7 @@ class Evaluation:
         if self.reference:
             parts.append(f"optimum {plainly(self.reference.optimum)}")
             parts.append(f"uniform {plainly(self.reference.uniform)}")
-        return f"{', '.join(parts)} over {self.episodes} episodes"
+        return "; ".join([f"{', '.join(parts)} over {self.episodes} episodes", *self.cuts()])
 
 
 EVALUATED = [f"evaluation_{mode}_{what}" for what in ("return", "model_return") for mode in ("greedy", "sampled")]
@@ -224,16 +233,26 @@ def evaluate(
     return Evaluation(settings.environment, count, modes, played.reference)
 
 
-def most_steps(settings: Settings, has_limit: bool, limit: int | None) -> int:
-    """How many environment steps one evaluation may take, in both modes together.
+def long_evaluations(settings: Settings, environment: VectorEnvironment) -> str | None:
+    """What to tell before a run whose evaluations may take more steps than its training; None where they may not.
 
     Args:
-        settings: Of the agent.
-        has_limit: Whether the environment has a step limit of its own.
-        limit: That one.
+        settings: Of the run.
+        environment: Of its training.
     """
-    longest = limit if has_limit and limit is not None else settings.evaluation_max_steps
-    return 2 * settings.evaluation_episodes * (1 if settings.is_random_states else longest)
+    if settings.is_random_states:
+        return None
+    spec = getattr(environment, "spec", None)
+    limit = spec.max_episode_steps if spec is not None else None
+    count = 1 + (settings.num_epochs // settings.evaluation_interval if settings.evaluation_interval else 0)
+    steps = 2 * count * settings.evaluation_episodes * (limit or settings.evaluation_max_steps)
+    if steps <= settings.total_timesteps:
+        return None
+    shorter = "" if limit else ", evaluation_max_steps or max_episode_steps"
+    return (
+        f"evaluation: up to {steps:,} steps, greedy and sampled, beside {settings.total_timesteps:,} of training, if "
+        f"no episode ends before {limit or settings.evaluation_max_steps:,}; smaller evaluation_episodes{shorter} bound it"
+    )
 
 
 def _make(

@@ -57,6 +57,11 @@ class EpisodeTotals:
             self.recent = self.recent[:, -_RECENT:]
         return count
 
+    def load(self, running: npt.NDArray[np.float64], recent: npt.NDArray[np.float64]) -> None:
+        """Take over saved sums; where the last figure is missing, of a run from before it, it is as the first one."""
+        missing = len(self._names) - len(running)
+        self.running, self.recent = (np.concatenate([sums, sums[:missing]]) for sums in (running, recent))
+
     @property
     def count(self) -> int:
         """How many episodes a mean covers."""
@@ -97,17 +102,17 @@ class Progress:
         new_episodes_after: The epoch after which running episodes were last left for new ones; None if they never were.
     """
 
-    def __init__(self, num_envs: int, has_reward_model: bool) -> None:
+    def __init__(self, num_envs: int, figures: list[str]) -> None:
         """Begin a run.
 
         Args:
             num_envs: N.
-            has_reward_model: Whether a reward model's returns are counted as well.
+            figures: What is summed up over episodes, as :attr:`Settings.episode_figures` names it.
         """
         self.epoch = 0
         self.env_steps = 0
         self.episodes = 0
-        self.totals = EpisodeTotals(["return", "length", "model_return"][: 2 + has_reward_model], num_envs)
+        self.totals = EpisodeTotals(figures, num_envs)
         self.best: float | None = None
         self.hours = 0.0
         self.new_episodes_after: float | None = None
@@ -120,7 +125,11 @@ class Progress:
             model_rewards: [T, N], what a reward model pays for them; None without one.
         """
         live = np.ones_like(rollout.rewards) if rollout.live is None else rollout.live
-        figures = [rollout.rewards, live] if model_rewards is None else [rollout.rewards, live, model_rewards]
+        if rollout.own_rewards is None:
+            figures = [rollout.rewards, live] if model_rewards is None else [rollout.rewards, live, model_rewards]
+        else:
+            between = [] if model_rewards is None else [model_rewards]
+            figures = [rollout.own_rewards, live, *between, rollout.rewards]
         self.epoch += 1
         self.env_steps += rollout.num_live
         self.episodes += self.totals.update(np.array(figures, np.float32), rollout.ended)
@@ -136,6 +145,7 @@ class Progress:
             mean_episodes=self.totals.count,
             mean_return=self.totals.mean("return"),
             mean_model_return=self.totals.mean("model_return"),
+            mean_training_return=self.totals.mean("training_return"),
             mean_length=self.totals.mean("length"),
             explained_variance=learned.explained_variance,
             learning_rate=learned.learning_rate,
@@ -172,8 +182,7 @@ class Progress:
         self.epoch = checkpoint.counters["epoch"]
         self.env_steps = checkpoint.counters["env_steps"]
         self.episodes = checkpoint.counters["episodes"]
-        self.totals.running = checkpoint.tensors["episodes.running"].numpy().copy()
-        self.totals.recent = checkpoint.tensors["episodes.recent"].numpy().copy()
+        self.totals.load(*(checkpoint.tensors[f"episodes.{name}"].numpy() for name in ("running", "recent")))
         self.best = checkpoint.records.get("best")
         self.hours = checkpoint.records.get("hours") or 0.0
         self.new_episodes_after = checkpoint.records.get("new_episodes_after")

@@ -251,6 +251,11 @@ class Collector:
         self._has_pauses = bool((self._live_steps != self._live_steps[0]).any())
         self._begin(*self._environment.load_state({name: array for name, array in state.items() if name not in own}))
 
+    def go_on_in(self, environment: VectorEnvironment, episodes: dict[str, npt.NDArray[Any]]) -> None:
+        """Go on in other environments of the same kind, with the running episodes that these saved."""
+        environment.load_state(episodes)
+        self._environment = environment
+
     def forget(self) -> None:
         """Let the policy know nothing of what was before."""
         self._states[:] = 0.0

@@ -32,7 +32,7 @@ from actor_critic.environments import (
 )
 from actor_critic.epoch_report import EpochReport
 from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault, NumericalError, ReplayFault
-from actor_critic.evaluation import Evaluation, evaluate
+from actor_critic.evaluation import Evaluation, evaluate, long_evaluations
 from actor_critic.failed_batch import keep_failed_batch
 from actor_critic.fixed import FixedAttributes
 from actor_critic.imports import TYPED, load_class, source_digest
@@ -154,7 +154,7 @@ class Trainer(FixedAttributes):
                 f"normalisation does, and these are not a policy's of one update ago; leave overlap out"
             )
         self._code = self._source_digests()
-        self._progress = Progress(settings.num_envs, self._reward_rule is not None)
+        self._progress = Progress(settings.num_envs, settings.episode_figures)
         self.stop_reason: str | None = None
         self.is_over = False
         self.evaluation: Evaluation | None = None
@@ -305,6 +305,8 @@ class Trainer(FixedAttributes):
         if self._folder is not None:
             raise ConfigError(f"this run is kept in {self._folder.path} already")
         self._folder = RunFolder.create(self._started_in / run_folder, self.settings)
+        if warning := long_evaluations(self.settings, self._environment):
+            log.info("%s", warning)
         return self._folder.path
 
     @property
@@ -358,6 +360,7 @@ class Trainer(FixedAttributes):
             self.is_over = True
             if recorder and self.stop_reason != INTERRUPTED and not (self.evaluation and self.is_evaluated):
                 with recognized():
+                    self._close_environment()  # what can exist only once cannot be evaluated beside them
                     self._evaluate_after(recorder)
         except Exception:
             log.error("the run failed in epoch %d", max(self.epoch, self._begun), exc_info=True)
@@ -435,12 +438,15 @@ class Trainer(FixedAttributes):
     def close(self) -> None:
         """Let go of the environments and the run folder; iterating takes them again."""
         try:
-            if self._environment_is_open:
-                self._environment_is_open = False
-                self._environment.close()
+            self._close_environment()
         finally:
             if self._folder:
                 self._folder.close()
+
+    def _close_environment(self) -> None:
+        if self._environment_is_open:
+            self._environment_is_open = False
+            self._environment.close()
 
     # --- one epoch ---
 
@@ -580,6 +586,7 @@ class Trainer(FixedAttributes):
             agent.policy.trunk.state_dim,
             buffers=2 if settings.overlap else 1,
         )
+        self._collector = collector
         collection = Overlapped(collector, agent) if settings.overlap else InTurn(collector, agent)
         if self._paused is None:
             collection.begin(settings.seed)
@@ -623,8 +630,29 @@ class Trainer(FixedAttributes):
         if interval is None or self.epoch % interval:
             return None
         self._seed(self.epoch, _EVALUATING)
-        evaluation = evaluate(self.agent, purpose=Purpose.SELECTION)
+        try:
+            evaluation = evaluate(self.agent, purpose=Purpose.SELECTION)
+        except ConfigError as error:  # those of training could be made
+            evaluation = self._evaluate_alone(error)
         log.info("evaluation after epoch %d: %s", self.epoch, evaluation.describe())
+        return evaluation
+
+    def _evaluate_alone(self, error: ConfigError) -> Evaluation:
+        """Evaluate with the environments of training closed, and made anew afterwards.
+
+        Args:
+            error: Why none could be made beside them.
+        """
+        if not self._environment.is_exact:
+            raise ConfigError(
+                f"{error}; those of training could be made, so it may be that it can exist only once, and their "
+                f"running episodes cannot be rebuilt; set evaluation_interval to off"
+            )
+        episodes = self._environment.save_state()
+        self._close_environment()
+        evaluation = evaluate(self.agent, purpose=Purpose.SELECTION)
+        self._make_environment(self.settings)
+        self._collector.go_on_in(self._environment, episodes)
         return evaluation
 
     def _evaluate_before(self, recorder: Recorder) -> None:

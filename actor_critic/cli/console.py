@@ -137,3 +137,5 @@ def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> No
         table.add_row("optimum", plainly(evaluation.reference.optimum))
         table.add_row("uniform", plainly(evaluation.reference.uniform))
     console.print(table)
+    for line in evaluation.cuts():
+        say_as_is(console, line)

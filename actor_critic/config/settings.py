@@ -190,6 +190,13 @@ class Settings:
         return self.environment == RANDOM_STATES
 
     @property
+    def episode_figures(self) -> list[str]:
+        """What is summed up over training episodes: those that only some runs have come last."""
+        has_model = not self.is_random_states and self.reward_model != "environment"
+        extra = {"model_return": has_model, "training_return": bool(self.wrappers)}
+        return ["return", "length", *(name for name, is_there in extra.items() if is_there)]
+
+    @property
     def imported_code(self) -> list[str]:
         """Every ``module:Name`` these settings make a program import."""
         named = [self.reward_model, self.encoder, self.environment, *self.wrappers]
