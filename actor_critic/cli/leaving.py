@@ -8,6 +8,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from types import FrameType
 from typing import NoReturn
 
 _PATIENCE = 1.0  # seconds for threads and processes that are about to end
@@ -18,6 +20,20 @@ def ending_signals() -> tuple[signal.Signals, ...]:
     hang_up = getattr(signal, "SIGHUP", None)
     is_ignored = hang_up is None or signal.getsignal(hang_up) is signal.SIG_IGN
     return (signal.SIGINT, signal.SIGTERM, *(() if is_ignored else (hang_up,)))
+
+
+def here_alone(handler: Callable[[int, FrameType | None], None]) -> Callable[[int, FrameType | None], None]:
+    """A signal handler of this process alone: in one that an environment forks from it, the signal means the usual."""
+    process = os.getpid()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == process:
+            handler(number, frame)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    return handle
 
 
 class Leaving:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from actor_critic.cli.loading import without_collecting
+from actor_critic.cli.loading import importing
 from actor_critic.cli.options import flags_layer, setting_options
 from actor_critic.cli.places import absolute
 from actor_critic.cli.screen import console
@@ -32,7 +32,7 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
             "command line: --num-epochs and --total-timesteps are two ways to say the same; keep one of them"
         )
 
-    with without_collecting():
+    with importing():
         # PyTorch is imported here and not above: a wrong flag is refused at once.
         from actor_critic.cli.running import existing, resume
         from actor_critic.config import settings_from_document

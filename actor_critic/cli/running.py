@@ -10,7 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from actor_critic.cli.console import ProgressView, print_evaluation, print_settings
-from actor_critic.cli.leaving import ending_signals
+from actor_critic.cli.leaving import ending_signals, here_alone
+from actor_critic.cli.loading import without_collecting
 from actor_critic.cli.notes import log, notes
 from actor_critic.cli.places import absolute, as_typed
 from actor_critic.cli.screen import say, say_as_is
@@ -50,7 +51,8 @@ def train(
     # Frames of imports may live on, and with them those that called them; so no frame that imports holds a trainer.
     with contextlib.ExitStack() as stack:
         heard = stack.enter_context(notes(screen))
-        trainer = Trainer(resolution.settings)
+        with without_collecting():
+            trainer = Trainer(resolution.settings)
         stack.callback(trainer.close)
         stack.enter_context(heard.log_to(absolute(resolution.settings.log_file)))
         for remark in begin():
@@ -84,7 +86,8 @@ def resume(folder: Path, screen: Console, log_file: Path, **how: Any) -> int:
         ActorCriticError: The run cannot be taken up, or failed.
     """
     with notes(screen) as heard:
-        trainer = Trainer.resume(folder, **how)
+        with without_collecting():
+            trainer = Trainer.resume(folder, **how)
         with contextlib.closing(trainer), heard.log_to(log_file):
             settings = trainer.settings
             if trainer.epoch < settings.num_epochs or not trainer.is_evaluated:
@@ -119,7 +122,7 @@ def stopped_by_signals(trainer: Trainer, console: Console) -> Iterator[list[int]
             raise Interrupted  # only an evaluation is cut short
         trainer.stop(INTERRUPTED)
 
-    previous = {number: signal.signal(number, on_signal) for number in numbers}
+    previous = {number: signal.signal(number, here_alone(on_signal)) for number in numbers}
     try:
         yield received
     except Interrupted:

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from actor_critic import cores
-from actor_critic.cli.leaving import Leaving, ending_signals
+from actor_critic.cli.leaving import Leaving, ending_signals, here_alone
 from actor_critic.cli.notes import log, notes
 from actor_critic.cli.places import as_typed
 from actor_critic.cli.screen import console, printable, say, say_as_is
@@ -216,7 +216,7 @@ class _Stop:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         for number in _SIGNALS:
             if number != signal.SIGINT:
-                signal.signal(number, self._on_signal)
+                signal.signal(number, here_alone(self._on_signal))
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         threading.Thread(target=self._listen, args=(command,), daemon=True).start()

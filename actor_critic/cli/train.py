@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from actor_critic.cli.loading import without_collecting
+from actor_critic.cli.loading import importing
 from actor_critic.cli.options import CONFIG_FILE, SettingsCommand, as_flags, flags_layer, setting_options
 from actor_critic.cli.places import absolute
 from actor_critic.cli.screen import console, say
@@ -36,7 +36,7 @@ def command(config_path: str | None, has_seeds: bool, is_verbose: bool, words: t
     screen = console()
     if not resolution.settings.is_random_states:
         say(screen, f"setting up {resolution.settings.environment}")
-    with without_collecting():
+    with importing():
         # PyTorch is imported here and not above: a wrong setting is refused at once.
         from actor_critic.cli.running import train
     again = ["train", *(["--config", config_path] if config_path else []), *as_flags(said.config), "--seed"]

@@ -2,7 +2,7 @@
 
 import click
 
-from actor_critic.cli.loading import without_collecting
+from actor_critic.cli.loading import importing
 
 
 @click.command("verify")
@@ -18,7 +18,7 @@ def command(run: str, from_epoch: int | None, trust_code: bool) -> None:
 
     Nothing in the folder changes. Where an epoch comes out otherwise it is named, and the exit code is 6.
     """
-    with without_collecting():
+    with importing():
         from actor_critic.cli.notes import notes
         from actor_critic.cli.running import existing
         from actor_critic.cli.screen import console, say

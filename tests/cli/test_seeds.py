@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -109,6 +110,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., _Seeds]]:
         (signal.SIGTERM, False),
         (signal.SIGINT, False),
         (signal.SIGINT, True),  # as a terminal does
+        (signal.SIGHUP, True),  # as a terminal does when it is closed
         (signal.SIGKILL, False),
     ],
 )
@@ -173,19 +175,22 @@ def test_seeds_whose_processes_alone_are_told_to_end_keep_their_checkpoints(
     assert "Traceback" not in seeds.out
 
 
-def test_where_the_process_of_a_seed_is_killed_the_others_stop_and_one_line_says_so(
+def test_where_the_process_of_a_seed_is_killed_the_others_go_on_and_one_line_says_so(
     begin: Callable[..., _Seeds], tmp_path: Path
 ) -> None:
     seeds = begin()
     seeds.wait_for_epochs()
     first, _ = seeds.children()
     first.kill()
-    assert seeds.end() == 1
-    assert "error: the process of seed 1 was ended from outside (exit code -9)" in seeds.out
+    _wait(lambda: any(tmp_path.glob("*/seed_3/*.log")))
+    assert "seed 1 failed: its process was ended from outside (exit code -9)" in seeds.out
+    seeds.process.send_signal(signal.SIGTERM)
+    assert seeds.end() == 143
     assert "Traceback" not in seeds.out
     (folder,) = tmp_path.glob("*/seed_2")
     assert newest_sound(folder)[1].counters["epoch"] > 0
-    assert not any(tmp_path.glob("*/seed_3"))
+    assert f"go on with seed 2: actor-critic resume {folder.relative_to(tmp_path)}\n" in seeds.out
+    assert "go on with seed 1: actor-critic train --num-epochs 1000000" in seeds.out  # it had no checkpoint yet
 
 
 _BRITTLE = """
@@ -207,7 +212,7 @@ gym.register("Brittle-v0", Brittle, max_episode_steps=500)
 """
 
 
-def test_where_a_seed_fails_the_others_keep_their_checkpoints_and_its_error_is_told(
+def test_where_a_seed_fails_the_others_go_on_and_each_can_be_gone_on_with(
     begin: Callable[..., _Seeds], tmp_path: Path
 ) -> None:
     (tmp_path / "brittle.py").write_text(_BRITTLE)
@@ -215,12 +220,70 @@ def test_where_a_seed_fails_the_others_keep_their_checkpoints_and_its_error_is_t
     seeds.wait_for_epochs()
     first, _ = seeds.children()
     (tmp_path / f"break_{first.pid}").touch()
-    assert seeds.end() == 3
-    assert "broken on purpose" in seeds.out.splitlines()[-1]
+    _wait(lambda: any("epoch 1/" in path.read_text() for path in tmp_path.glob("*/seed_3/*.log")))
+    assert "seed 1 failed: " in seeds.out and "broken on purpose" in seeds.out
+    seeds.process.send_signal(signal.SIGTERM)
+    assert seeds.end() == 143
     assert "Traceback" not in seeds.out
-    (folder,) = tmp_path.glob("*/seed_2")
-    assert newest_sound(folder)[1].counters["epoch"] > 0
-    assert not any(tmp_path.glob("*/seed_3"))
+    for seed in (2, 3):
+        (folder,) = tmp_path.glob(f"*/seed_{seed}")
+        assert newest_sound(folder)[1].counters["epoch"] > 0
+        assert f"actor-critic resume {folder.relative_to(tmp_path)} --trust-code" in seeds.out
+
+
+_UNLUCKY = """
+import gymnasium as gym
+import numpy as np
+
+
+class Unlucky(gym.Env):
+    observation_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self.observe(), {}
+
+    def observe(self):
+        return self.np_random.uniform(-1, 1, 1).astype(np.float32)
+
+    def step(self, action):
+        self.steps += 1
+        seen = self.observe()
+        if seen[0] > 0.99:
+            raise RuntimeError("out of luck")
+        return seen, 1.0, self.steps == 3, False, {}
+
+
+gym.register("Unlucky-v0", Unlucky)
+"""
+
+
+def test_seeds_that_finish_are_summed_up_where_another_fails_and_its_way_on_works_as_printed(shell: Shell) -> None:
+    (shell.folder / "unlucky.py").write_text(_UNLUCKY)
+    settings = ["--environment", "unlucky:Unlucky-v0", "--num-epochs", "2", "--num-envs", "2", "--num-steps", "30"]
+    settings += ["--hidden-dim", "4", "--evaluation-episodes", "2", "--replay", "reset", "--backend", "eager"]
+    outcome = shell.process("train", *settings, "--seeds", "1", "2", "3")
+    (folder,) = shell.folder.glob("checkpoints_*")
+    finished = [seed for seed in (1, 2, 3) if (folder / f"seed_{seed}/evaluation.json").exists()]
+    failed = [seed for seed in (1, 2, 3) if seed not in finished]
+    assert finished and failed  # which of them, follows from the seeds
+    assert outcome.code == 3
+    summary = json.loads((folder / "seeds.json").read_text())
+    assert summary["seeds"] == finished
+    assert summary["greedy"]["each"] == [3.0] * len(finished)
+    assert list(summary["failed"]) == [str(seed) for seed in failed]
+    assert f"last weights, {len(finished)} of 3 seeds" in outcome.out
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("error: ") and "out of luck" in line
+    for seed in failed:
+        assert f"seed {seed}: Unlucky-v0" in line
+        (way_on,) = (row for row in outcome.out.splitlines() if row.startswith(f"go on with seed {seed}: "))
+        words = shlex.split(way_on.partition("actor-critic ")[2])
+        assert words[-2:] == ["--seed", str(seed)]
+        again = shell.process(*words)
+        assert (again.code, "out of luck" in again.err) == (3, True)
 
 
 def _wait(is_so: Callable[[], bool]) -> None:
