@@ -205,7 +205,8 @@ def assert_stopped_run_is_the_same(case: Case, folder: Path) -> None:
 def assert_is_clear(case: Case, error: ActorCriticError) -> None:
     """One line that names the culprit, of the right kind."""
     odd, text = case.odd, str(error)
-    assert odd.unsupported is not None or RECORD.fired or case.settings.get("workers"), f"refused: {text}"
+    is_due = odd.fault is not None and (RECORD.fired or case.settings.get("workers"))
+    assert odd.unsupported is not None or is_due, f"refused: {text}"
     assert text and len(text.splitlines()) == 1, f"not one line: {text!r}"
     assert "Odd" in text, f"names no environment: {text!r}"
     if odd.unsupported is not None:
