@@ -245,6 +245,9 @@ class Stacks(gym.wrappers.FrameStackObservation):
         super().__init__(env, 2)
 
 
+UNREADABLE = "a property action_masks that raises before the first reset"
+"""The one place that masks are refused in, since nobody can tell it from a property that is not there."""
+
 MASKS: dict[str | None, Callable[[Odd], gym.Env[Any, Any]]] = {
     None: OddEnvironment,
     'info["action_mask"]': OddEnvironment,
@@ -254,8 +257,8 @@ MASKS: dict[str | None, Callable[[Odd], gym.Env[Any, Any]]] = {
     "a method action_masks()": _Method,
     "a method action_masks() of a wrapper": lambda odd: _WithMaskMethod(OddEnvironment(odd)),
     "a property action_masks": _Property,
-    "a property action_masks that raises before the first reset": _LateProperty,
-    "an attribute action_masks": _Attribute,
+    "an attribute action_masks, set in a reset": _Attribute,
+    UNREADABLE: _LateProperty,
 }
 """Where masks are, and what makes the environment that has them there."""
 

@@ -5,7 +5,7 @@ python -m tests.odd.kinds.
 from pathlib import Path
 
 from tests.odd.answers import FLAGS, MASK_FORMS, RETURNS, REWARDS
-from tests.odd.environment import ENDINGS, MASKS, WRAPPERS
+from tests.odd.environment import ENDINGS, MASKS, UNREADABLE, WRAPPERS
 from tests.odd.faults import BROKEN, CALLS, EXCEPTIONS
 from tests.odd.habits import HABITS
 from tests.odd.unsupported import SPACES
@@ -29,32 +29,32 @@ def rows() -> list[tuple[str, list[str], str]]:
     """What is odd, the kinds of it, and what becomes of them."""
     by_verdict = {"ConfigError": ["constructor", "space"], "EnvironmentFault": ["reset", "step", "mask"]}
     assert sorted(CALLS) == sorted([*by_verdict["ConfigError"], *by_verdict["EnvironmentFault"], "close"])
+    masks = [place for place in MASKS if place not in (None, UNREADABLE)]
     return [
         ("observations returned as", list(RETURNS), _RIGHT),
         ("rewards returned as", list(REWARDS), _RIGHT),
         ("`terminated` and `truncated` returned as", list(FLAGS), _RIGHT),
-        (
-            "a mask as",
-            [f"`{place}`" if "[" in place else place for place in map(str, MASKS) if place != "None"],
-            _RIGHT,
-        ),
-        ("a mask given as", list(MASK_FORMS), _RIGHT),
-        ("an episode ended by", ENDINGS, _RIGHT),
+        ("masks in", masks, _RIGHT),
+        ("masks given as", list(MASK_FORMS), _RIGHT),
+        ("episodes ended by", ENDINGS, _RIGHT),
         ("an environment that", [*HABITS, "excludes a second instance of itself"], _RIGHT),
-        ("the wrapper", list(WRAPPERS), _RIGHT),
-        ("a space", [str(name) for name in SPACES], _CODE["ConfigError"]),
-        ("an answer", [str(name) for name in BROKEN], _CODE["EnvironmentFault"]),
-        *((f"raised in {_and(calls)}", EXCEPTIONS, _CODE[verdict]) for verdict, calls in by_verdict.items()),
-        ("raised in `close`", ["any of these"], "right, with a warning in the log"),
+        ("wrappers", list(WRAPPERS), _RIGHT),
+        ("masks in", [UNREADABLE], _CODE["ConfigError"]),
+        ("spaces", list(SPACES), _CODE["ConfigError"]),
+        ("answers", list(BROKEN), _CODE["EnvironmentFault"]),
+        *(
+            (f"exceptions in {_and(calls)}", EXCEPTIONS if verdict == "ConfigError" else ["the same"], _CODE[verdict])
+            for verdict, calls in by_verdict.items()
+        ),
+        ("exceptions in `close`", ["the same"], "right, with a warning in the log"),
     ]
 
 
 def table() -> str:
     """The rows as Markdown."""
     lines = ["| what is odd | what becomes of it |", "|---|---|"]
-    return (
-        "\n".join([*lines, *(f"| {what}: {', '.join(kinds)} | {verdict} |" for what, kinds, verdict in rows())]) + "\n"
-    )
+    lines += [f"| {what}: {', '.join(kinds)} | {verdict} |" for what, kinds, verdict in rows()]
+    return "\n".join(lines) + "\n"
 
 
 def written_table() -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.odd.answers import FLAGS, MASK_FORMS, RETURNS, REWARDS
-from tests.odd.environment import ENDINGS, MASKS, WRAPPERS
+from tests.odd.environment import ENDINGS, MASKS, UNREADABLE, WRAPPERS
 from tests.odd.faults import BROKEN, CALLS, EXCEPTIONS
 from tests.odd.habits import HABITS
 from tests.odd.problems import Box, Discrete, Leaf, MultiBinary, MultiDiscrete, Node, Odd, leaf, leaves_of
@@ -153,7 +153,7 @@ def needs_normalization(observation: Node) -> bool:
     return any(abs(part.middle) + part.spread > 8 or part.spread < 0.1 for part in numbers)
 
 
-MASK_PLACES = [place for place in MASKS if place is not None]
+MASK_PLACES = [place for place in MASKS if place not in (None, UNREADABLE)]
 FORMS_IN_OBSERVATIONS = [form for form, (_, dtype) in MASK_FORMS.items() if dtype is not None]
 
 
@@ -248,7 +248,7 @@ def sound_cases(draw: st.DrawFn) -> Case:
 def refused_cases(draw: st.DrawFn) -> Case:
     """Environments that are refused, or that fail."""
     odd = Odd(draw(st.one_of(parts().map(leaf), observations())), draw(actions()))
-    kind = draw(st.sampled_from(["exception", "exception", "broken", "unsupported"]))
+    kind = draw(st.sampled_from(["exception", "exception", "broken", "unsupported", "masks"]))
     after = draw(st.sampled_from([1, 2, 3, 20, 120, 400]))
     if kind == "exception":
         call = draw(st.sampled_from(CALLS))
@@ -259,7 +259,7 @@ def refused_cases(draw: st.DrawFn) -> Case:
         after = after if call in ("reset", "step", "mask") else min(after, 3)
         odd = replace(odd, fault=draw(st.sampled_from(EXCEPTIONS)), fault_call=call, fault_after=after)
     elif kind == "broken":
-        name = draw(st.sampled_from([name for name in BROKEN if name is not None]))
+        name = draw(st.sampled_from(list(BROKEN)))
         if "whole numbers" in name:
             odd = replace(
                 odd,
@@ -273,8 +273,10 @@ def refused_cases(draw: st.DrawFn) -> Case:
             odd = replace(odd, action=leaf(Discrete(2)), mask='info["action_mask"]')
         call = draw(st.sampled_from(BROKEN[name].calls))
         odd = replace(odd, fault=name, fault_call=call, fault_after=after)
+    elif kind == "masks":
+        odd = replace(odd, mask=UNREADABLE)
     else:
-        odd = replace(odd, unsupported=draw(st.sampled_from([name for name in SPACES if name is not None])))
+        odd = replace(odd, unsupported=draw(st.sampled_from(list(SPACES))))
     return Case(odd, draw(runs(odd)), has_folder=draw(st.booleans()))
 
 

@@ -34,7 +34,7 @@ def _later() -> Any:
     raise AssertionError("made in reset")
 
 
-SPACES: dict[str | None, tuple[str, Callable[[], Any]]] = {
+SPACES: dict[str, tuple[str, Callable[[], Any]]] = {
     "an observation space Text": ("observation", lambda: gym.spaces.Text(5)),
     "an observation space Graph": ("observation", lambda: gym.spaces.Graph(gym.spaces.Box(0, 1, (2,)), None)),
     "an observation space Sequence": ("observation", lambda: gym.spaces.Sequence(gym.spaces.Box(0, 1, (2,)))),
