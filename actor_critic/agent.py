@@ -142,7 +142,7 @@ class ActorCriticAgent(FixedAttributes):
             actions = self.actions.to_environment(choices)
             return (actions, after) if self.has_memory else actions
         action = self.actions.one_by_one(choices)[0]
-        action = int(action) if np.ndim(action) == 0 and not self.actions.is_nested else action
+        action = int(action) if not self.actions.is_nested and np.ndim(action) == 0 else action
         return (action, after[0]) if self.has_memory else action
 
     @property

@@ -148,6 +148,8 @@ def test_an_action_is_one_of_its_space() -> None:
         agent = _agent(space)
         assert space.contains(agent.act(NUMBERS))
         assert agent.act(np.zeros((2, 3))).dtype == space.dtype
+    uneven = gym.spaces.Tuple([gym.spaces.Discrete(2), gym.spaces.MultiBinary(3)])
+    assert uneven.contains(_agent(uneven).act(NUMBERS))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Odd environments: generated, each with a best policy known by construction."""

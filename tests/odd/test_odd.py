@@ -1,0 +1,63 @@
+"""Every environment and every habit: the optimum that is known, or one clear line; and nothing left behind."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from tests.faults.conftest import Campaign
+from tests.faults.nursery import Nursery
+from tests.odd import kinds
+from tests.odd.judge import judge, judge_commands
+from tests.odd.strategies import Case, cases
+
+FAULT = "odd environments"
+PARTS = 8
+
+
+def try_each(
+    drawn: st.SearchStrategy[Case], count: int, first: int, folder: Path, judged: Callable[[Case, Path], None]
+) -> None:
+    """Judge as many drawn cases, the same ones from the same first seed."""
+    number = 0
+
+    # A case that fails is not made smaller: each try trains a policy, and most of a case is plain.
+    @seed(first)
+    @settings(
+        max_examples=count, deadline=None, database=None, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(drawn)
+    def judge_one(case: Case) -> None:
+        nonlocal number
+        number += 1
+        judged(case, folder / str(number))
+
+    judge_one()
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_an_odd_environment_is_learned_or_refused_in_one_line(part: int, campaign: Campaign, tmp_path: Path) -> None:
+    count = 240 if campaign.is_whole else 7
+    for first in campaign.tries(FAULT, 1, 1):
+        try_each(cases(), count, PARTS * first + part, tmp_path, judge)
+    campaign.survived(FAULT, count - 1)
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_commands_with_odd_environments_exit_as_promised(
+    part: int, campaign: Campaign, nursery: Nursery, tmp_path: Path
+) -> None:
+    count = 40 if campaign.is_whole else 2
+    for first in campaign.tries(FAULT, 1, 1):
+        try_each(
+            cases(), count, 1000 + 2 * first + part, tmp_path,
+            lambda case, folder: judge_commands(case, folder, nursery),
+        )  # fmt: skip
+    campaign.survived(FAULT, count - 1)
+
+
+def test_the_page_lists_what_is_handled_and_what_is_refused() -> None:
+    assert kinds.written_table() == kinds.table(), "python -m tests.odd.kinds writes it anew"
