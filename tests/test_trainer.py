@@ -597,11 +597,11 @@ def test_evaluations_stand_in_metrics_and_events_whose_axis_is_environment_steps
     assert (last.step, last.value) == (6 * 64, pytest.approx(trainer.evaluation.greedy.mean))
 
 
-@pytest.mark.parametrize(("interval", "best"), [(1, 9), (2, 8)])
+@pytest.mark.parametrize("interval", [1, 2])
 def test_the_best_checkpoint_is_not_chosen_by_the_short_episodes_that_ended_first(
-    interval: int, best: int, tmp_path: Path
+    interval: int, tmp_path: Path
 ) -> None:
-    # 120 environments, a third of whose first episodes are of 1 step and the rest of 12, every step paying -1.
+    # Three episodes in five are of 1 step and the rest of 12, every step paying -1: in the first epoch only short ones end.
     config = Config(
         environment="Uneven-v0", preset="none", num_envs=120, num_steps=3, num_epochs=9, hidden_dim=4, replay="reset",
         checkpoint_interval=interval, keep_checkpoints=20, evaluation_episodes=2,
