@@ -601,7 +601,7 @@ def test_evaluations_stand_in_metrics_and_events_whose_axis_is_environment_steps
 def test_the_best_checkpoint_is_not_chosen_by_the_short_episodes_that_ended_first(
     interval: int, tmp_path: Path
 ) -> None:
-    # Three episodes in five are of 1 step and the rest of 12, every step paying -1: in the first epoch only short ones end.
+    # Three episodes in five are of 1 step and the rest of 12, each paying -1 a step: in the first epoch short ones end.
     config = Config(
         environment="Uneven-v0", preset="none", num_envs=120, num_steps=3, num_epochs=9, hidden_dim=4, replay="reset",
         checkpoint_interval=interval, keep_checkpoints=20, evaluation_episodes=2,
