@@ -85,9 +85,7 @@ def test_a_copy_goes_on_as_the_agent_would_have_and_neither_moves_the_other(
 
 @pytest.mark.parametrize("backend", ["eager", "fused"])
 def test_a_copy_takes_over_weights(backend: str) -> None:
-    agents = [
-        Trainer(Config(**SMALL | {"backend": backend, "seed": seed, "num_epochs": 1})).agent for seed in (1, 2)
-    ]
+    agents = [Trainer(Config(**SMALL | {"backend": backend, "seed": seed, "num_epochs": 1})).agent for seed in (1, 2)]
     twin = copy.deepcopy(agents[0])
     twin.load_weights(agents[1].state())
     observations = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)

@@ -25,7 +25,9 @@ def _events(folder: Path, name: str) -> list[tuple[int, float]]:
 def _write(folder: Path, epochs: range, after: int, scale: float) -> None:
     writer = MetricsWriter(folder, COLUMNS, after, 10 * after)
     for epoch in epochs:
-        writer.write({"epoch": epoch, "env_steps": 10 * epoch, "mean_return": None if epoch == 1 else scale * epoch, "loss": 0.5})
+        writer.write(
+            {"epoch": epoch, "env_steps": 10 * epoch, "mean_return": None if epoch == 1 else scale * epoch, "loss": 0.5}
+        )
     writer.close()
 
 

@@ -7,14 +7,19 @@ import logging
 import os
 import re
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 import pytest
 import safetensors.torch
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor, nn
 
 from actor_critic import (
     CheckpointError,
@@ -419,10 +424,10 @@ def test_what_an_environment_does_to_its_arguments_changes_no_settings(tmp_path:
 
 def test_an_epoch_that_was_cut_short_is_not_built_on() -> None:
     trainer = Trainer(Config(environment="Faulty-v0", environment_kwargs={"fault": "raise"}, num_epochs=1))
-    with pytest.raises(EnvironmentFault):
-        next(iter(trainer))
-    with pytest.raises(RuntimeError, match="an epoch of this run was cut short"):
-        next(iter(trainer))
+    for _ in range(2):
+        with pytest.raises(EnvironmentFault):
+            next(iter(trainer))
+        assert (trainer.epoch, trainer.agent.optimizer_steps) == (0, 0)
 
 
 def test_one_run_is_iterated_over_once_at_a_time() -> None:
@@ -521,3 +526,201 @@ def test_the_batch_that_a_number_went_bad_in_is_kept_beside_the_checkpoints(
     batch = safetensors.torch.load_file(tmp_path / "run/failed_epoch_000001.safetensors")
     assert batch["features"].shape == (32, 4)
     assert not batch["returns"].isfinite().all()
+
+
+def test_a_finished_run_that_is_opened_again_is_over(tmp_path: Path) -> None:
+    ended = _train(tmp_path / "run", num_epochs=2, anneal_lr=False)
+    again = Trainer.resume(tmp_path / "run")
+    assert (again.is_over, again.stop_reason, again.evaluation) == (True, "finished", ended.evaluation)
+    assert again.evaluation is not None
+    assert again.evaluation.to_document() == ended.evaluation.to_document()  # type: ignore[union-attr]
+    assert list(again) == []
+    longer = Trainer.resume(tmp_path / "run", num_epochs=4)
+    assert (longer.is_over, longer.stop_reason, longer.evaluation) == (False, None, None)
+    assert [report.epoch for report in longer] == [3, 4]
+    (tmp_path / "run/evaluation.json").write_text('{"epoch": 4, "greedy": {"mean": "high"}, "sampled": 1}')
+    unread = Trainer.resume(tmp_path / "run")
+    assert (unread.is_over, unread.evaluation) == (True, None)
+    assert list(unread) == []
+    assert unread.evaluation == longer.evaluation
+    unread.close()
+    random = Trainer(Config(num_epochs=2, evaluation_episodes=50), tmp_path / "random")
+    assert len(list(random)) == 2
+    assert Trainer.resume(tmp_path / "random").evaluation == random.evaluation  # with its optimum
+
+
+def test_a_run_that_ended_early_says_so_when_it_is_opened_again(tmp_path: Path) -> None:
+    config = Config(environment="Countdown-v0", num_envs=8, num_steps=16, num_epochs=500, target_return=0.5)
+    trainer = Trainer(config, tmp_path / "run")
+    assert len(list(trainer)) < 500
+    again = Trainer.resume(tmp_path / "run")
+    assert (again.is_over, again.stop_reason, again.evaluation) == (True, trainer.stop_reason, trainer.evaluation)
+
+
+def test_a_run_that_this_program_holds_says_what_to_do(tmp_path: Path) -> None:
+    trainer = _train(tmp_path / "run", num_epochs=2)
+    held = Trainer.resume(tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"in use by another trainer of this very program, .*; close it first"):
+        Trainer.resume(tmp_path / "run" / ".." / "run")
+    held.close()
+    held = Trainer.resume(tmp_path / "run")
+    with pytest.raises(ConfigError, match="close it first"):
+        list(trainer)
+    held.close()
+    assert list(trainer) == []
+
+
+def test_evaluations_stand_in_metrics_and_events_whose_axis_is_environment_steps(tmp_path: Path) -> None:
+    config = Config(**(CARTPOLE | PPO | {"num_epochs": 6, "evaluation_interval": 2}))
+    trainer, found = Trainer(config, tmp_path / "run"), {}
+    for report in trainer:
+        if report.evaluation:
+            found[report.epoch] = (report.evaluation.greedy.mean, report.evaluation.sampled.mean)
+        if report.epoch == 3:
+            break
+    for report in trainer:
+        if report.evaluation:
+            found[report.epoch] = (report.evaluation.greedy.mean, report.evaluation.sampled.mean)
+    assert list(found) == [2, 4, 6]
+    with open(tmp_path / "run/metrics.csv") as stream:
+        rows = {int(row["epoch"]): row for row in csv.DictReader(stream)}
+    columns = ("evaluation_greedy_return", "evaluation_sampled_return")
+    for epoch, row in rows.items():
+        assert tuple(row[name] for name in columns) == tuple(map(str, found.get(epoch, ("", ""))))
+    events = EventAccumulator(str(tmp_path / "run")).Reload()
+    steps = [64 * epoch for epoch in range(1, 7)]
+    assert [(each.step, each.value) for each in events.Scalars("epoch")] == list(zip(steps, range(1, 7), strict=True))
+    greedy = [(each.step, each.value) for each in events.Scalars(columns[0])]
+    assert greedy == [(64 * epoch, pytest.approx(mean)) for epoch, (mean, _) in found.items()]
+    assert trainer.evaluation is not None
+    (last,) = events.Scalars("last_evaluation_greedy_return")
+    assert (last.step, last.value) == (6 * 64, pytest.approx(trainer.evaluation.greedy.mean))
+
+
+@pytest.mark.parametrize("interval", [1, 2])
+def test_the_best_checkpoint_is_not_chosen_by_the_short_episodes_that_ended_first(
+    interval: int, tmp_path: Path
+) -> None:
+    # Three episodes in five are of 1 step and the rest of 12, each paying -1 a step: in the first epoch short ones end.
+    config = Config(
+        environment="Uneven-v0", preset="none", num_envs=120, num_steps=3, num_epochs=9, hidden_dim=4, replay="reset",
+        checkpoint_interval=interval, keep_checkpoints=20, evaluation_episodes=2,
+    )  # fmt: skip
+    trainer, means = Trainer(config, tmp_path / "run"), {}
+    for report in trainer:
+        means[report.epoch] = (report.mean_episodes, report.mean_return, trainer._progress.totals.is_representative)
+    assert means[1][0] >= 100  # the window is full of episodes of one step
+    assert means[1][1] == -1.0
+    found = {epoch for epoch, (*_, is_representative) in means.items() if is_representative}
+    assert 1 not in found
+    assert found
+    chosen = load(tmp_path / "run/best.safetensors")
+    candidates = {epoch: means[epoch][1] for epoch in found if epoch % interval == 0 or epoch == 9}
+    assert chosen.records["best"] == max(candidates.values())
+    assert chosen.counters["epoch"] == max(candidates, key=lambda epoch: candidates[epoch])
+
+
+def test_where_no_mean_was_representative_the_last_checkpoint_is_the_best(tmp_path: Path) -> None:
+    settings = {"num_epochs": 5, "checkpoint_interval": 2, "anneal_lr": False}
+    _train(tmp_path / "run", **settings)  # too short for a hundred episodes
+    best = load(tmp_path / "run/best.safetensors")
+    assert (best.counters["epoch"], best.records["best"]) == (5, None)
+    for _ in Trainer.resume(tmp_path / "run", num_epochs=7):
+        pass
+    assert load(tmp_path / "run/best.safetensors").counters["epoch"] == 7
+
+
+def test_a_report_says_how_many_episodes_its_means_cover() -> None:
+    config = Config(environment="Countdown-v0", num_envs=2, num_steps=2, num_minibatches=1, num_epochs=3)
+    described = [report.describe(3) for report in Trainer(config)]
+    assert "return" not in described[0]
+    assert re.search(r"\| return \d\.\d\d over 2 episodes \|", described[1])
+    assert re.search(r"\| return \d\.\d\d over 4 episodes \|", described[2])
+
+
+JITTER = """
+import sys
+from actor_critic import Config, Trainer
+trainer = Trainer(Config(environment=sys.argv[1], wrappers=sys.argv[2:], num_envs=2, num_steps=16, num_minibatches=2,
+                         num_epochs=2, hidden_dim=8, seed=3, backend="eager"))
+for _ in trainer: pass
+print(trainer.digest)
+"""
+JITTERY = """
+import gymnasium as gym, numpy as np, torch, random
+class Jitter(gym.Wrapper):
+    def __init__(self, env):
+        super().__init__(env)
+        self.shift = float(np.random.uniform(-0.01, 0.01))
+    def reset(self, **kwargs):
+        observation, info = self.env.reset(**kwargs)
+        return (observation + self.shift + random.random() / 99 + float(torch.rand(()))).astype(np.float32), info
+gym.register("Jittery-v0", lambda: Jitter(gym.make("CartPole-v1")))
+"""
+
+
+@pytest.mark.parametrize("words", [["CartPole-v1", "jittery:Jitter"], ["jittery:Jittery-v0"]])
+def test_what_draws_from_the_global_generators_draws_the_same_from_the_first_reset_on(
+    words: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "jittery.py").write_text(JITTERY)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(runs.__file__).parents[1])])}
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", JITTER, *words], cwd=tmp_path, env=environment, capture_output=True, check=True
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(digests) == 1
+
+
+def test_an_environment_registered_here_is_code_of_others_and_gymnasiums_own_is_not() -> None:
+    assert Trainer(Config(environment="Countdown-v0"))._runs_code_of_others
+    assert not Trainer(Config(**CARTPOLE))._runs_code_of_others
+    assert not Trainer(Config())._runs_code_of_others
+
+
+class Dropped(nn.Module):
+    """Draws from PyTorch's global generator while it learns."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(shape[0], 8), nn.Dropout(0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class Draws(gym.Wrapper):  # type: ignore[type-arg]
+    """Draws from PyTorch's global generator, and seeds it, and shows nothing of it."""
+
+    def step(self, action):  # type: ignore[no-untyped-def]
+        torch.manual_seed(int(torch.randint(1000, ())))
+        return self.env.step(action)
+
+
+def test_what_an_encoder_drops_is_no_matter_of_what_environments_draw() -> None:
+    weights = []
+    for wrappers in ([], ["tests.test_trainer:Draws"]):
+        trainer = Trainer(Config(**(CARTPOLE | PPO | {"wrappers": wrappers, "num_epochs": 2})), encoder=Dropped)
+        for _ in trainer:
+            pass
+        weights.append(trainer.agent.parameters.values.clone())
+    assert torch.equal(*weights)
+
+
+def test_paths_are_those_of_the_folder_that_a_run_began_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = Config(**(CARTPOLE | PPO | {"num_epochs": 4, "anneal_lr": False}))
+    first, late = Trainer(config, "run"), Trainer(config)
+    os.chdir("elsewhere")
+    late.keep_in("late")
+    for trainer in (first, late):
+        next(iter(trainer))
+    assert (first.run_folder, late.run_folder) == (tmp_path / "run", tmp_path / "late")
+    os.chdir(tmp_path)
+    resumed = Trainer.resume("run")
+    os.chdir("elsewhere")
+    assert [report.epoch for report in resumed] == [2, 3, 4]
+    assert list((tmp_path / "elsewhere").iterdir()) == []

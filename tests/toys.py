@@ -366,6 +366,22 @@ class OnlyFirstSeen(gym.ObservationWrapper[Any, Any, Any]):
         return {"state": observation, "action_mask": np.array([1, 0], np.int8)}
 
 
+class Uneven(Steady):
+    """A step costs 1. Episodes are of one step or of twelve, as their seeds say."""
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        found = super().reset(seed=seed, options=options)
+        self.left = 1 if self.np_random.random() < 0.6 else 12
+        return found
+
+    def step(self, action: int) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        self.left -= 1
+        return np.ones(1, np.float32), -1.0, self.left == 0, False, {}
+
+
+gym.register("Uneven-v0", Uneven)
 gym.register("Judged-v0", Judged)
 gym.register("Shuffles-v0", Shuffles)
 gym.register("Clings-v0", Clings)

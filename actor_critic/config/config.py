@@ -137,7 +137,8 @@ class Config(BaseModel):
     total_timesteps: _Count | None = None
     """The other way to say num_epochs: environment steps, rounded down to whole epochs."""
     target_return: float | None = None
-    """Stop early once the mean return of the last 100 training episodes reaches this."""
+    """Stop early once the mean return of the last 100 training episodes reaches this; or of all that ended in the last
+    epoch, where these are more."""
     max_hours: _Positive | None = None
     """Stop early, after the epoch in which this wall-clock time has passed, in hours."""
     init_from: _Path | None = None
@@ -234,7 +235,8 @@ class Config(BaseModel):
     case. Default: "stop"."""
     evaluation_interval: _Count | _Off | None = None
     """Epochs between evaluations that choose the best checkpoint. Default: off (the best one is then the checkpoint
-    with the highest mean training return)."""
+    with the highest mean training return, among those whose mean covers at least 100 episodes and is not one of short
+    episodes alone, which end first; the last one where there is none such)."""
     evaluation_episodes: Annotated[int, Field(ge=1, le=10**6)] | None = None
     """Episodes per evaluation, for the greedy and for the sampled policy each. Default: 100 (random states: 1000)."""
     evaluation_max_steps: _Count | None = None
