@@ -76,17 +76,17 @@ def judge(case: Case, folder: Path) -> None:
     if case.settings.get("workers"):  # what serves all workers of a process stays
         multiprocessing.forkserver.ensure_running()
         multiprocessing.resource_tracker.ensure_running()
+    before = left_behind_by()
     with surroundings(folder):
-        before = left_behind_by()
         try:
             learn(case, folder)
         except ActorCriticError as error:
             assert_is_clear(case, error)
-        if left_behind_by() != before:
-            gc.collect()  # what nobody refers to any more is not left
-        assert RECORD.forbidden == [], RECORD.forbidden[0]
-        assert RECORD.open_now == 0 or case.odd.fault_call == "close", f"{RECORD.open_now} instances were not closed"
-        assert left_behind_by() == before, f"left behind: {left_behind_by()} where there was {before}"
+    if left_behind_by() != before:
+        gc.collect()  # what nobody refers to any more is not left
+    assert RECORD.forbidden == [], RECORD.forbidden[0]
+    assert RECORD.open_now == 0 or case.odd.fault_call == "close", f"{RECORD.open_now} instances were not closed"
+    assert left_behind_by() == before, f"left behind: {left_behind_by()} where there was {before}"
 
 
 def must_be_refused(odd: Odd) -> bool:
@@ -117,7 +117,8 @@ def learn(case: Case, folder: Path) -> None:
     assert evaluation.modes["greedy"].mean_length == best
     trainer.agent.save(folder / "saved.safetensors")
     loaded = ActorCriticAgent.load(folder / "saved.safetensors")
-    play_by_hand(case, trainer.agent, loaded, best)
+    with surroundings(folder):  # what is done to a program that plays by hand is that program's business
+        play_by_hand(case, trainer.agent, loaded, best)
     if case.is_compared:
         assert_twin_is_the_same(case)
     if case.is_repeated:
@@ -286,8 +287,13 @@ def left_behind_by() -> dict[str, Any]:
         for child in me.children()
         if not any(word in " ".join(child.cmdline()) for word in ("forkserver", "resource_tracker"))
     ]
-    ours = [thread.name for thread in threading.enumerate()]
-    return {"threads": ours, "children": children, "descriptors": me.num_fds()}
+    threads = [thread.name for thread in threading.enumerate()]
+    opened = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
+            opened.append(str(Path("/proc/self/fd", descriptor).readlink()))
+    # Python keeps the memory that processes share, for the next ones.
+    return {"threads": threads, "children": children, "files": sorted(name for name in opened if "/pym-" not in name)}
 
 
 def judge_commands(case: Case, folder: Path, nursery: Nursery) -> None:
