@@ -17,7 +17,7 @@ def parts_of(space: gym.Space[Any], path: Path = ()) -> Iterator[tuple[Path, gym
     """Every space inside a space that is neither Dict nor Tuple, in the space's own order.
 
     Raises:
-        ConfigError: A key of a Dict is not a text, or a Dict or Tuple is empty.
+        ConfigError: A key of a Dict is not a text or is empty, or a Dict or Tuple is empty.
     """
     match space:
         case gym.spaces.Dict() | gym.spaces.Tuple() if not len(space.spaces):
@@ -26,6 +26,8 @@ def parts_of(space: gym.Space[Any], path: Path = ()) -> Iterator[tuple[Path, gym
             for key, inner in space.spaces.items():
                 if not isinstance(key, str):
                     raise ConfigError(f"the space {space} has the key {key!r}; expected keys that are texts")
+                if not key:
+                    raise ConfigError(f"the space {space} has an empty key; expected keys of at least one character")
                 yield from parts_of(inner, (*path, key))
         case gym.spaces.Tuple():
             for position, inner in enumerate(space.spaces):
