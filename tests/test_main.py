@@ -86,7 +86,7 @@ def test_another_seed_is_another_run(tmp_path: Path) -> None:
     assert len(digests) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_epoch_and_the_run_resumes_to_the_same_bits(tmp_path: Path, number: int) -> None:
     arguments = [*QUICK_CARTPOLE, "--num-epochs", "120", "--checkpoint-interval", "1000"]
     log = tmp_path / "actor_critic_training.log"

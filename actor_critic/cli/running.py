@@ -110,14 +110,14 @@ def stopped_by_signals(trainer: Trainer, console: Console) -> Iterator[list[int]
         The signals that came.
     """
     received: list[int] = []
-    numbers = ending_signals()
+    numbers, is_terminal = ending_signals(), console.is_terminal
 
     def on_signal(number: int, _: FrameType | None) -> None:
         received.append(number)
         for each in numbers:
             signal.signal(each, signal.SIG_DFL)  # a second one, of any kind, ends the process at once
         if number not in (signal.SIGINT, signal.SIGTERM):
-            console.quiet = True  # the terminal is gone
+            console.quiet = is_terminal  # which is gone
         if trainer.is_over and trainer.evaluation is None:
             raise Interrupted  # only an evaluation is cut short
         trainer.stop(INTERRUPTED)

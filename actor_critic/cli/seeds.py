@@ -118,13 +118,14 @@ def _noted_signals(screen: Console) -> Iterator[list[int]]:
     A handler runs between any two lines, and whatever else it did could wait for a lock that the line before has taken.
     """
     received: list[int] = []
+    is_terminal = screen.is_terminal
 
     def on_signal(number: int, _: FrameType | None) -> None:
         received.append(number)
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)  # a second one, of any kind, ends the process at once
         if number not in (signal.SIGINT, signal.SIGTERM):
-            screen.quiet = True  # the terminal is gone
+            screen.quiet = is_terminal  # which is gone
 
     previous = {number: signal.signal(number, on_signal) for number in _SIGNALS}
     try:

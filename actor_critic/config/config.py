@@ -19,6 +19,7 @@ from actor_critic.seeding import MAX_SEED
 
 RANDOM_STATES = "random-states"
 MAX_ENVS = 65536
+MAX_INPUT_DIM, MAX_OUTPUT_DIM = 2**31, 10**6
 
 _Off = Literal["off"]
 
@@ -96,9 +97,9 @@ class Config(BaseModel):
     episodes before the run. Default: "auto"."""
     max_episode_steps: _Count | None = None
     """Truncate an episode after this many environment steps. Null: the environment's own limit."""
-    input_dim: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    input_dim: Annotated[int, Field(ge=1, le=MAX_INPUT_DIM)] | None = None
     """Numbers in a random state (default 10). With a named environment it comes from the observation space."""
-    output_dim: Annotated[int, Field(ge=2, le=10**6)] | None = None
+    output_dim: Annotated[int, Field(ge=2, le=MAX_OUTPUT_DIM)] | None = None
     """Actions to choose from in a random state (default 2). With a named environment it comes from the action space
     (the number of logits)."""
     reward_model: _RewardModel | None = None

@@ -2,7 +2,7 @@
 
 import psutil
 
-from actor_critic.config.settings import Settings
+from actor_critic.config.settings import FEWER_ACTIONS, SMALLER_OBSERVATIONS, Settings
 from actor_critic.errors import ConfigError
 
 _FLOAT, _DOUBLE = 4, 8
@@ -51,6 +51,14 @@ def check_fits_in_memory(settings: Settings, is_flattened: bool = True) -> None:
     total, free = sum(needs.values()), psutil.virtual_memory().available
     if total > free:
         culprit = max(needs, key=lambda name: needs[name])
+        if culprit == "hidden_dim" and not settings.is_random_states and max(seen, outputs) > hidden:
+            space, size, mend = "observation", f"{inputs} numbers for the networks", SMALLER_OBSERVATIONS
+            if outputs > seen:
+                space, size, mend = "action", f"{outputs} choices", FEWER_ACTIONS
+            raise ConfigError(
+                f"environment: the {space} space of {settings.environment} has {size}, which cannot fit: the run needs "
+                f"at least {_size(total)} of memory, and {_size(free)} is free; {mend}"
+            )
         raise ConfigError(
             f"{culprit}: {getattr(settings, culprit)} cannot fit: the run needs at least {_size(total)} of memory, "
             f"{_size(needs[culprit])} of it for this setting, and {_size(free)} is free; expected a smaller "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from actor_critic.commands import command_line
-from actor_critic.config.config import RANDOM_STATES, Config
+from actor_critic.config.config import MAX_INPUT_DIM, MAX_OUTPUT_DIM, RANDOM_STATES, Config
 from actor_critic.config.preset import find_preset
 from actor_critic.errors import ConfigError
 from actor_critic.imports import is_installed
@@ -39,6 +39,9 @@ _NOT_COMPUTED = frozenset(
     }
 )
 
+
+SMALLER_OBSERVATIONS = "wrap it to show fewer, such as the digits of a large Discrete as a MultiDiscrete"
+FEWER_ACTIONS = "wrap it to ask for several small choices, such as the digits of a large Discrete as a MultiDiscrete"
 
 # Packages that register environments known by their ids.
 _REGISTRARS = frozenset({"gymnasium", "ale_py", "minigrid", "minatar", "minatar.gym"})
@@ -236,6 +239,16 @@ class Settings:
             raise ConfigError(
                 f"environment: {self.environment} shows {input_dim} numbers and has {output_dim} actions; expected at "
                 f"least 1 and 2, as otherwise nothing is learned"
+            )
+        if input_dim > MAX_INPUT_DIM:
+            raise ConfigError(
+                f"environment: the observation space of {self.environment} is {input_dim} numbers for the networks, "
+                f"and at most {MAX_INPUT_DIM} are possible; {SMALLER_OBSERVATIONS}"
+            )
+        if output_dim > MAX_OUTPUT_DIM:
+            raise ConfigError(
+                f"environment: the action space of {self.environment} has {output_dim} choices, and at most "
+                f"{MAX_OUTPUT_DIM} are possible; {FEWER_ACTIONS}"
             )
         return self.replace(input_dim=input_dim, output_dim=output_dim)
 

@@ -19,8 +19,7 @@ def parts_of(space: gym.Space[Any], path: Path = ()) -> Iterator[tuple[Path, gym
     """Every space inside a space that is neither Dict nor Tuple, in the space's own order.
 
     Raises:
-        ConfigError: A key of a Dict is not a text, a Dict or Tuple is empty, or something in it is no space of
-            Gymnasium.
+        ConfigError: A key of a Dict is not a text or is empty, or a Dict or Tuple is empty.
     """
     if wrong := why_no_space(space):
         raise ConfigError(f"the space{f' at {describe(path)}' if path else ''} {wrong}")
@@ -32,7 +31,7 @@ def parts_of(space: gym.Space[Any], path: Path = ()) -> Iterator[tuple[Path, gym
                 if not isinstance(key, str):
                     raise ConfigError(f"the space {space} has the key {key!r}; expected keys that are texts")
                 if not key:
-                    raise ConfigError(f"the space {space} has an empty key; expected keys that are names")
+                    raise ConfigError(f"the space {space} has an empty key; expected keys of at least one character")
                 yield from parts_of(inner, (*path, key))
         case gym.spaces.Tuple():
             for position, inner in enumerate(space.spaces):

@@ -251,7 +251,7 @@ class Unlucky(gym.Env):
     def step(self, action):
         self.steps += 1
         seen = self.observe()
-        if seen[0] > 0.99:
+        if seen[0] > 0.995:
             raise RuntimeError("out of luck")
         return seen, 1.0, self.steps == 3, False, {}
 
@@ -268,7 +268,7 @@ def test_seeds_that_finish_are_summed_up_where_another_fails_and_its_way_on_work
     (folder,) = shell.folder.glob("checkpoints_*")
     finished = [seed for seed in (1, 2, 3) if (folder / f"seed_{seed}/evaluation.json").exists()]
     failed = [seed for seed in (1, 2, 3) if seed not in finished]
-    assert finished and failed  # which of them, follows from the seeds
+    assert (finished, failed) == ([1, 2], [3])  # what it shows follows from the seeds alone
     assert outcome.code == 3
     summary = json.loads((folder / "seeds.json").read_text())
     assert summary["seeds"] == finished

@@ -103,3 +103,40 @@ def test_an_evaluation_of_too_many_random_states_is_refused(monkeypatch: pytest.
     check_evaluation_fits_in_memory(settings, 10_000)
     with pytest.raises(ConfigError, match=r"^evaluation_episodes: 1000000 cannot fit: .* 1 GB is free; expected fewer"):
         check_evaluation_fits_in_memory(settings, 10**6)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ((10**8, 2), "the observation space of Big-v0 has 100000000 numbers for the networks, which cannot fit"),
+        ((4, 10**6), "the action space of Big-v0 has 1000000 choices, which cannot fit"),
+    ],
+)
+def test_a_space_too_large_for_memory_is_named_and_no_setting(
+    sizes: tuple[int, int], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _give(monkeypatch, GIGABYTE)
+    settings = _settings(environment="Big-v0", batch_size=1, num_envs=1).fitted(*sizes)
+    with pytest.raises(ConfigError) as caught:
+        check_fits_in_memory(settings)
+    assert str(caught.value).startswith(f"environment: {words}")
+    assert "as a MultiDiscrete" in str(caught.value)
+    wide = _settings(environment="Small-v0", batch_size=1, num_envs=1, hidden_dim=2**24, hidden_layers=1).fitted(4, 2)
+    with pytest.raises(ConfigError, match="^hidden_dim: 16777216 cannot fit"):
+        check_fits_in_memory(wide)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        (
+            (2**40, 2),
+            "the observation space of Big-v0 is 1099511627776 numbers for the networks, and at most 2147483648",
+        ),
+        ((4, 2**40), "the action space of Big-v0 has 1099511627776 choices, and at most 1000000 are possible"),
+    ],
+)
+def test_a_space_beyond_any_memory_is_named(sizes: tuple[int, int], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _settings(environment="Big-v0").fitted(*sizes)
+    assert str(caught.value).startswith(f"environment: {words}")
