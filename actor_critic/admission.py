@@ -147,7 +147,7 @@ def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) 
             raise CheckpointError(f"its spaces ask for {learned} tensors, and it holds {len(checkpoint.tensors)}")
         with torch.device("meta"):  # shapes without memory
             policy, value = make_networks(settings, observations, actions)
-            memory = torch.empty(settings.num_envs, value.trunk.state_dim)
+            memory = torch.empty(settings.num_envs, value.trunk.state_dim, dtype=torch.float32)
         tensor_like(checkpoint.tensors, "value_memory", memory)
         if "episodes.running" in checkpoint.tensors:  # a training state, and not an agent alone
             figures = len(settings.episode_figures)

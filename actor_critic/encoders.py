@@ -227,7 +227,7 @@ class CustomEncoder(nn.Module):
     def _try(self, name: str, environment: str) -> int:
         try:
             with torch.no_grad():
-                found = self(torch.zeros(2, self._spec.num_features))
+                found = self(torch.zeros(2, self._spec.num_features, dtype=torch.float32))
         except Exception as error:  # whatever the user's own module raises
             raise ConfigError(
                 f"encoder: {name} fails on two observations of {environment}: {type(error).__name__}: {error}"

@@ -251,8 +251,8 @@ def long_evaluations(settings: Settings, environment: VectorEnvironment) -> str 
     shorter = "" if limit else ", evaluation_max_steps or max_episode_steps"
     longest = limit or settings.evaluation_max_steps
     return (
-        f"evaluation: up to {steps:,} steps, greedy and sampled, beside {settings.total_timesteps:,} of training, if no "
-        f"episode ends before {longest:,}; smaller evaluation_episodes{shorter} bound it"
+        f"evaluation: up to {steps:,} steps, greedy and sampled, beside {settings.total_timesteps:,} of training, if "
+        f"no episode ends before {longest:,}; smaller evaluation_episodes{shorter} bound it"
     )
 
 

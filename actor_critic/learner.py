@@ -193,7 +193,8 @@ class Learner:
         if truncated.any():
             at = rollout.final_steps[truncated], rollout.final_envs[truncated]
             features = self._features(rollout.final_observations[truncated])
-            known = torch.zeros(len(features), 0, device=self._device) if states is None else states[at]
+            none = torch.zeros(len(features), 0, dtype=torch.float32, device=self._device)
+            known = none if states is None else states[at]
             next_values[at] = _array(self._backend.values(features, known)[0])
         if states is not None:
             self.value_states = np.where(rollout.forgets[-1][:, None], np.float32(0), _array(states[-1]))

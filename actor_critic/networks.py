@@ -1,6 +1,8 @@
 """PolicyNetwork (the actor) and ValueNetwork (the critic): a trunk of encoder, hidden layers and memory, and a head."""
 
+import contextlib
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -207,10 +209,22 @@ def make_networks(
             generator=generator,
         )
 
-    trunk = make_trunk(0)
-    policy = PolicyNetwork(observations.num_features, actions.num_logits, trunk=trunk, generator=generator)
-    trunk = trunk if settings.shared_encoder else make_trunk(1)
-    return policy, ValueNetwork(observations.num_features, trunk=trunk, generator=generator)
+    with _float32_by_default():
+        trunk = make_trunk(0)
+        policy = PolicyNetwork(observations.num_features, actions.num_logits, trunk=trunk, generator=generator)
+        trunk = trunk if settings.shared_encoder else make_trunk(1)
+        return policy, ValueNetwork(observations.num_features, trunk=trunk, generator=generator)
+
+
+@contextlib.contextmanager
+def _float32_by_default() -> Iterator[None]:
+    """Make parameters of 32 bits, whatever the program around this has set for its own."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def hidden_stack(

@@ -33,8 +33,8 @@ class FlatParameters:
         self._modules = modules
         first = self._parameters()[0]
         size = sum(parameter.numel() for parameter in self._parameters())
-        self.values = torch.empty(size, device=first.device)
-        self.gradients = torch.zeros(size, device=first.device)
+        self.values = torch.empty(size, dtype=torch.float32, device=first.device)
+        self.gradients = torch.zeros(size, dtype=torch.float32, device=first.device)
         self._zeros = torch.zeros_like(self.values)
         self._bind()
 

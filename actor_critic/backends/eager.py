@@ -127,7 +127,8 @@ class EagerBackend(Backend):
         if len(features) == count:
             following = values[:0]
         else:
-            known = torch.zeros(len(features) - count, 0, device=features.device) if states is None else states[-1]
+            none = torch.zeros(len(features) - count, 0, dtype=torch.float32, device=features.device)
+            known = none if states is None else states[-1]
             following, _ = self._value.unroll(features[count:], known)
         if not log_probs:
             return Assessment(None, values, following, states)
@@ -154,7 +155,8 @@ class EagerBackend(Backend):
         for encoder in self._encoders:
             encoder.train()
         try:
-            return self._update(batch, minibatches, rules)
+            with torch.enable_grad():  # whatever the program around this has set
+                return self._update(batch, minibatches, rules)
         finally:
             for encoder in self._encoders:
                 encoder.eval()
@@ -162,7 +164,7 @@ class EagerBackend(Backend):
     def _update(
         self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: UpdateRules
     ) -> UpdateStatistics:
-        totals = torch.zeros(6)
+        totals = torch.zeros(6, dtype=torch.float32, device="cpu")
         taken = 0
         for part in _gathered(batch, minibatches):
             loss, figures = self._loss(part, rules)

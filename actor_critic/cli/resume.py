@@ -8,7 +8,7 @@ import click
 from actor_critic.cli.loading import importing
 from actor_critic.cli.options import flags_layer, setting_options
 from actor_critic.cli.places import absolute
-from actor_critic.cli.screen import console
+from actor_critic.cli.screen import console, say
 from actor_critic.config import DEFAULT_LOG
 from actor_critic.errors import ConfigError
 
@@ -24,7 +24,8 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
     """Go on with the run in folder RUN from its newest sound checkpoint, exactly where it stood.
 
     --num-epochs or --total-timesteps make a finished run longer, and so do --target-return and --max-hours where they
-    ended it; all count from its very beginning.
+    ended it; all count from its very beginning. Where more epochs are done than that, nothing happens. A run that is
+    annealed cannot be made longer.
     """
     said = flags_layer(flags).config
     if said.num_epochs is not None and said.total_timesteps is not None:
@@ -52,6 +53,10 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
                 f"command line: total_timesteps: {said.total_timesteps} is less than one epoch of "
                 f"batch_size={settings.batch_size}; expected at least {settings.batch_size}"
             )
+    done = checkpoint.counters.get("epoch", 0)
+    if num_epochs is not None and num_epochs < done:
+        say(console(), f"nothing to do: {done} epochs are done, and {num_epochs} were asked for")
+        return 0
     log_file = absolute(said.log_file or _harmless_log(settings.log_file))
     return resume(
         folder,

@@ -247,11 +247,13 @@ class EnvironmentMaker:
                 )
         bare = _make_one(settings)
         try:
-            env = self._wrap(bare)
-        except BaseException:
+            return self._wrap(bare)
+        except (ActorCriticError, Interrupted):
             close_environment(bare)
             raise
-        return env
+        except BaseException as error:  # whatever somebody's property raises
+            close_environment(bare)
+            raise ConfigError(f"environment: {settings.environment!r} cannot be made: {describe(error)}") from error
 
     def _wrap(self, bare: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
         settings = self._settings

@@ -16,7 +16,7 @@ from actor_critic.environments import boundary
 from actor_critic.environments.masks import KEY, read_mask, warn_of_other_masks, with_late_masks
 from actor_critic.environments.own_rewards import own_rewards_of
 from actor_critic.environments.snapshots import INTERVAL, Snapshot, pack, saver_of, unpack
-from actor_critic.errors import ConfigError, EnvironmentFault, ReplayFault, describe
+from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, ReplayFault, describe
 from actor_critic.interrupts import Interrupted
 from actor_critic.seeding import Purpose, episode_seed
 from actor_critic.spaces import ActionSpec, read_spaces
@@ -68,18 +68,35 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             ConfigError: One cannot be made, or their spaces are not supported.
             EnvironmentFault: Two of them have different spaces.
         """
+        self._make = make
+        self.num_envs = num_envs
+        self._purpose = purpose
+        self._quotas = quotas
+        self._first = first
+        self._replay = replay
+        self._keeps_actions = replay != "none"
         self.envs = _make_all(make, num_envs, first)
+        try:
+            self._set_up()
+        except BaseException as error:
+            self.close_extras()
+            if isinstance(error, (ActorCriticError, Interrupted)):
+                raise
+            raise ConfigError(  # whatever somebody's property raises
+                f"environment: {type(self.envs[0].unwrapped).__name__} cannot be used: {describe(error)}"
+            ) from error
+
+    def _set_up(self) -> None:
+        num_envs = self.num_envs
         template = self.envs[0]
         for index, env in enumerate(self.envs):
             if env.observation_space != template.observation_space or env.action_space != template.action_space:
                 raise EnvironmentFault(
-                    f"environment {first + index} has other spaces than environment {first}; all must be alike"
+                    f"environment {self._first + index} has other spaces than environment {self._first}; all must be "
+                    f"alike"
                 )
         self._steps = [env.step for env in self.envs]
-        self._make = make
-        self._replay = replay
         self._is_used = [False] * num_envs  # whether an episode has begun in this instance
-        self.num_envs = num_envs
         self.spec = template.spec
         self.render_mode = template.render_mode
         self.metadata = {**template.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
@@ -88,9 +105,6 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self.observation_space = batch_space(template.observation_space, num_envs)
         self.action_space = batch_space(template.action_space, num_envs)
 
-        self._first = first
-        self._purpose = purpose
-        self._quotas = quotas
         self._seed = 0
         self._name = environment_name(template)
         self._spec, self.actions = read_spaces(self._name, template.observation_space, template.action_space)
@@ -114,7 +128,6 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         # sum of rewards.
         self._lengths = np.zeros(num_envs, np.int64)
         self._actions = [array(choice_typecode(self.actions)) for _ in range(num_envs)]
-        self._keeps_actions = replay != "none"
         self._savers = [saver_of(env) if self._keeps_actions else None for env in self.envs]
         # Of each running episode the snapshot that a replay begins at, with the actions since then, and the next one.
         self._bases: list[Snapshot | None] = [None] * num_envs

@@ -546,3 +546,13 @@ def test_a_device_that_is_none_is_refused_in_one_line(shell: Shell) -> None:
     outcome = shell("resume", str(run / "last.safetensors"))
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "is a file; expected the folder of a run" in outcome.err
+
+
+def test_a_run_that_has_gone_further_than_asked_is_left_as_it_is(shell: Shell) -> None:
+    trained = shell("train", "--num-epochs", "4", "--evaluation-episodes", "2")
+    assert trained.code == 0
+    run = next(shell.folder.glob("checkpoints_*"))
+    before = shell.contents()
+    outcome = shell("resume", str(run), "--num-epochs", "3")
+    assert (outcome.code, outcome.out) == (0, "nothing to do: 4 epochs are done, and 3 were asked for\n")
+    assert shell.contents() == before
