@@ -1,10 +1,13 @@
 """Ctrl-C, told apart from a KeyboardInterrupt that somebody's environment raises."""
 
+import _signal  # type: ignore[import-not-found]  # the functions of signal look in enumerations, each for microseconds
 import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+
+_SIGINT = int(signal.SIGINT)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -47,11 +50,11 @@ def postponed() -> Iterator[Callable[[], bool]]:
 @contextlib.contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if not is_main or _signal.getsignal(_SIGINT) is not signal.default_int_handler:
         yield
         return
-    signal.signal(signal.SIGINT, handler)
+    _signal.signal(_SIGINT, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _signal.signal(_SIGINT, signal.default_int_handler)

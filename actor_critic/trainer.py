@@ -401,9 +401,8 @@ class Trainer(FixedAttributes):
                     self._is_mid_epoch = False
                 self._decide_to_stop(hours())
                 try:
-                    with recognized():
-                        if evaluation := self._evaluation_if_due():
-                            report = replace(report, evaluation=evaluation)
+                    if evaluation := self._evaluation_if_due():
+                        report = replace(report, evaluation=evaluation)
                 finally:  # what was learned is kept, whatever an evaluation meets
                     if recorder:
                         is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
@@ -629,11 +628,12 @@ class Trainer(FixedAttributes):
         interval = self.settings.evaluation_interval
         if interval is None or self.epoch % interval:
             return None
-        self._seed(self.epoch, _EVALUATING)
-        try:
-            evaluation = evaluate(self.agent, purpose=Purpose.SELECTION)
-        except ConfigError as error:  # those of training could be made
-            evaluation = self._evaluate_alone(error)
+        with recognized():
+            self._seed(self.epoch, _EVALUATING)
+            try:
+                evaluation = evaluate(self.agent, purpose=Purpose.SELECTION)
+            except ConfigError as error:  # those of training could be made
+                evaluation = self._evaluate_alone(error)
         log.info("evaluation after epoch %d: %s", self.epoch, evaluation.describe())
         return evaluation
 
