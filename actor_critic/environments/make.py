@@ -248,9 +248,13 @@ class EnvironmentMaker:
         bare = _make_one(settings)
         try:
             env = self._wrap(bare)
-        except BaseException:
+        except (ActorCriticError, Interrupted):
             close_environment(bare)
             raise
+        except BaseException as error:  # whatever somebody's space raises that is a property
+            close_environment(bare)
+            name = settings.environment
+            raise ConfigError(f"environment: {name!r} cannot be made: {describe(error)}") from error
         return env
 
     def _wrap(self, bare: gym.Env[Any, Any]) -> gym.Env[Any, Any]:

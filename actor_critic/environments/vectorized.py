@@ -19,7 +19,7 @@ from actor_critic.environments.snapshots import INTERVAL, Snapshot, pack, saver_
 from actor_critic.errors import ConfigError, EnvironmentFault, ReplayFault, describe
 from actor_critic.interrupts import Interrupted
 from actor_critic.seeding import Purpose, episode_seed
-from actor_critic.spaces import ActionSpec, read_spaces
+from actor_critic.spaces import ActionSpec, ObservationSpec, read_spaces
 
 log = logging.getLogger("actor_critic")
 
@@ -70,11 +70,12 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         """
         self.envs = _make_all(make, num_envs, first)
         template = self.envs[0]
-        for index, env in enumerate(self.envs):
-            if env.observation_space != template.observation_space or env.action_space != template.action_space:
-                raise EnvironmentFault(
-                    f"environment {first + index} has other spaces than environment {first}; all must be alike"
-                )
+        self._name = environment_name(template)
+        try:
+            self._spec, self.actions = self._read_spaces(first)
+        except BaseException:
+            self.close_extras()
+            raise
         self._steps = [env.step for env in self.envs]
         self._make = make
         self._replay = replay
@@ -92,8 +93,6 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._purpose = purpose
         self._quotas = quotas
         self._seed = 0
-        self._name = environment_name(template)
-        self._spec, self.actions = read_spaces(self._name, template.observation_space, template.action_space)
         self._observations = np.zeros((num_envs, *self._spec.shape), self._spec.dtype)
         self._final_observations = np.zeros_like(self._observations)
         self._parts = self._spec.views(self._observations)
@@ -123,6 +122,15 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         # The bytes of each environment's observation, made once: NumPy takes its time to show an array's memory.
         self._rows = [row.data for row in self._observations.reshape(num_envs, -1).view(np.uint8)]
         self._totals = np.zeros(num_envs, np.float64)
+
+    def _read_spaces(self, first: int) -> tuple[ObservationSpec, ActionSpec]:
+        template = self.envs[0]
+        for index, env in enumerate(self.envs):
+            if env.observation_space != template.observation_space or env.action_space != template.action_space:
+                raise EnvironmentFault(
+                    f"environment {first + index} has other spaces than environment {first}; all must be alike"
+                )
+        return read_spaces(self._name, template.observation_space, template.action_space)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
