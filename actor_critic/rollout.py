@@ -322,7 +322,9 @@ class Collector:
                         # Row t + 1 of the observations is what step t returned, or the reset that came after it.
                         step, env = first[0] - (what == "observation"), first[1]
                     when = f"of step {step} of this rollout" if step >= 0 else "before step 0 of this rollout"
-                    raise EnvironmentFault(f"environment {env}: the {what} {when} is not finite")
+                    spec = self._environment.spec
+                    name = f"{spec.id}, " if spec else ""
+                    raise EnvironmentFault(f"{name}environment {env}: the {what} {when} is not finite")
 
 
 class _Uniforms:

@@ -32,6 +32,7 @@ class NativeVectorEnv:
         single_observation_space: Of one environment.
         single_action_space: Of one environment.
         metadata: Of the environment.
+        spec: Of the environment; None where it is not registered.
     """
 
     def __init__(self, environment: gym.vector.VectorEnv[Any, Any, Any]) -> None:
@@ -43,6 +44,7 @@ class NativeVectorEnv:
         self._environment = environment
         self._name = environment.spec.id if environment.spec else type(environment.unwrapped).__name__
         self.metadata = environment.metadata
+        self.spec = environment.spec
         self._mode = environment.metadata.get("autoreset_mode")
         if self._mode not in tuple(AutoresetMode):
             environment.close()

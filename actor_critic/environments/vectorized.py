@@ -19,7 +19,7 @@ from actor_critic.environments.snapshots import INTERVAL, Snapshot, pack, saver_
 from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, ReplayFault, describe
 from actor_critic.interrupts import Interrupted
 from actor_critic.seeding import Purpose, episode_seed
-from actor_critic.spaces import ActionSpec, read_spaces
+from actor_critic.spaces import ActionSpec, ObservationSpec, read_spaces
 
 log = logging.getLogger("actor_critic")
 
@@ -89,12 +89,8 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
     def _set_up(self) -> None:
         num_envs = self.num_envs
         template = self.envs[0]
-        for index, env in enumerate(self.envs):
-            if env.observation_space != template.observation_space or env.action_space != template.action_space:
-                raise EnvironmentFault(
-                    f"environment {self._first + index} has other spaces than environment {self._first}; all must be "
-                    f"alike"
-                )
+        self._name = environment_name(template)
+        self._spec, self.actions = self._read_spaces()
         self._steps = [env.step for env in self.envs]
         self._is_used = [False] * num_envs  # whether an episode has begun in this instance
         self.spec = template.spec
@@ -106,8 +102,6 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self.action_space = batch_space(template.action_space, num_envs)
 
         self._seed = 0
-        self._name = environment_name(template)
-        self._spec, self.actions = read_spaces(self._name, template.observation_space, template.action_space)
         self._observations = np.zeros((num_envs, *self._spec.shape), self._spec.dtype)
         self._final_observations = np.zeros_like(self._observations)
         self._parts = self._spec.views(self._observations)
@@ -136,6 +130,16 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         # The bytes of each environment's observation, made once: NumPy takes its time to show an array's memory.
         self._rows = [row.data for row in self._observations.reshape(num_envs, -1).view(np.uint8)]
         self._totals = np.zeros(num_envs, np.float64)
+
+    def _read_spaces(self) -> tuple[ObservationSpec, ActionSpec]:
+        template = self.envs[0]
+        for index, env in enumerate(self.envs):
+            if env.observation_space != template.observation_space or env.action_space != template.action_space:
+                raise EnvironmentFault(
+                    f"environment {self._first + index} has other spaces than environment {self._first}; all must be "
+                    f"alike"
+                )
+        return read_spaces(self._name, template.observation_space, template.action_space)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
