@@ -20,6 +20,7 @@ from actor_critic.environments import (
 )
 from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.imports import require_trust
+from actor_critic.interrupts import recognized
 from actor_critic.rewards import make_reward_rule
 from actor_critic.rollout import Policy
 from actor_critic.seeding import Purpose, generator
@@ -174,6 +175,7 @@ def _summary_document(summary: Summary) -> dict[str, Any]:
     }
 
 
+@recognized()
 def evaluate(
     agent: ActorCriticAgent,
     *,

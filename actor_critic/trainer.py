@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -433,6 +433,12 @@ class Trainer(FixedAttributes):
             self._progress.best, self._progress.hours = best, hours
             log.info("back at the state after epoch %d", self.epoch)
         self._is_mid_epoch = False
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Trainer cannot be copied or pickled, as its environments cannot; copy trainer.agent, or take up a run "
+            "folder with Trainer.resume"
+        )
 
     def close(self) -> None:
         """Let go of the environments and the run folder; iterating takes them again."""

@@ -119,6 +119,15 @@ def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_trainer_says_what_can_be_copied_instead() -> None:
+    trainer = Trainer(Config(**SMALL))
+    for clone in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(
+            TypeError, match=r"a Trainer cannot be copied or pickled.*; copy trainer\.agent, or take up"
+        ):
+            clone(trainer)
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "words"),
     [

@@ -10,18 +10,18 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 
-from actor_critic import Config, EnvironmentFault, Trainer
+from actor_critic import Config, EnvironmentFault, Trainer, evaluate
 from actor_critic.interrupts import Interrupted
 from actor_critic.runs import newest_sound
 from tests import toys
 
 RUN = {
-    "environment": "Interrupted-v0", "preset": "none", "num_envs": 2, "num_steps": 16, "num_epochs": 8,
+    "environment": "Interrupting-v0", "preset": "none", "num_envs": 2, "num_steps": 16, "num_epochs": 8,
     "hidden_dim": 8, "seed": 3, "replay": "reset", "checkpoint_interval": 100, "evaluation_episodes": 2,
 }  # fmt: skip
 
 
-class Interrupted_(toys.Sampled):  # noqa: N801 - an environment that interrupts
+class Interrupting(toys.Sampled):
     """Does something once, at a step of its class."""
 
     at: int | None = None
@@ -37,11 +37,11 @@ class Interrupted_(toys.Sampled):  # noqa: N801 - an environment that interrupts
         return super().step(action)
 
 
-gym.register("Interrupted-v0", Interrupted_)
+gym.register("Interrupting-v0", Interrupting)
 
 
 def _at(step: int | None, what: object = lambda: None) -> None:
-    Interrupted_.steps, Interrupted_.at, Interrupted_.what = 0, step, staticmethod(what)  # type: ignore[assignment,arg-type]
+    Interrupting.steps, Interrupting.at, Interrupting.what = 0, step, staticmethod(what)  # type: ignore[assignment,arg-type]
 
 
 def _press() -> None:
@@ -180,7 +180,7 @@ def test_ctrl_c_in_the_body_of_a_loop_is_a_keyboard_interrupt_at_once() -> None:
     assert [report.epoch for report in trainer] == [4, 5, 6, 7, 8]
 
 
-@pytest.mark.parametrize("place", ["reset", "close", "make"])
+@pytest.mark.parametrize("place", ["set-up", "trial", "start", "evaluation"])
 def test_ctrl_c_while_a_run_is_set_up_or_evaluated_is_no_fault_of_an_environment(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,16 +189,16 @@ def test_ctrl_c_while_a_run_is_set_up_or_evaluated_is_no_fault_of_an_environment
         time.sleep(10)
 
     _at(None)
-    trainer = Trainer(Config(**RUN)) if place != "make" else None
-    name = {"reset": "reset", "make": "__init__", "close": "step"}[place]
-    monkeypatch.setattr(Interrupted_, name, pressed)
+    trainer = Trainer(Config(**RUN))
+    name = {"set-up": "__init__", "trial": "step", "start": "reset", "evaluation": "step"}[place]
+    monkeypatch.setattr(Interrupting, name, pressed)
     with pytest.raises(Interrupted):
-        if place == "reset":
+        if place == "start":
             list(trainer)
-        elif place == "make":
-            Trainer(Config(**RUN))
+        elif place == "evaluation":
+            evaluate(trainer.agent)
         else:
-            Trainer(Config(**RUN | {"replay": "auto"}))  # in the trial of replays
+            Trainer(Config(**RUN | {"replay": "auto"}))
 
 
 def test_a_program_that_handles_ctrl_c_itself_goes_on_to_do_so() -> None:
