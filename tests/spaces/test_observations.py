@@ -196,3 +196,9 @@ def test_any_nesting_is_stored_and_found_again(space: gym.Space[Any], seed: int)
     assert is_single
     for view, value in zip(spec.views(batch), spec.read(sample), strict=True):
         np.testing.assert_array_equal(view[0], value.astype(view.dtype))
+
+
+def test_an_empty_key_is_refused() -> None:
+    space = gym.spaces.Dict({"": gym.spaces.Discrete(2)})
+    with pytest.raises(ConfigError, match="has an empty key; expected keys of at least one character"):
+        ObservationSpec.from_space(space)
