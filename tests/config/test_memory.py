@@ -122,7 +122,7 @@ def test_a_space_too_large_for_memory_is_named_and_no_setting(
     assert str(caught.value).startswith(f"environment: {words}")
     assert "as a MultiDiscrete" in str(caught.value)
     wide = _settings(environment="Small-v0", batch_size=1, num_envs=1, hidden_dim=2**24, hidden_layers=1).fitted(4, 2)
-    with pytest.raises(ConfigError, match="^hidden_dim: 16777216 cannot fit"):
+    with pytest.raises(ConfigError, match=r"^hidden_dim: 16777216 cannot fit"):
         check_fits_in_memory(wide)
 
 
