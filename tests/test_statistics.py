@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actor_critic.statistics import Summary, interquartile_mean, summarize, summarize_seeds
+from actor_critic.statistics import Summary, interquartile_mean, plainly, summarize, summarize_seeds
 
 
 def random(seed: int = 0) -> np.random.Generator:
@@ -83,3 +83,14 @@ def test_the_interval_over_seeds_holds_the_mean_and_narrows_with_more_seeds() ->
         widths.append(high - low)
     assert widths[1] < widths[0] / 3
     assert summarize_seeds(np.full(5, 3.0), random) == (3.0, 3.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (-10_000.0, "-10000"), (999_999_999.0, "999999999"), (1e9, "1e+09"), (12_345.6, "12346"), (1000.0, "1000"),
+        (999.96, "1000"), (0.5632, "0.5632"), (-0.000012346, "-1.235e-05"), (0.0, "0"), (238.0, "238"),
+    ],
+)  # fmt: skip
+def test_a_figure_is_shown_without_an_exponent_where_people_count(value: float, shown: str) -> None:
+    assert plainly(value) == shown

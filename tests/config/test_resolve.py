@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import fields, replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -437,3 +438,37 @@ def test_an_environment_without_a_preset_of_its_own_gets_the_general_one() -> No
     assert resolution.sources["learning_rate"] == "preset a2c"
     assert resolution.settings.learning_rate == find_preset("any", "a2c").settings["learning_rate"]
     assert json.loads(resolution.settings.to_json())["clip_coef"] == "off"
+
+
+# --- code that needs the user's word ---
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ({"environment": "gymnasium:CartPole-v1"}, []),
+        ({"environment": "mine:CartPole-v1"}, ["mine:CartPole-v1"]),
+        ({"environment": "ALE/Pong-v5"}, []),  # its preset's wrapper is Gymnasium's
+        ({"environment": "ALE/Pong-v5", "wrappers": ["m:C"]}, ["m:C"]),
+        ({"environment": "CartPole-v1", "wrappers": ["gymnasium.wrappers:AtariPreprocessing"]}, None),
+        ({"environment": "CartPole-v1", "reward_model": "mine:R"}, ["mine:R"]),
+    ],
+)
+def test_only_what_no_preset_of_ours_names_needs_the_users_word(said: dict[str, Any], named: list[str] | None) -> None:
+    settings = _resolve(**said)
+    assert settings.code_to_trust == (settings.imported_code if named is None else named)
+
+
+def test_what_would_come_from_the_folder_one_is_in_needs_it_in_any_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "minatar").mkdir()
+    (tmp_path / "minatar/__init__.py").touch()
+    settings = _resolve(environment="minatar.gym:MinAtar/Breakout-v1")
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("actor_critic.imports._folders", [str(tmp_path)])
+    assert settings.code_to_trust == ["minatar.gym:MinAtar/Breakout-v1"]
+    monkeypatch.setattr("actor_critic.imports._folders", [])
+    monkeypatch.chdir("/")
+    assert settings.code_to_trust == []

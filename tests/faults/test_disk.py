@@ -115,8 +115,8 @@ def test_a_disk_that_stays_full_ends_the_run(nursery: Nursery, tmp_path: Path) -
     process = nursery.start(tmp_path, *train(hidden_dim=64), max_file=40_000)
     assert process.wait() == 4
     assert re.fullmatch(
-        r"error: checkpoints_\d+_\d+/\w+\.safetensors cannot be written: File too large; make room on the disk or let "
-        r"it be written to, then begin again\n",
+        r"error: \S+/checkpoints_\d+_\d+/\w+\.safetensors cannot be written: File too large; make room on the disk or "
+        r"let it be written to, then begin again\n",
         process.err,
     )
     assert not temporaries(tmp_path)
