@@ -305,6 +305,8 @@ def test_a_spec_is_called_what_its_space_is() -> None:
         "Dict('mode': Discrete(3, start=1))))"
     )
     assert str(ObservationSpec.from_space(gym.spaces.MultiDiscrete([[2, 3]]))) == "MultiDiscrete([[2, 3]])"
+
+
 def test_an_empty_key_is_refused() -> None:
     space = gym.spaces.Dict({"": gym.spaces.Discrete(2)})
     with pytest.raises(ConfigError, match="has an empty key; expected keys of at least one character"):
