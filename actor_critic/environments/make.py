@@ -116,7 +116,7 @@ def choose_replay(settings: Settings) -> Settings:
     if settings.is_random_states or settings.vectorization == "native":
         return settings.replace(replay="reset" if settings.is_random_states else "none")
     log.info(
-        "replay: trying whether %s replays its episodes, for some seconds at most; replay reset or none skips this",
+        "replay: trying for some seconds at most whether %s replays its episodes; --replay skips this",
         settings.environment,
     )
     maker, apart = EnvironmentMaker(settings), settings.vectorization == "workers"
@@ -159,7 +159,7 @@ def choose_vectorization(settings: Settings) -> Settings:
     if reason is None:
         log.info("vectorization: native, the same in a trial; a run that is stopped and resumed begins new episodes")
     else:
-        log.info("vectorization: not native, because the native vector form of %s %s", settings.environment, reason)
+        log.debug("vectorization: not native, because the native vector form of %s %s", settings.environment, reason)
     return settings.replace(vectorization="native", workers=1) if reason is None else _choose_workers(settings)
 
 
