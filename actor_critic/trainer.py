@@ -137,7 +137,7 @@ class Trainer(FixedAttributes):
         init_from, first = settings.init_from, None
         try:
             if init_from is not None:
-                source, first = weights_to_begin_with(Path(init_from), settings, (observations, actions))
+                source, first = weights_to_begin_with(self._started_in / init_from, settings, (observations, actions))
                 settings = settings.replace(init_from=str(source))
             self.agent = ActorCriticAgent(settings, observations, actions, encoder)
             if first is not None:
