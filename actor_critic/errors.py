@@ -20,6 +20,14 @@ class ConfigError(ActorCriticError):
     exit_code = 2
 
 
+class NotMadeError(ConfigError):
+    """An environment cannot be made: the message names it and why."""
+
+
+class OneAtATimeError(NotMadeError):
+    """An environment could be made, and another one beside it could not."""
+
+
 class EnvironmentFault(ActorCriticError):  # noqa: N818 - the fault is the environment's, not the program's
     """An environment broke its contract: the message names the environment, its index and the step."""
 

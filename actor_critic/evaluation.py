@@ -11,14 +11,13 @@ from actor_critic.agent import ActorCriticAgent
 from actor_critic.config import Settings
 from actor_critic.config.memory import check_evaluation_fits_in_memory
 from actor_critic.environments import (
-    OneAtATimeError,
     RandomStatesVectorEnv,
     VectorEnvironment,
     boundary,
     has_step_limit,
     make_vector_environment,
 )
-from actor_critic.errors import ConfigError, EnvironmentFault
+from actor_critic.errors import ConfigError, EnvironmentFault, OneAtATimeError
 from actor_critic.imports import require_trust
 from actor_critic.interrupts import recognized
 from actor_critic.rewards import make_reward_rule

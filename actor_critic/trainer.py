@@ -31,7 +31,14 @@ from actor_critic.environments import (
     runs_code_of_others,
 )
 from actor_critic.epoch_report import EpochReport
-from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault, NumericalError, ReplayFault
+from actor_critic.errors import (
+    CheckpointError,
+    ConfigError,
+    EnvironmentFault,
+    NotMadeError,
+    NumericalError,
+    ReplayFault,
+)
 from actor_critic.evaluation import Evaluation, evaluate, long_evaluations
 from actor_critic.failed_batch import keep_failed_batch
 from actor_critic.fixed import FixedAttributes
@@ -638,12 +645,12 @@ class Trainer(FixedAttributes):
             self._seed(self.epoch, _EVALUATING)
             try:
                 evaluation = evaluate(self.agent, purpose=Purpose.SELECTION)
-            except ConfigError as error:  # those of training could be made
+            except NotMadeError as error:  # those of training could be made
                 evaluation = self._evaluate_alone(error)
         log.info("evaluation after epoch %d: %s", self.epoch, evaluation.describe())
         return evaluation
 
-    def _evaluate_alone(self, error: ConfigError) -> Evaluation:
+    def _evaluate_alone(self, error: NotMadeError) -> Evaluation:
         """Evaluate with the environments of training closed, and made anew afterwards.
 
         Args:
@@ -656,10 +663,11 @@ class Trainer(FixedAttributes):
             )
         episodes = self._environment.save_state()
         self._close_environment()
-        evaluation = evaluate(self.agent, purpose=Purpose.SELECTION)
-        self._make_environment(self.settings)
-        self._collector.go_on_in(self._environment, episodes)
-        return evaluation
+        try:
+            return evaluate(self.agent, purpose=Purpose.SELECTION)
+        finally:
+            self._make_environment(self.settings)
+            self._collector.go_on_in(self._environment, episodes)
 
     def _evaluate_before(self, recorder: Recorder) -> None:
         """Evaluate the first weights, where there is an optimum to compare the last ones with."""

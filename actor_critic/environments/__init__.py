@@ -12,13 +12,12 @@ from actor_critic.environments.make import (
 from actor_critic.environments.native import NativeVectorEnv
 from actor_critic.environments.others import runs_code_of_others
 from actor_critic.environments.random_states import RandomStatesVectorEnv
-from actor_critic.environments.vectorized import OneAtATimeError, SameStepVectorEnv, close_environment
+from actor_critic.environments.vectorized import SameStepVectorEnv, close_environment
 from actor_critic.environments.workers import WorkerVectorEnv
 
 __all__ = [
     "EnvironmentMaker",
     "NativeVectorEnv",
-    "OneAtATimeError",
     "RandomStatesVectorEnv",
     "SameStepVectorEnv",
     "VectorEnvironment",

@@ -1,4 +1,4 @@
-"""What an environment changes in this process is its own: set aside when it is left, and put back when it is entered.
+"""Settings of the process that environments change are kept for environments alone.
 
 A warning filter or PyTorch's default dtype is one per process. An environment may need the ones that it set, and this
 program needs the ones that were there before.
@@ -18,7 +18,11 @@ import numpy as np
 
 _SIGNALS = tuple(number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)))
 _OURS_ALWAYS = frozenset({"signals", "log"})  # no environment needs these: what it set is not put back
+_STEPS_LOOKED_AT = 64
 _theirs: dict[str, Any] = {}  # what environments set, where it is not ours
+_vectors = 0  # vector environments that are open
+_unwatched = _STEPS_LOOKED_AT  # steps that are still to be looked at one by one
+_has_found = False  # whether environments changed anything
 _here = threading.local()  # whether this thread is inside an environment
 
 
@@ -47,9 +51,10 @@ def inside() -> Iterator[None]:
 def watched() -> Iterator[None]:
     """Put back at the end of the block what an environment changed in it.
 
-    A rollout is watched as a whole, which costs its steps nothing; once something was found, each step is
-    :func:`inside`.
+    A rollout is watched as a whole, which costs its steps nothing. The first steps, and once something was found all
+    steps, are :func:`inside` one by one.
     """
+    global _has_found
     ours = _state()
     try:
         yield
@@ -58,6 +63,7 @@ def watched() -> Iterator[None]:
             if name not in ours:
                 continue
             if value != ours[name]:
+                _has_found = True
                 _SETTERS[name](ours[name])
                 if name not in _OURS_ALWAYS:
                     _theirs[name] = value
@@ -66,8 +72,27 @@ def watched() -> Iterator[None]:
 
 
 def is_crossed() -> bool:
-    """Whether environments set something that is not ours, so that each of their steps has to be :func:`inside`."""
-    return bool(_theirs)
+    """Whether a step has to be :func:`inside`."""
+    global _unwatched
+    if _unwatched:
+        _unwatched -= 1
+        return True
+    return _has_found
+
+
+def opened() -> None:
+    """One more vector of environments is there."""
+    global _vectors
+    _vectors += 1
+
+
+def closed() -> None:
+    """A vector of environments is no more; what environments set is forgotten with the last one."""
+    global _vectors, _unwatched, _has_found
+    _vectors -= 1
+    if _vectors == 0:
+        _theirs.clear()
+        _unwatched, _has_found = _STEPS_LOOKED_AT, False
 
 
 def _state() -> dict[str, Any]:

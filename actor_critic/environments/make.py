@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import logging
 import traceback
+import warnings
 from typing import Any
 
 import gymnasium as gym
@@ -24,7 +25,7 @@ from actor_critic.environments.replay import try_replays
 from actor_critic.environments.stacking import FrameStack
 from actor_critic.environments.vectorized import Replay, SameStepVectorEnv, close_environment
 from actor_critic.environments.workers import WorkerVectorEnv
-from actor_critic.errors import ActorCriticError, ConfigError, describe
+from actor_critic.errors import ActorCriticError, ConfigError, NotMadeError, describe
 from actor_critic.imports import load_class, make_findable
 from actor_critic.interrupts import Interrupted
 from actor_critic.seeding import Purpose
@@ -83,7 +84,7 @@ def make_vector_environment(
     if purpose is not Purpose.EPISODES:
         make = EnvironmentMaker(settings, ends=True)
         # Nothing is resumed here; but an instance that a reset does not make new is not used twice.
-        replay: Replay = "fresh" if settings.replay == "fresh" else "reset"
+        replay: Replay = "fresh" if settings.replay == "fresh" else "none"
         return SameStepVectorEnv(make, count, purpose=purpose, quotas=quotas, replay=replay)
     make = EnvironmentMaker(settings)
     match settings.vectorization:
@@ -122,7 +123,7 @@ def choose_replay(settings: Settings) -> Settings:
     maker, apart = EnvironmentMaker(settings), settings.vectorization == "workers"
     way, against, untried = try_replays(maker, apart, settings.worker_timeout)
     if untried:
-        log.info("replay: %s; what they showed counts", untried)
+        log.info("replay: %s; what they showed counts, and replay in the settings makes sure of it", untried)
     if way == "fresh":
         log.log(
             logging.WARNING if settings.wrappers else logging.INFO,
@@ -232,6 +233,8 @@ class EnvironmentMaker:
         Raises:
             ConfigError: It cannot be made.
         """
+        with warnings.catch_warnings():  # filters of whoever registers it are for no environment
+            _import_registrar(self._settings.environment)
         with boundary.inside():
             return self._make()
 
@@ -253,7 +256,7 @@ class EnvironmentMaker:
             raise
         except BaseException as error:  # whatever somebody's property raises
             close_environment(bare)
-            raise ConfigError(f"environment: {settings.environment!r} cannot be made: {describe(error)}") from error
+            raise NotMadeError(f"environment: {settings.environment!r} cannot be made: {describe(error)}") from error
 
     def _wrap(self, bare: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
         settings = self._settings
@@ -343,7 +346,7 @@ def _make_one(settings: Settings) -> gym.Env[Any, Any]:
             if is_refused and "missing" in str(cause)
             else _several_agents(name, cause)
         )
-        raise ConfigError(f"environment: {name!r} cannot be made: {describe(cause)}{mend}") from error
+        raise NotMadeError(f"environment: {name!r} cannot be made: {describe(cause)}{mend}") from error
     return env
 
 

@@ -12,18 +12,12 @@ class OwnRewards(gym.Wrapper[Any, Any, Any, Any]):
     """Adds up the rewards of the steps beneath the wrappers around it, which may be several for one of theirs.
 
     Attributes:
-        total: Since it was last taken, or since the last reset; rewards that a wrapper earns while it resets, with
-            steps of its own, are nobody's.
+        total: Since it was last taken. What a wrapper earns with steps of its own while it resets is taken by nobody.
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         super().__init__(env)
         self.total = 0.0
-
-    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        """Begin to add up."""
-        self.total = 0.0
-        return self.env.reset(**kwargs)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Take a step; what it returned is looked at where all is."""

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from actor_critic.environments.snapshots import Snapshot, pack, unpack
+
 
 class RunningEpisodes:
     """What rebuilds the running episodes of workers that died: it is kept on this side of the pipes.
@@ -22,19 +24,23 @@ class RunningEpisodes:
         self._seed = 0
         self._numbers = np.zeros(num_envs, np.int64)
         self._choices = [array(typecode) for _ in range(num_envs)]
+        self._bases: list[Snapshot | None] = [None] * num_envs  # that the choices come after
         self.proof: dict[str, npt.NDArray[Any]] = {}
 
     def begin(self, seed: int, numbers: npt.NDArray[np.int64]) -> None:
         """Every environment begins the episode of a number."""
         self._seed, self._numbers = seed, numbers
+        self._bases = [None] * len(numbers)
         for choices in self._choices:
             del choices[:]
 
     def extend(self, choices: npt.NDArray[np.int64], ended: npt.NDArray[np.bool_]) -> None:
         """A step was taken; where an episode ended, the next one has begun."""
-        for past, chosen, has_ended in zip(self._choices, choices.tolist(), ended.tolist(), strict=True):
+        rows = zip(self._choices, choices.tolist(), ended.tolist(), strict=True)
+        for index, (past, chosen, has_ended) in enumerate(rows):
             if has_ended:
                 del past[:]
+                self._bases[index] = None
             else:
                 past.extend(chosen)
         self._numbers += ended
@@ -45,6 +51,7 @@ class RunningEpisodes:
         parts = np.split(state["actions"], np.cumsum(state["lengths"])[:-1])
         for past, part in zip(self._choices, parts, strict=True):
             past.extend(part.tolist())
+        self._bases = unpack(state, len(self._choices))
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """What :meth:`SameStepVectorEnv.load_state` takes."""
@@ -54,6 +61,7 @@ class RunningEpisodes:
             "lengths": np.array([len(past) for past in self._choices], np.int64),
             "actions": np.concatenate([np.array(past, past.typecode) for past in self._choices]),
             **self.proof,
+            **(pack(self._bases) if any(self._bases) else {}),
         }
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from actor_critic.environments import boundary
 from actor_critic.environments.masks import KEY, random_choices
 from actor_critic.environments.vectorized import Replay, SameStepVectorEnv
-from actor_critic.environments.worker import end_children, may_have_children
+from actor_critic.environments.worker import end_children, leave_signals_to_the_parent, may_have_children
 from actor_critic.errors import ConfigError, EnvironmentFault, ReplayFault
 
 log = logging.getLogger("actor_critic")
@@ -23,9 +23,10 @@ log = logging.getLogger("actor_critic")
 _SECONDS_TO_START = 120.0  # of another process: imports take their time
 _SECONDS_TO_LEAVE = 5.0
 _EPISODES, _STEPS = 32, 8
-"""Of a trial. Numbers and not seconds, since what is found decides what is computed."""
+"""Of a trial; an environment with fast resets is tried in full, on any machine."""
 _SECONDS = 10.0
-"""After which a trial is cut short, and what it found by then counts: slow simulators are not waited for."""
+"""After which a trial is cut short, and what it found by then counts: slow simulators are not waited for. What a trial
+finds decides what is computed, so where one is cut short, ``replay`` in the settings makes sure of it."""
 
 
 def try_replays(make: Callable[[], gym.Env[Any, Any]], apart: bool, timeout: float) -> tuple[Replay, str, str]:
@@ -75,6 +76,7 @@ def try_replays(make: Callable[[], gym.Env[Any, Any]], apart: bool, timeout: flo
 
 def _tell(pipe: Connection, make: Callable[[], gym.Env[Any, Any]]) -> None:
     """The other process: it ends with its answer, also where nobody is left to hear it."""
+    leave_signals_to_the_parent()
     answer: tuple[Replay, str, str] | ConfigError
     try:
         answer = _try_all(make)

@@ -1,6 +1,6 @@
 """States that an environment saves by itself, so that a long episode need not be replayed from its beginning."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy.typing as npt
 INTERVAL = 1024
 """Steps between two snapshots of an episode."""
 
-# Wrappers that remember no more than the last frames and, of TimeLimit, how many steps there were: both are there again
-# after a snapshot and the steps since then, which are as many as this interval at least.
-_NAMES = frozenset({"OrderEnforcing", "PassiveEnvChecker", "TimeLimit", "AtariPreprocessing"})
+# Wrappers whose memory is there again: of the last frames by the steps that are replayed, and of TimeLimit its count.
+_WRAPPERS = frozenset({"OrderEnforcing", "PassiveEnvChecker", "TimeLimit", "AtariPreprocessing"})
+PACKAGES = {"ale_py"}
+"""Whose environments' ``clone_state`` and ``restore_state`` are known to hold all that decides an episode."""
 
 
 @dataclass(frozen=True)
@@ -34,41 +35,44 @@ class Snapshot:
 
 
 class Saver:
-    """Saves and restores the state of one environment."""
+    """Saves and restores the state of one environment, and how many steps each TimeLimit around it has counted."""
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
-        self._env = env
+        self._bare: Any = env.unwrapped
+        self._limits = [vars(layer) for layer in _wrappers(env) if isinstance(layer, gym.wrappers.TimeLimit)]
 
     def save(self) -> bytes:
-        """The state of the environment beneath its wrappers."""
-        return bytes(self._env.unwrapped.clone_state(include_rng=True).serialize())  # type: ignore[attr-defined]
+        """The state as it is."""
+        counts = np.array([limit["_elapsed_steps"] for limit in self._limits], np.int64)
+        return counts.tobytes() + bytes(self._bare.clone_state(include_rng=True).serialize())
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot, after a reset with the episode's seed."""
-        bare: Any = self._env.unwrapped
-        bare.restore_state(type(bare.clone_state(include_rng=True))(snapshot.state))
-        layer: gym.Env[Any, Any] = self._env
-        while isinstance(layer, gym.Wrapper):
-            if isinstance(layer, gym.wrappers.TimeLimit):
-                vars(layer)["_elapsed_steps"] = snapshot.step
-            layer = layer.env
+    def restore(self, state: bytes) -> None:
+        """Go on from a state that was saved, after a reset with the episode's seed."""
+        counts, inner = np.frombuffer(state[: 8 * len(self._limits)], np.int64), state[8 * len(self._limits) :]
+        self._bare.restore_state(type(self._bare.clone_state(include_rng=True))(inner))
+        for limit, count in zip(self._limits, counts.tolist(), strict=True):
+            limit["_elapsed_steps"] = count
 
 
 def saver_of(env: gym.Env[Any, Any]) -> Saver | None:
     """How an environment's state is saved; None where it cannot be, or a wrapper may remember more than that.
 
-    It can where the environment has ``clone_state(include_rng=True)``, whose result has ``serialize()`` and is made of
-    what that returns, and ``restore_state``: as those of the Arcade Learning Environment do.
+    It can for environments of the Arcade Learning Environment: ``clone_state(include_rng=True)`` gives what has
+    ``serialize()`` and is made of what that returns, and ``restore_state`` takes it.
     """
-    layer: Any = env
-    while isinstance(layer, gym.Wrapper):
-        kind = type(layer)
-        is_ours = kind.__module__.startswith("actor_critic.environments.")
-        if not is_ours and not (kind.__module__.startswith("gymnasium.wrappers.") and kind.__name__ in _NAMES):
+    for layer in _wrappers(env):
+        module, name = type(layer).__module__, type(layer).__name__
+        is_known = module.startswith("gymnasium.wrappers.") and name in _WRAPPERS
+        if not is_known and not module.startswith("actor_critic.environments."):
             return None
+    return Saver(env) if type(env.unwrapped).__module__.partition(".")[0] in PACKAGES else None
+
+
+def _wrappers(env: gym.Env[Any, Any]) -> Iterator[gym.Wrapper[Any, Any, Any, Any]]:
+    layer = env
+    while isinstance(layer, gym.Wrapper):
+        yield layer
         layer = layer.env
-    methods: list[Callable[..., Any] | None] = [getattr(layer, name, None) for name in ("clone_state", "restore_state")]
-    return Saver(env) if all(callable(method) for method in methods) else None
 
 
 def pack(snapshots: list[Snapshot | None]) -> dict[str, npt.NDArray[Any]]:

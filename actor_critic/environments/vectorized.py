@@ -16,7 +16,15 @@ from actor_critic.environments import boundary
 from actor_critic.environments.masks import KEY, read_mask, warn_of_other_masks, with_late_masks
 from actor_critic.environments.own_rewards import own_rewards_of
 from actor_critic.environments.snapshots import INTERVAL, Snapshot, pack, saver_of, unpack
-from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, ReplayFault, describe
+from actor_critic.errors import (
+    ActorCriticError,
+    ConfigError,
+    EnvironmentFault,
+    NotMadeError,
+    OneAtATimeError,
+    ReplayFault,
+    describe,
+)
 from actor_critic.interrupts import Interrupted
 from actor_critic.seeding import Purpose, episode_seed
 from actor_critic.spaces import ActionSpec, ObservationSpec, read_spaces
@@ -28,10 +36,6 @@ Replay = Literal["reset", "fresh", "none"]
 # What steps mostly return, told at a glance; anything else is looked at closely.
 _REWARDS = frozenset((float, int, np.float64, np.float32, np.int64))
 _FLAGS = frozenset((bool, np.bool_))
-
-
-class OneAtATimeError(ConfigError):
-    """An environment could be made, and another one beside it could not."""
 
 
 class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]):
@@ -76,6 +80,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._replay = replay
         self._keeps_actions = replay != "none"
         self.envs = _make_all(make, num_envs, first)
+        boundary.opened()
         try:
             self._set_up()
         except BaseException as error:
@@ -335,7 +340,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         if saver is None:
             raise self._fault(index, "does not save its state any more, as it did before", ReplayFault)
         try:
-            saver.restore(snapshot)
+            saver.restore(snapshot.state)
         except Interrupted:
             raise
         except BaseException as error:  # whatever somebody's environment raises
@@ -367,6 +372,8 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             if self._lengths[index] % INTERVAL == 0:
                 self._save_snapshot(index)
             replayed()
+        if self._own_rewards is not None:
+            self._takes[index]()  # type: ignore[misc]  # counted when the steps were taken first
 
     def _read(self, index: int, returned: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """What an unusual step returned, in the types that it should have had."""
@@ -380,6 +387,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         """Close every environment."""
         for env in self.envs:
             close_environment(env)
+        boundary.closed()
 
     def _write(self, index: int, observation: Any, parts: list[npt.NDArray[Any]]) -> None:
         try:
@@ -521,7 +529,7 @@ def _make_all(make: Callable[[], gym.Env[Any, Any]], count: int, first: int) -> 
     except BaseException as error:
         for env in made:
             close_environment(env)
-        if isinstance(error, ConfigError) and made:
+        if isinstance(error, NotMadeError) and made:
             raise OneAtATimeError(
                 f"{error}; {len(made)} of {count} side by side could be made: if it can exist only once (a port, a "
                 f"licence, a device), set num_envs to 1"

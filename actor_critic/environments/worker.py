@@ -113,9 +113,7 @@ def work(
     stays_awake: bool,
 ) -> None:
     """A worker's life: make the environments, then do what it is asked until the other end is closed."""
-    # Ctrl-C reaches every process of a terminal; when to stop is for the one that trains to say.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    leave_signals_to_the_parent()
     try:
         _work(pipe, make, share, memory, layout, replay, proves, stays_awake)
     finally:
@@ -157,6 +155,13 @@ def _work(
             line.say(CALL)
             pipe.send(answer)
     mine.close()
+
+
+def leave_signals_to_the_parent() -> None:
+    """Ignore what reaches every process of a terminal: when to stop is for the one that trains to say."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def end_children() -> None:

@@ -112,7 +112,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         self._shared = views(self._memory, self._layout)
         self._life = [self._shared["replayed"][share] for share in self._shares]
         typecode = choice_typecode(self._actions)
-        self._episodes = RunningEpisodes(num_envs, typecode) if max_restarts else None
+        self._episodes = RunningEpisodes(num_envs, typecode) if max_restarts and replay != "none" else None
         self._watch = Watch(timeout) if timeout is not None else None
         try:
             for index in range(len(self._shares)):
