@@ -367,6 +367,8 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             if self._lengths[index] % INTERVAL == 0:
                 self._save_snapshot(index)
             replayed()
+        if self._own_rewards is not None:
+            self._takes[index]()  # type: ignore[misc]  # they were counted when these steps were first taken
 
     def _read(self, index: int, returned: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """What an unusual step returned, in the types that it should have had."""
