@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from actor_critic.commands import command_line
-from actor_critic.config.config import MAX_INPUT_DIM, MAX_OUTPUT_DIM, RANDOM_STATES, Config
+from actor_critic.config.config import MAX_INPUT_DIM, RANDOM_STATES, Config
 from actor_critic.config.preset import find_preset
 from actor_critic.errors import ConfigError
 from actor_critic.imports import is_installed
@@ -244,11 +244,6 @@ class Settings:
             raise ConfigError(
                 f"environment: the observation space of {self.environment} is {input_dim} numbers for the networks, "
                 f"and at most {MAX_INPUT_DIM} are possible; {SMALLER_OBSERVATIONS}"
-            )
-        if output_dim > MAX_OUTPUT_DIM:
-            raise ConfigError(
-                f"environment: the action space of {self.environment} has {output_dim} choices, and at most "
-                f"{MAX_OUTPUT_DIM} are possible; {FEWER_ACTIONS}"
             )
         return self.replace(input_dim=input_dim, output_dim=output_dim)
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import gymnasium as gym
 
+from actor_critic.config.config import MAX_OUTPUT_DIM
+from actor_critic.config.settings import FEWER_ACTIONS
 from actor_critic.errors import ConfigError, describe
 from actor_critic.interrupts import Interrupted
 from actor_critic.spaces.actions import ActionPart, ActionSpec
@@ -53,9 +55,15 @@ def read_spaces(environment: str, observation_space: gym.Space[Any], action_spac
         ConfigError: One of them is not supported; the message names the environment.
     """
     try:
-        return ObservationSpec.from_space(observation_space), ActionSpec.from_space(action_space)
+        observations, actions = ObservationSpec.from_space(observation_space), ActionSpec.from_space(action_space)
     except ConfigError as error:
         raise ConfigError(f"environment: {environment}: {error}") from None
+    if actions.num_logits > MAX_OUTPUT_DIM:  # before anything is allocated for each of them
+        raise ConfigError(
+            f"environment: the action space of {environment} has {actions.num_logits} choices, and at most "
+            f"{MAX_OUTPUT_DIM} are possible; {FEWER_ACTIONS}"
+        )
+    return observations, actions
 
 
 def difference(built_for: Spec, found: Spec) -> str | None:

@@ -100,3 +100,13 @@ from actor_critic import RewardModel  # noqa: E402 - beside what it is compared 
 class TenfoldModel(RewardModel):
     def rewards(self, states: Any, actions: Any, next_states: Any, terminated: Any, environment_rewards: Any) -> Any:
         return 10 * environment_rewards
+
+
+def test_rewards_of_replayed_steps_are_not_counted_again() -> None:
+    played, resumed = (SameStepVectorEnv(lambda: OwnRewards(Steady()), 2) for _ in range(2))
+    played.reset(seed=0)
+    for _ in range(2):
+        played.step(np.zeros(2, np.int64))
+    resumed.load_state(played.save_state())
+    *_, infos = resumed.step(np.zeros(2, np.int64))
+    assert infos["own_rewards"].tolist() == [1.0, 1.0]

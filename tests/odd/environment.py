@@ -48,9 +48,9 @@ class OddEnvironment(gym.Env[Any, Any]):
         self._parts = list(leaves_of(odd.observation))
         self._sizes = sizes_of(odd.action)
         self._return = RETURNS[odd.returns]()
-        self._begin_call("constructor")
         if odd.excludes_another and RECORD.open_now:
             raise RuntimeError("the licence is in use")
+        self._begin_call("constructor")
         if odd.unsupported != "spaces that are there only after a reset":
             self._make_spaces()
         self._is_open = True

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import io
 import logging
 import os
 import random
@@ -104,7 +105,7 @@ def _write_error() -> None:
 
 
 def _replace_output() -> None:
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    sys.stdout = sys.stderr = io.StringIO()
 
 
 def _log() -> None:

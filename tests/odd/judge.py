@@ -262,9 +262,6 @@ def surroundings(folder: Path) -> Iterator[None]:
             torch.set_default_dtype(dtype)
             torch.set_grad_enabled(grad)
             torch.set_num_threads(threads)
-            for opened, was in ((sys.stdout, out), (sys.stderr, err)):
-                if opened is not was:
-                    opened.close()
             sys.stdout, sys.stderr = out, err
             (gc.enable if collects else gc.disable)()
             sys.setrecursionlimit(limit)

@@ -19,8 +19,8 @@ PARTS = 8
 
 def try_each(
     drawn: st.SearchStrategy[Case], count: int, first: int, folder: Path, judged: Callable[[Case, Path], None]
-) -> None:
-    """Judge as many drawn cases, the same ones from the same first seed."""
+) -> int:
+    """Judge cases, the same ones from the same first seed; returns how many."""
     number = 0
 
     # A case that fails is not made smaller: each try trains a policy, and most of a case is plain.
@@ -36,27 +36,26 @@ def try_each(
         judged(case, folder / str(number))
 
     judge_one()
+    return number
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_an_odd_environment_is_learned_or_refused_in_one_line(part: int, campaign: Campaign, tmp_path: Path) -> None:
-    count = 240 if campaign.is_whole else 7
     for first in campaign.tries(FAULT, 1, 1):
-        try_each(cases(), count, PARTS * first + part, tmp_path, judge)
-    campaign.survived(FAULT, count - 1)
+        number = try_each(cases(), 240 if campaign.is_whole else 7, PARTS * first + part, tmp_path, judge)
+    campaign.survived(FAULT, number - 1)
 
 
 @pytest.mark.parametrize("part", range(2))
 def test_commands_with_odd_environments_exit_as_promised(
     part: int, campaign: Campaign, nursery: Nursery, tmp_path: Path
 ) -> None:
-    count = 40 if campaign.is_whole else 2
+    def judged(case: Case, folder: Path) -> None:
+        judge_commands(case, folder, nursery)
+
     for first in campaign.tries(FAULT, 1, 1):
-        try_each(
-            cases(), count, 1000 + 2 * first + part, tmp_path,
-            lambda case, folder: judge_commands(case, folder, nursery),
-        )  # fmt: skip
-    campaign.survived(FAULT, count - 1)
+        number = try_each(cases(), 40 if campaign.is_whole else 2, 1000 + 2 * first + part, tmp_path, judged)
+    campaign.survived(FAULT, number - 1)
 
 
 def test_the_page_lists_what_is_handled_and_what_is_refused() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actor_critic.errors import ConfigError
-from actor_critic.spaces import ActionSpec
+from actor_critic.spaces import ActionSpec, read_spaces
 from actor_critic.spaces.actions import ActionPart
 
 BOX = gym.spaces.Box(-1, 1, (2,))
@@ -120,6 +120,12 @@ def test_a_nested_action_has_the_form_of_its_space() -> None:
 def test_a_space_that_is_not_supported_is_refused_by_name(space: gym.Space[Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ActionSpec.from_space(space)
+
+
+def test_an_action_space_beyond_any_memory_is_named() -> None:
+    words = "^environment: the action space of Big-v0 has 1099511627776 choices, and at most 1000000 are possible"
+    with pytest.raises(ConfigError, match=words):
+        read_spaces("Big-v0", BOX, gym.spaces.Discrete(2**40))
 
 
 def test_every_part_of_an_action_has_the_dtype_of_its_space() -> None:
