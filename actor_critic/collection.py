@@ -129,8 +129,8 @@ class Overlapped(Collection):
             return steps()
 
         learned = self._pool.submit(announced)
-        has_begun.wait()  # else the interpreter would let this thread run on for milliseconds before that one begins
         try:
+            has_begun.wait()  # else the interpreter would let this thread run on for milliseconds before that begins
             if not is_last:
                 self._waiting = self._collect()
         except Exception as error:

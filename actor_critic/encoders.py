@@ -7,7 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from actor_critic.errors import ConfigError
+from actor_critic.errors import ActorCriticError, ConfigError, describe
+from actor_critic.interrupts import Interrupted
 from actor_critic.spaces import ObservationPart, ObservationSpec
 from actor_critic.spaces.nesting import assemble
 from actor_critic.spaces.observations import PICTURE_SIDE
@@ -204,10 +205,12 @@ class CustomEncoder(nn.Module):
             torch.manual_seed(seed)
             try:
                 self.module: nn.Module = make(shapes, **kwargs)
-            except Exception as error:  # whatever the user's own constructor raises
+            except Interrupted:
+                raise
+            except BaseException as error:  # whatever the user's own constructor raises
                 raise ConfigError(
                     f"encoder: {name} cannot be made for {environment} with shapes {shapes} and {kwargs}: "
-                    f"{type(error).__name__}: {error}"
+                    f"{describe(error)}"
                 ) from error
             if not isinstance(self.module, nn.Module):
                 raise ConfigError(f"encoder: {name} gives a {type(self.module).__name__}; expected a torch.nn.Module")
@@ -221,17 +224,20 @@ class CustomEncoder(nn.Module):
             (part.path, piece.reshape(len(features), *part.feature_shape))
             for part, piece in zip(self._spec.parts, pieces, strict=True)
         ]
-        encoded: Tensor = self.module(assemble(parts))
+        try:
+            encoded: Tensor = self.module(assemble(parts))
+        except Interrupted:
+            raise
+        except BaseException as error:  # whatever the user's own module raises
+            raise ActorCriticError(f"the encoder {type(self.module).__name__} raised {describe(error)}") from error
         return encoded
 
     def _try(self, name: str, environment: str) -> int:
         try:
             with torch.no_grad():
                 found = self(torch.zeros(2, self._spec.num_features, dtype=torch.float32))
-        except Exception as error:  # whatever the user's own module raises
-            raise ConfigError(
-                f"encoder: {name} fails on two observations of {environment}: {type(error).__name__}: {error}"
-            ) from error
+        except ActorCriticError as error:
+            raise ConfigError(f"encoder: {name} fails on two observations of {environment}: {error}") from error
         says = getattr(self.module, "output_dim", None)
         if not isinstance(found, Tensor) or found.ndim != 2 or found.shape[0] != 2 or found.dtype != torch.float32:
             got = f"{tuple(found.shape)} {found.dtype}" if isinstance(found, Tensor) else type(found).__name__

@@ -11,6 +11,7 @@ from typing import Any
 
 from actor_critic.code_digest import code_digest, source_file
 from actor_critic.errors import CheckpointError, ConfigError
+from actor_critic.interrupts import Interrupted
 
 TYPED = "code:"
 """What the digest of a class begins with that has no file."""
@@ -62,7 +63,9 @@ def load_class(name: str, field: str) -> type[Any]:
         make_findable()
     try:
         module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # whatever the user's own module does while it is imported
+    except Interrupted:
+        raise
+    except BaseException as error:  # whatever the user's own module does while it is imported
         raise ConfigError(
             f"{field}: module {module_name!r} of {name!r} cannot be imported ({type(error).__name__}: {error}); is it "
             f"installed, or in the folder you started from?"

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.config import Settings
-from actor_critic.errors import ConfigError, EnvironmentFault
+from actor_critic.errors import ConfigError, EnvironmentFault, describe
 from actor_critic.imports import load_class
+from actor_critic.interrupts import Interrupted
 from actor_critic.seeding import Purpose, generator
 
 
@@ -222,10 +223,10 @@ def make_reward_model(
         raise ConfigError(f'reward_model: {name} does not define {needed}, which reward_mode "{mode}" asks it for')
     try:
         return model(observation_space, action_space, **kwargs)
-    except ConfigError:
+    except (ConfigError, Interrupted):
         raise
-    except Exception as error:  # whatever the user's own constructor raises
-        raise ConfigError(f"reward_model_kwargs: {name} refuses {kwargs}: {error}") from error
+    except BaseException as error:  # whatever the user's own constructor raises
+        raise ConfigError(f"reward_model_kwargs: {name} refuses {kwargs}: {describe(error)}") from error
 
 
 def compute_rewards(
@@ -252,8 +253,10 @@ def _ask(model: RewardModel, method: str, count: int, *arguments: Any) -> npt.ND
     name = type(model).__name__
     try:
         found = np.asarray(getattr(model, method)(*map(_read_only, arguments)), np.float32)
-    except Exception as error:  # whatever the user's own model raises
-        raise EnvironmentFault(f"reward_model {name} raised {type(error).__name__}: {error}") from error
+    except Interrupted:
+        raise
+    except BaseException as error:  # whatever the user's own model raises
+        raise EnvironmentFault(f"reward_model {name} raised {describe(error)}") from error
     if found.shape != (count,):
         raise EnvironmentFault(f"reward_model {name} returned {method} of shape {found.shape}; expected {(count,)}")
     if not np.isfinite(found).all():

@@ -167,6 +167,7 @@ class Trainer(FixedAttributes):
         self.evaluation: Evaluation | None = None
         self._is_iterating = False
         self._is_mid_epoch = False
+        self._lost: EnvironmentFault | None = None  # why the last epochs could not be kept
         self._begun = 0  # the number of the epoch that was begun last
         self._collection: Collection | None = None
         self._paused: dict[str, npt.NDArray[Any]] | None = None
@@ -223,7 +224,7 @@ class Trainer(FixedAttributes):
         new_episodes: bool,
     ) -> Self:
         try:
-            ends = {name: value for name, value in ends.items() if value is not None}
+            ends = Config(**ends).model_dump(exclude_none=True)  # before anything of the run is written
             path, checkpoint, settings = newest_state(folder.path, ends, encoder, trust_code)
             settings = settings.replace(device=device or settings.device)
             if new_episodes and not settings.is_random_states:
@@ -363,6 +364,8 @@ class Trainer(FixedAttributes):
                 if recorder:
                     self._evaluate_before(recorder)
             yield from self._train(collection, recorder, started)
+            if self._lost:
+                raise self._lost
             self.stop_reason = self.stop_reason or "finished"
             self.is_over = True
             if recorder and self.stop_reason != INTERRUPTED and not (self.evaluation and self.is_evaluated):
@@ -411,29 +414,34 @@ class Trainer(FixedAttributes):
                     if evaluation := self._evaluation_if_due():
                         report = replace(report, evaluation=evaluation)
                 finally:  # what was learned is kept, whatever an evaluation meets
-                    if recorder:
-                        is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
-                        recorder.keep(report, checkpoint, is_last, self._progress.totals.is_representative)
-                        self._progress.best = recorder.best
+                    with postponed() as is_interrupted_again:
+                        if recorder:
+                            is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
+                            recorder.keep(report, checkpoint, is_last, self._progress.totals.is_representative)
+                            self._progress.best = recorder.best
                 if log.isEnabledFor(logging.INFO):
                     log.info("%s", report.describe(self.settings.num_epochs))
-                if is_interrupted():
+                if is_interrupted() or is_interrupted_again():
                     raise Interrupted
                 yield report
         finally:
-            self._settle(collection)
-            if recorder:
-                recorder.keep_last(self.epoch, lambda: self._checkpoint(None, hours()))
+            with postponed():
+                if self._is_mid_epoch:
+                    collection.close()  # else another thread might still learn
+                self._settle(collection)
+                if recorder:
+                    recorder.keep_last(self.epoch, lambda: self._checkpoint(None, hours()))
 
     def _settle(self, collection: Collection) -> None:
-        """Stand between two epochs: where one was cut short, at the state before it that was kept last."""
-        kept, self._kept = self._kept, None
+        """Save where the run stands; where an epoch was cut short, go back to the state kept last before it."""
+        kept, self._kept, self._lost = self._kept, None, None
         if not self._is_mid_epoch:
             try:
                 self._paused = collection.save_state()
                 return
             except EnvironmentFault as fault:  # its workers are gone: nobody can say where the episodes stand
                 log.warning("%s", fault)
+                self._lost = fault
         if kept:
             best, hours = self._progress.best, self._progress.hours
             self._take_over(kept)
@@ -458,7 +466,8 @@ class Trainer(FixedAttributes):
     def _close_environment(self) -> None:
         if self._environment_is_open:
             self._environment_is_open = False
-            self._environment.close()
+            with recognized():
+                self._environment.close()
 
     # --- one epoch ---
 
@@ -503,7 +512,7 @@ class Trainer(FixedAttributes):
     def _decide_to_stop(self, hours: float) -> None:
         settings = self.settings
         totals = self._progress.totals
-        if settings.target_return is not None and totals.count_is_full:
+        if settings.target_return is not None and totals.is_representative:
             mean_return = totals.mean("return")
             assert mean_return is not None
             if mean_return >= settings.target_return and self.stop_reason is None:

@@ -113,9 +113,10 @@ def stopped_by_signals(trainer: Trainer, console: Console) -> Iterator[list[int]
     numbers, is_terminal = ending_signals(), console.is_terminal
 
     def on_signal(number: int, _: FrameType | None) -> None:
+        if received:  # a second one, of any kind, ends the process at once
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         received.append(number)
-        for each in numbers:
-            signal.signal(each, signal.SIG_DFL)  # a second one, of any kind, ends the process at once
         if number not in (signal.SIGINT, signal.SIGTERM):
             console.quiet = is_terminal  # which is gone
         if trainer.is_over and trainer.evaluation is None:

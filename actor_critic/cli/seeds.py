@@ -121,9 +121,10 @@ def _noted_signals(screen: Console) -> Iterator[list[int]]:
     is_terminal = screen.is_terminal
 
     def on_signal(number: int, _: FrameType | None) -> None:
+        if received:  # a second one, of any kind, ends the process at once
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         received.append(number)
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_DFL)  # a second one, of any kind, ends the process at once
         if number not in (signal.SIGINT, signal.SIGTERM):
             screen.quiet = is_terminal  # which is gone
 

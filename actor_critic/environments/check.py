@@ -9,7 +9,9 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from actor_critic.environments import boundary
 from actor_critic.environments.masks import random_choices, read_mask
+from actor_critic.environments.vectorized import seed_spaces
 from actor_critic.errors import ConfigError, describe
 from actor_critic.interrupts import Interrupted, recognized
 from actor_critic.spaces import ActionSpec, ObservationPart, ObservationSpec, spaces_of
@@ -75,7 +77,8 @@ def _made(make: Callable[[], gym.Env[Any, Any]]) -> gym.Env[Any, Any]:
 def _tried(trial: Callable[[Any], list[Finding]], subject: Any) -> list[Finding]:
     """What a trial finds; what the environment raises in it is a finding, too."""
     try:
-        return trial(subject)
+        with boundary.watched():
+            return trial(subject)
     except ConfigError as error:
         return [Finding("problem", str(error))]
     except Interrupted:
@@ -333,6 +336,8 @@ class _RandomPlay:
 
     def reset(self, seed: int | None = None) -> Any:
         """Begin an episode; returns its first observation."""
+        if seed is not None:
+            seed_spaces(self._env, seed)  # as a run does
         observation, self._info = self._env.reset(seed=seed)
         return observation
 

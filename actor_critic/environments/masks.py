@@ -179,6 +179,8 @@ def random_choices(
 def _arrays(given: Any, paths: list[Path]) -> Iterator[npt.NDArray[Any]]:
     """Every array in a mask, in the order of the action space's parts."""
     if isinstance(given, dict):
+        if () in paths:
+            raise ValueError(f"{KEY} is a dict, and the action space has no parts")
         for path in paths:
             yield from _arrays(pick(given, path), [()])
     elif isinstance(given, (tuple, list)):
@@ -202,13 +204,16 @@ class _MaskFromObservation(gym.Wrapper[Any, Any, Any, Any]):
         rest = {name: value for name, value in observation.items() if name != KEY}
         return rest[self._only] if self._only is not None else rest, {**info, KEY: observation[KEY]}
 
-    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        return self._split(*self.env.reset(**kwargs))
+    def reset(self, **kwargs: Any) -> Any:
+        returned = self.env.reset(**kwargs)
+        return self._split(*returned) if _has(returned, 2) and isinstance(returned[1], dict) else returned
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        observation, info = self._split(observation, info)
-        return observation, reward, terminated, truncated, info
+    def step(self, action: Any) -> Any:
+        returned = self.env.step(action)
+        if not _has(returned, 5) or not isinstance(returned[4], dict):
+            return returned
+        observation, info = self._split(returned[0], returned[4])
+        return observation, *returned[1:4], info
 
 
 class _MaskFromAttribute(gym.Wrapper[Any, Any, Any, Any]):
@@ -218,16 +223,24 @@ class _MaskFromAttribute(gym.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         self._owner = owner
 
-    def with_mask(self, info: dict[str, Any]) -> dict[str, Any]:
-        """An info with the present mask in it."""
+    def with_mask(self, info: Any) -> Any:
+        """An info with the present mask in it; what is no info is told where all is looked at."""
+        if not isinstance(info, dict):
+            return info
         found = getattr(self._owner, ATTRIBUTE)
         mask = found() if callable(found) else found
         return info if mask is None else {**info, KEY: mask}
 
-    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        observation, info = self.env.reset(**kwargs)
-        return observation, self.with_mask(info)
+    def reset(self, **kwargs: Any) -> Any:
+        returned = self.env.reset(**kwargs)
+        return (returned[0], self.with_mask(returned[1])) if _has(returned, 2) else returned
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return observation, reward, terminated, truncated, self.with_mask(info)
+    def step(self, action: Any) -> Any:
+        returned = self.env.step(action)
+        if not _has(returned, 5) or returned[2] or returned[3]:  # of a game that is over nothing is allowed, or asked
+            return returned
+        return *returned[:4], self.with_mask(returned[4])
+
+
+def _has(returned: Any, count: int) -> bool:
+    return isinstance(returned, tuple) and len(returned) == count

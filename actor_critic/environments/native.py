@@ -47,7 +47,7 @@ class NativeVectorEnv:
         self.spec = environment.spec
         self._mode = environment.metadata.get("autoreset_mode")
         if self._mode not in tuple(AutoresetMode):
-            environment.close()
+            close_environment(environment)
             raise ConfigError(
                 f"vectorization: the native vector form of {self._name} does not say in its metadata how it resets "
                 f"(autoreset_mode={self._mode}); use sync, shared or workers"
@@ -55,7 +55,12 @@ class NativeVectorEnv:
         self.num_envs = environment.num_envs
         self.single_observation_space = environment.single_observation_space
         self.single_action_space = environment.single_action_space
-        self._spec, self._actions = read_spaces(self._name, self.single_observation_space, self.single_action_space)
+        try:
+            spaces = self.single_observation_space, self.single_action_space
+            self._spec, self._actions = read_spaces(self._name, *spaces)
+        except BaseException:
+            close_environment(environment)
+            raise
         self._ended = np.zeros(self.num_envs, np.bool_)
         self._masks: npt.NDArray[np.bool_] | None = None
         self._seed = 0

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
+
+from actor_critic.spaces.observations import as_array
 
 
 class OwnRewards(gym.Wrapper[Any, Any, Any, Any]):
@@ -23,7 +24,7 @@ class OwnRewards(gym.Wrapper[Any, Any, Any, Any]):
         """Take a step; what it returned is looked at where all is."""
         returned = self.env.step(action)
         try:
-            self.total += float(np.asarray(returned[1]).reshape(()))
+            self.total += float(as_array(returned[1]).reshape(()))
         except (LookupError, OverflowError, TypeError, ValueError):
             self.total = math.nan  # no number: told where what the wrappers make of it is looked at
         return returned

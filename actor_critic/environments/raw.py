@@ -75,6 +75,8 @@ def _has_all(value: Any, spec: ObservationSpec) -> bool:
 def _arrays(given: Any, actions: ActionSpec, count: int | None, frames: int) -> Iterator[npt.NDArray[Any]]:
     """Every array in a mask, in the order of the action space's parts."""
     if isinstance(given, Mapping):
+        if not actions.is_nested:
+            raise ValueError(f"{KEY} in the observation is a dict, and the action space has no parts")
         for part in actions.parts:
             yield from _arrays(pick(given, part.path), actions, count, frames)
         return

@@ -27,13 +27,19 @@ class FrameStack(gym.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, **kwargs: Any) -> Any:
         """Begin an episode."""
-        observation, *rest = self.env.reset(**kwargs)
+        returned: Any = self.env.reset(**kwargs)
+        if not isinstance(returned, tuple):  # told where all is looked at
+            return returned
+        observation, *rest = returned
         self._frames = [np.repeat(array[None], self._count, 0) for array in self._read(observation)]
         return self._shown(), *rest
 
     def step(self, action: Any) -> Any:
         """Take a step."""
-        observation, *rest = self.env.step(action)
+        returned: Any = self.env.step(action)
+        if not isinstance(returned, tuple):
+            return returned
+        observation, *rest = returned
         newest = zip(self._frames, self._read(observation), strict=True)
         self._frames = [np.concatenate([frames[1:], array[None]]) for frames, array in newest]
         return self._shown(), *rest

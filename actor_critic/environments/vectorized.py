@@ -1,5 +1,6 @@
 """Single environments side by side, each episode with a seed of its own, reset in the step that ends it."""
 
+import hashlib
 import logging
 from array import array
 from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ from actor_critic.errors import (
 from actor_critic.interrupts import Interrupted
 from actor_critic.seeding import Purpose, episode_seed
 from actor_critic.spaces import ActionSpec, ObservationSpec, read_spaces
+from actor_critic.spaces.nesting import parts_of
+from actor_critic.spaces.observations import as_array
 
 log = logging.getLogger("actor_critic")
 
@@ -438,6 +441,8 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             env, info = with_late_masks(self.envs[index], info)
         except Interrupted:
             raise
+        except ConfigError as error:
+            raise ConfigError(f"environment: {self._name}: {error}") from None
         except BaseException as error:  # whatever somebody's property raises
             raise self._fault(index, f"raised in action_masks {describe(error)}") from error
         if self._masks_come_late is None:
@@ -493,13 +498,33 @@ def is_gymnasiums_own(env: gym.Env[Any, Any]) -> bool:
 
 
 def seed_spaces(env: gym.Env[Any, Any], seed: int) -> None:
-    """Seed what an environment, or a wrapper around it, samples from: its spaces have generators of their own."""
+    """Seed what an environment, or a wrapper around it, samples from: its spaces have generators of their own.
+
+    Their states are set, which takes a tenth of the time of ``space.seed``.
+    """
     seen: set[int] = set()
     for layer in _layers(env):
         for space in (layer.action_space, layer.observation_space):
-            if id(space) not in seen:
-                seen.add(id(space))
-                space.seed(seed)
+            for _, leaf in parts_of(space):
+                if id(leaf) not in seen:
+                    _set_state(leaf, seed, len(seen))
+                    seen.add(id(leaf))
+
+
+def _set_state(space: gym.Space[Any], seed: int, number: int) -> None:
+    """Make a space's generator a function of a seed and of which of the spaces it is."""
+    generator = space.np_random.bit_generator
+    if not isinstance(generator, np.random.PCG64):
+        space.seed(seed)
+        return
+    drawn = hashlib.blake2b(f"{seed} {number}".encode(), digest_size=32).digest()
+    state, increment = (int.from_bytes(half, "little") for half in (drawn[:16], drawn[16:]))
+    generator.state = {
+        "bit_generator": "PCG64",
+        "state": {"state": state, "inc": increment | 1},  # an increment is odd
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
 
 
 def choice_typecode(actions: ActionSpec) -> str:
@@ -544,17 +569,17 @@ def _checked(reward: Any, terminated: Any, truncated: Any, info: Any) -> tuple[f
     Raises:
         TypeError: It means something else.
     """
-    if isinstance(reward, (str, bytes)) or (np.ndim(reward) and np.size(reward) != 1):
+    if isinstance(reward, (str, bytes)) or as_array(reward).size != 1:
         raise TypeError(f"the reward {reward!r} ({type(reward).__name__}) where a number belongs")
     flags = []
     for name, flag in (("terminated", terminated), ("truncated", truncated)):
-        found = np.asarray(flag)  # one that PyTorch gave, too
+        found = as_array(flag)
         if found.shape != () or found.dtype.kind not in "biu" or found not in (0, 1):
             raise TypeError(f"{name} as {flag!r} ({type(flag).__name__}) where true or false belongs")
         flags.append(bool(found))
     _check_info(info)
     try:
-        return float(np.asarray(reward).reshape(())), flags[0], flags[1]
+        return float(as_array(reward).reshape(())), flags[0], flags[1]
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"the reward {reward!r} ({type(reward).__name__}) where a number belongs") from None
 

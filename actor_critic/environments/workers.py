@@ -34,7 +34,8 @@ from actor_critic.environments.worker import (
     views,
     work,
 )
-from actor_critic.errors import ActorCriticError, EnvironmentFault
+from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, describe
+from actor_critic.interrupts import Interrupted
 from actor_critic.spaces import read_spaces
 
 log = logging.getLogger("actor_critic")
@@ -104,6 +105,11 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         first = make()
         try:
             self._set_up(first)
+        except (ActorCriticError, Interrupted):
+            raise
+        except BaseException as error:  # whatever somebody's property raises
+            name = type(first.unwrapped).__name__
+            raise ConfigError(f"environment: {name} cannot be used: {describe(error)}") from error
         finally:
             close_environment(first)
         # Not forked: a copy of a process with threads (PyTorch's, a writer's) may hang in a lock.

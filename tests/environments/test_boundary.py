@@ -44,11 +44,14 @@ def _meddle() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_theirs() -> Iterator[None]:
-    boundary._theirs.clear()
+def _nothing_is_theirs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(boundary, "_vectors", 0)  # whatever other tests have not closed
     torch.set_num_threads(1)
+    boundary.opened()
+    boundary.closed()
     yield
-    boundary._theirs.clear()
+    boundary.opened()
+    boundary.closed()
 
 
 def test_what_is_changed_inside_is_put_back_and_there_again_the_next_time() -> None:
@@ -76,7 +79,23 @@ def test_what_an_environment_takes_back_is_forgotten() -> None:
         torch.set_grad_enabled(False)
     with boundary.inside():
         torch.set_grad_enabled(True)
-    assert not boundary.is_crossed()
+    assert not boundary._theirs
+
+
+def test_first_steps_are_looked_at_one_by_one_and_all_once_something_was_found() -> None:
+    assert [boundary.is_crossed() for _ in range(65)] == [True] * 64 + [False]
+    with boundary.watched():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    assert boundary.is_crossed()
+
+
+def test_what_environments_set_is_forgotten_with_the_last_of_them() -> None:
+    boundary.opened()
+    with boundary.inside():
+        _meddle()
+    boundary.closed()
+    with boundary.inside():
+        assert torch.is_grad_enabled()
 
 
 def test_an_error_inside_leaves_nothing_behind() -> None:

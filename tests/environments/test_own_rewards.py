@@ -64,6 +64,19 @@ def test_a_wrapped_reward_is_learned_from_and_the_own_one_reported(changes: dict
     assert torch.equal(trainer.agent.parameters.values, taught.agent.parameters.values)
 
 
+def test_a_replay_counts_nothing_again() -> None:
+    def make() -> Any:
+        return Tenfold(OwnRewards(gym.wrappers.TimeLimit(Steady(), 100)))
+
+    whole, resumed = SameStepVectorEnv(make, 1), SameStepVectorEnv(make, 1)
+    whole.reset(seed=0)
+    for _ in range(3):
+        whole.step_choices(np.zeros((1, 1), np.int64))
+    resumed.load_state(whole.save_state())
+    owns = [vector.step_choices(np.zeros((1, 1), np.int64))[4]["own_rewards"].tolist() for vector in (whole, resumed)]
+    assert owns == [[1.0], [1.0]]
+
+
 def test_without_wrappers_there_is_one_reward() -> None:
     reports = list(Trainer(Config(**RUN)))
     assert (reports[-1].mean_return, reports[-1].mean_training_return) == (5.0, None)

@@ -8,6 +8,7 @@ import pytest
 
 from actor_critic import Config, Trainer
 from actor_critic.environments import SameStepVectorEnv, WorkerVectorEnv, snapshots
+from actor_critic.environments.recovery import RunningEpisodes
 from actor_critic.errors import ReplayFault
 
 
@@ -53,6 +54,11 @@ class Drift(gym.Env[Any, int]):
 gym.register("Drift-v0", Drift)
 
 
+@pytest.fixture(autouse=True)
+def _saves_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "PACKAGES", {__name__.partition(".")[0]})
+
+
 def _walk(vector: Any, steps: int, seed: int) -> list[Any]:
     random = np.random.default_rng(seed)
     shown = []
@@ -92,11 +98,59 @@ def test_an_episode_is_rebuilt_from_a_snapshot_and_the_actions_since(steps: int)
     assert [list(terminated), list(truncated)] == [[False] * 2, [True] * 2] or steps == 5000
 
 
+class AtariPreprocessing(gym.Wrapper[Any, Any, Any, Any]):
+    """As Gymnasium's of that name: takes each action four times, and some steps of its own in a reset."""
+
+    def reset(self, **kwargs: Any) -> Any:
+        self.env.reset(**kwargs)
+        return self.env.step(0)[0], {}
+
+    def step(self, action: Any) -> Any:
+        for _ in range(3):
+            self.env.step(action)
+        return self.env.step(action)
+
+
+AtariPreprocessing.__module__ = "gymnasium.wrappers.atari_preprocessing"
+
+
+def test_a_limit_beneath_a_wrapper_that_steps_more_often_goes_on_where_it_was() -> None:
+    ends = []
+    first = SameStepVectorEnv(lambda: AtariPreprocessing(gym.wrappers.TimeLimit(Drift(), 10_000)), 1)
+    first.reset(seed=3)
+    _walk(first, 2100, 0)
+    second = SameStepVectorEnv(lambda: AtariPreprocessing(gym.wrappers.TimeLimit(Drift(), 10_000)), 1)
+    second.load_state(first.save_state())
+    for vector in (first, second):
+        steps = 0
+        while not vector.step_choices(np.zeros((1, 1), np.int64))[3][0]:
+            steps += 1
+        ends.append(steps)
+    assert ends[0] == ends[1] > 0
+
+
+def test_a_worker_that_is_replaced_after_a_resume_goes_on_from_the_snapshot() -> None:
+    single = SameStepVectorEnv(Drift, 2)
+    single.reset(seed=1)
+    _walk(single, 2500, 0)
+    episodes = RunningEpisodes(2, "B")
+    episodes.load(single.save_state())
+    episodes.proof = single.proof()
+    again = SameStepVectorEnv(Drift, 2)
+    again.load_state(episodes.state())
+    assert _walk(again, 5, 1) == _walk(single, 5, 1)
+
+
+def _known_drift() -> Drift:
+    snapshots.PACKAGES.add("tests")  # in a worker
+    return Drift()
+
+
 def test_workers_share_out_snapshots() -> None:
     single = SameStepVectorEnv(Drift, 3)
     single.reset(seed=1)
     _walk(single, 2100, 0)
-    spread = WorkerVectorEnv(Drift, 3, 2)
+    spread = WorkerVectorEnv(_known_drift, 3, 2)
     try:
         spread.load_state(single.save_state())
         states = single.save_state(), spread.save_state()
