@@ -281,7 +281,7 @@ def test_seeds_that_finish_are_summed_up_where_another_fails_and_its_way_on_work
         assert f"seed {seed}: Unlucky-v0" in line
         (way_on,) = (row for row in outcome.out.splitlines() if row.startswith(f"go on with seed {seed}: "))
         words = shlex.split(way_on.partition("actor-critic ")[2])
-        assert words[-2:] == ["--seed", str(seed)]
+        assert words == ["resume", f"{folder.name}/seed_{seed}", "--trust-code"]  # from before the epoch that failed
         again = shell.process(*words)
         assert (again.code, "out of luck" in again.err) == (3, True)
 

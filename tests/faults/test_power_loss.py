@@ -93,11 +93,11 @@ def _apply(change: dict[str, Inode | None], names: dict[str, Inode | None]) -> N
 
 def _content(inode: Inode, chance: random.Random) -> bytes:
     """Every write that was not synced is there, is not, or is torn; what is missing may read as zeros."""
-    content = b"".join(inode.writes[: inode.durable])
+    synced, content = b"".join(inode.writes[: inode.durable]), b""
     for data in inode.writes[inode.durable :]:
         kept = {"kept": len(data), "lost": 0, "torn": chance.randrange(len(data) + 1)}
         content += data[: kept[chance.choice(list(kept))]].ljust(len(data), b"\0")
-    return content if chance.random() < 0.5 else content.rstrip(b"\0")
+    return synced + (content if chance.random() < 0.5 else content.rstrip(b"\0"))
 
 
 @pytest.fixture(scope="module")
