@@ -433,6 +433,11 @@ def test_an_id_that_only_looks_like_that_of_a_preset_has_the_general_one() -> No
     assert find_preset("ALE-Pong-v5", "ppo").name == find_preset("x:MinAtar-Breakout-v1", "ppo").name == "ppo"
 
 
+@pytest.mark.parametrize("name", ["é" * 200, "x" * 5000, "a\0b"])
+def test_an_id_that_cannot_be_the_name_of_a_file_has_the_general_one(name: str) -> None:
+    assert find_preset(name, "ppo").name == "ppo"
+
+
 def test_an_environment_without_a_preset_of_its_own_gets_the_general_one() -> None:
     resolution = resolve(Layer("flag", Config(environment="module:Unknown-v0", algorithm="a2c")))
     assert resolution.sources["learning_rate"] == "preset a2c"
