@@ -173,7 +173,7 @@ def check_spaces(checkpoint: Checkpoint, spaces: Spec) -> None:
     try:
         other = difference(read_spaces_of(checkpoint), spaces)
     except (LookupError, TypeError, ValueError) as error:
-        raise CheckpointError(f"its spaces are none: {error}") from None
+        raise CheckpointError(f"its spaces cannot be read: {error}") from None
     if other:
         raise CheckpointError(other)
 

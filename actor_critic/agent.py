@@ -73,6 +73,7 @@ class ActorCriticAgent(FixedAttributes):
         Raises:
             ConfigError: The device is not there, or the observations do not fit the encoder.
         """
+        of_subclass = frozenset(vars(self))  # what it set before it came here
         settings = settings_of(settings, encoder)
         self.device = choose_device(settings.device)
         features, logits = observations.num_features, actions.num_logits
@@ -93,7 +94,7 @@ class ActorCriticAgent(FixedAttributes):
         self._learner = Learner(self.settings, self._backend, self._features, state_dim, self.device)
         self._noise: tuple[int, npt.NDArray[np.float32]] | None = None  # the blocks drawn last, and which they are
         self._prediction_noise = generator(settings.seed, Purpose.PREDICTION)
-        self._own = frozenset(vars(self))
+        self._own = frozenset({*vars(self), "_own"} - of_subclass)
 
     # --- acting ---
 
@@ -345,6 +346,7 @@ class ActorCriticAgent(FixedAttributes):
             trust_code: Whether code that the file names may be imported: an encoder now, and what an evaluation needs.
 
         Raises:
+            ConfigError: The device is not there.
             CheckpointError: The file is damaged, is no checkpoint, or names an encoder that was not given.
         """
         return cls.from_checkpoint(checkpoints.load(Path(path)), path, device, encoder, trust_code)
@@ -361,8 +363,10 @@ class ActorCriticAgent(FixedAttributes):
         """Build the agent that a checkpoint holds; the arguments are those of :meth:`load`.
 
         Raises:
+            ConfigError: The device is not there.
             CheckpointError: Its settings or tensors do not fit together, or it names an encoder that was not given.
         """
+        choose_device(device)  # before the checkpoint is, which has no part in it
         try:
             settings = settings_from_document(checkpoint.settings, origin).replace(device=device)
         except ConfigError as error:

@@ -1,16 +1,20 @@
 """A digest of code that has no file: typed into a prompt, a notebook's cell, or ``python -c``."""
 
-import dataclasses
+import copyreg
 import dis
 import functools
 import hashlib
 import inspect
+import logging
 import os
+import random
 import types
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+
+log = logging.getLogger("actor_critic")
 
 # What Python keeps in a class of its own accord: some of it depends on the place in a cell, or on the hash seed.
 _BOOKKEEPING = frozenset(
@@ -22,6 +26,12 @@ _BOOKKEEPING = frozenset(
 )  # fmt: skip
 
 _SIMPLE = (type(None), bool, int, float, complex, str, bytes, types.EllipsisType, range, slice)
+
+# Generators of random numbers. Their state is no part of the code: it moves on, or begins anew with every process.
+_GENERATORS = (random.Random, np.random.Generator, np.random.BitGenerator, np.random.RandomState)
+_OF_TORCH = "torch._C.Generator"  # which is not imported for this
+
+_told: set[str] = set()  # kinds of objects whose values are not covered
 
 
 def source_file(found: type[Any]) -> str | None:
@@ -46,7 +56,7 @@ def code_digest(found: type[Any]) -> str:
     first.add(found)
     second = _Description(frozenset(first.assigned))
     second.add(found)
-    return hashlib.sha256("\n".join(second.lines).encode()).hexdigest()
+    return _sha256(second.lines)
 
 
 class _Description:
@@ -69,16 +79,19 @@ class _Description:
         if isinstance(value, _SIMPLE):
             self._say(type(value).__name__, repr(value))
             return
-        if id(value) in self._seen:
-            self._say("again", self._seen[id(value)][0])
-            return
-        self._seen[id(value)] = len(self._seen), value
+        if not isinstance(
+            value, (tuple, types.CodeType, set, frozenset)
+        ):  # which Python may share, or not, as it likes
+            if id(value) in self._seen:
+                self._say("again", self._seen[id(value)][0])
+                return
+            self._seen[id(value)] = len(self._seen), value
         if isinstance(value, (list, tuple)):
             self._say(type(value).__name__, len(value))
             self._add_all(value)
         elif isinstance(value, (set, frozenset)):
-            self._say(type(value).__name__, *sorted(map(repr, value)))
-        elif isinstance(value, dict):
+            self._say(type(value).__name__, *sorted(map(self._apart, value)))
+        elif isinstance(value, (dict, types.MappingProxyType)):
             self._say("dict", len(value))
             self._add_all(part for item in value.items() for part in item)
         elif isinstance(value, types.CodeType):
@@ -91,6 +104,14 @@ class _Description:
             self._say("module", value.__name__)
         else:
             self._add_object(value)
+
+    def _apart(self, value: Any) -> str:
+        """What an element of a set is, whatever the order in which they come."""
+        element = _Description(self._variables)
+        element._seen = self._seen if isinstance(value, _SIMPLE) else dict(self._seen)
+        element.add(value)
+        self.assigned |= element.assigned
+        return _sha256(element.lines)
 
     def _say(self, *words: Any) -> None:
         self.lines.append(" ".join(f"{len(str(word))}:{word}" for word in words))
@@ -150,9 +171,28 @@ class _Description:
             self.add(value.__wrapped__ if hasattr(value, "__wrapped__") else value.py_func)
         elif hasattr(kind, "__array__"):
             self._add_array(value)
-        elif isinstance(value, types.SimpleNamespace) or dataclasses.is_dataclass(value) or source_file(kind) is None:
+        else:
             self.add(kind)
-            self.add(getattr(value, "__dict__", None))
+            if not isinstance(value, _GENERATORS) and _name(kind) != _OF_TORCH:
+                self._add_state(value)
+
+    def _add_state(self, value: Any) -> None:
+        """What an object would be made of again; nothing is pickled, and nothing made."""
+        kind = type(value)
+        try:
+            reduce = copyreg.dispatch_table.get(kind)
+            parts = reduce(value) if reduce else value.__reduce_ex__(2)
+            # Of a list, dict or deque of some other kind these are iterators.
+            parts = parts if isinstance(parts, str) else [*parts[:3], *(list(part or ()) for part in parts[3:5])]
+        except Exception:  # such as a lock or an open file
+            slots = [name for base in kind.__mro__ for name in _slots(base) if hasattr(value, name)]
+            parts = [getattr(value, "__dict__", None), {name: getattr(value, name) for name in slots}]
+            if source_file(kind) is not None or parts == [None, {}]:
+                if (name := _name(kind)) not in _told:
+                    _told.add(name)
+                    log.warning("code that was typed in uses a %s, whose value its digest does not cover", name)
+                return
+        self._add_all([parts] if isinstance(parts, str) else parts)
 
     def _add_array(self, value: Any) -> None:
         try:
@@ -163,6 +203,19 @@ class _Description:
             self.add(array.tolist())
         else:
             self._say(array.dtype, array.shape, hashlib.sha256(array.tobytes()).hexdigest())
+
+
+def _sha256(lines: list[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()
+
+
+def _name(found: type[Any]) -> str:
+    return f"{found.__module__}.{found.__qualname__}"
+
+
+def _slots(found: type[Any]) -> list[str]:
+    """The names of a class's slots, as they are read."""
+    return [name for name, value in vars(found).items() if isinstance(value, types.MemberDescriptorType)]
 
 
 def _instructions(code: types.CodeType) -> Iterator[dis.Instruction]:

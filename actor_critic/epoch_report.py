@@ -14,7 +14,7 @@ class EpochReport:
         env_steps: Environment steps of the run so far.
         episodes: Training episodes of the run that have ended.
         mean_episodes: How many of them the next four are means over: the last 100, or all that ended in this epoch
-            where these are more. While it is below 100, the short episodes are in the majority that ended so far.
+            where these are more. While it is below 100, short episodes count too much, as they end first.
         mean_return: Mean return, as the environment rewards; None before the first episode ended.
         mean_model_return: The same as the reward model rewards; None without one.
         mean_training_return: The same as wrappers made the rewards that training is given; None without wrappers.

@@ -117,7 +117,7 @@ class Evaluation:
         Raises:
             LookupError: It holds less than that.
             TypeError: It holds something else.
-            ValueError: So does this say.
+            ValueError: It holds a text where a number belongs.
         """
         modes = {}
         for name in ("greedy", "sampled"):

@@ -9,7 +9,7 @@ _SETTINGS = frozenset(field.name for field in fields(Settings))
 
 
 class FixedAttributes:
-    """Whose subclasses say which of their attributes are assigned once and for all, and what to do instead.
+    """The base of classes that say which of their attributes are assigned once and for all, and what to do instead.
 
     The names of settings are no attributes to assign either: nobody would read them.
     """
@@ -26,3 +26,8 @@ class FixedAttributes:
                 f"{name} is a setting, and {kind}.settings cannot be changed; make another one from another Config"
             )
         super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if name in self._fixed and name in vars(self):
+            raise AttributeError(f"{type(self).__name__}.{name} cannot be deleted; {self._fixed[name]}")
+        super().__delattr__(name)

@@ -61,7 +61,13 @@ def verify(
     left = checkpoint.records.get("new_episodes_after")
     if left is not None:  # what came after cannot be computed again, and what came before is of the settings of then
         known = {epoch: digest for epoch, digest in known.items() if epoch <= left}
-        newest = min(kept.items(), default=(0, newest))[1]
+        kept = {epoch: path for epoch, path in kept.items() if epoch <= left}
+        if not kept:
+            raise ConfigError(
+                f"{folder} kept no checkpoint from before new episodes were begun, after epoch {left:.0f}, and with it "
+                f"the settings of then; there is nothing to compare"
+            )
+        newest = min(kept.items())[1]
         checkpoint = checkpoints.load(newest)
     is_exact = checkpoint.settings.get("replay") != "none"
     kept = {epoch: path for epoch, path in kept.items() if is_exact and epoch < max(known, default=0)}

@@ -95,6 +95,78 @@ UNCHANGED = {
 }
 
 
+CONSTANTS = """
+import collections, dataclasses, enum, random, re, threading, types
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+import numpy as np
+class Colour(enum.Enum):
+    RED = 1
+@dataclasses.dataclass(slots=True)
+class Options:
+    weight: int
+class Slotted:
+    __slots__ = ("y",)
+    def __init__(self, y):
+        self.y = y
+class Ring:
+    pass
+RING = Ring()
+RING.itself, RING.among = RING, {Path("r")}
+PATTERN, PATH, DECIMAL, PART = re.compile("a+"), Path("p"), Decimal("1.5"), Fraction(1, 3)
+DEQUE, BYTES, PROXY = collections.deque([1, 2], 3), bytearray(b"ab"), types.MappingProxyType({"a": 1})
+GROUPS = collections.defaultdict(list, a=[1])
+DATACLASS, SLOTS, SET = Options(4), Slotted(7), {Path("q"), Fraction(1, 2), Options, Colour.RED, (1, "a")}
+RANDOM, NUMPY = random.Random(), np.random.default_rng()
+def of_names(x):
+    return x in {"a", "b", "c"}, ("k", 1, (2, 3))
+class Scaled:
+    pair = ("k", 1, (2, 3))
+    def rewards(self):
+        used = PATTERN, PATH, DECIMAL, PART, DEQUE, BYTES, PROXY, GROUPS, DATACLASS, SLOTS, SET, RANDOM, NUMPY, RING
+        return used, of_names("rewards"), ("k", 1, (2, 3))
+"""
+OTHER_CONSTANTS = {
+    "pattern": ('"a+"', '"b+"'), "path": ('Path("p")', 'Path("o")'), "decimal": ('"1.5"', '"1.6"'),
+    "fraction": ("(1, 3)", "(1, 4)"), "deque": ("[1, 2], 3", "[1, 3], 3"), "its length": ("[1, 2], 3", "[1, 2], 4"),
+    "bytes": ('b"ab"', 'b"ac"'), "proxy": ('{"a": 1}', '{"a": 2}'), "defaultdict": ("a=[1]", "a=[2]"),
+    "dataclass with slots": ("Options(4)", "Options(5)"), "slots": ("Slotted(7)", "Slotted(8)"),
+    "path in a set": ('Path("q")', 'Path("o")'), "enum": ("RED = 1", "RED = 2"),
+    "in a ring": ('Path("r")', 'Path("s")'),
+}  # fmt: skip
+
+
+def _typed(sources: list[str], tmp_path: Path) -> list[str]:
+    """What a prompt says of sources that are typed in one after the other: the digest of each, and warnings."""
+    script = f"""
+import logging, sys
+from actor_critic.imports import source_digest
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+for source in {sources!r}:
+    exec(source)
+    print(source_digest(Scaled))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True, env=os.environ
+    )
+    return done.stdout.splitlines()
+
+
+def test_a_digest_tells_constants_of_any_kind_apart_and_is_the_same_every_time(tmp_path: Path) -> None:
+    others = [CONSTANTS.replace(*change) for change in OTHER_CONSTANTS.values()]
+    known, again, *found = _typed([CONSTANTS, CONSTANTS, *others], tmp_path)
+    assert known == again == _digest(CONSTANTS, tmp_path)
+    assert len({known, *found}) == len(others) + 1
+
+
+def test_a_value_that_a_digest_cannot_cover_is_told_once(tmp_path: Path) -> None:
+    source = CONSTANTS.replace("Options(4)", "threading.Lock()")
+    warning, digest, again = _typed([source, source], tmp_path)
+    assert warning == "code that was typed in uses a _thread.lock, whose value its digest does not cover"
+    assert digest == again
+
+
 def test_a_digest_is_another_one_wherever_the_code_is(known: str, tmp_path: Path) -> None:
     cases = CHANGES | UNCHANGED
     sources = [BASE.replace(*change) for change in cases.values()]

@@ -4,6 +4,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,6 +152,35 @@ def test_what_would_have_no_effect_cannot_be_assigned(owner: str, name: str, wor
     with pytest.raises(AttributeError, match=words):
         setattr(target, name, before)
     assert getattr(target, name, None) is before
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [("trainer", "settings"), ("trainer", "agent"), ("agent", "settings"), ("agent", "policy")]
+)
+def test_what_cannot_be_assigned_cannot_be_deleted(owner: str, name: str) -> None:
+    trainer = Trainer(Config(**SMALL))
+    target = trainer if owner == "trainer" else trainer.agent
+    with pytest.raises(AttributeError, match=rf"\.{name} cannot be deleted; "):
+        delattr(target, name)
+    assert getattr(target, name)
+    setattr(target, "note", 1)  # noqa: B010 - it has no such attribute
+    delattr(target, "note")
+    assert not hasattr(target, "note")
+
+
+class _Noted(ActorCriticAgent):
+    def __init__(self, *arguments: Any) -> None:
+        self.early = [1]
+        super().__init__(*arguments)
+        self.late = [2]
+
+
+def test_a_copy_has_what_a_subclass_set_before_and_after_the_agent_was_built() -> None:
+    plain = Trainer(Config(**SMALL)).agent
+    agent = _Noted(plain.settings, plain.observations, plain.actions)
+    for clone in (copy.deepcopy(agent), copy.deepcopy(copy.deepcopy(agent)), pickle.loads(pickle.dumps(agent))):
+        assert (clone.early, clone.late) == ([1], [2])
+        assert clone.early is not agent.early
 
 
 def test_a_value_is_one_of_the_rewards_whatever_they_are_scaled_by() -> None:

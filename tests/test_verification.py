@@ -112,6 +112,18 @@ def test_what_new_episodes_were_begun_after_is_not_held_against_a_run(tmp_path: 
         verify(tmp_path / "run", from_epoch=9)
 
 
+def test_a_run_that_kept_nothing_from_before_new_episodes_is_not_accused(tmp_path: Path) -> None:
+    kept = {"checkpoint_interval": 2, "keep_checkpoints": 1}
+    for _ in Trainer(Config(**RUN | kept | {"num_epochs": 4}), tmp_path / "run"):
+        pass
+    for _ in Trainer.resume(tmp_path / "run", new_episodes=True, num_epochs=8):
+        pass
+    assert [epoch for epoch, _ in periodic(tmp_path / "run")] == [8]
+    for first in (None, 0):
+        with pytest.raises(ConfigError, match=r"before new episodes were begun, after epoch 4, .*nothing to compare$"):
+            verify(tmp_path / "run", from_epoch=first)
+
+
 def test_a_damaged_checkpoint_is_not_begun_from(folder: Path) -> None:
     (folder / "epoch_000009.safetensors").write_bytes(b"damaged")
     found = verify(folder)

@@ -58,7 +58,8 @@ def find_preset(environment: str, algorithm: str) -> Preset:
     """
     registered = environment.rpartition(":")[2]
     own = f"{registered.replace('/', '-')}.{algorithm}.json"
-    if (_FOLDER / own).is_file() and (found := _read(own)).environment == registered:
+    # Looked for among the names, as an id may be longer than a file's name can be.
+    if any(entry.name == own for entry in _FOLDER.iterdir()) and (found := _read(own)).environment == registered:
         return found
     return _read(f"{algorithm}.json")
 

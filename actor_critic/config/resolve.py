@@ -161,11 +161,11 @@ def settings_of(config: "Config | Settings", encoder: type[Any] | None = None) -
     """Complete settings from what a Python program hands over.
 
     Args:
-        config: What to train; a Config is resolved.
+        config: What to train; a Config is resolved, and Settings are checked and copied with the lists in them.
         encoder: A module class that encodes observations, instead of the one that ``config`` names.
 
     Raises:
-        ConfigError: Settings contradict each other, or the class cannot be named.
+        ConfigError: Settings are not allowed or contradict each other, or the class cannot be named.
     """
     if encoder is not None:
         name = class_name(encoder, "encoder")
@@ -174,7 +174,17 @@ def settings_of(config: "Config | Settings", encoder: type[Any] | None = None) -
             if isinstance(config, Settings)
             else config.model_copy(update={"encoder": name})
         )
-    return config if isinstance(config, Settings) else resolve(Layer("Config", config)).settings
+    return _checked(config) if isinstance(config, Settings) else resolve(Layer("Config", config)).settings
+
+
+def _checked(settings: Settings) -> Settings:
+    """A copy of settings that a program may have changed, a list or dict in them too."""
+    values = _spoken(settings.to_config())
+    open_yet = _OPEN | {"input_dim", "output_dim"}
+    if missing := [f.name for f in fields(Settings) if f.name not in values and f.name not in open_yet]:
+        raise ConfigError(f"{', '.join(missing)} not set; Settings are complete")
+    _check(values, dict.fromkeys(values, "Settings"))
+    return _complete(values)
 
 
 def starting_config(environment: str, algorithm: str | None, input_dim: int, output_dim: int) -> Config:

@@ -21,6 +21,7 @@ from actor_critic.config import (
     parse_json_object,
     resolve,
     settings_from_document,
+    settings_of,
     starting_config,
 )
 from actor_critic.config.preset import Preset, find_preset, list_presets
@@ -296,6 +297,7 @@ def test_settings_said_again_are_the_same_settings(config: Config) -> None:
     assert resolve(Layer("again", settings.to_config())).settings == settings
     document = parse_json_object(settings.to_json(), "settings.json")
     assert settings_from_document(document, "settings.json") == settings
+    assert settings_of(settings) == settings
     spoken = config.model_dump(exclude_none=True, exclude={"num_steps", "total_timesteps"})
     for name, value in spoken.items():
         resolved = getattr(settings, name)
@@ -340,6 +342,31 @@ def test_runs_saved_with_restarts_that_none_could_need_are_still_read(saved: Set
 )
 def test_a_run_keeps_as_many_cores_busy_as_collect_and_learn_at_a_time(changes: dict[str, Any], cores: int) -> None:
     assert CARTPOLE.replace(**changes).cores == cores
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"gamma": 5.0}, r"^gamma: 5\.0 is not allowed; expected .* at most 1"),
+        ({"gamma": None}, "^gamma not set"),
+        ({"num_epochs": "3"}, "^num_epochs: '3' is not allowed"),
+        ({"num_envs": 5}, r"^batch_size: 32 \(Settings\) is not a multiple of num_envs=5 \(Settings\); try 30"),
+        ({"clip_vloss": True}, "^clip_vloss: true needs a clip range"),
+    ],
+)
+def test_settings_that_a_program_changed_are_checked(change: dict[str, Any], words: str) -> None:
+    settings = settings_of(Config())
+    with pytest.raises(ConfigError, match=words):
+        settings_of(settings.replace(**change))
+
+
+def test_settings_share_no_list_with_those_they_were_made_of() -> None:
+    given = settings_of(Config(environment="CartPole-v1", environment_kwargs={"numbers": [1]}, wrappers=["a:B"]))
+    kept = settings_of(given)
+    assert kept == given
+    given.environment_kwargs["numbers"].append(2)
+    given.wrappers.append("c:D")
+    assert (kept.environment_kwargs, kept.wrappers) == ({"numbers": [1]}, ["a:B"])
 
 
 def test_saved_settings_do_not_change_with_the_presets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,6 +458,11 @@ def test_an_environment_named_with_its_module_has_the_same_preset(name: str, bar
 
 def test_an_id_that_only_looks_like_that_of_a_preset_has_the_general_one() -> None:
     assert find_preset("ALE-Pong-v5", "ppo").name == find_preset("x:MinAtar-Breakout-v1", "ppo").name == "ppo"
+
+
+@pytest.mark.parametrize("name", ["é" * 200, "x" * 5000, "a\0b"])
+def test_an_id_that_cannot_be_the_name_of_a_file_has_the_general_one(name: str) -> None:
+    assert find_preset(name, "ppo").name == "ppo"
 
 
 def test_an_environment_without_a_preset_of_its_own_gets_the_general_one() -> None:
