@@ -139,7 +139,7 @@ class Config(BaseModel):
     """The other way to say num_epochs: environment steps, rounded down to whole epochs."""
     target_return: float | None = None
     """Stop early once the mean return of the last 100 training episodes reaches this; or of all that ended in the last
-    epoch, where these are more."""
+    epoch, where these are more. It counts once no episode still runs that began before all of these."""
     max_hours: _Positive | None = None
     """Stop early, after the epoch in which this wall-clock time has passed, in hours."""
     init_from: _Path | None = None
