@@ -48,6 +48,16 @@ def newest_state(
             f"{edited}; a run goes on with the settings that it began with: put them back, or start a new run "
             f"with {begin_with(path)}"
         )
+    for name, said in runs.other_ends(folder, checkpoint).items():
+        if name not in ends:
+            known = checkpoint.settings[name]
+            log.warning(
+                "%s says %s=%s, and the run goes on with %s; another end is said to resume",
+                folder / "settings.json",
+                name,
+                said,
+                known,
+            )
     settings = trusted_settings(checkpoint, path, encoder, trust_code)
     check_ends(settings, checkpoint, path, ends.get("num_epochs"))
     return path, checkpoint, settings.replace(**ends)

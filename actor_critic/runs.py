@@ -20,6 +20,9 @@ from actor_critic.files import link_durably, open_regular, remove_temporaries, s
 
 _PERIODIC = re.compile(r"epoch_(\d{6,})\.safetensors")
 
+ENDS = ("num_epochs", "target_return", "max_hours")
+"""The settings that say where a run ends, which may be others when it is taken up."""
+
 _held: "weakref.WeakKeyDictionary[RunFolder, int]" = weakref.WeakKeyDictionary()
 """The folders that this process holds, each with the process that took it: a fork inherits the table."""
 
@@ -36,9 +39,9 @@ class RunFolder:
 
         Raises:
             ConfigError: It is no run folder, or another process holds it.
+            CheckpointError: It cannot be read.
         """
-        with _refusals(path, "read"):
-            check_is_run(path)
+        check_is_run(path)
         self.path = path
         # The operating system lets go of the lock when its holder dies, so a lock left behind is never stale.
         self._lock = FileLock(path / ".lock", thread_local=False)
@@ -227,39 +230,54 @@ def check_is_run(path: Path) -> None:
 
     Raises:
         ConfigError: It is something else.
+        CheckpointError: It cannot be read.
     """
-    if (path / "settings.json").is_file():
-        return
-    if path.is_file():
+    with _refusals(path, "read"):
+        if (path / "settings.json").is_file():
+            return
+        is_file = path.is_file()
+        runs = [] if is_file else sorted(str(found.parent) for found in path.glob("seed_*/settings.json"))
+    if is_file:
         raise ConfigError(f"{path} is a file; expected the folder of a run, such as {path.parent}")
-    runs = sorted(str(found.parent) for found in path.glob("seed_*/settings.json"))
     if runs:
         raise ConfigError(f"{path} holds a run for each of several seeds; expected one of them: {', '.join(runs)}")
     raise ConfigError(f"{path} is not a run folder: it holds no settings.json")
 
 
 def edited_settings(path: Path, checkpoint: checkpoints.Checkpoint) -> str | None:
-    """Which settings in a run's ``settings.json`` are not those it was computed with, in words; None where all are.
+    """Which settings in a run's ``settings.json`` are not those of its checkpoint, in words; None where all are.
 
-    What is no setting at all is one of them.
+    A name there that is no setting counts as one of them.
     """
-    try:
-        with open_regular(path / "settings.json") as stream:
-            said = parse_json_object(stream.read(MAX_BYTES), stream.name)
-    except (OSError, ConfigError):
-        return None  # it is written anew; the checkpoint knows them
+    said = _settings_file(path)
     unknown = sorted(said.keys() - checkpoint.settings.keys() - Config.model_fields.keys())
     if unknown:
         words = ", ".join(f"{shown(name)}={said[name]!r:.60}" for name in unknown[:9])
         meant = nearest(unknown[0], list(Config.model_fields))
         return f"{path / 'settings.json'} says {words}, which is no setting{meant}"
-    known = computed_fields(checkpoint.settings)
-    # These two may change when a run is taken up, and are written down before its next checkpoint.
-    names = [name for name in known.keys() - {"replay", "device"} if name in said and said[name] != known[name]]
+    known = checkpoint.settings
+    # What may change when a run is taken up is not written down at the same moment as a checkpoint.
+    free = {"replay", "device", *ENDS} - ({"num_epochs"} & computed_fields(known).keys())
+    names = [name for name in known.keys() - free if name in said and said[name] != known[name]]
     if not names:
         return None
     words = ", ".join(f"{name}={said[name]!r:.60} and not {known[name]!r:.60}" for name in sorted(names))
     return f"{path / 'settings.json'} says {words}, with which the run was computed"
+
+
+def other_ends(path: Path, checkpoint: checkpoints.Checkpoint) -> dict[str, Any]:
+    """Where ``settings.json`` says that the run ends, as far as its checkpoint says something else."""
+    said, known = _settings_file(path), checkpoint.settings
+    return {name: said[name] for name in ENDS if name in said and name in known and said[name] != known[name]}
+
+
+def _settings_file(path: Path) -> dict[str, Any]:
+    """What a run's ``settings.json`` says; nothing where it cannot be read, as the checkpoint knows it too."""
+    try:
+        with open_regular(path / "settings.json") as stream:
+            return parse_json_object(stream.read(MAX_BYTES), stream.name)
+    except (OSError, ConfigError):
+        return {}
 
 
 def newest_sound(path: Path) -> tuple[Path, checkpoints.Checkpoint, list[str]]:

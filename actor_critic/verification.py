@@ -50,7 +50,7 @@ def verify(
     Raises:
         VerificationError: An epoch came out otherwise, or ``settings.json`` was edited.
         ConfigError: It is no run folder, has no such checkpoint, or kept no digest to compare.
-        CheckpointError: It holds no sound checkpoint, or names code to import without ``trust_code``.
+        CheckpointError: It cannot be read, holds no sound checkpoint, or names code to import without ``trust_code``.
         EnvironmentFault: The environment failed, or does not replay its episodes.
     """
     folder = Path(run_folder)
@@ -114,10 +114,7 @@ def verify(
 
 def _witnesses(folder: Path) -> tuple[dict[int, str], dict[int, Path]]:
     """The digests that a run logged and those of its sound checkpoints, by epoch; and these checkpoints."""
-    try:
-        check_is_run(folder)
-    except OSError as error:
-        raise ConfigError(f"{folder} cannot be read: {error.strerror or error}") from None
+    check_is_run(folder)
     known: dict[int, str] = {}
     kept: dict[int, Path] = {}
     metrics = folder / "metrics.csv"

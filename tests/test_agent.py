@@ -253,6 +253,10 @@ def test_a_device_that_is_not_there_is_a_config_error() -> None:
         _agent(device="cuda:99")
     with pytest.raises(ConfigError, match='"gpu" is not allowed; expected "auto", "cpu"'):
         choose_device("gpu")
+    checkpoint = _agent(environment="CartPole-v1").checkpoint({}, {})
+    for name in ("cuda:99", "gpu"):
+        with pytest.raises(ConfigError, match=f'^device: "{name}" is not '):
+            ActorCriticAgent.from_checkpoint(checkpoint, "file", name)
 
 
 @pytest.mark.parametrize(

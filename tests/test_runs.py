@@ -200,6 +200,16 @@ def test_what_is_no_run_folder_is_told_what_it_is(tmp_path: Path) -> None:
         runs.new_folder(Path())
 
 
+def test_a_folder_that_nobody_may_read_is_told_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    for look in (runs.check_is_run, RunFolder):
+        with pytest.raises(CheckpointError, match=f"^{tmp_path} cannot be read: Permission denied$"):
+            look(tmp_path)
+
+
 def test_a_checkpoint_that_is_a_link_to_nothing_is_passed_over(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", SETTINGS)
     folder.save(_checkpoint(1), 1, False, 5)

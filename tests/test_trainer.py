@@ -11,6 +11,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -36,7 +37,7 @@ from actor_critic import (
 )
 from actor_critic.backends import Batch, EagerBackend, UpdateRules, UpdateStatistics
 from actor_critic.checkpoints import load
-from actor_critic.runs import newest_sound
+from actor_critic.runs import RunFolder, newest_sound
 from actor_critic.seeding import Purpose, episode_seed
 from tests import toys
 
@@ -194,6 +195,37 @@ def test_settings_that_were_edited_are_told_and_never_quietly_put_back(tmp_path:
     with pytest.raises(VerificationError, match=r"learning_rate=0\.5"):
         verify(tmp_path / "run")
     assert path.read_text() == edited
+
+
+@pytest.mark.parametrize(("name", "said"), [("keep_checkpoints", 7), ("log_file", "other.log"), ("max_hours", 3.0)])
+def test_an_edit_of_what_computes_nothing_is_not_undone_without_a_word(
+    name: str, said: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _train(tmp_path / "run", num_epochs=2, anneal_lr=False)
+    path = tmp_path / "run/settings.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: said}))
+    if name == "max_hours":  # which a resume may change, and which a killed one leaves so
+        Trainer.resume(tmp_path / "run", num_epochs=3).close()
+        assert f"{path} says max_hours=3.0, and the run goes on with None" in caplog.text
+        return
+    with pytest.raises(ConfigError, match=rf"settings\.json says {name}={said!r} and not .* put them back"):
+        Trainer.resume(tmp_path / "run", num_epochs=3)
+
+
+@pytest.mark.parametrize("killed", ["save", "write_settings"])
+def test_a_run_whose_resume_was_killed_half_way_is_taken_up(
+    killed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _train(tmp_path / "run", num_epochs=2, anneal_lr=False)
+    later: dict[str, Any] = {"num_epochs": 4, "max_hours": 5.0, "target_return": 1e6, "new_episodes": True}
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, killed, lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            Trainer.resume(tmp_path / "run", **later)
+    Trainer.resume(tmp_path / "run", **later).close()  # killed before its first checkpoint
+    trainer = Trainer.resume(tmp_path / "run")
+    assert (trainer.settings.num_epochs, trainer.settings.max_hours) == (4, 5.0)
+    trainer.close()
 
 
 def test_a_key_in_a_runs_settings_that_is_no_setting_is_refused_by_name(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ def command(path: str, episodes: int | None, seed: int | None, device: str, as_j
     with contextlib.ExitStack() as stack:
         document = stack.enter_context(only_a_document()) if as_json else None
         from actor_critic.agent import ActorCriticAgent
+        from actor_critic.backends import choose_device
         from actor_critic.cli.console import print_evaluation
         from actor_critic.cli.notes import notes
         from actor_critic.cli.running import existing
@@ -35,6 +36,7 @@ def command(path: str, episodes: int | None, seed: int | None, device: str, as_j
 
         screen = console(sys.stderr if as_json else None)
         stack.enter_context(notes(screen))
+        choose_device(device)
         file, checkpoint = find_checkpoint(existing(path))
         require_trust(settings_from_document(checkpoint.settings, file).code_to_trust, file, trust_code)
         agent = ActorCriticAgent.from_checkpoint(checkpoint, file, device, trust_code=True)

@@ -59,9 +59,7 @@ class Notes:
         """
         name = as_typed(path)
         try:
-            config = absolute(CONFIG_FILE)
-            if path.exists() and config.exists() and path.samefile(config):
-                raise ConfigError(f"log_file: {name} is the settings file; expected another path")
+            check_is_no_settings_file(path, absolute(CONFIG_FILE))
             file = _LogFile(path, self._kept.buffer, self._errors)
         except OSError as error:
             raise ConfigError(
@@ -91,6 +89,17 @@ def notes(screen: Console, speaker: str = "") -> Iterator[Notes]:
     heard = Notes(screen, speaker)
     with heard.heard():
         yield heard
+
+
+def check_is_no_settings_file(log_file: Path, settings_file: Path) -> None:
+    """Make sure that a log is not appended to settings.
+
+    Raises:
+        ConfigError: They are one file.
+    """
+    with contextlib.suppress(OSError):  # what is not there, or cannot be, is no settings file
+        if log_file.samefile(settings_file):
+            raise ConfigError(f"log_file: {as_typed(log_file)} is the settings file; expected another path")
 
 
 class _Screen(logging.Handler):

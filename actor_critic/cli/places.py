@@ -17,7 +17,10 @@ def remember() -> None:
 
 def absolute(path: str | Path) -> Path:
     """A path as it was meant when the command was started."""
-    return _started_in / path
+    folder, parts = _started_in, Path(path).parts
+    while parts[:1] == ("..",) and folder.name:  # no link leads to this folder, so the one before it is its parent
+        folder, parts = folder.parent, parts[1:]
+    return folder.joinpath(*parts)
 
 
 def as_typed(path: Path) -> Path:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from actor_critic.cli.loading import importing
+from actor_critic.cli.notes import check_is_no_settings_file
 from actor_critic.cli.options import flags_layer, setting_options
 from actor_critic.cli.places import absolute
 from actor_critic.cli.screen import console, say
@@ -58,6 +59,7 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
         say(console(), f"nothing to do: {done} epochs are done, and {num_epochs} were asked for")
         return 0
     log_file = absolute(said.log_file or _harmless_log(settings.log_file))
+    check_is_no_settings_file(log_file, folder / "settings.json")
     return resume(
         folder,
         console(),

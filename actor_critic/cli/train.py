@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from actor_critic.cli.loading import importing
+from actor_critic.cli.notes import check_is_no_settings_file
 from actor_critic.cli.options import CONFIG_FILE, SettingsCommand, as_flags, flags_layer, setting_options
 from actor_critic.cli.places import absolute
 from actor_critic.cli.screen import console, say
@@ -28,6 +29,8 @@ def command(config_path: str | None, has_seeds: bool, is_verbose: bool, words: t
     said = flags_layer(flags)
     layers, remarks, new_file = _layers(config_path, said)
     resolution = resolve(*layers)
+    if config_path is not None:
+        check_is_no_settings_file(absolute(resolution.settings.log_file), absolute(config_path))
 
     def begin() -> list[str]:
         written = [f"wrote {CONFIG_FILE} with the default settings"] if new_file and _write(new_file) else []

@@ -5,12 +5,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 import gymnasium as gym
 import pytest
 
+from actor_critic.cli import places
 from actor_critic.cli.options import SettingsCommand, as_flags, flags_layer, setting_options
 from actor_critic.config import RANDOM_STATES, Config, allowed_values, base_type, starting_config
 from actor_critic.errors import ConfigError
@@ -263,6 +265,41 @@ def test_where_even_the_usual_log_is_a_link_resume_asks_for_a_name(shell: Shell,
     assert "actor_critic_training.log is a link, which may lead anywhere; name a file with --log-file" in outcome.err
     assert precious.read_text() == "precious"
     assert shell("resume", str(run), "--log-file", "mine.log").code == 0
+
+
+def test_no_log_is_appended_to_the_settings_in_use(shell: Shell) -> None:
+    shell("init", "--config", "my.json")
+    (shell.folder / "same.json").hardlink_to(shell.folder / "my.json")
+    before = shell.contents()
+    for name in ("my.json", "same.json", f"../{shell.folder.name}/my.json"):
+        outcome = shell("train", "--config", "my.json", "--log-file", name)
+        assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+        assert "is the settings file; expected another path" in outcome.err
+    assert shell.contents() == before
+    assert shell("train", "--environment", "CartPole-v1", *QUICK).code == 0
+    (run,) = shell.folder.glob("checkpoints_*")
+    settings = (run / "settings.json").read_bytes()
+    outcome = shell("resume", run.name, "--log-file", f"{run.name}/settings.json")
+    assert outcome.code == 2 and "settings.json is the settings file" in outcome.err
+    assert (run / "settings.json").read_bytes() == settings
+    outcome = shell("evaluate", run.name, "--device", "cuda:99")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert outcome.err.startswith('error: device: "cuda:99" is not there')
+
+
+def test_a_path_is_shown_without_a_detour(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run3").mkdir()
+    (tmp_path / "here/link").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(places, "_started_in", Path())
+    places.remember()
+    assert places.absolute("../run3") == tmp_path / "run3" == places.as_typed(places.absolute("../run3"))
+    assert places.absolute("link/../run3") == tmp_path / "here/link/../run3"  # which is not here/run3
+    assert places.absolute("a") == tmp_path / "here/a" and places.absolute("/a") == Path("/a")
+    outcome = shell("inspect", "../run3")
+    assert outcome.code == 4 and f"error: {tmp_path / 'run3'} " in outcome.err
 
 
 # --- train: which file counts ---
