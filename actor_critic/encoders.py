@@ -237,7 +237,8 @@ class CustomEncoder(nn.Module):
             with torch.no_grad():
                 found = self(torch.zeros(2, self._spec.num_features, dtype=torch.float32))
         except ActorCriticError as error:
-            raise ConfigError(f"encoder: {name} fails on two observations of {environment}: {error}") from error
+            cause = describe(error.__cause__ or error)
+            raise ConfigError(f"encoder: {name} fails on two observations of {environment}: {cause}") from error
         says = getattr(self.module, "output_dim", None)
         if not isinstance(found, Tensor) or found.ndim != 2 or found.shape[0] != 2 or found.dtype != torch.float32:
             got = f"{tuple(found.shape)} {found.dtype}" if isinstance(found, Tensor) else type(found).__name__

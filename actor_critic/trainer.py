@@ -58,7 +58,7 @@ log.addHandler(logging.NullHandler())  # silent until a program gives the log so
 INTERRUPTED = "interrupted"
 
 # What keeping the state to go back to may take: seconds, and a share of the time since.
-_KEEPING_SECONDS, _KEEPING_SHARE = 0.1, 1 / 300
+_KEEPING_SECONDS, _KEEPING_SHARE = 0.01, 1 / 300
 
 # Streams of the global generators besides that of collecting.
 _LEARNING, _EVALUATING = 3, 4
@@ -414,14 +414,14 @@ class Trainer(FixedAttributes):
                     if evaluation := self._evaluation_if_due():
                         report = replace(report, evaluation=evaluation)
                 finally:  # what was learned is kept, whatever an evaluation meets
-                    with postponed() as is_interrupted_again:
-                        if recorder:
+                    if recorder:
+                        with postponed() as is_interrupted_again:
                             is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
                             recorder.keep(report, checkpoint, is_last, self._progress.totals.is_representative)
                             self._progress.best = recorder.best
                 if log.isEnabledFor(logging.INFO):
                     log.info("%s", report.describe(self.settings.num_epochs))
-                if is_interrupted() or is_interrupted_again():
+                if is_interrupted() or (recorder and is_interrupted_again()):
                     raise Interrupted
                 yield report
         finally:

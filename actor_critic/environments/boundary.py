@@ -11,12 +11,15 @@ import signal
 import sys
 import threading
 import warnings
+from _thread import get_ident as _get_ident
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 _SIGNALS = tuple(number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)))
+_MAIN = threading.main_thread().ident
+_LOG = logging.getLogger("actor_critic")
 _OURS_ALWAYS = frozenset({"signals", "log"})  # no environment needs these: what it set is not put back
 _STEPS_LOOKED_AT = 64
 _theirs: dict[str, Any] = {}  # what environments set, where it is not ours
@@ -47,28 +50,34 @@ def inside() -> Iterator[None]:
         _here.is_inside = False
 
 
-@contextlib.contextmanager
-def watched() -> Iterator[None]:
+class watched:  # noqa: N801 - used as a function; a generator would take as long as what it does
     """Put back at the end of the block what an environment changed in it.
 
     A rollout is watched as a whole, which costs its steps nothing. The first steps, and once something was found all
     steps, are :func:`inside` one by one.
     """
+
+    def __enter__(self) -> None:
+        self._ours = _state()
+
+    def __exit__(self, *_: object) -> None:
+        found = _state()
+        if found != self._ours:
+            _put_back(self._ours, found)
+        elif _theirs and getattr(_here, "is_inside", False):
+            _theirs.clear()
+
+
+def _put_back(ours: tuple[Any, ...], found: tuple[Any, ...]) -> None:
     global _has_found
-    ours = _state()
-    try:
-        yield
-    finally:
-        for name, value in _state().items():
-            if name not in ours:
-                continue
-            if value != ours[name]:
-                _has_found = True
-                _SETTERS[name](ours[name])
-                if name not in _OURS_ALWAYS:
-                    _theirs[name] = value
-            elif getattr(_here, "is_inside", False):
-                _theirs.pop(name, None)
+    for name, mine, value in zip(_SETTERS, ours, found, strict=True):
+        if value != mine:
+            _has_found = True
+            _SETTERS[name](mine)
+            if name not in _OURS_ALWAYS:
+                _theirs[name] = value
+        elif getattr(_here, "is_inside", False):
+            _theirs.pop(name, None)
 
 
 def is_crossed() -> bool:
@@ -95,22 +104,25 @@ def closed() -> None:
         _unwatched, _has_found = _STEPS_LOOKED_AT, False
 
 
-def _state() -> dict[str, Any]:
-    state: dict[str, Any] = {
-        "numpy errors": np.geterr(),
-        "warning filters": warnings.filters[:],
-        "log": (logging.root.manager.disable, logging.getLogger("actor_critic").disabled),
-    }
-    if threading.current_thread() is threading.main_thread():
-        state["signals"] = [_signal.getsignal(number) for number in _SIGNALS]
-    if torch := sys.modules.get("torch"):
-        state["grad mode"] = torch.is_grad_enabled()
-        state["default dtype"] = torch.get_default_dtype()
-        state["threads"] = torch.get_num_threads()
-        # Asking PyTorch for the device takes 4 microseconds; here it has one only where somebody set it.
-        is_set = vars(torch._GLOBAL_DEVICE_CONTEXT).get("device_context") is not None
-        state["default device"] = torch.get_default_device() if is_set else None
-    return state
+def _state() -> tuple[Any, ...]:
+    """What the setters below set, in their order; None where it cannot be, or is not there."""
+    handlers = [_signal.getsignal(number) for number in _SIGNALS] if _get_ident() == _MAIN else None
+    log = logging.root.manager.disable, _LOG.disabled
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return np.geterr(), warnings.filters[:], log, handlers, None, None, None, None
+    # Asking PyTorch for the device takes 4 microseconds; here it has one only where somebody set it.
+    is_set = vars(torch._GLOBAL_DEVICE_CONTEXT).get("device_context") is not None
+    return (
+        np.geterr(),
+        warnings.filters[:],
+        log,
+        handlers,
+        torch.is_grad_enabled(),
+        torch.get_default_dtype(),
+        torch.get_default_device() if is_set else None,
+        torch.get_num_threads(),
+    )
 
 
 def _set_filters(filters: list[Any]) -> None:
@@ -121,13 +133,21 @@ def _set_filters(filters: list[Any]) -> None:
 
 def _set_log(flags: tuple[int, bool]) -> None:
     logging.disable(flags[0])
-    logging.getLogger("actor_critic").disabled = flags[1]
+    _LOG.disabled = flags[1]
 
 
-def _set_signals(handlers: list[Any]) -> None:
-    for number, handler in zip(_SIGNALS, handlers, strict=True):
+def _set_signals(handlers: list[Any] | None) -> None:
+    for number, handler in zip(_SIGNALS, handlers or [None] * len(_SIGNALS), strict=True):
         if handler is not None:  # None is a handler that was not set from Python, and cannot be
             signal.signal(number, handler)
+
+
+def _torch(setter: str) -> Callable[[Any], None]:
+    def set_to(value: Any) -> None:
+        if torch := sys.modules.get("torch"):
+            getattr(torch, setter)(value)
+
+    return set_to
 
 
 _SETTERS: dict[str, Callable[[Any], object]] = {
@@ -135,8 +155,8 @@ _SETTERS: dict[str, Callable[[Any], object]] = {
     "warning filters": _set_filters,
     "log": _set_log,
     "signals": _set_signals,
-    "grad mode": lambda value: sys.modules["torch"].set_grad_enabled(value),
-    "default dtype": lambda value: sys.modules["torch"].set_default_dtype(value),
-    "default device": lambda value: sys.modules["torch"].set_default_device(value),
-    "threads": lambda value: sys.modules["torch"].set_num_threads(value),
+    "grad mode": _torch("set_grad_enabled"),
+    "default dtype": _torch("set_default_dtype"),
+    "default device": _torch("set_default_device"),
+    "threads": _torch("set_num_threads"),
 }
