@@ -247,6 +247,7 @@ def surroundings(folder: Path) -> Iterator[None]:
     )  # fmt: skip
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
+        logging.root.handlers[:] = []  # pytest's keep errors with all that these hold
         folder.mkdir(exist_ok=True)
         os.chdir(folder)
         try:
