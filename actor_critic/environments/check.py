@@ -84,7 +84,7 @@ def _tried(trial: Callable[[Any], list[Finding]], subject: Any) -> list[Finding]
     except Interrupted:
         raise
     except BaseException as error:  # whatever somebody's environment raises
-        mend = "; reset returns 2 values and step 5 in Gymnasium" if "to unpack" in str(error) else ""
+        mend = "; reset returns 2 values and step 5 in Gymnasium" if "to unpack" in describe(error) else ""
         return [Finding("problem", f"it raised {describe(error)}{mend}")]
 
 

@@ -343,7 +343,7 @@ def _make_one(settings: Settings) -> gym.Env[Any, Any]:
             raise ConfigError(f"environment_kwargs: {name!r} refuses {settings.environment_kwargs}: {cause}") from error
         mend = (
             "; give it in environment_kwargs"
-            if is_refused and "missing" in str(cause)
+            if is_refused and "missing" in describe(cause)
             else _several_agents(name, cause)
         )
         raise NotMadeError(f"environment: {name!r} cannot be made: {describe(cause)}{mend}") from error
@@ -361,7 +361,7 @@ def _several_agents(name: str, error: BaseException) -> str:
     spec = gym.registry.get(name.rpartition(":")[2])
     made = spec.entry_point if spec else None
     marks = ("agent_iter", "possible_agents", "observation_spaces")
-    if "pettingzoo" in str(error) or any(hasattr(made, mark) for mark in marks):
+    if "pettingzoo" in describe(error) or any(hasattr(made, mark) for mark in marks):
         return (
             "; it is one of several agents, as PettingZoo's are: wrap it as a gymnasium.Env in which one agent acts "
             "and the others' policies are part of the environment"

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from tests.odd.answers import FLAGS, MASK_FORMS, RETURNS, REWARDS
-from tests.odd.faults import BROKEN, exceptions
+from tests.odd.faults import BROKEN, EXCEPTIONS, exceptions
 from tests.odd.habits import HABITS
 from tests.odd.problems import Odd, choices_of, leaves_of, sizes_of, space_of, value_of
 from tests.odd.unsupported import SPACES
@@ -44,12 +44,13 @@ class OddEnvironment(gym.Env[Any, Any]):
     def __init__(self, odd: Odd) -> None:
         self._odd = odd
         self._is_open = False
-        self._habits = [(HABITS[what](), when) for what, when in odd.habits]
         self._parts = list(leaves_of(odd.observation))
         self._sizes = sizes_of(odd.action)
+        self._firsts = np.cumsum([0, *self._sizes[:-1]])  # where the choices of each group begin in a mask
         self._return = RETURNS[odd.returns]()
         if odd.excludes_another and RECORD.open_now:
             raise RuntimeError("the licence is in use")
+        self._habits = [(HABITS[what](), when) for what, when in odd.habits]
         self._begin_call("constructor")
         if odd.unsupported != "spaces that are there only after a reset":
             self._make_spaces()
@@ -116,9 +117,9 @@ class OddEnvironment(gym.Env[Any, Any]):
             if when == call:
                 habit.act()
         odd = self._odd
-        if odd.fault in (kinds := exceptions()) and odd.fault_call == call and RECORD.calls[call] >= odd.fault_after:
+        if odd.fault in EXCEPTIONS and odd.fault_call == call and RECORD.calls[call] >= odd.fault_after:
             RECORD.fired = True
-            raise kinds[odd.fault]
+            raise exceptions()[odd.fault]
 
     def _break(self, returned: tuple[Any, ...], call: str) -> Any:
         odd = self._odd
@@ -134,8 +135,7 @@ class OddEnvironment(gym.Env[Any, Any]):
             RECORD.forbidden.append(f"{action!r} is not in {self.action_space}")
             raise AssertionError(RECORD.forbidden[-1])
         choices = choices_of(self._odd.action, action)
-        flat = np.cumsum([0, *self._sizes[:-1]]) + choices
-        if not self.mask[flat].all():
+        if self._odd.mask is not None and not self.mask[self._firsts + choices].all():
             RECORD.forbidden.append(f"{action!r} is forbidden by {self.mask}")
             raise AssertionError(RECORD.forbidden[-1])
         fitting = sum(one == best for one, best in zip(choices, self.best_choices(), strict=True))
@@ -168,9 +168,9 @@ class OddEnvironment(gym.Env[Any, Any]):
     def _draw_mask(self) -> Any:
         """Which choices are allowed: always the best ones."""
         if self._odd.mask is None:
-            return np.ones(sum(self._sizes), np.bool_)
+            return self.mask
         mask = self.np_random.random(sum(self._sizes)) < 0.5
-        mask[np.cumsum([0, *self._sizes[:-1]]) + self.best_choices()] = True
+        mask[self._firsts + self.best_choices()] = True
         return mask
 
 

@@ -34,7 +34,7 @@ ENOUGH = 0.95
 """Share of the optimum at which training ends; what samples its actions rarely earns all."""
 
 PPO: dict[str, Any] = {
-    "algorithm": "ppo", "preset": "none", "num_envs": 8, "num_steps": 32, "update_epochs": 4, "num_minibatches": 4,
+    "algorithm": "ppo", "preset": "none", "num_envs": 8, "num_steps": 16, "update_epochs": 4, "num_minibatches": 4,
     "clip_coef": 0.2, "hidden_dim": 32, "hidden_layers": 1, "learning_rate": 0.01, "gamma": 0.0, "num_epochs": 80,
     "evaluation_episodes": 6, "checkpoint_interval": 1000,
 }  # fmt: skip
@@ -247,6 +247,7 @@ def surroundings(folder: Path) -> Iterator[None]:
     )  # fmt: skip
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
+        logging.root.handlers[:] = []  # pytest's keep errors with all that these hold
         folder.mkdir(exist_ok=True)
         os.chdir(folder)
         try:

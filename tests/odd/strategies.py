@@ -211,7 +211,7 @@ def runs(draw: st.DrawFn, odd: Odd) -> dict[str, Any]:
     if has_image:  # at the rate of the others a CNN's units die
         settings["learning_rate"] = 0.003
     if odd.excludes_another:
-        settings |= {"num_envs": 1, "num_steps": 256}
+        settings |= {"num_envs": 1, "num_steps": 128}
     if draw(st.integers(0, 3)) == 0 and not has_image:  # one step an epoch takes long with them
         settings["algorithm"] = "a2c"
     if needs_normalization(odd.observation) or draw(st.integers(0, 4)) == 0:

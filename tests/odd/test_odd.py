@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.faults.conftest import Campaign
 from tests.faults.nursery import Nursery
 from tests.odd import kinds
+from tests.odd.each import refused_kinds, sound_kinds
 from tests.odd.judge import judge, judge_commands
 from tests.odd.strategies import Case, cases
 
@@ -42,8 +43,17 @@ def try_each(
 @pytest.mark.parametrize("part", range(PARTS))
 def test_an_odd_environment_is_learned_or_refused_in_one_line(part: int, campaign: Campaign, tmp_path: Path) -> None:
     for first in campaign.tries(FAULT, 1, 1):
-        number = try_each(cases(), 240 if campaign.is_whole else 7, PARTS * first + part, tmp_path, judge)
+        number = try_each(cases(), 200 if campaign.is_whole else 4, PARTS * first + part, tmp_path, judge)
     campaign.survived(FAULT, number - 1)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_each_kind_is_handled_or_refused_as_the_page_says(part: int, campaign: Campaign, tmp_path: Path) -> None:
+    mine = [*sound_kinds(), *refused_kinds()][part::PARTS]
+    for number, case in enumerate(mine if campaign.is_whole else mine[part::16]):
+        print(case)  # pytest shows it where the test fails
+        judge(case, tmp_path / str(number))
+        campaign.survived(FAULT, 1)
 
 
 @pytest.mark.parametrize("part", range(2))
