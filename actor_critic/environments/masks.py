@@ -102,7 +102,7 @@ def _declared(layer: Any, name: str) -> Any:
     of the instance slower from then on (in CPython 3.11 a step of CartPole takes a tenth longer).
     """
     for kind in type(layer).__mro__:
-        if name in vars(kind):
+        if name in vars(kind) and hasattr(type(vars(kind)[name]), "__get__"):  # a method or property
             return vars(kind)[name]
     return getattr(layer, name, None)
 

@@ -146,6 +146,10 @@ class Declares(toys.Countdown):
         return super().step(action)
 
 
+class DeclaresLater(Declares):
+    action_masks: Any = None  # until a reset
+
+
 class DeclaresProperty(Declares):
     @property
     def action_masks(self) -> Any:
@@ -177,7 +181,7 @@ class Wants(Declares):
         return np.array([True, False])
 
 
-for _made in (Declares, DeclaresProperty, DeclaresStatically, NotYet, Wants):
+for _made in (Declares, DeclaresLater, DeclaresProperty, DeclaresStatically, NotYet, Wants):
     gym.register(f"{_made.__name__}-v0", _made)
 
 
@@ -187,6 +191,7 @@ for _made in (Declares, DeclaresProperty, DeclaresStatically, NotYet, Wants):
     [
         ("Declares", "attribute"),
         ("Declares", "attribute of a reset"),
+        ("DeclaresLater", "attribute of a reset"),
         ("DeclaresProperty", "property"),
         ("DeclaresStatically", "static method"),
     ],
