@@ -131,7 +131,7 @@ class ActorCriticAgent(FixedAttributes):
         if action_mask is not None:
             mask = self.actions.check_mask(np.asarray(action_mask), count)
         if mask_inside is not None:
-            inside = read_masks(mask_inside, self.actions, count, self.settings.frame_stack)
+            inside = read_masks(mask_inside, self.actions, count)
             if mask is not None and (mask != inside).any():
                 raise ValueError("action_mask: it contradicts the mask inside the observation; give one of the two")
             mask = self.actions.check_mask(inside, len(inside))

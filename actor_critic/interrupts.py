@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 _SIGINT = int(signal.SIGINT)
+_MAIN = threading.main_thread().ident
+
+Handler = Callable[[int, FrameType | None], None]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -24,37 +27,40 @@ def recognized() -> Iterator[None]:
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         raise Interrupted
 
-    with _handled_by(on_signal):
-        yield
-
-
-@contextlib.contextmanager
-def postponed() -> Iterator[Callable[[], bool]]:
-    """Note Ctrl-C while the block runs, without raising anything; a second one raises :class:`Interrupted` at once.
-
-    Yields:
-        A function that says whether Ctrl-C was noted.
-    """
-    noted = False
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        nonlocal noted
-        if noted:
-            raise Interrupted
-        noted = True
-
-    with _handled_by(on_signal):
-        yield lambda: noted
-
-
-@contextlib.contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or _signal.getsignal(_SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    _signal.signal(_SIGINT, handler)
+    is_replaced = _replace_handler(on_signal)
     try:
         yield
     finally:
-        _signal.signal(_SIGINT, signal.default_int_handler)
+        if is_replaced:
+            _signal.signal(_SIGINT, signal.default_int_handler)
+
+
+class postponed:  # noqa: N801 - used as a function, in every epoch: a generator would take twice as long
+    """Note Ctrl-C while the block runs, without raising anything; a second one raises :class:`Interrupted` at once.
+
+    Entering it gives a function that says whether Ctrl-C was noted.
+    """
+
+    def __init__(self) -> None:
+        self._is_noted = False
+
+    def __enter__(self) -> Callable[[], bool]:
+        self._is_replaced = _replace_handler(self._on_signal)
+        return lambda: self._is_noted
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_replaced:
+            _signal.signal(_SIGINT, signal.default_int_handler)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self._is_noted:
+            raise Interrupted
+        self._is_noted = True
+
+
+def _replace_handler(handler: Handler) -> bool:
+    """Have a handler instead of Python's own; says whether it is."""
+    is_replaced = threading.get_ident() == _MAIN and _signal.getsignal(_SIGINT) is signal.default_int_handler
+    if is_replaced:
+        _signal.signal(_SIGINT, handler)
+    return is_replaced

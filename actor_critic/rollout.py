@@ -311,7 +311,7 @@ class Collector:
             ("reward", [rollout.rewards]),
             ("own reward", [] if rollout.own_rewards is None else [rollout.own_rewards]),
             ("observation", floats(rollout.observations)),
-            ("final observation", floats(rollout.final_observations)),
+            ("final observation", floats(rollout.final_observations) if len(rollout.final_steps) else []),
         ):
             for array in arrays:
                 if not np.isfinite(array).all():

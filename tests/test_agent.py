@@ -115,11 +115,14 @@ def test_a_mask_inside_may_come_in_parts_and_frames() -> None:
     both = tuple(np.stack([part, part]) for part in parts)
     assert agent.act(_raw(both, 2)).tolist() == [[1, 2], [1, 2]]
     frames = ObservationSpec.from_space(gym.spaces.Box(-1, 1, (2, 3)))
-    agent = _headstrong(spec=frames, environment="CartPole-v1", frame_stack=2)
     masks = np.array([[1, 0, 0, 0], [0, 0, 0, 1]], np.int8)  # that of the last frame counts
-    assert agent.act({"observation": np.zeros((2, 3), np.float32), "action_mask": masks}) == 3
-    batch = {"observation": np.zeros((5, 2, 3), np.float32), "action_mask": np.stack([masks] * 5)}
-    assert agent.act(batch).tolist() == [3] * 5
+    stacked: list[dict[str, object]] = [{"environment": "CartPole-v1", "frame_stack": 2}, {}]
+    for settings in stacked:  # by the setting, and by a wrapper
+        agent = _headstrong(spec=frames, **settings)
+        assert agent.act({"observation": np.zeros((2, 3), np.float32), "action_mask": masks}) == 3
+        assert agent.act({"observation": np.zeros((2, 3), np.float32), "action_mask": masks.tolist()}) == 3
+        batch = {"observation": np.zeros((5, 2, 3), np.float32), "action_mask": np.stack([masks] * 5)}
+        assert agent.act(batch).tolist() == [3] * 5
 
 
 @pytest.mark.parametrize(

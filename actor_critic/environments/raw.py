@@ -36,31 +36,32 @@ def take_mask(observation: Any, spec: ObservationSpec) -> tuple[Any, Any]:
     return rest, mask
 
 
-def read_masks(given: Any, actions: ActionSpec, count: int | None, frames: int) -> npt.NDArray[np.bool_]:
+def read_masks(given: Any, actions: ActionSpec, count: int | None) -> npt.NDArray[np.bool_]:
     """Masks [count or 1, A] as observations hold them.
+
+    A wrapper that stacks observations stacks their masks, too: an array then has an axis for these in front of its own,
+    and the last mask counts.
 
     Args:
         given: What stood in the observation or the batch: one array, or one for each choice or part of an action.
         actions: The action space.
         count: Observations in the batch; None for a single one.
-        frames: How many observations are stacked in one: masks may be stacked with them, and the last one counts.
 
     Raises:
         ValueError: They do not fit.
     """
-    rows = 1 if count is None else count
-    arrays = list(_arrays(given, actions, count, frames))
+    rows, lead = (1, 0) if count is None else (count, 1)
+    arrays = list(_arrays(given, actions, lead))
     if any(array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all() for array in arrays):
         raise ValueError(f"{KEY} in the observation: expected only 0 and 1, or false and true")
+    frames, left = divmod(sum(array.size for array in arrays), rows * actions.num_logits)
     fits = all(count is None or array.shape[:1] == (count,) for array in arrays)
-    width = sum(array.size for array in arrays)
-    if fits and width == rows * frames * actions.num_logits:
-        arrays = [array.reshape(rows, frames, -1)[:, -1] for array in arrays]
-    elif not fits or width != rows * actions.num_logits:
+    fits &= frames == 1 or all(array.shape[lead : lead + 1] == (frames,) for array in arrays)
+    if left or not frames or not fits:
         shapes = ", ".join(str(array.shape) for array in arrays)
         expected = (actions.num_logits,) if count is None else (count, actions.num_logits)
         raise ValueError(f"{KEY} in the observation: shape {shapes} does not fit; expected {expected}")
-    return np.concatenate([array.reshape(rows, -1) for array in arrays], 1).astype(np.bool_)
+    return np.concatenate([array.reshape(rows, frames, -1)[:, -1] for array in arrays], 1).astype(np.bool_)
 
 
 def _has_all(value: Any, spec: ObservationSpec) -> bool:
@@ -72,23 +73,22 @@ def _has_all(value: Any, spec: ObservationSpec) -> bool:
     return True
 
 
-def _arrays(given: Any, actions: ActionSpec, count: int | None, frames: int) -> Iterator[npt.NDArray[Any]]:
-    """Every array in a mask, in the order of the action space's parts."""
+def _arrays(given: Any, actions: ActionSpec, lead: int) -> Iterator[npt.NDArray[Any]]:
+    """Every array in a mask, in the order of the action space's parts; ``lead`` is 1 for a batch, else 0."""
     if isinstance(given, Mapping):
         if not actions.is_nested:
             raise ValueError(f"{KEY} in the observation is a dict, and the action space has no parts")
         for part in actions.parts:
-            yield from _arrays(pick(given, part.path), actions, count, frames)
+            yield from _arrays(pick(given, part.path), actions, lead)
         return
     if isinstance(given, (tuple, list)):
-        lead = () if count is None else (count,)
-        try:  # a list of numbers, or one for each observation
+        try:  # a list of numbers, one for each observation, or one for each that is stacked
             whole = as_array(given)
         except ValueError:  # arrays of other sizes, one for each choice
             whole = np.zeros(())
-        if whole.ndim != len(lead) + 1 and whole.shape != (*lead, frames, actions.num_logits):
+        if whole.ndim != lead + 1 and not (whole.ndim == lead + 2 and whole.shape[-1] == actions.num_logits):
             for part in given:
-                yield from _arrays(part, actions, count, frames)
+                yield from _arrays(part, actions, lead)
             return
         given = whole
     yield as_array(given)

@@ -11,6 +11,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import numpy.typing as npt
 
 from actor_critic.environments import boundary
 from actor_critic.environments.masks import KEY, random_choices
@@ -20,10 +21,14 @@ from actor_critic.errors import ConfigError, EnvironmentFault, ReplayFault
 
 log = logging.getLogger("actor_critic")
 
+_Step = tuple[npt.NDArray[np.int64], float]
+"""Choices, and the reward for them."""
+
 _SECONDS_TO_START = 120.0  # of another process: imports take their time
 _SECONDS_TO_LEAVE = 5.0
-_EPISODES, _STEPS = 32, 8
-"""Of a trial; an environment with fast resets is tried in full, on any machine."""
+_EPISODES, _FEWEST_STEPS, _STEPS, _STEPS_AFTER = 32, 4, 8, 3
+"""Of a trial: its episodes, of 4 to 11 steps, and how many more steps show how it goes on after a replay. An
+environment with fast resets is tried in full, on any machine."""
 _SECONDS = 10.0
 """After which a trial is cut short, and what it found by then counts: slow simulators are not waited for. What a trial
 finds decides what is computed, so where one is cut short, ``replay`` in the settings makes sure of it."""
@@ -117,31 +122,51 @@ def _try(make: Callable[[], gym.Env[Any, Any]], way: Replay) -> str:
     """
     random = np.random.default_rng(0)
 
-    def act(environment: SameStepVectorEnv, infos: dict[str, Any], steps: int) -> None:
+    def act(environment: SameStepVectorEnv, infos: dict[str, Any], steps: int) -> list[_Step]:
+        taken = []
         for _ in range(steps):
             mask = infos[KEY][0] if KEY in infos else None
-            *_, infos = environment.step_choices(random_choices(environment.actions, mask, random))
+            choices = random_choices(environment.actions, mask, random)
+            _, rewards, *_, infos = environment.step_choices(choices)
+            taken.append((choices, float(rewards[0])))
+        return taken
 
     started = time.monotonic()
     with contextlib.closing(SameStepVectorEnv(make, 1, replay=way)) as played:
         _, infos = played.reset(seed=0)
-        states = []
-        for _ in range(_EPISODES):
-            act(played, infos, _STEPS)
-            states.append(played.save_state())
+        tries = []
+        for number in range(_EPISODES):
+            act(played, infos, _FEWEST_STEPS + number % _STEPS)  # else short episodes would always end just there
+            state = played.save_state()
+            tries.append((state, act(played, played.infos(), _STEPS_AFTER), played.proof()))
             if time.monotonic() - started > _SECONDS / 3:
                 break
             _, infos = played.begin_anew()
     tried = 0
     with contextlib.closing(SameStepVectorEnv(make, 1, replay=way)) as used:
-        for state in states:
-            _, infos = used.load_state(state)
-            act(used, infos, 3)  # which the other one has not seen
+        for state, steps, proof in tries:
+            used.load_state(state)
+            _go_on(used, steps, proof)
+            act(used, used.infos(), 3)  # which the other one has not seen
             tried += 1
             if time.monotonic() - started > _SECONDS:
                 break
     with contextlib.closing(SameStepVectorEnv(make, 1, replay=way)) as new:
-        new.load_state(states[-1])
+        state, steps, proof = tries[-1]
+        new.load_state(state)
+        _go_on(new, steps, proof)
     if tried == _EPISODES:
         return ""
     return f"{tried} of {_EPISODES} episodes were tried in {time.monotonic() - started:.0f} s"
+
+
+def _go_on(environment: SameStepVectorEnv, steps: list[_Step], proof: dict[str, Any]) -> None:
+    """Take steps that were taken before, from the same state; they may lead into the next episode.
+
+    Raises:
+        ReplayFault: They show something else than before.
+    """
+    rewards = [float(environment.step_choices(choices)[1][0]) for choices, _ in steps]
+    is_same = np.array_equal(rewards, [reward for _, reward in steps], equal_nan=True)
+    if not is_same or any((array != proof[name]).any() for name, array in environment.proof().items()):
+        raise ReplayFault(f"{environment.name}: shows other observations or rewards after a replay than it did before")

@@ -97,7 +97,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
     def _set_up(self) -> None:
         num_envs = self.num_envs
         template = self.envs[0]
-        self._name = environment_name(template)
+        self.name = environment_name(template)
         self._spec, self.actions = self._read_spaces()
         self._steps = [env.step for env in self.envs]
         self._is_used = [False] * num_envs  # whether an episode has begun in this instance
@@ -147,7 +147,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                     f"environment {self._first + index} has other spaces than environment {self._first}; all must be "
                     f"alike"
                 )
-        return read_spaces(self._name, template.observation_space, template.action_space)
+        return read_spaces(self.name, template.observation_space, template.action_space)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -238,7 +238,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 self._write(index, observation, self._parts)
             checksums[index] = crc32(rows[index], checksums[index])
         self._totals += rewards
-        infos = self._mask_infos()
+        infos = self.infos()
         if own is not None:
             infos["own_rewards"] = own
         if self._savers[0]:
@@ -304,7 +304,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 raise self._fault(
                     index, "shows other observations or rewards on replay than it did before", ReplayFault
                 )
-        return self._observations, self._mask_infos()
+        return self._observations, self.infos()
 
     def begin_anew(self) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Leave the running episodes and begin the next one of every environment; returns as :meth:`reset`."""
@@ -317,7 +317,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             for index in range(self.num_envs):
                 self._write(index, self._reset_one(index, options), self._parts)
                 self._checksums[index] = crc32(self._rows[index])
-        return self._observations, self._mask_infos()
+        return self._observations, self.infos()
 
     def _save_snapshot(self, index: int) -> None:
         """Save the state of a running episode, and replay it from the snapshot before this one from now on."""
@@ -442,7 +442,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         except Interrupted:
             raise
         except ConfigError as error:
-            raise ConfigError(f"environment: {self._name}: {error}") from None
+            raise ConfigError(f"environment: {self.name}: {error}") from None
         except BaseException as error:  # whatever somebody's property raises
             raise self._fault(index, f"raised in action_masks {describe(error)}") from error
         if self._masks_come_late is None:
@@ -466,12 +466,13 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             raise self._fault(index, "returned a mask that allows no action, though the episode goes on")
         self._masks[index] = mask
 
-    def _mask_infos(self) -> dict[str, Any]:
+    def infos(self) -> dict[str, Any]:
+        """What belongs to the observations returned last: their masks, where there are any."""
         return {} if self._masks is None else {KEY: self._masks, f"_{KEY}": np.ones(self.num_envs, np.bool_)}
 
     def _fault(self, index: int, what: str, kind: type[EnvironmentFault] = EnvironmentFault) -> EnvironmentFault:
         return kind(
-            f"{self._name}, environment {self._first + index}, episode {self._episodes[index]}, "
+            f"{self.name}, environment {self._first + index}, episode {self._episodes[index]}, "
             f"step {self._lengths[index]}: {what}"
         )
 

@@ -242,6 +242,8 @@ class ObservationSpec:
 
     def floats(self, observations: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """The parts that are no whole numbers, in 32 bits: what is too large for these is infinite there."""
+        if self.is_plain:
+            return [observations]
         with np.errstate(over="ignore"):
             views = [view for view in self.views(observations) if view.dtype.kind == "f"]
             return [view.astype(np.float32, copy=False) for view in views]

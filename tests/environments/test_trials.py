@@ -1,6 +1,7 @@
 """Trials before a run, and environments that allow no other one beside them."""
 
 import time
+from functools import partial
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -98,6 +99,33 @@ def test_an_environment_that_samples_from_its_spaces_replays() -> None:
         steps = [vector.step_choices(np.zeros((2, 2), np.int64)) for _ in range(12)]
         shown.append([(rewards.copy().tolist()) for _, rewards, *_ in steps])
     assert shown[0] == shown[1]
+
+
+class Remembering(gym.Env[Any, Any]):
+    """Pays for how many steps its instance has taken in all; its observations are the same in every episode."""
+
+    observation_space = gym.spaces.Box(0.0, 100.0, (1,))
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, length: int) -> None:
+        self._length, self._taken = length, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self._step = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self._step += 1
+        self._taken += 1
+        return np.full(1, self._step, np.float32), float(self._taken), self._step == self._length, False, {}
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 8, 100])
+def test_what_is_remembered_beyond_an_episode_is_found_whatever_its_length(length: int) -> None:
+    way, against, _ = replay.try_replays(partial(Remembering, length), apart=False, timeout=60)
+    assert way == "fresh"
+    assert "shows other observations or rewards" in against
 
 
 def test_a_trial_of_a_slow_environment_is_cut_short_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,9 +143,6 @@ def play_by_hand(case: Case, agent: ActorCriticAgent, loaded: ActorCriticAgent, 
     for name in case.wrappers:
         env = load_class(WRAPPERS[name], "wrappers")(env)
     if config.frame_stack:
-        if case.odd.mask == 'observation["action_mask"]':
-            env.close()
-            return  # a stack of masks is no mask; whoever stacks by hand takes it out first
         env = gym.wrappers.FrameStackObservation(env, config.frame_stack)
     is_in_observation = case.odd.mask == 'observation["action_mask"]'
     earned = []

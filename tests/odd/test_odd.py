@@ -21,8 +21,9 @@ PARTS = 8
 def try_each(
     drawn: st.SearchStrategy[Case], count: int, first: int, folder: Path, judged: Callable[[Case, Path], None]
 ) -> int:
-    """Judge cases, the same ones from the same first seed; returns how many."""
+    """Judge cases, the same ones from the same first seed, to their end; returns how many."""
     number = 0
+    failures: list[Exception] = []
 
     # A case that fails is not made smaller: each try trains a policy, and most of a case is plain.
     @seed(first)
@@ -34,9 +35,15 @@ def try_each(
     def judge_one(case: Case) -> None:
         nonlocal number
         number += 1
-        judged(case, folder / str(number))
+        try:
+            judged(case, folder / str(number))
+        except Exception as error:
+            error.add_note(repr(case))
+            failures.append(error)
 
     judge_one()
+    if failures:
+        raise ExceptionGroup(f"{len(failures)} of {number} cases", failures)
     return number
 
 
