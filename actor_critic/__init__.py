@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actor_critic.agent import ActorCriticAgent
     from actor_critic.config import Config, Settings
-    from actor_critic.epoch_report import EpochReport
     from actor_critic.errors import (
         ActorCriticError,
         CheckpointError,
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
     from actor_critic.networks import PolicyNetwork, ValueNetwork
     from actor_critic.rewards import LinearReward, RewardModel
     from actor_critic.spaces import ActionSpec, ObservationSpec
-    from actor_critic.trainer import Trainer
-    from actor_critic.verification import Verification, verify
+    from actor_critic.training import EpochReport, Trainer, Verification, verify
 
 __version__ = "0.1.0"
 
@@ -41,7 +39,7 @@ _HOMES = {
     "Config": "config",
     "ConfigError": "errors",
     "EnvironmentFault": "errors",
-    "EpochReport": "epoch_report",
+    "EpochReport": "training",
     "Evaluation": "evaluation",
     "LinearReward": "rewards",
     "NumericalError": "errors",
@@ -50,12 +48,12 @@ _HOMES = {
     "ReplayFault": "errors",
     "RewardModel": "rewards",
     "Settings": "config",
-    "Trainer": "trainer",
+    "Trainer": "training",
     "ValueNetwork": "networks",
-    "Verification": "verification",
+    "Verification": "training",
     "VerificationError": "errors",
     "evaluate": "evaluation",
-    "verify": "verification",
+    "verify": "training",
 }
 
 __all__ = [

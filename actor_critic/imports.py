@@ -1,20 +1,14 @@
 """The only place that imports code which a setting names."""
 
 import contextlib
-import hashlib
 import importlib
 import importlib.machinery
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
-from actor_critic.code_digest import code_digest, source_file
 from actor_critic.errors import CheckpointError, ConfigError
-from actor_critic.interrupts import Interrupted
-
-TYPED = "code:"
-"""What the digest of a class begins with that has no file."""
+from actor_critic.process import Interrupted
 
 _folders: list[str] = []
 
@@ -87,12 +81,6 @@ def class_name(found: Any, field: str) -> str:
             f"{field}: {found!r} cannot be found again by its name; expected a class at the top of a module"
         )
     return f"{found.__module__}:{found.__qualname__}"
-
-
-def source_digest(found: type[Any]) -> str:
-    """SHA-256 of the file that defines a class, in 64 hexadecimal digits; without a file of its code, after "code:"."""
-    path = source_file(found)
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else TYPED + code_digest(found)
 
 
 def require_trust(names: list[str], origin: object, is_trusted: bool) -> None:

@@ -20,8 +20,8 @@ import numpy as np
 from actor_critic import Config, Trainer, evaluate
 from actor_critic.config import Layer, computed_fields, find_preset, resolve
 from actor_critic.files import write_durably
+from actor_critic.ops.statistics import summarize_seeds
 from actor_critic.seeding import Purpose, generator
-from actor_critic.statistics import summarize_seeds
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results/learning.json"

@@ -10,8 +10,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from works import WORKS, Work
 
+from actor_critic.ops.statistics import summarize_seeds
 from actor_critic.seeding import Purpose, generator
-from actor_critic.statistics import summarize_seeds
 
 DOCS = Path(__file__).parent.parent / "docs"
 GROWTH = Path(__file__).parent / "results/growth.json"

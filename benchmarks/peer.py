@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from actor_critic import Config
 from actor_critic.config import Layer, Settings, resolve
-from actor_critic.encoders import CNNS
 from actor_critic.environments import EnvironmentMaker
+from actor_critic.networks.encoders import CNNS
 from actor_critic.seeding import Purpose, episode_seed
 
 with warnings.catch_warnings():

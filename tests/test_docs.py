@@ -42,13 +42,6 @@ def test_importing_the_package_does_not_wait_for_torch() -> None:
     _run("import sys, actor_critic; actor_critic.Config(); assert 'torch' not in sys.modules", ROOT)
 
 
-def test_the_architecture_page_names_every_room() -> None:
-    page = (ROOT / "docs/architecture.md").read_text()
-    for entry in (ROOT / "actor_critic").iterdir():
-        if not entry.name.startswith("__") and entry.suffix in ("", ".py"):
-            assert f"`{entry.name}{'/' if entry.is_dir() else ''}`" in page, entry.name
-
-
 def test_what_presets_promise_is_what_was_measured() -> None:
     page = (ROOT / "docs/learning.md").read_text()
     promised = [preset for preset in list_presets() if preset.expected is not None]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from actor_critic import Config, Trainer, evaluate
-from actor_critic.runs import newest_sound
+from actor_critic.storage.runs import newest_sound
 
 ROOT = Path(__file__).parent.parent
 DESCRIBED = {

@@ -1,27 +1,19 @@
 """How act and update are executed. A backend is an execution strategy, never another algorithm."""
 
 from actor_critic.backends.base import (
-    Assessment,
     Backend,
-    Batch,
+    Estimates,
     ExecutedPolicy,
-    Sequences,
-    UpdateRules,
-    UpdateStatistics,
 )
 from actor_critic.backends.choose import choose_backend, make_backend
 from actor_critic.backends.device import choose_device
 from actor_critic.backends.eager import EagerBackend
 
 __all__ = [
-    "Assessment",
     "Backend",
-    "Batch",
     "EagerBackend",
+    "Estimates",
     "ExecutedPolicy",
-    "Sequences",
-    "UpdateRules",
-    "UpdateStatistics",
     "choose_backend",
     "choose_device",
     "make_backend",

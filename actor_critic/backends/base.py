@@ -8,97 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class UpdateRules:
-    """The numbers of one epoch's update; meanings and ranges are those of the settings of the same name.
-
-    ``clip_coef`` None is the unclipped policy gradient; ``max_grad_norm`` and ``target_kl`` None are off.
-    """
-
-    learning_rate: float
-    adam_beta1: float
-    adam_beta2: float
-    adam_epsilon: float
-    clip_coef: float | None
-    clip_vloss: bool
-    normalize_advantages: bool
-    ent_coef: float
-    vf_coef: float
-    max_grad_norm: float | None
-    target_kl: float | None
+from actor_critic.algorithm import Batch, Coefficients, Sequences, UpdateStatistics
 
 
 @dataclass(frozen=True)
-class Sequences:
-    """What networks with memory need besides: a batch as T steps of N environments, flattened time-major.
-
-    Attributes:
-        policy_state: [N, S], the policy's hidden states before the first step.
-        value_state: [N, S], the value function's.
-        starts: [T, N] boolean, True where an episode begins and the state before the step is 0.
-        live: [T · N] boolean, False where a row is no transition but a pause between two episodes; None if all are.
-    """
-
-    policy_state: Tensor
-    value_state: Tensor
-    starts: Tensor
-    live: Tensor | None = None
-
-    def select(self, rows: Tensor) -> "Sequences":
-        """The part for whole environments, given by the rows of a time-major minibatch."""
-        envs = rows[: len(rows) // len(self.starts)]  # those of the first step are the environments' own numbers
-        live = None if self.live is None else self.live[rows]
-        return Sequences(self.policy_state[envs], self.value_state[envs], self.starts[:, envs], live)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The B transitions of one epoch, flattened.
-
-    Attributes:
-        features: [B, F], encoded and normalised observations.
-        actions: [B, G] int64 choices.
-        masks: [B, A] boolean, True where a choice is allowed; None where all are.
-        log_probs: [B], of those actions under the policy that took them; None where it is the one that now learns, and
-            takes a single step: their ratios are 1.
-        values: [B], before the first step.
-        advantages: [B].
-        returns: [B], targets of the value function.
-        sequences: For networks with memory; None without.
-    """
-
-    features: Tensor
-    actions: Tensor
-    masks: Tensor | None
-    log_probs: Tensor | None
-    values: Tensor
-    advantages: Tensor
-    returns: Tensor
-    sequences: Sequences | None = None
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All that is there, by name."""
-        found = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        known = vars(self.sequences) if self.sequences is not None else {}
-        return found | {f"sequences.{name}": value for name, value in known.items() if isinstance(value, Tensor)}
-
-    def select(self, rows: Tensor | slice, sequences: Sequences | None = None) -> "Batch":
-        """The transitions of some rows, and the sequences that they are."""
-        return Batch(
-            self.features[rows],
-            self.actions[rows],
-            None if self.masks is None else self.masks[rows],
-            None if self.log_probs is None else self.log_probs[rows],
-            self.values[rows],
-            self.advantages[rows],
-            self.returns[rows],
-            sequences,
-        )
-
-
-@dataclass(frozen=True)
-class Assessment:
+class Estimates:
     """What both networks make of a rollout, without gradient.
 
     Attributes:
@@ -112,29 +26,6 @@ class Assessment:
     values: Tensor
     next_values: Tensor
     value_states: Tensor | None
-
-
-@dataclass(frozen=True)
-class UpdateStatistics:
-    """Means over the optimizer steps of one epoch.
-
-    Attributes:
-        policy_loss: Policy loss, without entropy bonus.
-        value_loss: Half the mean squared error, without ``vf_coef``.
-        entropy: In nats.
-        approx_kl: KL divergence from the policy before the first step, estimated before each step.
-        clip_fraction: Share of ratios outside the clip range.
-        gradient_norm: Before clipping.
-        steps: Optimizer steps taken; fewer than planned when ``target_kl`` stopped them.
-    """
-
-    policy_loss: float
-    value_loss: float
-    entropy: float
-    approx_kl: float
-    clip_fraction: float
-    gradient_norm: float
-    steps: int
 
 
 class ExecutedPolicy(Protocol):
@@ -180,9 +71,9 @@ class Backend(Protocol):
     second_moment: Tensor
     steps: int
 
-    def assess(
+    def evaluate_actions(
         self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None, log_probs: bool
-    ) -> Assessment:
+    ) -> Estimates:
         """Values of features [(T + 1) · N, F], and if wanted log-probabilities of actions [T · N, G]; no gradient.
 
         The features of the last N, which nothing was done in yet, may be left out.
@@ -204,14 +95,6 @@ class Backend(Protocol):
         """Advantages [T, N], to the bit those of :func:`actor_critic.ops.returns.generalized_advantage`."""
 
     def update(
-        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: UpdateRules
+        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: Coefficients
     ) -> UpdateStatistics:
         """Take one optimizer step per minibatch, each given by its indices into the batch."""
-
-
-def not_finite(step: int, loss: float) -> str:
-    """What to say of an optimizer step that was not taken because its gradient is not finite."""
-    return (
-        f"the gradient of optimizer step {step} is not finite (loss {loss:g}); the step was not taken: lower "
-        f"learning_rate, set max_grad_norm, or look for extreme observations or rewards"
-    )

@@ -8,11 +8,9 @@ import torch
 from actor_critic.backends.base import Backend
 from actor_critic.backends.eager import EagerBackend
 from actor_critic.config import Settings
-from actor_critic.encoders import PartsEncoder
 from actor_critic.errors import ConfigError
-from actor_critic.networks import PolicyNetwork, ValueNetwork
-from actor_critic.parameters import FlatParameters
-from actor_critic.spaces.observations import PICTURE_SIDE
+from actor_critic.networks import FlatParameters, PartsEncoder, PolicyNetwork, ValueNetwork
+from actor_critic.spaces import PICTURE_SIDE
 
 log = logging.getLogger("actor_critic")
 
@@ -53,7 +51,7 @@ def make_backend(
     """The backend of resolved settings, around two networks and their flat buffer."""
     if settings.backend == "eager":
         return EagerBackend(policy, value, parameters, sizes)
-    from actor_critic.backends.fused.backend import FusedBackend  # Numba is loaded only where it is used
+    from actor_critic.backends.fused import FusedBackend  # Numba is loaded only where it is used
 
     return FusedBackend(policy, value, parameters, sizes, settings.threads)
 

@@ -11,23 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from actor_critic.backends.base import (
-    Assessment,
-    Backend,
-    Batch,
-    ExecutedPolicy,
-    Sequences,
-    UpdateRules,
-    UpdateStatistics,
-    not_finite,
-)
-from actor_critic.encoders import CustomEncoder, PartsEncoder
+from actor_critic.algorithm import Batch, Coefficients, Sequences, UpdateStatistics, not_finite
+from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy
 from actor_critic.errors import NumericalError
-from actor_critic.networks import PolicyNetwork, ValueNetwork
+from actor_critic.networks import CustomEncoder, FlatParameters, PartsEncoder, PolicyNetwork, ValueNetwork
 from actor_critic.ops import categorical, losses
 from actor_critic.ops.adam import adam_step, clip_gradient_norm
 from actor_critic.ops.returns import generalized_advantage
-from actor_critic.parameters import FlatParameters
 
 
 class EagerPolicy(ExecutedPolicy):
@@ -115,9 +105,9 @@ class EagerBackend(Backend):
         self.steps = 0
 
     @torch.no_grad()
-    def assess(
+    def evaluate_actions(
         self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None, log_probs: bool
-    ) -> Assessment:
+    ) -> Estimates:
         """Values and log-probabilities; see :class:`Backend`."""
         count = len(actions)
         if log_probs or sequences is not None:
@@ -131,9 +121,9 @@ class EagerBackend(Backend):
             known = none if states is None else states[-1]
             following, _ = self._value.unroll(features[count:], known)
         if not log_probs:
-            return Assessment(None, values, following, states)
+            return Estimates(None, values, following, states)
         normalized = categorical.log_probabilities(logits, self._sizes, masks)
-        return Assessment(categorical.log_prob(normalized, self._sizes, actions), values, following, states)
+        return Estimates(categorical.log_prob(normalized, self._sizes, actions), values, following, states)
 
     @torch.no_grad()
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,7 +134,7 @@ class EagerBackend(Backend):
         return values, states[-1]
 
     def update(
-        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: UpdateRules
+        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: Coefficients
     ) -> UpdateStatistics:
         """Take one optimizer step per minibatch.
 
@@ -162,7 +152,7 @@ class EagerBackend(Backend):
                 encoder.eval()
 
     def _update(
-        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: UpdateRules
+        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: Coefficients
     ) -> UpdateStatistics:
         totals = torch.zeros(6, dtype=torch.float32, device="cpu")
         taken = 0
@@ -207,7 +197,7 @@ class EagerBackend(Backend):
             return policy.head(outputs), value.head(outputs).squeeze(-1), states
         return policy.head(outputs), *value.unroll(features, sequences.value_state, sequences.starts)
 
-    def _loss(self, batch: Batch, rules: UpdateRules) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _loss(self, batch: Batch, rules: Coefficients) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The loss of one minibatch with gradient, and its parts without: policy, value, entropy, KL, clip fraction."""
         logits, values, _ = self._forward(batch.features, batch.sequences)
         if batch.sequences is not None and batch.sequences.live is not None:

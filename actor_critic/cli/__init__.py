@@ -11,11 +11,12 @@ from typing import NoReturn
 
 import click
 
-from actor_critic import __version__, interrupts
+from actor_critic import __version__
 from actor_critic.cli import places
 from actor_critic.cli.leaving import Leaving
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.imports import look_in
+from actor_critic.process import interrupts
 
 _COMMANDS = {
     "train": "Train a policy; what `python main.py` does.",

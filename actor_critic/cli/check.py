@@ -22,8 +22,7 @@ def command(environment: str, **flags: Any) -> int:
     from rich.text import Text
 
     from actor_critic.cli.screen import console, printable, say
-    from actor_critic.environments import EnvironmentMaker
-    from actor_critic.environments.check import check_environment
+    from actor_critic.environments import EnvironmentMaker, check_environment
 
     screen = console()
     if environment == RANDOM_STATES:

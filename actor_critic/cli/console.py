@@ -11,9 +11,9 @@ from rich.text import Text
 
 from actor_critic.cli.screen import say, say_as_is
 from actor_critic.config import Config, Layer, Settings, resolve
-from actor_critic.epoch_report import EpochReport
 from actor_critic.evaluation import Evaluation
-from actor_critic.statistics import plainly
+from actor_critic.ops.statistics import plainly
+from actor_critic.training import EpochReport
 
 _PLAIN_LINES = 20
 _REFRESH_SECONDS = 0.1

@@ -32,7 +32,7 @@ def command(path: str, episodes: int | None, seed: int | None, device: str, as_j
         from actor_critic.config import settings_from_document
         from actor_critic.evaluation import evaluate
         from actor_critic.imports import require_trust
-        from actor_critic.runs import find_checkpoint
+        from actor_critic.storage import find_checkpoint
 
         screen = console(sys.stderr if as_json else None)
         stack.enter_context(notes(screen))

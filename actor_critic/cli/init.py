@@ -8,9 +8,9 @@ import click
 from actor_critic.cli.options import CONFIG_FILE, flags_layer, setting_options
 from actor_critic.cli.places import absolute
 from actor_critic.cli.screen import console, say_as_is
-from actor_critic.commands import command_line
 from actor_critic.config import resolve, starting_config
 from actor_critic.errors import ConfigError
+from actor_critic.process import command_line
 
 
 @click.command("init")

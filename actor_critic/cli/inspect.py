@@ -13,11 +13,10 @@ def command(path: str, as_json: bool) -> None:
 
     The digest is a SHA-256 over the whole training state: two runs with the same digest go on identically.
     """
-    from actor_critic import checkpoints
     from actor_critic.cli.places import as_typed
     from actor_critic.cli.running import existing
     from actor_critic.cli.screen import console, only_a_document
-    from actor_critic.runs import find_checkpoint
+    from actor_critic.storage import checkpoints, find_checkpoint
 
     file, checkpoint = find_checkpoint(existing(path))
     document = {

@@ -13,7 +13,7 @@ def command(as_json: bool) -> None:
 
     from actor_critic.cli.screen import console, only_a_document
     from actor_critic.config import list_presets
-    from actor_critic.statistics import plainly
+    from actor_critic.ops.statistics import plainly
 
     presets = list_presets()
     if as_json:

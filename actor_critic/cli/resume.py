@@ -39,7 +39,7 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
         from actor_critic.cli.running import existing, resume
         from actor_critic.config import settings_from_document
         from actor_critic.imports import require_trust
-        from actor_critic.runs import check_is_run, newest_sound
+        from actor_critic.storage import check_is_run, newest_sound
 
     folder = existing(run)
     check_is_run(folder)

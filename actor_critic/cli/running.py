@@ -16,12 +16,11 @@ from actor_critic.cli.notes import log, notes
 from actor_critic.cli.places import absolute, as_typed
 from actor_critic.cli.screen import say, say_as_is
 from actor_critic.cli.seeds import run_seeds
-from actor_critic.commands import begin_with, resume_command
 from actor_critic.config import Resolution
 from actor_critic.errors import ConfigError
-from actor_critic.interrupts import Interrupted
-from actor_critic.runs import timestamped_path
-from actor_critic.trainer import INTERRUPTED, Trainer
+from actor_critic.process import Interrupted, begin_with, resume_command
+from actor_critic.storage import timestamped_path
+from actor_critic.training import INTERRUPTED, Trainer
 
 
 def train(
@@ -145,7 +144,7 @@ def _run(trainer: Trainer, console: Console) -> int:
     """
     with contextlib.ExitStack() as stack:
         if trainer.settings.backend == "fused":
-            from actor_critic.backends.fused.compiling import when_compiling
+            from actor_critic.backends.fused import when_compiling
 
             stack.enter_context(when_compiling(lambda: say(console, "compiling: this takes up to half a minute")))
         received = stack.enter_context(stopped_by_signals(trainer, console))

@@ -19,20 +19,18 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from actor_critic import cores
 from actor_critic.cli.leaving import Leaving, ending_signals, here_alone
 from actor_critic.cli.notes import log, notes
 from actor_critic.cli.places import as_typed
 from actor_critic.cli.screen import console, printable, say, say_as_is
-from actor_critic.commands import command_line, resume_command
 from actor_critic.config import DEFAULT_LOG, Settings
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.files import write_durably
-from actor_critic.interrupts import Interrupted
-from actor_critic.runs import new_folder, newest_sound
+from actor_critic.ops.statistics import plainly, summarize_seeds
+from actor_critic.process import Interrupted, command_line, cores, resume_command
 from actor_critic.seeding import Purpose, generator
-from actor_critic.statistics import plainly, summarize_seeds
-from actor_critic.trainer import INTERRUPTED, Trainer
+from actor_critic.storage import new_folder, newest_sound
+from actor_critic.training import INTERRUPTED, Trainer
 
 _MEANING = "interquartile mean over seeds, with a 95% bootstrap interval whose unit is the seed"
 _SIGNALS = ending_signals()

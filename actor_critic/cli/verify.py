@@ -22,7 +22,7 @@ def command(run: str, from_epoch: int | None, trust_code: bool) -> None:
         from actor_critic.cli.notes import notes
         from actor_critic.cli.running import existing
         from actor_critic.cli.screen import console, say
-        from actor_critic.verification import verify
+        from actor_critic.training import verify
 
     screen = console()
     with notes(screen) as heard:

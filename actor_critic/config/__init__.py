@@ -1,8 +1,9 @@
 """Settings: what the user said (Config), what it resolves to (Settings), and the presets between them."""
 
-from actor_critic.config.config import RANDOM_STATES, Config, allowed_values, base_type, nearest
+from actor_critic.config.config import MAX_OUTPUT_DIM, RANDOM_STATES, Config, allowed_values, base_type, nearest
+from actor_critic.config.memory import check_evaluation_fits_in_memory, check_fits_in_memory
 from actor_critic.config.preset import Preset, find_preset, list_presets
-from actor_critic.config.reading import parse_json_object, read_json_object
+from actor_critic.config.reading import MAX_BYTES, parse_json_object, read_json_object, shown
 from actor_critic.config.resolve import (
     DEFAULT_LOG,
     Layer,
@@ -12,10 +13,13 @@ from actor_critic.config.resolve import (
     settings_of,
     starting_config,
 )
-from actor_critic.config.settings import Settings, computed_fields
+from actor_critic.config.settings import FEWER_ACTIONS, Settings, computed_fields
 
 __all__ = [
     "DEFAULT_LOG",
+    "FEWER_ACTIONS",
+    "MAX_BYTES",
+    "MAX_OUTPUT_DIM",
     "RANDOM_STATES",
     "Config",
     "Layer",
@@ -24,6 +28,8 @@ __all__ = [
     "Settings",
     "allowed_values",
     "base_type",
+    "check_evaluation_fits_in_memory",
+    "check_fits_in_memory",
     "computed_fields",
     "find_preset",
     "list_presets",
@@ -33,5 +39,6 @@ __all__ = [
     "resolve",
     "settings_from_document",
     "settings_of",
+    "shown",
     "starting_config",
 ]

@@ -153,7 +153,7 @@ class Config(BaseModel):
     encoder_kwargs: dict[str, Any] | None = None
     """Keyword arguments for the constructor of an encoder of yours, as a JSON object."""
     embedding_dim: Annotated[int, Field(ge=1, le=2**16)] | _Off | None = None
-    """Learned numbers for each Discrete entry of an observation. Default: off, which shows it one-hot."""
+    """UpdateResult numbers for each Discrete entry of an observation. Default: off, which shows it one-hot."""
     memory: Literal["gru", "lstm"] | _Off | None = None
     """A recurrent layer of hidden_dim units after the hidden layers; num_minibatches must then divide num_envs.
     Default: off."""

@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from actor_critic.commands import command_line
 from actor_critic.errors import ConfigError
+from actor_critic.process import command_line
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32

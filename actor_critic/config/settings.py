@@ -5,11 +5,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from actor_critic.commands import command_line
 from actor_critic.config.config import MAX_INPUT_DIM, RANDOM_STATES, Config
 from actor_critic.config.preset import find_preset
 from actor_critic.errors import ConfigError
 from actor_critic.imports import is_installed
+from actor_critic.process import command_line
 
 # Fields in which None means that the feature is off. A file says "off" there, since its null means "from the preset".
 SWITCHABLE = frozenset(

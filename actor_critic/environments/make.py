@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.config import Settings
-from actor_critic.environments import boundary
 from actor_critic.environments.limits import EvaluationLimit, has_step_limit
 from actor_critic.environments.masks import with_masks_in_info
 from actor_critic.environments.measure import measure_workers
@@ -27,7 +26,7 @@ from actor_critic.environments.vectorized import Replay, SameStepVectorEnv, clos
 from actor_critic.environments.workers import WorkerVectorEnv
 from actor_critic.errors import ActorCriticError, ConfigError, NotMadeError, describe
 from actor_critic.imports import load_class, make_findable
-from actor_critic.interrupts import Interrupted
+from actor_critic.process import Interrupted, boundary
 from actor_critic.seeding import Purpose
 from actor_critic.spaces import spaces_of
 

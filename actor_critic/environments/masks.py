@@ -12,9 +12,8 @@ import numpy.typing as npt
 
 from actor_critic.errors import ConfigError
 from actor_critic.errors import describe as describe_error
-from actor_critic.interrupts import Interrupted
-from actor_critic.spaces import ActionSpec
-from actor_critic.spaces.nesting import Path, describe, parts_of, pick
+from actor_critic.process import Interrupted
+from actor_critic.spaces import ActionSpec, Path, describe, parts_of, pick
 
 log = logging.getLogger("actor_critic")
 

@@ -7,11 +7,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from actor_critic import cores
-from actor_critic.environments import boundary
 from actor_critic.environments.vectorized import SameStepVectorEnv
 from actor_critic.environments.workers import WorkerVectorEnv
 from actor_critic.ops.categorical import choose
+from actor_critic.process import boundary, cores
 from actor_critic.spaces import ActionSpec, read_spaces
 
 _SECONDS = 0.3  # of stepping, for each number of processes

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
-from actor_critic.environments import boundary
 from actor_critic.environments.masks import KEY, random_choices, read_mask
 from actor_critic.environments.vectorized import close_environment
 from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, describe
-from actor_critic.interrupts import Interrupted
+from actor_critic.process import Interrupted, boundary
 from actor_critic.seeding import Purpose, integer_seed
 from actor_critic.spaces import read_spaces
 

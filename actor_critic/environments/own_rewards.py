@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from actor_critic.spaces.observations import as_array
+from actor_critic.spaces import as_array
 
 
 class OwnRewards(gym.Wrapper[Any, Any, Any, Any]):

@@ -7,9 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.environments.masks import KEY
-from actor_critic.spaces import ActionSpec, ObservationSpec
-from actor_critic.spaces.nesting import pick
-from actor_critic.spaces.observations import as_array
+from actor_critic.spaces import ActionSpec, ObservationSpec, as_array, pick
 
 
 def take_mask(observation: Any, spec: ObservationSpec) -> tuple[Any, Any]:

@@ -13,11 +13,11 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments import boundary
 from actor_critic.environments.masks import KEY, random_choices
 from actor_critic.environments.vectorized import Replay, SameStepVectorEnv
 from actor_critic.environments.worker import end_children, leave_signals_to_the_parent, may_have_children
 from actor_critic.errors import ConfigError, EnvironmentFault, ReplayFault
+from actor_critic.process import boundary
 
 log = logging.getLogger("actor_critic")
 

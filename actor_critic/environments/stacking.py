@@ -7,9 +7,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.spaces import ObservationSpec
-from actor_critic.spaces.nesting import assemble
-from actor_critic.spaces.stacked import stacked
+from actor_critic.spaces import ObservationSpec, assemble, stacked
 
 
 class FrameStack(gym.Wrapper[Any, Any, Any, Any]):

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from actor_critic.environments import boundary
 from actor_critic.environments.masks import KEY, read_mask, warn_of_other_masks, with_late_masks
 from actor_critic.environments.own_rewards import own_rewards_of
 from actor_critic.environments.snapshots import INTERVAL, Snapshot, pack, saver_of, unpack
@@ -26,11 +25,9 @@ from actor_critic.errors import (
     ReplayFault,
     describe,
 )
-from actor_critic.interrupts import Interrupted
+from actor_critic.process import Interrupted, boundary
 from actor_critic.seeding import Purpose, episode_seed
-from actor_critic.spaces import ActionSpec, ObservationSpec, read_spaces
-from actor_critic.spaces.nesting import parts_of
-from actor_critic.spaces.observations import as_array
+from actor_critic.spaces import ActionSpec, ObservationSpec, as_array, parts_of, read_spaces
 
 log = logging.getLogger("actor_critic")
 

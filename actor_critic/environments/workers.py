@@ -18,7 +18,6 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from actor_critic import cores
 from actor_critic.environments.masks import KEY
 from actor_critic.environments.own_rewards import own_rewards_of
 from actor_critic.environments.recovery import RunningEpisodes, Watch
@@ -35,7 +34,7 @@ from actor_critic.environments.worker import (
     work,
 )
 from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, describe
-from actor_critic.interrupts import Interrupted
+from actor_critic.process import Interrupted, cores
 from actor_critic.spaces import read_spaces
 
 log = logging.getLogger("actor_critic")

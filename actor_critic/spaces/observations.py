@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.errors import ConfigError
-from actor_critic.interrupts import Interrupted
+from actor_critic.process import Interrupted
 from actor_critic.spaces.documents import ADDED, are_choices, are_numbers, read_parts, write_parts
 from actor_critic.spaces.nesting import Path, assemble, describe, describe_whole, parts_of, pick
 from actor_critic.spaces.stacked import StackedBox

@@ -5,10 +5,9 @@ from typing import Any
 
 import gymnasium as gym
 
-from actor_critic.config.config import MAX_OUTPUT_DIM
-from actor_critic.config.settings import FEWER_ACTIONS
+from actor_critic.config import FEWER_ACTIONS, MAX_OUTPUT_DIM
 from actor_critic.errors import ConfigError, describe
-from actor_critic.interrupts import Interrupted
+from actor_critic.process import Interrupted
 from actor_critic.spaces.actions import ActionPart, ActionSpec
 from actor_critic.spaces.nesting import parts_of, why_no_space
 from actor_critic.spaces.observations import ObservationPart, ObservationSpec

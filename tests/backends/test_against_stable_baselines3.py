@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from actor_critic.backends import Batch, EagerBackend, UpdateRules, eager
-from actor_critic.networks import PolicyNetwork, ValueNetwork
+from actor_critic.algorithm import Batch, Coefficients
+from actor_critic.backends import EagerBackend, eager
+from actor_critic.networks.networks import PolicyNetwork, ValueNetwork
+from actor_critic.networks.parameters import FlatParameters
 from actor_critic.ops.returns import generalized_advantage
-from actor_critic.parameters import FlatParameters
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the other library's, while it is imported
@@ -26,7 +27,7 @@ with warnings.catch_warnings():
 
 STEPS, ENVS, HIDDEN = 32, 4, 16
 COUNT = STEPS * ENVS
-RULES = UpdateRules(
+RULES = Coefficients(
     learning_rate=0.001, adam_beta1=0.9, adam_beta2=0.999, adam_epsilon=1e-8, clip_coef=0.2, clip_vloss=False,
     normalize_advantages=True, ent_coef=0.01, vf_coef=0.5, max_grad_norm=0.5, target_kl=None,
 )  # fmt: skip
@@ -72,7 +73,7 @@ def _rollout(backend: EagerBackend, spread: float) -> Batch:
     random = torch.Generator().manual_seed(5)
     features = torch.randn(COUNT, 4, generator=random)
     actions = torch.randint(2, (COUNT, 1), generator=random)
-    before = backend.assess(torch.cat([features, features]), actions, None, None, True)
+    before = backend.evaluate_actions(torch.cat([features, features]), actions, None, None, True)
     log_probs, values = before.log_probs, before.values
     old_log_probs = log_probs + spread * torch.randn(COUNT, generator=random)
     old_values = values + 2 * spread * torch.randn(COUNT, generator=random)
@@ -107,7 +108,7 @@ def _their_gradients(peer: OnPolicyAlgorithm, order_seed: int) -> list[torch.Ten
 
 
 def _our_gradients(
-    backend: EagerBackend, batch: Batch, minibatches: Sequence[np.ndarray], rules: UpdateRules,
+    backend: EagerBackend, batch: Batch, minibatches: Sequence[np.ndarray], rules: Coefficients,
     monkeypatch: pytest.MonkeyPatch,
 ) -> list[torch.Tensor]:  # fmt: skip
     gradients: list[torch.Tensor] = []
@@ -139,7 +140,7 @@ def test_a_ppo_update_has_the_same_gradients(clip_vloss: bool, monkeypatch: pyte
     backend, _ = _ours(peer)
     batch = _rollout(backend, 0.3)
     _fill(peer, batch)
-    rules = UpdateRules(**(vars(RULES) | {"clip_vloss": clip_vloss}))
+    rules = Coefficients(**(vars(RULES) | {"clip_vloss": clip_vloss}))
     ours = _our_gradients(backend, batch, _orders(7, 3, 32), rules, monkeypatch)
     assert len(ours) == 12
     _assert_equal(ours, _their_gradients(peer, 7))
@@ -159,7 +160,7 @@ def test_target_kl_stops_at_the_same_minibatch(monkeypatch: pytest.MonkeyPatch) 
     expected = next(index for index, kl in enumerate(kls) if kl > limit)
     peer.target_kl = limit / 1.5
     _fill(peer, batch)
-    rules = UpdateRules(**(vars(RULES) | {"target_kl": limit / 1.5}))
+    rules = Coefficients(**(vars(RULES) | {"target_kl": limit / 1.5}))
     ours = _our_gradients(backend, batch, orders, rules, monkeypatch)
     assert 2 <= len(ours) == expected < 12
     _assert_equal(ours, _their_gradients(peer, 9))
@@ -170,7 +171,7 @@ def test_an_a2c_update_has_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -
     backend, _ = _ours(peer)
     batch = _rollout(backend, 0.3)
     _fill(peer, batch)
-    rules = UpdateRules(**(vars(RULES) | {"clip_coef": None, "normalize_advantages": False}))
+    rules = Coefficients(**(vars(RULES) | {"clip_coef": None, "normalize_advantages": False}))
     ours = _our_gradients(backend, batch, [np.arange(COUNT)], rules, monkeypatch)
     _assert_equal(ours, _their_gradients(peer, 1))
 

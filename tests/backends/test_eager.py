@@ -8,12 +8,13 @@ import torch
 from torch import nn
 from torch.distributions import Categorical
 
-from actor_critic.backends import Batch, EagerBackend, UpdateRules
+from actor_critic.algorithm import Batch, Coefficients
+from actor_critic.backends import EagerBackend
 from actor_critic.errors import NumericalError
-from actor_critic.networks import PolicyNetwork, ValueNetwork
-from actor_critic.parameters import FlatParameters
+from actor_critic.networks.networks import PolicyNetwork, ValueNetwork
+from actor_critic.networks.parameters import FlatParameters
 
-RULES = UpdateRules(
+RULES = Coefficients(
     learning_rate=0.01, adam_beta1=0.9, adam_beta2=0.999, adam_epsilon=1e-5, clip_coef=0.2, clip_vloss=False,
     normalize_advantages=True, ent_coef=0.01, vf_coef=0.5, max_grad_norm=0.5, target_kl=None,
 )  # fmt: skip
@@ -39,7 +40,7 @@ def _batch(backend: EagerBackend) -> Batch:
     random = torch.Generator().manual_seed(1)
     features = torch.randn(COUNT, FEATURES, generator=random)
     actions = torch.randint(ACTIONS, (COUNT, 1), generator=random)
-    before = backend.assess(torch.cat([features, features]), actions, None, None, True)
+    before = backend.evaluate_actions(torch.cat([features, features]), actions, None, None, True)
     advantages = torch.randn(COUNT, generator=random)
     return Batch(features, actions, None, before.log_probs, before.values, advantages, before.values + advantages)
 
@@ -49,7 +50,7 @@ def _minibatches(count: int) -> list[np.ndarray]:
     return [part for _ in range(3) for part in np.split(random.permutation(COUNT), count)]
 
 
-def _plain_update(batch: Batch, minibatches: list[np.ndarray], rules: UpdateRules) -> list[nn.Module]:
+def _plain_update(batch: Batch, minibatches: list[np.ndarray], rules: Coefficients) -> list[nn.Module]:
     """PPO or A2C as a textbook writes it."""
     policy, value = (copy.deepcopy(network) for network in _networks())
     parameters = [*policy.parameters(), *value.parameters()]
@@ -93,7 +94,7 @@ def _plain_update(batch: Batch, minibatches: list[np.ndarray], rules: UpdateRule
     ids=["ppo", "clipped value loss", "a2c", "gradient unclipped"],
 )
 def test_an_update_equals_the_plain_loop(changes: dict, minibatches: int) -> None:
-    rules = UpdateRules(**(vars(RULES) | changes))
+    rules = Coefficients(**(vars(RULES) | changes))
     backend, flat = _backend()
     batch, parts = _batch(backend), _minibatches(minibatches)
     before = flat.values.clone()
@@ -124,7 +125,7 @@ def test_target_kl_skips_the_step_that_exceeds_it_and_all_after() -> None:
     limit = (kls[3] + kls[2]) / 2  # steps 0, 1 and 2 see less than this, step 3 sees more
     assert kls[2] < limit < kls[3]
     stopped, flat = _backend()
-    rules = UpdateRules(**(vars(RULES) | {"target_kl": limit / 1.5}))
+    rules = Coefficients(**(vars(RULES) | {"target_kl": limit / 1.5}))
     assert stopped.update(batch, [np.arange(COUNT)] * 6, rules).steps == 3
     three, expected = _backend()
     three.update(batch, [np.arange(COUNT)] * 3, RULES)
@@ -150,10 +151,10 @@ def test_masked_actions_take_no_part_in_the_update() -> None:
     masks = torch.ones(COUNT, ACTIONS, dtype=torch.bool)
     masks[:, 1] = False
     actions = torch.tensor([0, 2, 3, 2] * (COUNT // 4)).unsqueeze(1)
-    before = backend.assess(torch.cat([features, features]), actions, masks, None, True)
+    before = backend.evaluate_actions(torch.cat([features, features]), actions, masks, None, True)
     advantages = torch.randn(COUNT, generator=random)
     weight = backend._policy.head.weight[1].clone()
-    rules = UpdateRules(**(vars(RULES) | {"max_grad_norm": None}))
+    rules = Coefficients(**(vars(RULES) | {"max_grad_norm": None}))
     returns = before.values + advantages
     batch = Batch(features, actions, masks, before.log_probs, before.values, advantages, returns)
     backend.update(batch, [np.arange(COUNT)] * 3, rules)

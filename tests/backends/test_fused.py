@@ -20,14 +20,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from actor_critic import Config, Trainer
-from actor_critic.backends import Assessment, Backend, Batch, EagerBackend, UpdateRules, choose
+from actor_critic.algorithm import Batch, Coefficients
+from actor_critic.backends import Backend, EagerBackend, Estimates, choose
 from actor_critic.backends.fused import cache, kernels, layers
 from actor_critic.backends.fused.backend import FusedBackend
 from actor_critic.backends.fused.compiling import when_compiling
-from actor_critic.encoders import CNNS, PartsEncoder
 from actor_critic.errors import ConfigError, NumericalError
-from actor_critic.networks import ACTIVATIONS, PolicyNetwork, Trunk, ValueNetwork
-from actor_critic.parameters import FlatParameters
+from actor_critic.networks.encoders import CNNS, PartsEncoder
+from actor_critic.networks.networks import ACTIVATIONS, PolicyNetwork, Trunk, ValueNetwork
+from actor_critic.networks.parameters import FlatParameters
 from actor_critic.spaces import ObservationSpec
 from tests import toys  # noqa: F401  registers its environments
 
@@ -78,7 +79,7 @@ class _Case:
         self.uniforms = torch.rand(count, len(sizes), generator=random).numpy()
         eager = self.backends[0]
         self.actions = torch.from_numpy(self.act(eager, self.uniforms))
-        before = self.assess(eager)
+        before = self.evaluate_actions(eager)
         advantages = torch.randn(count, generator=random)
         # Moved away from what the networks say now, so that ratios and values leave the clip range.
         moved = before.log_probs + 0.3 * torch.randn(count, generator=random)
@@ -91,9 +92,9 @@ class _Case:
         masks = None if self.masks is None else self.masks.numpy()
         return backend.policy.act(self.features, uniforms, masks, np.zeros((len(self.features), 0), np.float32))[0]
 
-    def assess(self, backend: Backend) -> Assessment:
+    def evaluate_actions(self, backend: Backend) -> Estimates:
         """Of one step of as many environments as there are features; what follows are the same again."""
-        return backend.assess(torch.cat([self.features, self.features]), self.actions, self.masks, None, True)
+        return backend.evaluate_actions(torch.cat([self.features, self.features]), self.actions, self.masks, None, True)
 
     def is_at_a_kink(self, rules: dict[str, Any]) -> bool:
         """Whether rounding decides on which side of a kink some number falls: there both gradients are right."""
@@ -108,7 +109,7 @@ class _Case:
                 if isinstance(layer, torch.nn.ReLU):
                     nearest = min(nearest, float(outputs.detach().abs().min()))
                 outputs = layer(outputs)
-        now = self.assess(self.backends[0])
+        now = self.evaluate_actions(self.backends[0])
         clip = rules.get("clip_coef", RULES["clip_coef"])
         if clip is not None:
             ratios = (now.log_probs - self.batch.log_probs).exp()
@@ -120,7 +121,7 @@ class _Case:
         return nearest < 1e-5
 
     def update(self, minibatches: list[np.ndarray], **rules: Any) -> list[Any]:
-        return [backend.update(self.batch, minibatches, UpdateRules(**(RULES | rules))) for backend in self.backends]
+        return [backend.update(self.batch, minibatches, Coefficients(**(RULES | rules))) for backend in self.backends]
 
 
 def _trunk(
@@ -255,7 +256,7 @@ def test_two_threads_compute_the_same_bits_as_one(
         backend, flat = case.backends[1], case.flats[1]
         assert (backend._beside is None) == (threads == 1)
         with patch("actor_critic.backends.fused.backend._WORTH_WAKING", 0):
-            figures = backend.update(case.batch, parts, UpdateRules(**(RULES | {"target_kl": target_kl})))
+            figures = backend.update(case.batch, parts, Coefficients(**(RULES | {"target_kl": target_kl})))
         found.append((flat.values, backend.first_moment, backend.second_moment, backend.steps, figures))
     for one, two in zip(*found, strict=True):
         assert torch.equal(one, two) if isinstance(one, torch.Tensor) else one == two
@@ -266,7 +267,7 @@ def test_no_thread_is_woken_for_an_update_that_takes_no_longer_than_waking_it() 
         case = _Case(4, 32, 1, (3,), count=rows, threads=2)
         backend = case.backends[1]
         with patch.object(backend._beside, "submit", wraps=backend._beside.submit) as submit:
-            backend.update(case.batch, [np.arange(rows)] * 2, UpdateRules(**RULES))
+            backend.update(case.batch, [np.arange(rows)] * 2, Coefficients(**RULES))
         assert submit.called == is_woken
 
 
@@ -277,7 +278,7 @@ def test_either_of_two_threads_stops_both(where: str) -> None:
     getattr(case.batch, where)[7] = np.inf
     before = case.flats[1].values.clone()
     with pytest.raises(NumericalError, match=r"optimizer step 1 is not finite .*; the step was not taken"):
-        case.backends[1].update(case.batch, [np.arange(64)] * 3, UpdateRules(**RULES))
+        case.backends[1].update(case.batch, [np.arange(64)] * 3, Coefficients(**RULES))
     assert torch.equal(case.flats[1].values, before)
 
 
@@ -320,7 +321,7 @@ def test_choices_probabilities_and_values_are_the_same(sizes: tuple[int, ...], c
         if case.masks is not None:
             starts = torch.tensor((0, *sizes[:-1])).cumsum(0)
             assert case.masks.gather(1, found + starts).all()
-    expected, found = map(case.assess, (eager, fused))
+    expected, found = map(case.evaluate_actions, (eager, fused))
     torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.values, expected.values, rtol=1e-4, atol=1e-5)
 
@@ -335,7 +336,7 @@ def test_a_cnn_chooses_and_values_the_same(count: int, convolutions: Any) -> Non
     choices = [case.act(backend, case.uniforms) for backend in case.backends]
     assert choices[0].shape == choices[1].shape == (count, 1)
     assert (choices[0] == choices[1]).sum() >= 0.99 * count
-    expected, found = map(case.assess, case.backends)
+    expected, found = map(case.evaluate_actions, case.backends)
     torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.values, expected.values, rtol=1e-4, atol=1e-5)
 
@@ -354,7 +355,7 @@ def test_a_step_that_is_not_finite_is_not_taken(where: str, bad: float) -> None:
     fused, flat = case.backends[1], case.flats[1]
     before = flat.values.clone()
     with pytest.raises(NumericalError, match=r"optimizer step 1 is not finite .*; the step was not taken"):
-        fused.update(case.batch, [np.arange(64)], UpdateRules(**(RULES | {"normalize_advantages": False})))
+        fused.update(case.batch, [np.arange(64)], Coefficients(**(RULES | {"normalize_advantages": False})))
     assert torch.equal(flat.values, before)
     assert not fused.first_moment.any() and fused.steps == 0
 

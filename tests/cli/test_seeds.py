@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from actor_critic import Config, Trainer
-from actor_critic.runs import newest_sound
+from actor_critic.storage.runs import newest_sound
 from tests.cli.running import Shell
 
 

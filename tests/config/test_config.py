@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from actor_critic.checkpoints import Checkpoint, load, save
 from actor_critic.config import Config, Layer, allowed_values, base_type, resolve
 from actor_critic.errors import ConfigError
+from actor_critic.storage.checkpoints import Checkpoint, load, save
 from tests.config.documents import JSON_VALUES, configs
 
 DESCRIBED = {

@@ -11,7 +11,7 @@ from actor_critic.config import Config, Layer, resolve
 from actor_critic.environments import EnvironmentMaker
 from actor_critic.environments.check import Finding, check_environment
 from actor_critic.errors import ConfigError
-from actor_critic.interrupts import Interrupted
+from actor_critic.process.interrupts import Interrupted
 from tests import toys
 
 

@@ -14,7 +14,7 @@ from actor_critic.config import Layer, resolve
 from actor_critic.environments import NativeVectorEnv, choose_vectorization
 from actor_critic.environments.native import difference
 from actor_critic.errors import ConfigError, EnvironmentFault
-from actor_critic.rollout import Collector, Rollout
+from actor_critic.rollouts.rollout import Collector, Rollout
 from actor_critic.spaces import read_spaces
 from tests.toys import Countdown, Nested, Recall, Sampled, Steady
 

@@ -15,12 +15,13 @@ import numpy as np
 import psutil
 import pytest
 
-from actor_critic import Config, Trainer, cores
-from actor_critic.checkpoints import load
+from actor_critic import Config, Trainer
 from actor_critic.environments import WorkerVectorEnv
 from actor_critic.environments.vectorized import SameStepVectorEnv
 from actor_critic.errors import ConfigError, EnvironmentFault
-from actor_critic.runs import RunFolder
+from actor_critic.process import cores
+from actor_critic.storage.checkpoints import load
+from actor_critic.storage.runs import RunFolder
 from tests import toys
 
 RUN = {

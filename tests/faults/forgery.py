@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from actor_critic.checkpoints import Checkpoint
-from actor_critic.tensor_file import DTYPES
+from actor_critic.storage.checkpoints import Checkpoint
+from actor_critic.storage.tensor_file import DTYPES
 
 
 @dataclass

@@ -183,7 +183,7 @@ def _become(
 def _train_at(moment: float) -> None:
     """Make the run folder at a moment that others wait for as well."""
     from actor_critic import Config, Trainer
-    from actor_critic.runs import timestamped_path
+    from actor_critic.storage.runs import timestamped_path
 
     trainer = Trainer(Config(environment="CartPole-v1", preset="none", num_epochs=2, evaluation_episodes=1))
     time.sleep(max(0.0, moment - time.time()))

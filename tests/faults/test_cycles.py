@@ -6,10 +6,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from actor_critic import ActorCriticAgent, checkpoints
+from actor_critic import ActorCriticAgent
 from actor_critic.errors import CheckpointError
+from actor_critic.storage import checkpoints
 from tests.faults.conftest import Campaign
-from tests.test_golden import GOLDEN
+from tests.storage.test_golden import GOLDEN
 
 FAULT = "save and load cycles: descriptors and memory flat"
 WARM = 50

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from actor_critic import Config, Trainer, runs
-from actor_critic.checkpoints import load
+from actor_critic import Config, Trainer
 from actor_critic.errors import CheckpointError
+from actor_critic.storage import runs
+from actor_critic.storage.checkpoints import load
 from tests.faults.conftest import Campaign
 from tests.faults.test_resume import RUN, finish
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actor_critic.runs import periodic
+from actor_critic.storage.runs import periodic
 from tests.faults import tracing
 from tests.faults.conftest import Campaign
 from tests.faults.nursery import Nursery

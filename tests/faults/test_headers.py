@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from actor_critic import ActorCriticAgent, checkpoints
+from actor_critic import ActorCriticAgent
 from actor_critic.errors import CheckpointError
+from actor_critic.storage import checkpoints
 from tests.faults.conftest import Campaign
 from tests.faults.forgery import Parts, frame, take_apart
-from tests.test_golden import GOLDEN
+from tests.storage.test_golden import GOLDEN
 
 FAULT = "mutated checkpoint headers through the loader"
 NASTY: list[Any] = [

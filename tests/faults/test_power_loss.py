@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from actor_critic.epoch_report import FIGURES
 from actor_critic.errors import CheckpointError
-from actor_critic.metrics import _rows_until
-from actor_critic.runs import newest_sound
+from actor_critic.storage.metrics import _rows_until
+from actor_critic.storage.runs import newest_sound
+from actor_critic.training.epoch_report import FIGURES
 from tests.faults import tracing
 from tests.faults.conftest import Campaign
 from tests.faults.nursery import Nursery

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from actor_critic import Config, Trainer
-from actor_critic.checkpoints import load
-from actor_critic.runs import periodic
+from actor_critic.storage.checkpoints import load
+from actor_critic.storage.runs import periodic
 from tests.faults.conftest import Campaign
 
 FAULT = "resume at every epoch boundary, and twice-resumed chains"

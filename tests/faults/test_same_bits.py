@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from actor_critic import checkpoints
-from actor_critic.runs import newest_sound
+from actor_critic.storage import checkpoints
+from actor_critic.storage.runs import newest_sound
 from tests.faults.conftest import Campaign
 from tests.faults.nursery import ROOT, Nursery
 from tests.faults.short_runs import run_in, train

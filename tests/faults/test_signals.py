@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from actor_critic.runs import newest_sound, periodic
+from actor_critic.storage.runs import newest_sound, periodic
 from tests.faults.conftest import Campaign
 from tests.faults.nursery import Nursery, Process, wait_until
 from tests.faults.short_runs import (

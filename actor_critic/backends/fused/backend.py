@@ -12,24 +12,14 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from actor_critic.backends.base import (
-    Assessment,
-    Backend,
-    Batch,
-    ExecutedPolicy,
-    Sequences,
-    UpdateRules,
-    UpdateStatistics,
-    not_finite,
-)
+from actor_critic.algorithm import Batch, Coefficients, Sequences, UpdateStatistics, not_finite
+from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy
 from actor_critic.backends.fused import kernels
+from actor_critic.backends.fused.barrier import BOARD_SIZE, CAN_MEET
 from actor_critic.backends.fused.blas import load_blas
 from actor_critic.backends.fused.layers import ACTIVATION, COLUMNS, ELU, GELU, NONE, RELU, SIDE, SILU, TANH
-from actor_critic.backends.fused.meeting import BOARD_SIZE, CAN_MEET
-from actor_critic.encoders import PartsEncoder
 from actor_critic.errors import NumericalError
-from actor_critic.networks import PolicyNetwork, ValueNetwork
-from actor_critic.parameters import FlatParameters
+from actor_critic.networks import FlatParameters, PartsEncoder, PolicyNetwork, ValueNetwork
 
 KINDS: dict[type[nn.Module], int] = {
     nn.Tanh: TANH,
@@ -85,7 +75,7 @@ class FusedPolicy(ExecutedPolicy):
 
     def log_probs(self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None) -> Tensor:
         """Log-probabilities; see :class:`ExecutedPolicy`."""
-        found = kernels.assess_actions(
+        found = kernels.action_log_probs(
             features.numpy(), actions.numpy(), *_mask(masks), self._sizes, self._values, *self._network
         )
         return torch.from_numpy(found)
@@ -148,14 +138,14 @@ class FusedBackend(Backend):
         self._shared, self._own_policy, self._own_value = own[:shared], own[shared:], self._value[shared:]
         self.policy = FusedPolicy(parameters.values, own, self._sizes)
 
-    def assess(
+    def evaluate_actions(
         self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None, log_probs: bool
-    ) -> Assessment:
+    ) -> Estimates:
         """Values and log-probabilities; see :class:`Backend`."""
         count = len(actions)
         values = torch.from_numpy(self._states(features))
         found = self.policy.log_probs(features[:count], actions, masks, sequences) if log_probs else None
-        return Assessment(found, values[:count], values[count:], None)
+        return Estimates(found, values[:count], values[count:], None)
 
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Values; see :class:`Backend`."""
@@ -179,7 +169,7 @@ class FusedBackend(Backend):
         return found
 
     def update(
-        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: UpdateRules
+        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: Coefficients
     ) -> UpdateStatistics:
         """Take one optimizer step per minibatch.
 
@@ -227,7 +217,7 @@ class FusedBackend(Backend):
         return UpdateStatistics(policy_loss, value_loss, entropy, kl, outside, norm, taken)
 
     def _states(self, features: Tensor) -> npt.NDArray[np.float32]:
-        found: npt.NDArray[np.float32] = kernels.assess_states(
+        found: npt.NDArray[np.float32] = kernels.state_values(
             features.numpy(), self._values, self._value, _convolves(self._value)
         )
         return found

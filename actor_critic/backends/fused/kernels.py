@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 
+from actor_critic.backends.fused.barrier import meet
 from actor_critic.backends.fused.compiling import Array, compiled, compiled_with
 from actor_critic.backends.fused.layers import BIASES, INPUTS, WEIGHTS, backward, forward, widths
-from actor_critic.backends.fused.meeting import meet
 
 POLICY, VALUE, BOTH = range(3)
 
@@ -325,7 +325,7 @@ def act(
 
 
 @compiled
-def assess_actions(
+def action_log_probs(
     features: Array, actions: Array, masks: Array, has_mask: bool, sizes: Array,
     params: Array, layers: Array, convolves: bool | None,
 ) -> Array:  # fmt: skip
@@ -361,7 +361,7 @@ def advantages(
 
 
 @compiled
-def assess_states(features: Array, params: Array, layers: Array, convolves: bool | None) -> Array:
+def state_values(features: Array, params: Array, layers: Array, convolves: bool | None) -> Array:
     """Values [n]."""
     count = features.shape[0]
     units = widths(layers)[1]

@@ -1,0 +1,436 @@
+"""ActorCriticAgent: acts, values and learns; one optimizer moves both of its networks."""
+
+import math
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from actor_critic.agent.admission import check_sizes, read_spaces_of, tensor_like
+from actor_critic.agent.fixed import FixedAttributes
+from actor_critic.agent.learner import Learner, Update, UpdateResult
+from actor_critic.backends import choose_backend, choose_device, make_backend
+from actor_critic.config import Config, Settings, settings_from_document, settings_of
+from actor_critic.environments import read_masks, take_mask
+from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
+from actor_critic.networks import (
+    CustomEncoder,
+    EncoderMaker,
+    FeatureMaker,
+    FlatParameters,
+    ObservationNormalizer,
+    RunningMoments,
+    make_networks,
+)
+from actor_critic.rollouts import Actor, Rollout
+from actor_critic.seeding import Purpose, generator
+from actor_critic.spaces import ActionSpec, ObservationSpec
+from actor_critic.storage import Checkpoint, checkpoints
+
+_NOISE_AT_ONCE = 4096
+
+
+class ActorCriticAgent(FixedAttributes):
+    """A policy and a value function, one Adam for both, and the running statistics they need.
+
+    A copy (by :mod:`copy`, or a pickle) is another agent in the same state, which learns for itself. What
+    an agent is built of cannot be assigned: :meth:`load_weights` takes weights over, and other settings, networks or
+    devices need another agent.
+
+    Attributes:
+        settings: The resolved settings.
+        observations: The observation space it was built for.
+        actions: The action space it was built for.
+        policy: The actor.
+        value_network: The critic.
+        untrusted: The file it was read from, where code that this file names may not be imported; else None.
+        parameters: Both networks' parameters and gradients, each as one flat tensor.
+    """
+
+    _fixed: ClassVar = {
+        **dict.fromkeys(("settings", "observations", "actions", "device"), "build a new agent"),
+        **dict.fromkeys(
+            ("policy", "value_network", "parameters"), "load_weights takes over the weights of another one"
+        ),
+    }
+
+    def __init__(
+        self,
+        settings: Settings | Config,
+        observations: ObservationSpec,
+        actions: ActionSpec,
+        encoder: EncoderMaker | None = None,
+    ) -> None:
+        """Build both networks, with weights drawn from the seed.
+
+        Args:
+            settings: What to build; a Config is resolved first.
+            observations: The observation space, such as ``ObservationSpec.from_space(env.observation_space)``.
+            actions: The action space, such as ``ActionSpec.from_space(env.action_space)``.
+            encoder: A module class of yours to encode observations with; the settings then name it.
+
+        Raises:
+            ConfigError: The device is not there, or the observations do not fit the encoder.
+        """
+        of_subclass = frozenset(vars(self))  # what it set before it came here
+        settings = settings_of(settings, encoder)
+        self.device = choose_device(settings.device)
+        features, logits = observations.num_features, actions.num_logits
+        settings = settings.replace(device=str(self.device), input_dim=features, output_dim=logits)
+        self.observations = observations
+        self.actions = actions
+        self.untrusted: str | None = None
+        self.policy, self.value_network = make_networks(settings, observations, actions, encoder)
+        self.policy.to(self.device)
+        self.value_network.to(self.device)
+        self.parameters = _flat([self.policy, self.value_network], settings.encoder)
+        self.settings = settings.replace(backend=choose_backend(settings, self.policy, self.device))
+        self._backend = make_backend(self.settings, self.policy, self.value_network, self.parameters, actions.sizes)
+        normalizer = ObservationNormalizer(features, self.device) if settings.normalize_observations else None
+        self._features = FeatureMaker(observations, self.device, normalizer)
+        self._actor = Actor(self._features, self._backend.policy)
+        state_dim = self.value_network.trunk.state_dim
+        self._learner = Learner(self.settings, self._backend, self._features, state_dim, self.device)
+        self._noise: tuple[int, npt.NDArray[np.float32]] | None = None  # the blocks drawn last, and which they are
+        self._prediction_noise = generator(settings.seed, Purpose.PREDICTION)
+        self._own = frozenset({*vars(self), "_own"} - of_subclass)
+
+    # --- acting ---
+
+    def act(
+        self,
+        observation: Any,
+        *,
+        state: npt.NDArray[np.float32] | None = None,
+        action_mask: npt.ArrayLike | None = None,
+        deterministic: bool = False,
+    ) -> Any:
+        """Choose an action for one observation, or one for each observation of a batch.
+
+        Args:
+            observation: One observation as the environment gives it, or a batch [B, *shape]; where observations are
+                dicts or tuples, a batch is a dict or tuple of arrays. A mask inside (``"action_mask"``) counts.
+            state: With memory, what the call before returned, [S] or [B, S]; None at the beginning of an episode.
+            action_mask: [A] or [B, A] boolean, True where an action is allowed; None allows all.
+            deterministic: Take the most probable action instead of sampling one.
+
+        Returns:
+            For one observation the action as the environment takes it: an int, an array, a dict or tuple; for a batch
+            an array [B] or [B, *shape], or a dict or tuple of arrays. With memory ``(action, state)``.
+
+        Raises:
+            ValueError: The observation, state or mask has the wrong shape or dtype, a number is not finite, or no
+                action is allowed.
+        """
+        observation, mask_inside = take_mask(observation, self.observations)
+        batch, is_single = self._batch(observation)
+        count = None if is_single else len(batch)
+        states = self._check_state(state, count)
+        mask = None
+        if action_mask is not None:
+            mask = self.actions.check_mask(np.asarray(action_mask), count)
+        if mask_inside is not None:
+            inside = read_masks(mask_inside, self.actions, count)
+            if mask is not None and (mask != inside).any():
+                raise ValueError("action_mask: it contradicts the mask inside the observation; give one of the two")
+            mask = self.actions.check_mask(inside, len(inside))
+        uniforms = None
+        if not deterministic:
+            uniforms = self._prediction_noise.random((len(batch), self.actions.num_groups), np.float32)
+        choices, after = self.choose(batch, uniforms, mask, states)
+        if not is_single:
+            actions = self.actions.to_environment(choices)
+            return (actions, after) if self.has_memory else actions
+        action = self.actions.one_by_one(choices)[0]
+        action = int(action) if not self.actions.is_nested and np.ndim(action) == 0 else action
+        return (action, after[0]) if self.has_memory else action
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether what the agent does depends on what it saw before."""
+        return self.settings.memory is not None
+
+    def initial_state(self, count: int) -> npt.NDArray[np.float32]:
+        """Hidden states [count, S] at the beginning of an episode; no columns without memory."""
+        return np.zeros((count, self.policy.trunk.state_dim), np.float32)
+
+    def choose(
+        self,
+        observations: npt.NDArray[Any],
+        uniforms: npt.NDArray[np.float32] | None,
+        mask: npt.NDArray[np.bool_] | None,
+        states: npt.NDArray[np.float32],
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Choices for a batch, without the checks of :meth:`act`; see :meth:`Actor.choose`."""
+        return self._actor.choose(observations, uniforms, mask, states)
+
+    def actor(self) -> Actor:
+        """The policy as it is now, to act with while it goes on learning."""
+        return self._actor.frozen()
+
+    def value(self, observation: Any) -> Any:
+        """The critic's estimate of the return from one observation (a float), or from each of a batch (array [B]).
+
+        The return is the discounted sum of the rewards that are learned from: those of the reward model, if there is
+        one, after clipping. With ``normalize_rewards`` the estimate is scaled back to them. With memory it is the
+        estimate at the beginning of an episode.
+        """
+        observation, _ = take_mask(observation, self.observations)
+        batch, is_single = self._batch(observation)
+        states = np.zeros((len(batch), self.value_network.trunk.state_dim), np.float32)
+        values = self._backend.values(self._features(batch), torch.from_numpy(states).to(self.device))[0].cpu().numpy()
+        if self._learner.reward_normalizer:
+            values = values * self._learner.reward_normalizer.scale
+        return float(values[0]) if is_single else values
+
+    def _batch(self, observation: Any) -> tuple[npt.NDArray[Any], bool]:
+        """One observation or several as a batch, and whether it was one."""
+        with np.errstate(over="ignore"):  # a number too large for its type is told here
+            batch, is_single = self.observations.as_batch(observation)
+        for numbers in self.observations.floats(batch):
+            if not np.isfinite(numbers).all():
+                raise ValueError("observation: a number in it is not finite")
+        return batch, is_single
+
+    def _check_state(self, state: npt.NDArray[np.float32] | None, count: int | None) -> npt.NDArray[np.float32]:
+        """Hidden states [count or 1, S] from what a caller gave."""
+        width = self.policy.trunk.state_dim
+        if state is None:
+            return self.initial_state(count or 1)
+        if not self.has_memory:
+            raise ValueError("state: this policy has no memory; expected None")
+        expected = (width,) if count is None else (count, width)
+        array = np.asarray(state)
+        if array.shape != expected or array.dtype != np.float32:
+            raise ValueError(
+                f"state: {array.shape} {array.dtype} does not fit; expected {expected} float32, as act returned it"
+            )
+        return array.reshape(-1, width)
+
+    # --- learning ---
+
+    def action_noise(self, block: int) -> npt.NDArray[np.float32]:
+        """A block [T, N, G] of the uniform numbers that actions are sampled at, counted from 0."""
+        shape = (self.settings.num_steps, self.settings.num_envs, self.actions.num_groups)
+        # Small blocks are drawn many at a time, since making a generator takes longer than drawing them.
+        together = max(1, _NOISE_AT_ONCE // math.prod(shape))
+        first, row = divmod(block, together)
+        if self._noise is None or self._noise[0] != first:
+            random = generator(self.settings.seed, Purpose.ACTIONS, first + 1)
+            self._noise = first, random.random((together, *shape), np.float32)
+        return self._noise[1][row]
+
+    def update(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int) -> UpdateResult:
+        """Learn from a rollout: clip and normalise rewards, estimate advantages, take the epoch's optimizer steps.
+
+        Args:
+            rollout: T steps of N environments, collected with the policy as it is.
+            rewards: [T, N], what is to be learned from, before clipping and normalisation.
+            epoch: Number of the epoch, from 1: which minibatches are drawn, and how far the learning rate is annealed.
+
+        Raises:
+            NumericalError: A reward, loss, gradient or parameter is not finite.
+        """
+        return self.learn(self.prepare(rollout, rewards, epoch, None))
+
+    def prepare(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int, actor: Actor | None) -> Update:
+        """The first half of :meth:`update`: all that comes before the optimizer steps; see :meth:`Learner.prepare`."""
+        return self._learner.prepare(rollout, rewards, epoch, actor)
+
+    def learn(self, update: Update) -> UpdateResult:
+        """The second half of :meth:`update`: the optimizer steps.
+
+        Raises:
+            NumericalError: A reward, loss, gradient or parameter is not finite.
+        """
+        learned = self._learner.learn(update)
+        self.parameters.check_finite()
+        return learned
+
+    def forget_running_episodes(self) -> None:
+        """Begin sums over steps and the critic's memory anew, where running episodes are lost."""
+        self._learner.forget_running_episodes()
+
+    @property
+    def optimizer_steps(self) -> int:
+        """Optimizer steps taken so far."""
+        return self._backend.steps
+
+    # --- keeping ---
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights, optimizer moments and running statistics, as tensors by name."""
+        tensors: dict[str, Tensor] = {}
+        for name, network in self._networks().items():
+            tensors |= {f"{name}.{key}": tensor for key, tensor in network.state_dict().items()}
+        tensors["optimizer.first_moment"] = self._backend.first_moment
+        tensors["optimizer.second_moment"] = self._backend.second_moment
+        for name, moments in self._moments().items():
+            tensors |= {f"{name}.{key}": tensor for key, tensor in moments.state().items()}
+        if self._learner.reward_normalizer:
+            tensors["reward_normalizer.sums"] = torch.from_numpy(self._learner.reward_normalizer.sums)
+        tensors["value_memory"] = torch.from_numpy(self._learner.value_states)
+        return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+    def load_state(self, tensors: dict[str, Tensor], optimizer_steps: int) -> None:
+        """Take over what :meth:`state` gave.
+
+        Raises:
+            CheckpointError: A tensor is missing, or has another shape.
+        """
+        self.load_weights(tensors)
+        self._backend.first_moment.copy_(tensor_like(tensors, "optimizer.first_moment", self._backend.first_moment))
+        self._backend.second_moment.copy_(tensor_like(tensors, "optimizer.second_moment", self._backend.second_moment))
+        self._backend.steps = optimizer_steps
+        learner = self._learner
+        states = tensor_like(tensors, "value_memory", torch.from_numpy(learner.value_states))
+        learner.value_states = states.numpy().copy()
+        if learner.reward_normalizer:
+            sums = tensor_like(tensors, "reward_normalizer.sums", torch.from_numpy(learner.reward_normalizer.sums))
+            learner.reward_normalizer.sums = sums.numpy().copy()
+
+    def load_weights(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the weights and the running statistics, and nothing else.
+
+        Raises:
+            CheckpointError: A tensor is missing, or has another shape; nothing was changed then.
+        """
+        weights = {
+            (name, key): tensor_like(tensors, f"{name}.{key}", tensor)
+            for name, network in self._networks().items()
+            for key, tensor in network.state_dict().items()
+        }
+        statistics = {
+            name: {key: tensor_like(tensors, f"{name}.{key}", tensor) for key, tensor in moments.state().items()}
+            for name, moments in self._moments().items()
+        }
+        for name, network in self._networks().items():
+            network.load_state_dict({key: tensor for (owner, key), tensor in weights.items() if owner == name})
+        for name, moments in self._moments().items():
+            moments.load(statistics[name])
+        if self._features.normalizer:
+            self._features.normalizer.refresh()
+        self.parameters.check()
+        self.parameters.check_finite()
+
+    def save(self, path: str | Path) -> None:
+        """Write this agent as a checkpoint.
+
+        Raises:
+            CheckpointError: The disk refused.
+        """
+        checkpoints.save(self.checkpoint({}, {}), Path(path))
+
+    def checkpoint(self, counters: dict[str, int], tensors: dict[str, Tensor]) -> Checkpoint:
+        """This agent as a checkpoint, with the counters and tensors of whatever surrounds it."""
+        spaces = {"observation": self.observations.to_document(), "action": self.actions.to_document()}
+        counters = {"optimizer_steps": self.optimizer_steps, **counters}
+        return Checkpoint(self.settings.to_document(), spaces, counters, self.state() | tensors)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        device: str = "auto",
+        encoder: EncoderMaker | None = None,
+        *,
+        trust_code: bool = False,
+    ) -> "ActorCriticAgent":
+        """Read an agent from a checkpoint file. Nothing that the file names is imported unless you say so.
+
+        Args:
+            path: A checkpoint.
+            device: Where to put it; not necessarily where it was trained.
+            encoder: The module class that encodes its observations, where that is one of yours.
+            trust_code: Whether code that the file names may be imported: an encoder now, and what an evaluation needs.
+
+        Raises:
+            ConfigError: The device is not there.
+            CheckpointError: The file is damaged, is no checkpoint, or names an encoder that was not given.
+        """
+        return cls.from_checkpoint(checkpoints.load(Path(path)), path, device, encoder, trust_code)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        checkpoint: Checkpoint,
+        origin: str | Path,
+        device: str = "auto",
+        encoder: EncoderMaker | None = None,
+        trust_code: bool = False,
+    ) -> "ActorCriticAgent":
+        """Build the agent that a checkpoint holds; the arguments are those of :meth:`load`.
+
+        Raises:
+            ConfigError: The device is not there.
+            CheckpointError: Its settings or tensors do not fit together, or it names an encoder that was not given.
+        """
+        choose_device(device)  # before the checkpoint is, which has no part in it
+        try:
+            settings = settings_from_document(checkpoint.settings, origin).replace(device=device)
+        except ConfigError as error:
+            raise CheckpointError(f"{origin} cannot be used: {error}") from None
+        if ":" in settings.encoder and encoder is None and not trust_code:
+            raise CheckpointError(
+                f"{origin} was trained with the encoder {settings.encoder}; hand that class over as encoder=..., "
+                f"or set trust_code=True if you know and trust it"
+            )
+        check_sizes(checkpoint, settings, origin)
+        try:
+            agent = cls(settings, *read_spaces_of(checkpoint), encoder)
+            agent.untrusted = None if trust_code else str(origin)
+            agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])
+        except (ActorCriticError, LookupError, ArithmeticError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{origin} cannot be used: {error}") from error
+        return agent
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy is built from: views into one buffer cannot be copied one by one."""
+        encoder = self.policy.trunk.encoder
+        return {
+            "built of": (self.settings, self.observations, self.actions),
+            "encoder": type(encoder.module) if isinstance(encoder, CustomEncoder) else None,
+            "tensors": self.state(),
+            "optimizer_steps": self.optimizer_steps,
+            "learns": [parameter.requires_grad for parameter in self._all_parameters()],
+            "prediction": self._prediction_noise.bit_generator.state,
+            "untrusted": self.untrusted,
+            "of others": {name: value for name, value in vars(self).items() if name not in self._own},
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Build the networks, and fill them."""
+        settings, observations, actions = state["built of"]
+        ActorCriticAgent.__init__(self, settings, observations, actions, state["encoder"])
+        self.load_state(state["tensors"], state["optimizer_steps"])
+        for parameter, learns in zip(self._all_parameters(), state["learns"], strict=True):
+            parameter.requires_grad_(learns)
+        self._prediction_noise.bit_generator.state = state["prediction"]
+        self.untrusted = state["untrusted"]
+        for name, value in state["of others"].items():  # a subclass, or who holds the agent
+            setattr(self, name, value)
+
+    def _all_parameters(self) -> list[torch.nn.Parameter]:
+        return [parameter for network in self._networks().values() for parameter in network.parameters()]
+
+    def _networks(self) -> dict[str, torch.nn.Module]:
+        return {"policy": self.policy, "value": self.value_network}
+
+    def _moments(self) -> dict[str, RunningMoments]:
+        """The running statistics by name; none where nothing is normalised."""
+        moments = {}
+        if self._features.normalizer:
+            moments["observation_normalizer"] = self._features.normalizer.moments
+        if self._learner.reward_normalizer:
+            moments["reward_normalizer"] = self._learner.reward_normalizer.moments
+        return moments
+
+
+def _flat(networks: list[torch.nn.Module], encoder: str) -> FlatParameters:
+    try:
+        return FlatParameters(networks)
+    except TypeError as error:  # only a module of the user's own has other parameters than the rest
+        raise ConfigError(f"encoder: {encoder}: {error}") from None

@@ -1,0 +1,21 @@
+"""PolicyNetwork and ValueNetwork, their encoders and normalisation, and the flat buffer of their parameters."""
+
+from actor_critic.networks.encoders import CustomEncoder, EncoderMaker, PartsEncoder
+from actor_critic.networks.features import FeatureMaker
+from actor_critic.networks.networks import PolicyNetwork, ValueNetwork, make_networks
+from actor_critic.networks.normalization import ObservationNormalizer, RewardNormalizer, RunningMoments
+from actor_critic.networks.parameters import FlatParameters
+
+__all__ = [
+    "CustomEncoder",
+    "EncoderMaker",
+    "FeatureMaker",
+    "FlatParameters",
+    "ObservationNormalizer",
+    "PartsEncoder",
+    "PolicyNetwork",
+    "RewardNormalizer",
+    "RunningMoments",
+    "ValueNetwork",
+    "make_networks",
+]

@@ -1,0 +1,251 @@
+"""From observations to what the hidden layers take: flattened, one-hot, embedded, convolved, or by your own module."""
+
+import math
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from actor_critic.errors import ActorCriticError, ConfigError, describe
+from actor_critic.process import Interrupted
+from actor_critic.spaces import PICTURE_SIDE, ObservationPart, ObservationSpec, assemble
+
+EncoderMaker = type[nn.Module]
+"""A module class that is called with the shapes of its input and keyword arguments."""
+
+
+def encode(
+    observations: npt.NDArray[Any],
+    spec: ObservationSpec,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Turn stored observations into features.
+
+    Args:
+        observations: [B, *spec.shape], as stored.
+        spec: What they are.
+        device: Where to compute.
+        dtype: What to compute in.
+
+    Returns:
+        [B, spec.num_features]: part by part, boxes flattened, images as (channels, height, width) with the numbers of
+        pictures scaled to [-1, 1], categories one-hot encoded side by side.
+    """
+    parts = zip(spec.parts, spec.views(observations), strict=True)
+    features = [_encode_part(torch.from_numpy(view).to(device), part, dtype) for part, view in parts]
+    return features[0] if len(features) == 1 else torch.cat(features, 1)
+
+
+def _encode_part(values: Tensor, part: ObservationPart, dtype: torch.dtype) -> Tensor:
+    count = len(values)
+    match part.kind:
+        case "box":
+            return values.reshape(count, part.num_features).to(dtype)
+        case "image":
+            ordered = values.permute(0, *(axis + 1 for axis in part.order)).reshape(count, part.num_features)
+            return ordered.to(dtype) * part.scale if part.scale != 1 else ordered.to(dtype)
+        case "categories":
+            offsets = torch.tensor((0, *part.sizes[:-1]), device=values.device).cumsum(0)
+            positions = values.reshape(count, -1) - torch.tensor(part.starts, device=values.device) + offsets
+            return torch.zeros(count, part.num_features, dtype=dtype, device=values.device).scatter_(1, positions, 1.0)
+
+
+class PartsEncoder(nn.Module):
+    """Each part of an observation by a module of its own, their outputs side by side.
+
+    Attributes:
+        output_dim: Numbers that come out per observation.
+        is_identity: Whether what comes out is what went in.
+        convolutions: All that it consists of, where observations are one image and that is convolved; else None.
+    """
+
+    def __init__(
+        self, spec: ObservationSpec, images: str, embedding_dim: int | None, generator: torch.Generator | None
+    ) -> None:
+        """Build the modules.
+
+        Args:
+            spec: The observations.
+            images: How an image is encoded: "nature_cnn", "small_cnn", "auto" (the first for pictures, the second for
+                grids) or "mlp" (flattened).
+            embedding_dim: UpdateResult numbers per category entry; None leaves them one-hot.
+            generator: Source of the initial weights.
+
+        Raises:
+            ConfigError: A network is asked for that the observations do not fit.
+        """
+        super().__init__()
+        if images in CNNS and not any(part.kind == "image" for part in spec.parts):
+            raise ConfigError(f'encoder: "{images}" needs images, and there is none among the observations; use "auto"')
+        if embedding_dim is not None and not any(part.kind == "categories" for part in spec.parts):
+            raise ConfigError("embedding_dim: there are no categories among the observations to embed; leave it out")
+        self._widths = [part.num_features for part in spec.parts]
+        modules: list[nn.Module] = []
+        self.output_dim = 0
+        for part in spec.parts:
+            module: nn.Module = nn.Identity()
+            width = part.num_features
+            if part.kind == "image" and images != "mlp":
+                is_picture = min(part.feature_shape[1:]) >= PICTURE_SIDE
+                chosen = ("nature_cnn" if is_picture else "small_cnn") if images == "auto" else images
+                if chosen == "nature_cnn" and not is_picture:
+                    raise ConfigError(
+                        f'encoder: "nature_cnn" needs images of {PICTURE_SIDE} x {PICTURE_SIDE} at least, and these '
+                        f'are {part.feature_shape[1]} x {part.feature_shape[2]}; use "small_cnn"'
+                    )
+                module = Convolutions(part.feature_shape, CNNS[chosen], generator)
+                width = module.output_dim
+            elif part.kind == "categories" and embedding_dim is not None:
+                module = _Embeddings(part.sizes, embedding_dim, generator)
+                width = embedding_dim * len(part.sizes)
+            modules.append(module)
+            self.output_dim += width
+        self.parts = nn.ModuleList(modules)
+        self.is_identity = all(isinstance(module, nn.Identity) for module in modules)
+        only = modules[0] if len(modules) == 1 else None
+        self.convolutions = only if isinstance(only, Convolutions) else None
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, output_dim] of features [B, F]."""
+        if len(self._widths) == 1:
+            only: Tensor = self.parts[0](features)
+            return only
+        pieces = torch.split(features, self._widths, 1)
+        return torch.cat([module(piece) for module, piece in zip(self.parts, pieces, strict=True)], 1)
+
+
+CNNS: dict[str, tuple[tuple[int, int, int], ...]] = {
+    "nature_cnn": ((32, 8, 4), (64, 4, 2), (64, 3, 1)),  # Mnih et al., 2015, "Human-level control", Methods
+    "small_cnn": ((16, 3, 1),),  # Young and Tian, 2019, "MinAtar", section 3
+}
+"""Filters, their side and their stride, layer by layer; each is followed by a ReLU."""
+
+
+class Convolutions(nn.Module):
+    """Convolutions over one image, flattened at the end.
+
+    Attributes:
+        shape: Of the image, (C, H, W).
+        layers: Convolutions, each with its activation.
+        output_dim: Numbers that come out per image.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], layers: tuple[tuple[int, int, int], ...], generator: torch.Generator | None
+    ) -> None:
+        super().__init__()
+        self.shape = shape
+        channels, height, width = shape
+        modules: list[nn.Module] = []
+        for filters, side, stride in layers:
+            with torch.random.fork_rng(devices=[]):
+                convolution = nn.Conv2d(channels, filters, side, stride)
+            nn.init.orthogonal_(convolution.weight, math.sqrt(2), generator=generator)
+            assert convolution.bias is not None
+            nn.init.zeros_(convolution.bias)
+            modules += [convolution, nn.ReLU()]
+            channels, height, width = filters, (height - side) // stride + 1, (width - side) // stride + 1
+        self.layers = nn.Sequential(*modules)
+        self.output_dim = channels * height * width
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, output_dim] of images [B, C · H · W]."""
+        maps: Tensor = self.layers(features.reshape(len(features), *self.shape))
+        return maps.flatten(1)
+
+
+class _Embeddings(nn.Module):
+    """A learned vector per category of every entry. Of one-hot features that is one matrix product per entry."""
+
+    def __init__(self, sizes: tuple[int, ...], width: int, generator: torch.Generator | None) -> None:
+        super().__init__()
+        self._sizes = list(sizes)
+        self.tables = nn.ParameterList(
+            nn.Parameter(torch.empty(size, width).normal_(generator=generator)) for size in sizes
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        entries = torch.split(features, self._sizes, 1)
+        return torch.cat([entry @ table for entry, table in zip(entries, self.tables, strict=True)], 1)
+
+
+class CustomEncoder(nn.Module):
+    """A module of the user's own, given each part of an observation in its shape.
+
+    It is in training mode during optimizer steps, and in evaluation mode wherever else it is called.
+
+    Attributes:
+        output_dim: Numbers that come out per observation.
+    """
+
+    def __init__(
+        self, spec: ObservationSpec, make: EncoderMaker, kwargs: dict[str, Any], name: str, environment: str, seed: int
+    ) -> None:
+        """Make the module and try it on two observations.
+
+        Args:
+            spec: The observations.
+            make: Called with the shapes of the input, without the batch axis: one shape, or a dict or tuple of shapes.
+            kwargs: Further keyword arguments for it.
+            name: How to call it in an error.
+            environment: How to call the environment in an error.
+            seed: What PyTorch's generator is seeded with while the module is made.
+
+        Raises:
+            ConfigError: It cannot be made, is no module, or does not return [B, D] float32.
+        """
+        super().__init__()
+        self._spec = spec
+        shapes = assemble([(part.path, part.feature_shape) for part in spec.parts])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            try:
+                self.module: nn.Module = make(shapes, **kwargs)
+            except Interrupted:
+                raise
+            except BaseException as error:  # whatever the user's own constructor raises
+                raise ConfigError(
+                    f"encoder: {name} cannot be made for {environment} with shapes {shapes} and {kwargs}: "
+                    f"{describe(error)}"
+                ) from error
+            if not isinstance(self.module, nn.Module):
+                raise ConfigError(f"encoder: {name} gives a {type(self.module).__name__}; expected a torch.nn.Module")
+            self.module.eval()
+            self.output_dim = self._try(name, environment)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, output_dim] of features [B, F]."""
+        pieces = torch.split(features, [part.num_features for part in self._spec.parts], 1)
+        parts = [
+            (part.path, piece.reshape(len(features), *part.feature_shape))
+            for part, piece in zip(self._spec.parts, pieces, strict=True)
+        ]
+        try:
+            encoded: Tensor = self.module(assemble(parts))
+        except Interrupted:
+            raise
+        except BaseException as error:  # whatever the user's own module raises
+            raise ActorCriticError(f"the encoder {type(self.module).__name__} raised {describe(error)}") from error
+        return encoded
+
+    def _try(self, name: str, environment: str) -> int:
+        try:
+            with torch.no_grad():
+                found = self(torch.zeros(2, self._spec.num_features, dtype=torch.float32))
+        except ActorCriticError as error:
+            cause = describe(error.__cause__ or error)
+            raise ConfigError(f"encoder: {name} fails on two observations of {environment}: {cause}") from error
+        says = getattr(self.module, "output_dim", None)
+        if not isinstance(found, Tensor) or found.ndim != 2 or found.shape[0] != 2 or found.dtype != torch.float32:
+            got = f"{tuple(found.shape)} {found.dtype}" if isinstance(found, Tensor) else type(found).__name__
+            raise ConfigError(
+                f"encoder: {name} returns {got} for two observations of {environment}; expected (2, D) torch.float32"
+            )
+        if says is not None and says != found.shape[1]:
+            raise ConfigError(
+                f"encoder: {name} returns {found.shape[1]} numbers for an observation of {environment}; expected "
+                f"{says}, which its output_dim says"
+            )
+        return int(found.shape[1])

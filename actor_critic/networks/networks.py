@@ -1,0 +1,259 @@
+"""PolicyNetwork (the actor) and ValueNetwork (the critic): a trunk of encoder, hidden layers and memory, and a head."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from actor_critic.config import Settings
+from actor_critic.imports import load_class
+from actor_critic.networks.encoders import CustomEncoder, EncoderMaker, PartsEncoder
+from actor_critic.seeding import Purpose, integer_seed
+from actor_critic.spaces import ActionSpec, ObservationSpec
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "elu": nn.ELU,
+}
+
+
+class Trunk(nn.Module):
+    """What a network computes before its head: an encoder, hidden layers and, if wanted, a memory.
+
+    Hidden layers start orthogonal with gain √2, those of a memory with gain 1.
+
+    Attributes:
+        output_dim: Numbers that the head sees, E.
+        state_dim: Numbers in a hidden state, S; 0 without memory.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        hidden_dim: int,
+        *,
+        hidden_layers: int = 2,
+        activation: str = "tanh",
+        encoder: nn.Module | None = None,
+        memory: str | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Build the layers.
+
+        Args:
+            input_dim: Numbers that the hidden layers see: features, or what the encoder makes of them.
+            hidden_dim: Units per hidden layer, and in the memory.
+            hidden_layers: Hidden layers; may be 0.
+            activation: A key of ``ACTIVATIONS``.
+            encoder: What features pass first.
+            memory: "gru" (Cho et al., 2014) or "lstm" (Hochreiter and Schmidhuber, 1997) for a recurrent layer after
+                the hidden ones.
+            generator: Source of the initial weights; None takes torch's global one.
+        """
+        super().__init__()
+        self.encoder = encoder or nn.Identity()
+        self.hidden = hidden_stack(input_dim, hidden_dim, hidden_layers, activation, generator)
+        inputs = hidden_dim if hidden_layers else input_dim
+        self.output_dim = hidden_dim if memory else inputs
+        self.memory = _recurrent_cell(memory, inputs, hidden_dim, generator) if memory else None
+        self.state_dim = {None: 0, "gru": hidden_dim, "lstm": 2 * hidden_dim}[memory]  # an LSTM's is (h, c)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """What comes before the memory, [B, units], of features [B, F]."""
+        encoded: Tensor = self.hidden(self.encoder(features))
+        return encoded
+
+    def unroll(self, features: Tensor, state: Tensor, starts: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Pass T steps of N environments, in order.
+
+        Args:
+            features: [T · N, F], time-major.
+            state: [N, S], hidden states before the first step.
+            starts: [T, N] boolean, True where an episode begins: the state before that step is 0. None where none does.
+
+        Returns:
+            Outputs [T · N, E], and the hidden states after every step [T, N, S].
+        """
+        encoded = self(features)
+        steps = len(encoded) // len(state)
+        if self.memory is None:
+            return encoded, state.expand(steps, *state.shape)
+        keep = None if starts is None else (~starts).to(state.dtype).unsqueeze(-1)  # (T, N, 1)
+        states = []
+        for t, inputs in enumerate(encoded.reshape(steps, len(state), -1)):
+            before = state if keep is None else state * keep[t]
+            if isinstance(self.memory, nn.LSTMCell):
+                state = torch.cat(self.memory(inputs, before.chunk(2, 1)), 1)
+            else:
+                state = self.memory(inputs, before)
+            states.append(state)
+        stacked = torch.stack(states)
+        return stacked[..., : self.output_dim].flatten(0, 1), stacked
+
+
+class PolicyNetwork(nn.Module):
+    """The actor: logits over discrete actions, π(·|s) = softmax(f(s)).
+
+    The output layer starts orthogonal with gain 0.01, so that the first policy is nearly uniform (Huang et al., 2022,
+    detail 2).
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        hidden_dim: int = 256,
+        *,
+        hidden_layers: int = 2,
+        activation: str = "tanh",
+        trunk: Trunk | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Build the network.
+
+        Args:
+            input_dim: Features per observation.
+            output_dim: Logits, A.
+            hidden_dim: Units per hidden layer.
+            hidden_layers: Hidden layers; 0 is a linear policy.
+            activation: A key of ``ACTIVATIONS``.
+            trunk: What comes before the output layer, instead of new hidden layers of these sizes.
+            generator: Source of the initial weights; None takes torch's global one.
+        """
+        super().__init__()
+        self.trunk = trunk or Trunk(
+            input_dim, hidden_dim, hidden_layers=hidden_layers, activation=activation, generator=generator
+        )
+        self.head = orthogonal_linear(self.trunk.output_dim, output_dim, 0.01, generator)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits [B, A] of features [B, input_dim], for a policy without memory."""
+        logits: Tensor = self.head(self.trunk(features))
+        return logits
+
+    def unroll(self, features: Tensor, state: Tensor, starts: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits [T · N, A] and hidden states [T, N, S]; the arguments are those of :meth:`Trunk.unroll`."""
+        outputs, states = self.trunk.unroll(features, state, starts)
+        return self.head(outputs), states
+
+
+class ValueNetwork(nn.Module):
+    """The critic: the expected return V(s). The output layer starts orthogonal with gain 1."""
+
+    def __init__(
+        self,
+        input_dim: int,
+        hidden_dim: int = 256,
+        *,
+        hidden_layers: int = 2,
+        activation: str = "tanh",
+        trunk: Trunk | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Build the network; the arguments are those of :class:`PolicyNetwork`, whose trunk it may share."""
+        super().__init__()
+        self.trunk = trunk or Trunk(
+            input_dim, hidden_dim, hidden_layers=hidden_layers, activation=activation, generator=generator
+        )
+        self.head = orthogonal_linear(self.trunk.output_dim, 1, 1.0, generator)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Values [B] of features [B, input_dim], for a critic without memory."""
+        values: Tensor = self.head(self.trunk(features)).squeeze(-1)
+        return values
+
+    def unroll(self, features: Tensor, state: Tensor, starts: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Values [T · N] and hidden states [T, N, S]; the arguments are those of :meth:`Trunk.unroll`."""
+        outputs, states = self.trunk.unroll(features, state, starts)
+        return self.head(outputs).squeeze(-1), states
+
+
+def make_networks(
+    settings: Settings, observations: ObservationSpec, actions: ActionSpec, make_encoder: EncoderMaker | None = None
+) -> tuple[PolicyNetwork, ValueNetwork]:
+    """Build both networks, with weights drawn from the seed.
+
+    Args:
+        settings: Their sizes and parts.
+        observations: What they see.
+        actions: What the policy chooses among.
+        make_encoder: Makes each trunk's encoder, instead of the one that the settings name.
+
+    Raises:
+        ConfigError: The observations do not fit the encoder that is asked for.
+    """
+    generator = torch.Generator().manual_seed(integer_seed(settings.seed, Purpose.PARAMETERS))
+
+    def make_trunk(index: int) -> Trunk:
+        encoder: PartsEncoder | CustomEncoder
+        if ":" in settings.encoder:
+            make = make_encoder or load_class(settings.encoder, "encoder")
+            seed = integer_seed(settings.seed, Purpose.ENCODER, index)
+            encoder = CustomEncoder(
+                observations, make, settings.encoder_kwargs, settings.encoder, settings.environment, seed
+            )
+        else:
+            encoder = PartsEncoder(observations, settings.encoder, settings.embedding_dim, generator)
+        return Trunk(
+            encoder.output_dim,
+            settings.hidden_dim,
+            hidden_layers=settings.hidden_layers,
+            activation=settings.activation,
+            encoder=encoder,
+            memory=settings.memory,
+            generator=generator,
+        )
+
+    with _float32_by_default():
+        trunk = make_trunk(0)
+        policy = PolicyNetwork(observations.num_features, actions.num_logits, trunk=trunk, generator=generator)
+        trunk = trunk if settings.shared_encoder else make_trunk(1)
+        return policy, ValueNetwork(observations.num_features, trunk=trunk, generator=generator)
+
+
+@contextlib.contextmanager
+def _float32_by_default() -> Iterator[None]:
+    """Make parameters of 32 bits, whatever the program around this has set for its own."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def hidden_stack(
+    input_dim: int, hidden_dim: int, hidden_layers: int, activation: str, generator: torch.Generator | None = None
+) -> nn.Sequential:
+    """Linear layers, each followed by the activation; arguments as in :class:`Trunk`."""
+    layers: list[nn.Module] = []
+    for index in range(hidden_layers):
+        layers += [
+            orthogonal_linear(hidden_dim if index else input_dim, hidden_dim, math.sqrt(2), generator),
+            ACTIVATIONS[activation](),
+        ]
+    return nn.Sequential(*layers)
+
+
+def orthogonal_linear(inputs: int, outputs: int, gain: float, generator: torch.Generator | None = None) -> nn.Linear:
+    """A linear layer with orthogonal weights times ``gain`` and zero bias (Saxe et al., 2014)."""
+    with torch.random.fork_rng(devices=[]):  # the usual initialisation draws from the global generator, for nothing
+        layer = nn.Linear(inputs, outputs)
+    nn.init.orthogonal_(layer.weight, gain, generator=generator)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _recurrent_cell(kind: str, inputs: int, units: int, generator: torch.Generator | None) -> nn.GRUCell | nn.LSTMCell:
+    with torch.random.fork_rng(devices=[]):
+        cell = nn.GRUCell(inputs, units) if kind == "gru" else nn.LSTMCell(inputs, units)
+    for weight in (cell.weight_ih, cell.weight_hh):
+        nn.init.orthogonal_(weight, 1.0, generator=generator)
+    for bias in (cell.bias_ih, cell.bias_hh):
+        nn.init.zeros_(bias)
+    return cell

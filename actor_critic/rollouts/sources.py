@@ -1,0 +1,198 @@
+"""When transitions are collected: in turn with learning from them, or the next ones meanwhile."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from actor_critic.errors import CheckpointError
+from actor_critic.rollouts.actor import Actor
+from actor_critic.rollouts.rollout import Collector, Rollout
+
+Result = TypeVar("Result")
+State = dict[str, npt.NDArray[Any]]
+
+_ACTOR = "actor."
+
+
+class Acting(Protocol):
+    """What chooses the actions of a rollout: an agent, as a source of rollouts sees it."""
+
+    def choose(
+        self,
+        observations: npt.NDArray[Any],
+        uniforms: npt.NDArray[np.float32] | None,
+        mask: npt.NDArray[np.bool_] | None,
+        states: npt.NDArray[np.float32],
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Choices [N, G] for observations; see :meth:`Actor.choose`."""
+
+    def action_noise(self, block: int) -> npt.NDArray[np.float32]:
+        """A block [T, N, G] of the uniform numbers that actions are sampled at."""
+
+    def actor(self) -> Actor:
+        """The policy as it is now."""
+
+
+class RolloutSource(Protocol):
+    """Where an epoch's rollout comes from."""
+
+    def begin(self, seed: int) -> None:
+        """Begin the first episodes of a run."""
+
+    def take(self) -> tuple[Rollout, Actor | None]:
+        """The epoch's rollout, and who chose its actions if not the policy as it is now."""
+
+    def learn(self, steps: Callable[[], Result], is_last: bool) -> Result:
+        """Take the optimizer steps of the epoch; ``is_last`` says that no rollout will be asked for after it."""
+
+    def save_state(self) -> State:
+        """All that the rest of the collection depends on, but for the agent."""
+
+    def load_state(self, state: State) -> None:
+        """Go on where :meth:`save_state` was called.
+
+        Raises:
+            CheckpointError: No run could have come to such a state.
+            ReplayFault: The episodes go another way than before.
+        """
+
+    def forget(self) -> None:
+        """Let the policy know nothing of what was before."""
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+
+class Sequential(RolloutSource):
+    """Collects with the policy as it is, then learns from that."""
+
+    def __init__(self, collector: Collector, agent: Acting) -> None:
+        self._collector = collector
+        self._agent = agent
+
+    def begin(self, seed: int) -> None:
+        """See :class:`RolloutSource`."""
+        self._collector.reset(seed)
+
+    def take(self) -> tuple[Rollout, Actor | None]:
+        """Collect; see :class:`RolloutSource`."""
+        return self._collector.collect(self._agent.choose, self._agent.action_noise), None
+
+    def learn(self, steps: Callable[[], Result], is_last: bool) -> Result:
+        """See :class:`RolloutSource`."""
+        return steps()
+
+    def save_state(self) -> State:
+        """The running episodes; see :class:`RolloutSource`."""
+        return self._collector.save_state()
+
+    def load_state(self, state: State) -> None:
+        """See :class:`RolloutSource`."""
+        with _of_a_sound_run():
+            self._collector.load_state(state)
+
+    def forget(self) -> None:
+        """See :class:`RolloutSource`."""
+        self._collector.forget()
+
+    def close(self) -> None:
+        """See :class:`RolloutSource`."""
+
+
+class Overlapped(RolloutSource):
+    """Collects the next rollout while another thread learns from this one, as Cleanba does (Huang et al., 2024).
+
+    The next rollout is collected with the policy that this epoch begins with, so every rollout but the first is learned
+    from by a policy exactly one update ahead of the one that chose its actions; the ratios are taken between these two.
+    Which policy that is does not depend on which thread is faster. A state holds the policy and the episodes that the
+    rollout in waiting began with, and it is collected again from there.
+    """
+
+    def __init__(self, collector: Collector, agent: Acting, threads: int) -> None:
+        """Collect on this thread, and let another one learn.
+
+        Args:
+            collector: Steps the environments.
+            agent: Chooses.
+            threads: PyTorch's threads that learn.
+        """
+        self._collector = collector
+        self._agent = agent
+        self._actor = agent.actor()
+        self._before: State = {}
+        self._waiting: Rollout | None = None
+        self._failure: Exception | None = None  # of the collection of that rollout: it belongs to the next epoch
+        # PyTorch counts threads for each thread that computes.
+        self._pool = ThreadPoolExecutor(1, "learning", torch.set_num_threads, (threads,))
+
+    def begin(self, seed: int) -> None:
+        """See :class:`RolloutSource`."""
+        self._collector.reset(seed)
+        self._before = self._collector.save_state()
+
+    def take(self) -> tuple[Rollout, Actor | None]:
+        """What was collected during the last epoch; see :class:`RolloutSource`."""
+        if self._failure:
+            raise self._failure
+        rollout, self._waiting = self._waiting, None
+        return rollout or self._collect(), self._actor
+
+    def learn(self, steps: Callable[[], Result], is_last: bool) -> Result:
+        """Collect the next rollout meanwhile; see :class:`RolloutSource`."""
+        self._actor = self._agent.actor()
+        self._before = self._collector.save_state()
+        has_begun = threading.Event()
+
+        def announced() -> Result:
+            has_begun.set()
+            return steps()
+
+        learned = self._pool.submit(announced)
+        try:
+            has_begun.wait()  # else the interpreter would let this thread run on for milliseconds before that begins
+            if not is_last:
+                self._waiting = self._collect()
+        except Exception as error:
+            self._failure = error
+        finally:
+            result = learned.result()
+        return result
+
+    def save_state(self) -> State:
+        """The episodes, and the policy, that the rollout in waiting begins with; see :class:`RolloutSource`."""
+        return self._before | {_ACTOR + name: tensor.cpu().numpy() for name, tensor in self._actor.state().items()}
+
+    def load_state(self, state: State) -> None:
+        """See :class:`RolloutSource`."""
+        actor = {name.removeprefix(_ACTOR): array for name, array in state.items() if name.startswith(_ACTOR)}
+        with _of_a_sound_run():
+            self._actor.load({name: torch.from_numpy(np.array(array)) for name, array in actor.items()})
+            self._collector.load_state({name: array for name, array in state.items() if not name.startswith(_ACTOR)})
+        self._before = self._collector.save_state()
+
+    def forget(self) -> None:
+        """See :class:`RolloutSource`."""
+        self._collector.forget()
+        self._before = self._collector.save_state()
+
+    def close(self) -> None:
+        """End the other thread; see :class:`RolloutSource`."""
+        self._pool.shutdown()
+
+    def _collect(self) -> Rollout:
+        return self._collector.collect(self._actor.choose, self._agent.action_noise)
+
+
+@contextlib.contextmanager
+def _of_a_sound_run() -> Iterator[None]:
+    """Whoever writes a checkpoint with the right digests can write into it what no run ever came to."""
+    try:
+        yield
+    except (LookupError, ArithmeticError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"the checkpoint's running episodes are not those of a run: {error}") from error

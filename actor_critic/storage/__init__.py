@@ -1,0 +1,32 @@
+"""Files of a run: checkpoints, the run folder, metrics."""
+
+from actor_critic.storage.checkpoints import Checkpoint
+from actor_critic.storage.failed_batch import keep_failed_batch
+from actor_critic.storage.metrics import MetricsWriter, is_epoch
+from actor_critic.storage.runs import (
+    RunFolder,
+    check_is_run,
+    edited_settings,
+    find_checkpoint,
+    here,
+    new_folder,
+    newest_sound,
+    periodic,
+    timestamped_path,
+)
+
+__all__ = [
+    "Checkpoint",
+    "MetricsWriter",
+    "RunFolder",
+    "check_is_run",
+    "edited_settings",
+    "find_checkpoint",
+    "here",
+    "is_epoch",
+    "keep_failed_batch",
+    "new_folder",
+    "newest_sound",
+    "periodic",
+    "timestamped_path",
+]

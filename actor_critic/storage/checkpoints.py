@@ -1,0 +1,187 @@
+"""The checkpoint format: one safetensors file, a JSON header, a digest over the whole training state. No pickle.
+
+The file is a plain safetensors file, so any safetensors reader opens the tensors. Its metadata holds one key,
+``actor_critic``: a JSON document with ``schema_version``, ``settings``, ``spaces``, ``counters``,
+``records``, ``code`` and ``digest``.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+from actor_critic.config import computed_fields, parse_json_object
+from actor_critic.errors import CheckpointError, ConfigError
+from actor_critic.files import open_regular, write_durably
+from actor_critic.storage import tensor_file
+
+SCHEMA_VERSION = 2  # 1 was written before any release, and is not read
+_KEY = "actor_critic"
+_HEADER = {
+    "schema_version": int, "settings": dict, "spaces": dict, "counters": dict, "records": dict, "code": dict,
+    "digest": str, "header_digest": str,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training state at rest.
+
+    Attributes:
+        settings: The resolved settings, as :meth:`Settings.to_document` gives them.
+        spaces: The spaces the agent was built for.
+        counters: Epochs, environment steps and the like: whole numbers by name.
+        tensors: Weights, optimizer moments, normaliser statistics, running episodes.
+        records: Figures that are kept along but decide nothing, such as the best score so far.
+        code: SHA-256 of the files that define code of the user's own, by the setting that names it.
+    """
+
+    settings: dict[str, Any]
+    spaces: dict[str, Any]
+    counters: dict[str, int]
+    tensors: dict[str, Tensor]
+    records: dict[str, float | None] = field(default_factory=dict)
+    code: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over all that determines the future of the run, as 64 hexadecimal digits."""
+        header = {
+            "settings": computed_fields(self.settings),
+            "spaces": self.spaces,
+            "counters": self.counters,
+            "code": self.code,
+        }
+        digest = hashlib.sha256(_canonical(header))
+        for name in sorted(self.tensors):
+            tensor = self.tensors[name].detach().cpu().contiguous()
+            digest.update(_canonical([name, str(tensor.dtype), list(tensor.shape)]))
+            digest.update(tensor_file.bytes_of(tensor))
+        return digest.hexdigest()
+
+
+def save(checkpoint: Checkpoint, path: Path) -> str:
+    """Write a checkpoint durably.
+
+    Returns:
+        Its digest.
+
+    Raises:
+        CheckpointError: The disk refused, or it could not be read again; what was there before is untouched.
+    """
+    for name, tensor in checkpoint.tensors.items():
+        if tensor.dtype not in tensor_file.DTYPES.values():
+            raise CheckpointError(f"{path} cannot be written: {name} is {tensor.dtype}, which a checkpoint cannot hold")
+    for name, is_sound in _SOUND.items():
+        for key, value in getattr(checkpoint, name).items():
+            if not is_sound(value):  # nobody could read it again
+                raise CheckpointError(f"{path} cannot be written: {name} holds {key} = {value!r}")
+    digest = checkpoint.digest
+    header: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "settings": checkpoint.settings,
+        "spaces": checkpoint.spaces,
+        "counters": checkpoint.counters,
+        "records": checkpoint.records,
+        "code": checkpoint.code,
+        "digest": digest,
+    }
+    # The digest leaves out what only says how a run is recorded; this one makes sure of those bytes as well.
+    header["header_digest"] = hashlib.sha256(_canonical(header)).hexdigest()
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    data = safetensors.torch.save(tensors, {_KEY: json.dumps(header)})
+    if (length := int.from_bytes(data[:8], "little")) > tensor_file.MAX_HEADER:
+        raise CheckpointError(
+            f"{path} cannot be written: settings, spaces and the names of {len(tensors)} tensors take {length} bytes, "
+            f"and at most {tensor_file.MAX_HEADER} are allowed; make the settings' keyword arguments smaller, or use "
+            f"fewer parameters or embeddings"
+        )
+    try:
+        write_durably(path, data)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
+    return digest
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint and prove it whole.
+
+    Raises:
+        CheckpointError: It cannot be read, is no checkpoint, is of a newer version, or its digest does not match.
+    """
+    try:
+        with open_regular(path) as stream:
+            metadata, tensors = tensor_file.read(stream)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ConfigError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint, or is damaged: {error}") from None
+    header = _read_header(metadata, path)
+    checkpoint = Checkpoint(
+        header["settings"], header["spaces"], header["counters"], tensors, header["records"], header["code"]
+    )
+    if checkpoint.digest != header["digest"]:
+        raise CheckpointError(f"{path} is damaged: its content does not match its digest {header['digest'][:16]}…")
+    return checkpoint
+
+
+def _read_header(metadata: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Our JSON document in the file's own header."""
+    text = metadata.get(_KEY)
+    if not isinstance(text, str) or len(metadata) > 1:
+        raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of this program")
+    try:
+        header = parse_json_object(text.encode(), f"{path}: header")
+    except (ConfigError, UnicodeEncodeError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint: {error}") from None
+    version = header.get("schema_version")
+    if type(version) is not int or not 1 <= version < 1000:
+        raise CheckpointError(f"{path} is damaged: its header lacks 'schema_version'")
+    if version == 1:
+        raise CheckpointError(f"{path} has schema version 1, from before the first release; train it again")
+    if version > SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{path} has schema version {version}; this program reads 2 to {SCHEMA_VERSION}: update actor-critic"
+        )
+    for name, kind in _HEADER.items():
+        if not isinstance(header.get(name), kind):
+            raise CheckpointError(f"{path} is damaged: its header lacks {name!r}")
+    if len(header) > len(_HEADER):
+        raise CheckpointError(f"{path} is damaged: its header says more than a checkpoint does")
+    claimed = header.pop("header_digest")
+    if claimed != hashlib.sha256(_canonical(header)).hexdigest():
+        raise CheckpointError(f"{path} is damaged: its header does not match its digest")
+    for name, is_sound in _SOUND.items():
+        for key, value in header[name].items():
+            if not key.isprintable() or not is_sound(value):
+                raise CheckpointError(f"{path} is damaged: {name} holds a wrong entry, {key[:60]!r}")
+    return header
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _is_record(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and abs(value) <= sys.float_info.max)
+
+
+# What a digest cannot prove: anybody can compute one.
+_SOUND: dict[str, Callable[[Any], bool]] = {
+    "settings": lambda value: True,  # these two are read strictly where they are used
+    "spaces": lambda value: True,
+    "counters": _is_count,
+    "records": _is_record,
+    "code": lambda value: isinstance(value, str) and value.isprintable(),
+}
+
+
+def _canonical(document: Any) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,244 @@
+"""A digest of code that has no file: typed into a prompt, a notebook's cell, or ``python -c``."""
+
+import copyreg
+import dis
+import functools
+import hashlib
+import inspect
+import logging
+import os
+import random
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+log = logging.getLogger("actor_critic")
+
+TYPED = "code:"
+"""What the digest of a class begins with that has no file."""
+
+# What Python keeps in a class of its own accord: some of it depends on the place in a cell, or on the hash seed.
+_BOOKKEEPING = frozenset(
+    {
+        "__module__", "__qualname__", "__name__", "__dict__", "__weakref__", "__doc__", "__annotations__",
+        "__annotate__", "__annotate_func__", "__annotations_cache__", "__firstlineno__", "__static_attributes__",
+        "__abstractmethods__", "_abc_impl", "__orig_bases__", "__parameters__", "__match_args__",
+    }
+)  # fmt: skip
+
+_SIMPLE = (type(None), bool, int, float, complex, str, bytes, types.EllipsisType, range, slice)
+
+# Generators of random numbers. Their state is no part of the code: it moves on, or begins anew with every process.
+_GENERATORS = (random.Random, np.random.Generator, np.random.BitGenerator, np.random.RandomState)
+_OF_TORCH = "torch._C.Generator"  # which is not imported for this
+
+_PACKAGE = __name__.partition(".")[0]
+
+_told: set[str] = set()  # kinds of objects whose values are not covered
+
+
+def source_digest(found: type[Any]) -> str:
+    """SHA-256 of the file that defines a class, in 64 hexadecimal digits; without a file of its code, after "code:"."""
+    path = source_file(found)
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else TYPED + code_digest(found)
+
+
+def source_file(found: type[Any]) -> str | None:
+    """The file that defines a class; None where it was typed in, or is built in."""
+    try:
+        path = inspect.getsourcefile(found)
+    except (TypeError, OSError):
+        return None
+    own = [value.__code__ for value in vars(found).values() if isinstance(value, types.FunctionType)]
+    if found.__module__ == "__main__" and own and all(code.co_filename.startswith("<") for code in own):
+        return None  # typed into a session that a file began
+    return path if path and os.path.exists(path) else None
+
+
+def code_digest(found: type[Any]) -> str:
+    """SHA-256 of what a class does, as 64 hexadecimal digits: the same for the same source in the same Python.
+
+    It covers bytecode, constants, names and defaults of its methods, its attributes, and whatever of these it refers to
+    that has no file either: base classes, functions, and the values of global variables that its code does not assign.
+    """
+    first = _Description(frozenset())
+    first.add(found)
+    second = _Description(frozenset(first.assigned))
+    second.add(found)
+    return _sha256(second.lines)
+
+
+class _Description:
+    """Lines that say what is reached from an object.
+
+    Attributes:
+        lines: The lines.
+        assigned: Global variables that the code assigns.
+    """
+
+    def __init__(self, variables: frozenset[str]) -> None:
+        """Begin with nothing; the values of ``variables`` are left out."""
+        self.lines: list[str] = []
+        self.assigned: set[str] = set()
+        self._variables = variables
+        self._seen: dict[int, tuple[int, Any]] = {}  # with what has the id, which else might be given anew
+
+    def add(self, value: Any) -> None:
+        """Say what a value is."""
+        if isinstance(value, _SIMPLE):
+            self._say(type(value).__name__, repr(value))
+            return
+        if not isinstance(
+            value, (tuple, types.CodeType, set, frozenset)
+        ):  # which Python may share, or not, as it likes
+            if id(value) in self._seen:
+                self._say("again", self._seen[id(value)][0])
+                return
+            self._seen[id(value)] = len(self._seen), value
+        if isinstance(value, (list, tuple)):
+            self._say(type(value).__name__, len(value))
+            self._add_all(value)
+        elif isinstance(value, (set, frozenset)):
+            self._say(type(value).__name__, *sorted(map(self._apart, value)))
+        elif isinstance(value, (dict, types.MappingProxyType)):
+            self._say("dict", len(value))
+            self._add_all(part for item in value.items() for part in item)
+        elif isinstance(value, types.CodeType):
+            self._add_code(value)
+        elif isinstance(value, types.FunctionType):
+            self._add_function(value)
+        elif isinstance(value, type):
+            self._add_class(value)
+        elif isinstance(value, types.ModuleType):
+            self._say("module", value.__name__)
+        else:
+            self._add_object(value)
+
+    def _apart(self, value: Any) -> str:
+        """What an element of a set is, whatever the order in which they come."""
+        element = _Description(self._variables)
+        element._seen = self._seen if isinstance(value, _SIMPLE) else dict(self._seen)
+        element.add(value)
+        self.assigned |= element.assigned
+        return _sha256(element.lines)
+
+    def _say(self, *words: Any) -> None:
+        self.lines.append(" ".join(f"{len(str(word))}:{word}" for word in words))
+
+    def _add_all(self, values: Any) -> None:
+        for value in values:
+            self.add(value)
+
+    def _add_class(self, found: type[Any]) -> None:
+        self._say("class", _module(found), found.__qualname__)
+        if source_file(found) is None and found.__module__ == "__main__":
+            self._add_all(found.__bases__)
+            for name, value in sorted(vars(found).items()):
+                if name not in _BOOKKEEPING and not isinstance(value, types.GetSetDescriptorType):
+                    self._say("attribute", name)
+                    self.add(value)
+
+    def _add_function(self, function: types.FunctionType) -> None:
+        self._say("function", _module(function), function.__name__)
+        if os.path.exists(function.__code__.co_filename):
+            return
+        self.add(function.__code__)
+        self._add_all([function.__defaults__, function.__kwdefaults__])
+        for cell in function.__closure__ or ():
+            try:
+                self.add(cell.cell_contents)
+            except ValueError:  # not filled yet
+                self._say("empty")
+        read = set()
+        for instruction in _instructions(function.__code__):
+            if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+                read.add(instruction.argval)
+            elif instruction.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
+                self.assigned.add(instruction.argval)
+        for name in sorted(read - self._variables):
+            if name in function.__globals__:
+                self._say("global", name)
+                self.add(function.__globals__[name])
+
+    def _add_code(self, code: types.CodeType) -> None:
+        sizes = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+        self._say("code", *sizes, code.co_code.hex(), code.co_exceptiontable.hex())
+        self._add_all([code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars, code.co_consts])
+
+    def _add_object(self, value: Any) -> None:
+        kind = type(value)
+        self._say("object", _module(kind), kind.__qualname__)
+        if isinstance(value, (staticmethod, classmethod, types.MethodType)):
+            self._add_all([value.__func__, getattr(value, "__self__", None)])
+        elif isinstance(value, property):
+            self._add_all([value.fget, value.fset, value.fdel])
+        elif isinstance(value, functools.partial):
+            self._add_all([value.func, value.args, value.keywords])
+        elif isinstance(value, functools.cached_property):
+            self.add(value.func)
+        elif hasattr(value, "__wrapped__") or hasattr(value, "py_func"):  # a cache; a compiled function of Numba's
+            self.add(value.__wrapped__ if hasattr(value, "__wrapped__") else value.py_func)
+        elif hasattr(kind, "__array__"):
+            self._add_array(value)
+        else:
+            self.add(kind)
+            if not isinstance(value, _GENERATORS) and _name(kind) != _OF_TORCH:
+                self._add_state(value)
+
+    def _add_state(self, value: Any) -> None:
+        """What an object would be made of again; nothing is pickled, and nothing made."""
+        kind = type(value)
+        try:
+            reduce = copyreg.dispatch_table.get(kind)
+            parts = reduce(value) if reduce else value.__reduce_ex__(2)
+            # Of a list, dict or deque of some other kind these are iterators.
+            parts = parts if isinstance(parts, str) else [*parts[:3], *(list(part or ()) for part in parts[3:5])]
+        except Exception:  # such as a lock or an open file
+            slots = [name for base in kind.__mro__ for name in _slots(base) if hasattr(value, name)]
+            parts = [getattr(value, "__dict__", None), {name: getattr(value, name) for name in slots}]
+            if source_file(kind) is not None or parts == [None, {}]:
+                if (name := _name(kind)) not in _told:
+                    _told.add(name)
+                    log.warning("code that was typed in uses a %s, whose value its digest does not cover", name)
+                return
+        self._add_all([parts] if isinstance(parts, str) else parts)
+
+    def _add_array(self, value: Any) -> None:
+        try:
+            array = np.asarray(value)
+        except Exception:  # of another library: on a GPU, or with a gradient
+            return
+        if array.dtype.hasobject:
+            self.add(array.tolist())
+        else:
+            self._say(array.dtype, array.shape, hashlib.sha256(array.tobytes()).hexdigest())
+
+
+def _sha256(lines: list[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()
+
+
+def _module(found: Any) -> str:
+    """The module of a class or function; of this package its folder alone, within which it may move."""
+    module: str = found.__module__
+    return ".".join(module.split(".")[:2]) if module.startswith(f"{_PACKAGE}.") else module
+
+
+def _name(found: type[Any]) -> str:
+    return f"{found.__module__}.{found.__qualname__}"
+
+
+def _slots(found: type[Any]) -> list[str]:
+    """The names of a class's slots, as they are read."""
+    return [name for name, value in vars(found).items() if isinstance(value, types.MemberDescriptorType)]
+
+
+def _instructions(code: types.CodeType) -> Iterator[dis.Instruction]:
+    """Of a code object, and of those inside it."""
+    yield from dis.get_instructions(code)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _instructions(constant)

@@ -1,0 +1,130 @@
+"""Proof that a run is what its settings say: a stretch of it is computed again, and its digests compared."""
+
+import contextlib
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from actor_critic.agent import check_spaces, trusted_settings
+from actor_critic.errors import CheckpointError, ConfigError, VerificationError
+from actor_critic.networks import EncoderMaker
+from actor_critic.storage import check_is_run, checkpoints, edited_settings, is_epoch, newest_sound, periodic
+from actor_critic.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was computed again, and came out the same.
+
+    Attributes:
+        first: The epoch it began after; 0 is the very beginning.
+        last: The last epoch that was compared.
+        compared: How many digests were.
+    """
+
+    first: int
+    last: int
+    compared: int
+
+
+def verify(
+    run_folder: str | Path,
+    *,
+    from_epoch: int | None = None,
+    encoder: EncoderMaker | None = None,
+    trust_code: bool = False,
+) -> Verification:
+    """Compute a stretch of a run again, and compare the digests that the run kept on the way.
+
+    The run's folder is only read, so a run may be verified while it goes on.
+
+    Args:
+        run_folder: The folder of the run.
+        from_epoch: The epoch of the checkpoint to begin from; 0 begins with the settings alone. None takes the newest
+            one that a digest comes after.
+        encoder: The module class that encodes observations, where it is not to be imported by its name.
+        trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
+
+    Raises:
+        VerificationError: An epoch came out otherwise, or ``settings.json`` was edited.
+        ConfigError: It is no run folder, has no such checkpoint, or kept no digest to compare.
+        CheckpointError: It cannot be read, holds no sound checkpoint, or names code to import without ``trust_code``.
+        EnvironmentFault: The environment failed, or does not replay its episodes.
+    """
+    folder = Path(run_folder)
+    known, kept = _witnesses(folder)
+    newest, checkpoint, _ = newest_sound(folder)
+    if edited := edited_settings(folder, checkpoint):
+        raise VerificationError(edited)
+    left = checkpoint.records.get("new_episodes_after")
+    if left is not None:  # what came after cannot be computed again, and what came before is of the settings of then
+        known = {epoch: digest for epoch, digest in known.items() if epoch <= left}
+        kept = {epoch: path for epoch, path in kept.items() if epoch <= left}
+        if not kept:
+            raise ConfigError(
+                f"{folder} kept no checkpoint from before new episodes were begun, after epoch {left:.0f}, and with it "
+                f"the settings of then; there is nothing to compare"
+            )
+        newest = min(kept.items())[1]
+        checkpoint = checkpoints.load(newest)
+    is_exact = checkpoint.settings.get("replay") != "none"
+    kept = {epoch: path for epoch, path in kept.items() if is_exact and epoch < max(known, default=0)}
+    first = max(kept, default=0) if from_epoch is None else from_epoch
+    expected = {epoch: digest for epoch, digest in known.items() if epoch > first}
+    if not expected:
+        since = "" if left is None else f" and before new episodes were begun, after epoch {left:.0f}"
+        raise ConfigError(f"{folder} kept no digest after epoch {first}{since}; there is nothing to compare")
+    if first not in {0, *kept}:
+        choices = "".join(f", {epoch}" for epoch in sorted(kept))
+        raise ConfigError(f"--from-epoch: {folder} keeps no checkpoint of epoch {first}; expected 0{choices}")
+    if first:
+        newest, checkpoint = kept[first], checkpoints.load(kept[first])
+    settings = trusted_settings(checkpoint, newest, encoder, trust_code)
+    last = max(expected)
+    # Neither ends before the last digest, which decides no bit where nothing is annealed.
+    settings = settings.replace(max_hours=None, target_return=None)
+    settings = settings if settings.is_annealed else settings.replace(num_epochs=last)
+    if first:
+        trainer = Trainer.from_state(checkpoint, settings, newest, encoder=encoder)
+    else:
+        begin = settings if settings.is_random_states else settings.replace(input_dim=None, output_dim=None)
+        trainer = Trainer(begin, encoder=encoder)
+        try:
+            check_spaces(checkpoint, (trainer.agent.observations, trainer.agent.actions))
+        except CheckpointError as error:
+            trainer.close()
+            raise CheckpointError(f"{newest} does not fit {settings.environment}: {error}") from None
+    for report in trainer:
+        digest = expected.pop(report.epoch, None)
+        if digest is not None and trainer.digest != digest:
+            raise VerificationError(
+                f"{folder}: epoch {report.epoch}, computed again from epoch {first}, has the digest "
+                f"{trainer.digest[:16]}…, and the run kept {digest[:16]}…: it was computed with other settings, "
+                f"code, libraries, threads or another kind of processor"
+            )
+        if report.epoch == last:
+            break
+    if expected:
+        raise VerificationError(f"{folder} kept a digest of epoch {max(expected)}, which its settings do not come to")
+    compared = sum(epoch > first for epoch in known)
+    return Verification(first, last, compared)
+
+
+def _witnesses(folder: Path) -> tuple[dict[int, str], dict[int, Path]]:
+    """The digests that a run logged and those of its sound checkpoints, by epoch; and these checkpoints."""
+    check_is_run(folder)
+    known: dict[int, str] = {}
+    kept: dict[int, Path] = {}
+    metrics = folder / "metrics.csv"
+    if metrics.is_file():
+        with contextlib.suppress(csv.Error), open(metrics, newline="", encoding="utf-8", errors="replace") as stream:
+            for row in csv.DictReader(stream):
+                if is_epoch(row.get("epoch") or "") and len(row.get("digest") or "") == 64:
+                    known[int(row["epoch"])] = row["digest"]
+    for epoch, path in periodic(folder):
+        try:
+            known[epoch] = checkpoints.load(path).digest
+        except CheckpointError:
+            continue  # a damaged one is no witness
+        kept[epoch] = path
+    return known, kept
