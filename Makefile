@@ -1,7 +1,7 @@
 # train: one command from a fresh clone to a trained policy. test, check: what continuous integration runs.
 # bench: speed beside other libraries, each in an environment of its own (some 10 GB), an hour on two idle cores.
 # learning: scores of the presets over five seeds, some hours on two cores; goes on where it was stopped.
-# faults: the whole campaign of faults, of which `test` tries a sample; writes the table of docs/safety.md.
+# faults: the whole campaign of faults, of which `test` tries a sample; writes the table of docs/guarantees.md.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -5,8 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import actor_critic
 from actor_critic.config import list_presets
+from tests.config import settings_page
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,6 +29,17 @@ def test_the_python_example_of_the_readme_learns_cartpole(tmp_path: Path) -> Non
     assert [entry.name for entry in tmp_path.iterdir()] == ["cartpole.safetensors"]
 
 
+def test_the_python_of_getting_started_runs(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/getting_started.md").read_text(), re.DOTALL)
+    output = _run("\n".join(blocks), tmp_path).splitlines()
+    episode, evaluated, kept, reached = output[-4:]
+    assert float(episode.removeprefix("one episode:")) > 100
+    mean, low, high = map(float, evaluated.split())
+    assert low <= mean <= high
+    assert kept.endswith("epochs in " + str(tmp_path / "runs/first"))
+    assert float(reached.removeprefix("best possible 0.6, reached")) == pytest.approx(0.6)
+
+
 def test_the_example_files_run() -> None:
     for name, at_least in (("custom_reward", 0.9), ("own_problem", 0.8)):
         output = _run((ROOT / f"docs/examples/{name}.py").read_text(), ROOT / "docs/examples")
@@ -40,6 +54,10 @@ def test_the_public_names_are_one_list_and_all_there() -> None:
 
 def test_importing_the_package_does_not_wait_for_torch() -> None:
     _run("import sys, actor_critic; actor_critic.Config(); assert 'torch' not in sys.modules", ROOT)
+
+
+def test_the_settings_page_has_every_setting_as_it_is_declared() -> None:
+    assert settings_page.written_table() == settings_page.table(), "python -m tests.config.settings_page writes it anew"
 
 
 def test_what_presets_promise_is_what_was_measured() -> None:

@@ -11,7 +11,7 @@ from tests.faults.nursery import Nursery
 from tests.faults.short_runs import Uninterrupted
 
 FOUND = Path(__file__).parents[2] / "build" / "faults"
-"""Where a campaign leaves its counts; tests/faults/table.py makes the table of docs/safety.md from them."""
+"""Where a campaign leaves its counts; tests/faults/table.py makes the table of docs/guarantees.md from them."""
 
 
 class Campaign:

@@ -1,4 +1,4 @@
-"""Writes the table of docs/safety.md from what `make faults` left: python -m tests.faults.table."""
+"""Writes the table of docs/guarantees.md from what `make faults` left: python -m tests.faults.table."""
 
 import json
 from collections import Counter
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.faults.conftest import FOUND
 
-PAGE = Path(__file__).parents[2] / "docs" / "safety.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guarantees.md"
 _BEGIN, _END = "<!-- faults -->\n", "<!-- end of faults -->\n"
 
 

@@ -1,4 +1,4 @@
-"""Every kind of oddity that is generated, and what becomes of it; writes the table of docs/problems.md:
+"""Every kind of oddity that is generated, and what becomes of it; writes the table of docs/environments.md:
 python -m tests.odd.kinds.
 """
 
@@ -10,7 +10,7 @@ from tests.odd.faults import BROKEN, CALLS, EXCEPTIONS
 from tests.odd.habits import HABITS
 from tests.odd.unsupported import SPACES
 
-PAGE = Path(__file__).parents[2] / "docs" / "problems.md"
+PAGE = Path(__file__).parents[2] / "docs" / "environments.md"
 _BEGIN, _END = "<!-- odd environments -->\n", "<!-- end of odd environments -->\n"
 
 _RIGHT = "right"
