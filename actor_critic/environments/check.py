@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.environments.masks import random_choices, read_mask
-from actor_critic.environments.vectorized import seed_spaces
+from actor_critic.environments.vectorized import is_truth_value, seed_spaces
 from actor_critic.errors import ConfigError, describe
 from actor_critic.process import Interrupted, boundary, recognized
 from actor_critic.spaces import ActionSpec, ObservationPart, ObservationSpec, spaces_of
@@ -131,7 +131,7 @@ def _check_contract(env: gym.Env[Any, Any]) -> list[Finding]:
         if wrong := _wrong_reward(reward):
             return [Finding("problem", f"step {step} returned the reward {wrong}; expected a finite number")]
         for name, flag in (("terminated", terminated), ("truncated", truncated)):
-            if np.ndim(flag) or not isinstance(flag, (bool, np.bool_, int, np.integer)) or flag not in (0, 1):
+            if not is_truth_value(flag):
                 return [Finding("problem", f"step {step} returned {name} as {flag!r}; expected true or false")]
         ended = bool(terminated or truncated)
         if wrong := seen.look_at(observation) or ("" if ended else play.wrong_mask()):
@@ -283,7 +283,7 @@ def _check_seeds(make: Callable[[], gym.Env[Any, Any]]) -> list[Finding]:
         Finding(
             "ok",
             f"the same seed and actions give the same episode in a new instance, and not in one with a past: every "
-            f"episode gets an instance made for it ({tried})",
+            f"episode gets an instance made for it, or with wrappers a resumed run begins new ones ({tried})",
         )
     ]
 

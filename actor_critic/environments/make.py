@@ -123,11 +123,12 @@ def choose_replay(settings: Settings) -> Settings:
     way, against, untried = try_replays(maker, apart, settings.worker_timeout)
     if untried:
         log.info("replay: %s; what they showed counts, and replay in the settings makes sure of it", untried)
+    if way == "fresh" and settings.wrappers:  # one that normalises, say, is to remember all episodes
+        way, against = "none", f"{against}, with the wrappers around it; replay fresh makes all anew for every episode"
     if way == "fresh":
-        log.log(
-            logging.WARNING if settings.wrappers else logging.INFO,
-            "replay: every episode has an instance made for it%s, because %s",
-            ", wrappers with all that they remember too" if settings.wrappers else "",
+        log.info(
+            "replay: every episode has an instance made for it, because %s; replay none keeps one, and with it what it "
+            "carries from one episode to the next",
             against,
         )
     elif way == "none":

@@ -569,17 +569,20 @@ def _checked(reward: Any, terminated: Any, truncated: Any, info: Any) -> tuple[f
     """
     if isinstance(reward, (str, bytes)) or as_array(reward).size != 1:
         raise TypeError(f"the reward {reward!r} ({type(reward).__name__}) where a number belongs")
-    flags = []
     for name, flag in (("terminated", terminated), ("truncated", truncated)):
-        found = as_array(flag)
-        if found.shape != () or found.dtype.kind not in "biu" or found not in (0, 1):
+        if not is_truth_value(flag):
             raise TypeError(f"{name} as {flag!r} ({type(flag).__name__}) where true or false belongs")
-        flags.append(bool(found))
     _check_info(info)
     try:
-        return float(as_array(reward).reshape(())), flags[0], flags[1]
+        return float(as_array(reward).reshape(())), bool(terminated), bool(truncated)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"the reward {reward!r} ({type(reward).__name__}) where a number belongs") from None
+
+
+def is_truth_value(flag: Any) -> bool:
+    """Whether a value is true or false: a bool, a 0 or 1, or an array or tensor of one of these without axes."""
+    found = as_array(flag)
+    return found.shape == () and found.dtype.kind in "biu" and int(found) in (0, 1)
 
 
 def _check_info(info: Any) -> None:

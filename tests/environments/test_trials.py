@@ -128,6 +128,19 @@ def test_what_is_remembered_beyond_an_episode_is_found_whatever_its_length(lengt
     assert "shows other observations or rewards" in against
 
 
+@pytest.mark.parametrize("wrappers", [[], ["gymnasium.wrappers:NormalizeReward"]])
+def test_a_wrapper_that_remembers_is_not_made_anew_for_every_episode(
+    wrappers: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    config = Config(environment="Countdown-v0", wrappers=wrappers, num_envs=2, num_steps=8, preset="none", hidden_dim=4)
+    with caplog.at_level("INFO", "actor_critic"):
+        trainer = Trainer(config)
+    trainer.close()
+    assert trainer.settings.replay == ("none" if wrappers else "reset")
+    assert ("resume not exact" in caplog.text) == bool(wrappers)
+    assert ("with the wrappers around it; replay fresh makes all anew" in caplog.text) == bool(wrappers)
+
+
 def test_a_trial_of_a_slow_environment_is_cut_short_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "_SECONDS", 0.2)
     started = time.monotonic()

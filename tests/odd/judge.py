@@ -310,8 +310,8 @@ def judge_commands(case: Case, folder: Path, nursery: Nursery) -> None:
     environment = [str(config.environment), "--environment-kwargs", json.dumps(config.environment_kwargs)]
     environment += ["--wrappers", ",".join(config.wrappers)] if config.wrappers else []
     environment += ["--max-episode-steps", str(config.max_episode_steps)] if config.max_episode_steps else []
-    # A fault may be too late for a check.
-    run({0, 2, 3} if case.odd.fault else {3 if code else 0}, "check", *environment)
+    # A fault may be too late for a check; what cannot be made is a setting's error, all else is the environment's.
+    run({0, 2, 3} if case.odd.fault else {2, 3} if code else {0}, "check", *environment)
     config.save(folder / "config.json")
     run({code}, "train", "--config", "config.json")
     if code:
