@@ -131,9 +131,9 @@ def _try(make: Callable[[], gym.Env[Any, Any]], way: Replay) -> str:
             taken.append((choices, float(rewards[0])))
         return taken
 
-    started = time.monotonic()
     with contextlib.closing(SameStepVectorEnv(make, 1, replay=way)) as played:
         _, infos = played.reset(seed=0)
+        started = time.monotonic()  # the first instance may have imported much, which no other one does
         tries = []
         for number in range(_EPISODES):
             act(played, infos, _FEWEST_STEPS + number % _STEPS)  # else short episodes would always end just there

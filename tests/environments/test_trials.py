@@ -128,6 +128,19 @@ def test_what_is_remembered_beyond_an_episode_is_found_whatever_its_length(lengt
     assert "shows other observations or rewards" in against
 
 
+def test_a_trial_is_not_cut_short_by_what_the_first_instance_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Importing(Countdown):
+        made = 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            time.sleep(0 if Importing.made else 0.5)
+            Importing.made += 1
+
+    monkeypatch.setattr(replay, "_SECONDS", 0.4)
+    assert replay.try_replays(Importing, apart=False, timeout=60) == ("reset", "", "")
+
+
 @pytest.mark.parametrize("wrappers", [[], ["gymnasium.wrappers:NormalizeReward"]])
 def test_a_wrapper_that_remembers_is_not_made_anew_for_every_episode(
     wrappers: list[str], caplog: pytest.LogCaptureFixture
