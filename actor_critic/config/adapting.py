@@ -4,10 +4,10 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from actor_critic.config.config import MAX_ENVS
+from actor_critic.config.config import MAX_BATCH_SIZE, MAX_ENVS
+from actor_critic.config.fields import DEFAULTS
 
 _CLIP_COEF = 0.2  # PPO's, where something that was said needs a clip range
-_MAX_BATCH = 2**31
 
 
 def adapt(values: dict[str, Any], sources: dict[str, str], said: Collection[str]) -> None:
@@ -67,7 +67,7 @@ class _Open:
     @property
     def num_envs(self) -> int | None:
         """N; None where it follows the batch size."""
-        return self.values.get("num_envs", 32 if "num_steps" in self.values else None)
+        return self.values.get("num_envs", DEFAULTS["batch_size"].value if "num_steps" in self.values else None)
 
 
 def _adapt_num_envs(run: _Open) -> None:
@@ -111,7 +111,7 @@ def _adapt_batch_size(run: _Open) -> None:
     if total and batch_size > total:
         batch_size = total // unit * unit or unit
         reason = "total_timesteps" if batch_size <= total else "num_envs" if num_envs else "num_minibatches"
-    if batch_size != before and batch_size <= _MAX_BATCH:
+    if batch_size != before and batch_size <= MAX_BATCH_SIZE:
         run.change("batch_size", batch_size, reason)
 
 

@@ -6,15 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from actor_critic.config.config import MAX_INPUT_DIM, RANDOM_STATES, Config
+from actor_critic.config.fields import SWITCHABLE
 from actor_critic.config.preset import find_preset
 from actor_critic.errors import ConfigError
 from actor_critic.imports import is_installed
 from actor_critic.process import command_line
-
-# Fields in which None means that the feature is off. A file says "off" there, since its null means "from the preset".
-SWITCHABLE = frozenset(
-    {"clip_rewards", "embedding_dim", "memory", "clip_coef", "max_grad_norm", "target_kl", "evaluation_interval"}
-)
 
 # Fields that make a coefficient depend on the length of the run.
 ANNEALING = ("anneal_lr", "anneal_clip", "anneal_ent")
