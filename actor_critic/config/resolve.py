@@ -58,9 +58,9 @@ def resolve(*layers: Layer) -> Resolution:
     layers = tuple(Layer(layer.source, layer.config.model_copy()) for layer in layers)
     for layer in layers:
         _check_alternatives(layer)
-    said = [(layer.source, explicit_values(layer.config)) for layer in layers]
-    values, sources = _merge([*said, *_layers_beneath(said)])
-    adapt(values, sources, _merge(said)[0])
+    user_layers = [(layer.source, explicit_values(layer.config)) for layer in layers]
+    values, sources = _merge([*user_layers, *_layers_beneath(user_layers)])
+    adapt(values, sources, _merge(user_layers)[0])
     _derive_sizes(values, sources)
     _derive_others(values, sources)
     check(Values(values, sources), (*RULES, *NEW_RUN_RULES))

@@ -226,10 +226,10 @@ class Settings:
             ConfigError: These settings contradict them, or the dimensions are not possible.
         """
         for name, found, space in (("input_dim", input_dim, "observation"), ("output_dim", output_dim, "action")):
-            said = getattr(self, name)
-            if said is not None and said != found:
+            value = getattr(self, name)
+            if value is not None and value != found:
                 raise ConfigError(
-                    f"{name}: {said} contradicts {self.environment}, whose {space} space says {found}; set it to null "
+                    f"{name}: {value} contradicts {self.environment}, whose {space} space says {found}; set it to null "
                     f"or {found}, or let `{self._init_command()}` write a fitting file"
                 )
         if input_dim < 1 or output_dim < 2:

@@ -115,26 +115,26 @@ class ActionSpec:
         starts = np.cumsum((0, *self.sizes[:-1]))
         return np.asarray(np.logical_or.reduceat(masks, starts, axis=1).all(1))
 
-    def numbers(self, choices: npt.NDArray[np.int64]) -> Any:
-        """Convert choices to actions of 64-bit integers, whatever the dtype of the space.
+    def numbers(self, action_indices: npt.NDArray[np.int64]) -> Any:
+        """Convert action indices to actions of 64-bit integers, whatever the dtype of the space.
 
         Args:
-            choices: [..., G], each counted from 0.
+            action_indices: [..., G], each counted from 0.
 
         Returns:
             An array [...] if discrete, else [..., *shape]; for a Dict or Tuple a dict or tuple of such arrays.
         """
         if self._only is None:
-            return assemble(self._arrays(choices))
-        return choices[..., 0] + self._only.starts[0]
+            return assemble(self._arrays(action_indices))
+        return action_indices[..., 0] + self._only.starts[0]
 
-    def to_environment(self, choices: npt.NDArray[np.int64]) -> Any:
-        """Convert choices to actions as the environment takes them: as :meth:`numbers`, in the dtypes of its space."""
+    def to_environment(self, action_indices: npt.NDArray[np.int64]) -> Any:
+        """Convert action indices to actions for the environment: :meth:`numbers`, in the dtypes of its space."""
         only = self._only
         if only is None:
-            arrays = zip(self.parts, self._arrays(choices), strict=True)
+            arrays = zip(self.parts, self._arrays(action_indices), strict=True)
             return assemble([(path, array.astype(part.dtype, copy=False)) for part, (path, array) in arrays])
-        numbers = choices[..., 0] + only.starts[0]
+        numbers = action_indices[..., 0] + only.starts[0]
         return numbers if only.dtype == "int64" else numbers.astype(only.dtype)
 
     @cached_property
@@ -143,26 +143,26 @@ class ActionSpec:
         only = self.parts[0]
         return only if (only.path, only.shape) == ((), ()) else None
 
-    def _arrays(self, choices: npt.NDArray[np.int64]) -> list[tuple[Path, npt.NDArray[np.int64]]]:
+    def _arrays(self, action_indices: npt.NDArray[np.int64]) -> list[tuple[Path, npt.NDArray[np.int64]]]:
         """Return each part's path and its numbers [..., *part.shape]."""
         arrays = []
         first = 0
         for part in self.parts:
-            numbers = choices[..., first : first + len(part.sizes)] + np.array(part.starts, np.int64)
+            numbers = action_indices[..., first : first + len(part.sizes)] + np.array(part.starts, np.int64)
             first += len(part.sizes)
-            arrays.append((part.path, numbers.reshape(*choices.shape[:-1], *part.shape)))
+            arrays.append((part.path, numbers.reshape(*action_indices.shape[:-1], *part.shape)))
         return arrays
 
-    def one_by_one(self, choices: npt.NDArray[np.int64]) -> Any:
-        """Convert choices [B, G] to a sequence of B actions: scalars, arrays, dicts or tuples."""
-        actions = self.to_environment(choices)
+    def one_by_one(self, action_indices: npt.NDArray[np.int64]) -> Any:
+        """Convert action indices [B, G] to a sequence of B actions: scalars, arrays, dicts or tuples."""
+        actions = self.to_environment(action_indices)
         if not self.is_nested:
             return actions
         arrays = [(part.path, pick(actions, part.path)) for part in self.parts]
-        return [assemble([(path, array[row]) for path, array in arrays]) for row in range(len(choices))]
+        return [assemble([(path, array[row]) for path, array in arrays]) for row in range(len(action_indices))]
 
     def to_choices(self, actions: Any) -> npt.NDArray[np.int64]:
-        """Undo :meth:`to_environment` for a batch: choices [B, G] of actions [B], [B, *shape], or a dict or tuple."""
+        """Undo :meth:`to_environment`: indices [B, G] of actions [B], [B, *shape], or dicts or tuples of these."""
         arrays = [
             np.asarray(pick(actions, part.path), np.int64).reshape(-1, len(part.sizes)) - np.array(part.starts)
             for part in self.parts

@@ -67,7 +67,7 @@ def pick(whole: Any, path: Path) -> Any:
     for key in path:
         try:
             part = part[key]
-        except Exception as error:  # whatever a mapping of somebody's own raises
+        except Exception as error:  # whatever a mapping of the user's own raises
             raise ValueError(f"has nothing at {describe_path(path)}") from error
     return part
 

@@ -237,16 +237,16 @@ def read_part(space: gym.Space[Any], path: Path, whole: gym.Space[Any]) -> Obser
             sizes, starts = space.nvec.flatten().tolist(), space.start.flatten().tolist()
             return ObservationPart(path, "categories", space.shape, "int64", (), tuple(sizes), tuple(starts))
         case gym.spaces.Text() if path:
-            mend = (
+            remedy = (
                 'drop it with a wrapper: "gymnasium.wrappers:FilterObservation" keeps the named entries of a Dict, and '
                 'a package may have one of its own, such as "minigrid.wrappers:ImgObsWrapper"'
             )
         case gym.spaces.Text() | gym.spaces.Graph() | gym.spaces.Sequence():
-            mend = "wrap it so that it returns arrays of fixed shape, with a gymnasium.ObservationWrapper of yours"
+            remedy = "wrap it so that it returns arrays of fixed shape, with a gymnasium.ObservationWrapper of yours"
         case _:
-            mend = "supported are Box, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of these"
+            remedy = "supported are Box, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of these"
     where = f", at {describe_path(path)} of {whole}," if path else ""
-    raise ConfigError(f"the observation space {space}{where} is not supported; {mend}")
+    raise ConfigError(f"the observation space {space}{where} is not supported; {remedy}")
 
 
 def _divisor(space: gym.spaces.Box, picture: ObservationPart) -> float | None:

@@ -36,7 +36,7 @@ def spaces_of(environment: str, env: Any) -> tuple[gym.Space[Any], gym.Space[Any
             raise ConfigError(
                 f"environment: {environment}: it has no {name} before its first reset ({error}); set it in __init__"
             ) from error
-        except BaseException as error:  # whatever somebody's property raises
+        except BaseException as error:  # whatever a property of the user's own raises
             raise ConfigError(f"environment: {environment}: its {name} raised {describe(error)}") from error
         if wrong := why_no_space(space):
             raise ConfigError(f"environment: {environment}: its {name} {wrong}")
