@@ -1,15 +1,15 @@
-"""One family of errors: each names the culprit and the way out, and carries its exit code."""
+"""One family of errors: each message names the cause and the remedy, each class has its exit code."""
 
 import linecache
 import traceback
 from pathlib import Path
 
-# Code on the way to somebody's own: what is raised there is not in that code.
+# Files that call the code of others: an error raised there has no place in that code.
 _ON_THE_WAY = (str(Path(__file__).parent), str(Path("gymnasium", "envs", "registration.py")))
 
 
 class ActorCriticError(Exception):
-    """Any failure this package reports on purpose; its text is written for the user."""
+    """Any failure that this package reports on purpose; its text is written for the user."""
 
     exit_code = 1
 
@@ -21,11 +21,11 @@ class ConfigError(ActorCriticError):
 
 
 class NotMadeError(ConfigError):
-    """An environment cannot be made: the message names it and why."""
+    """An environment cannot be made: the message names it and the reason."""
 
 
 class OneAtATimeError(NotMadeError):
-    """An environment could be made, and another one beside it could not."""
+    """One environment could be made, but a second one beside it could not."""
 
 
 class EnvironmentFault(ActorCriticError):  # noqa: N818 - the fault is the environment's, not the program's
@@ -35,7 +35,7 @@ class EnvironmentFault(ActorCriticError):  # noqa: N818 - the fault is the envir
 
 
 class ReplayFault(EnvironmentFault):
-    """An environment did not replay a running episode: the message names which, and how far it was."""
+    """An environment did not replay a running episode: the message names the environment and the step."""
 
 
 class CheckpointError(ActorCriticError):
@@ -45,25 +45,25 @@ class CheckpointError(ActorCriticError):
 
 
 class VerificationError(ActorCriticError):
-    """A run is not what its settings say: the message names the first epoch that came out otherwise."""
+    """A run cannot be reproduced from its settings: the message names the first epoch that differs."""
 
     exit_code = 6
 
 
 class NumericalError(ActorCriticError):
-    """A loss, gradient, reward or parameter stopped being finite: the message names which, and when."""
+    """A loss, gradient, reward or parameter is not finite: the message names it and the epoch."""
 
     exit_code = 5
 
 
 def describe(error: BaseException) -> str:
-    """An exception of somebody else's code in one line: its class, its text and where it was raised.
+    """Describe an exception of other people's code in one line: its class, its text and where it was raised.
 
     An exception without a text (a bare ``assert``) is described by the line of code that raised it.
     """
     try:
         text = " ".join(str(error).split())
-    except Exception as failure:  # whatever somebody's own exception does
+    except Exception as failure:  # whatever __str__ of the exception raises
         text = f"its text cannot be shown: {type(failure).__name__}"
     place = ""
     steps = list(traceback.walk_tb(error.__traceback__))

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-# How a system says that it cannot sync a folder at all: Windows opens none, some network file systems sync none.
+# Errors of systems that cannot sync a folder: Windows cannot open one, some network file systems cannot sync one.
 _CANNOT_SYNC = {
     errno.EACCES, errno.EPERM, errno.EISDIR, errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS
 }  # fmt: skip
@@ -18,12 +18,12 @@ _TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 def write_durably(path: Path, data: bytes) -> None:
     """Replace ``path`` by ``data`` atomically: temporary name, fsync, rename, fsync of the folder.
 
-    The temporary name starts with a dot and ends in ``.tmp``, so no pattern that looks for finished files
-    meets it. When anything fails the temporary is removed and the old file is as it was.
+    The temporary name starts with a dot and ends in ``.tmp``, so patterns for finished files do not match it. If
+    anything fails, the temporary file is removed and the old file is unchanged.
 
     Raises:
-        OSError: The disk refused; the old content is untouched, or where only the folder's fsync failed the new one is
-            in its place.
+        OSError: The disk refused. The old content is unchanged, or, if only the fsync of the folder failed, the new
+            content is in its place.
     """
     temporary = _temporary_name(path)
     try:
@@ -36,10 +36,10 @@ def write_durably(path: Path, data: bytes) -> None:
 
 
 def link_durably(source: Path, target: Path) -> None:
-    """Make ``target`` a second name of ``source``, atomically; a copy where the file system has no hard links.
+    """Make ``target`` a second name of ``source``, atomically; a copy if the file system has no hard links.
 
     Raises:
-        OSError: The disk refused; ``target`` is the old file or the new one.
+        OSError: The disk refused; ``target`` is the whole old file or the whole new one.
     """
     temporary = _temporary_name(target)
     _discard(temporary)
@@ -51,19 +51,19 @@ def link_durably(source: Path, target: Path) -> None:
     try:
         os.replace(temporary, target)
     finally:
-        # rename(2) does nothing when both names already are the same file: then the temporary is still there.
+        # rename(2) does nothing if both names are the same file already; then the temporary name still exists.
         _discard(temporary)
     sync_folder(target.parent)
 
 
 def create_exclusively(path: Path, data: bytes) -> bool:
-    """Write ``data`` to a new file and never over an existing one.
+    """Write ``data`` to a new file, never over an existing one.
 
     Returns:
-        False when something already stands at ``path``; it is then untouched.
+        False if ``path`` exists already; it is then unchanged.
 
     Raises:
-        OSError: The disk refused; no part of a file is left behind.
+        OSError: The disk refused; no part of a file is left.
     """
     temporary = _temporary_name(path)
     try:
@@ -83,10 +83,10 @@ def create_exclusively(path: Path, data: bytes) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make durable which files a folder holds, where the file system can.
+    """Make the names in a folder durable, if the file system supports it.
 
     Raises:
-        OSError: It can, and the disk refused.
+        OSError: The file system supports it, and the disk refused.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -100,12 +100,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file to read it, and nothing that may never end: a pipe waits for its writer, and a device goes on.
+    """Open a regular file for reading; refuse pipes and devices, whose content may never come or never end.
 
     Raises:
         OSError: It cannot be opened, or is no regular file.
     """
-    stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - whoever asked closes it
+    stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         stream.close()
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
@@ -113,7 +113,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what killed processes left of their writes; for the one process that writes to the folder now."""
+    """Remove temporary files of killed processes; only the one process that writes to the folder may call this."""
     for entry in folder.iterdir():
         if _TEMPORARY.fullmatch(entry.name):
             _discard(entry)
@@ -135,6 +135,6 @@ def _temporary_name(path: Path) -> Path:
 
 
 def _discard(temporary: Path) -> None:
-    # What failed before is what there is to tell; a temporary that stays is removed when the run is taken up again.
+    # The error before this one is the one to report; a temporary file that stays is removed when the run is resumed.
     with contextlib.suppress(OSError):
         temporary.unlink()

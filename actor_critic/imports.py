@@ -1,4 +1,4 @@
-"""The only place that imports code which a setting names."""
+"""The only module that imports code which a setting names."""
 
 import contextlib
 import importlib
@@ -14,23 +14,23 @@ _folders: list[str] = []
 
 
 def look_in(folder: str) -> None:
-    """Have code that settings name be found in a folder, too.
+    """Let code that settings name be found in a folder, too.
 
-    Nothing else is looked for there: libraries try to import others that may not be installed, and a stranger's folder
-    may hold files of their names.
+    Nothing else is imported from there: libraries try to import optional packages, and the folder may hold files with
+    the names of these.
     """
     _folders[:] = [folder]
 
 
 def make_findable() -> None:
-    """Let code be found where it may lie; it comes before the first import of what a setting names."""
+    """Add the folder of :func:`look_in` to the import path; call it before code that a setting names is imported."""
     sys.path.extend(folder for folder in _folders if folder not in sys.path)
 
 
 def is_installed(module: str) -> bool:
-    """Whether a module would come from where packages are installed, and not from the folder one is in.
+    """Return whether a module is installed as a package, rather than found in the current folder.
 
-    Only the place of its outermost package is looked for; nothing is imported.
+    Only its outermost package is located; nothing is imported.
     """
     package = module.partition(".")[0]
     here = {"", os.curdir, *_folders}
@@ -50,7 +50,7 @@ def load_class(name: str, field: str) -> type[Any]:
         field: The setting, for the error.
 
     Raises:
-        ConfigError: There is no such module or class, or the module fails while it is imported.
+        ConfigError: There is no such module or class, or importing the module fails.
     """
     module_name, _, class_name = name.partition(":")
     if not is_installed(module_name):
@@ -59,7 +59,7 @@ def load_class(name: str, field: str) -> type[Any]:
         module = importlib.import_module(module_name)
     except Interrupted:
         raise
-    except BaseException as error:  # whatever the user's own module does while it is imported
+    except BaseException as error:  # whatever the user's own module raises
         raise ConfigError(
             f"{field}: module {module_name!r} of {name!r} cannot be imported ({type(error).__name__}: {error}); is it "
             f"installed, or in the folder you started from?"
@@ -71,10 +71,10 @@ def load_class(name: str, field: str) -> type[Any]:
 
 
 def class_name(found: Any, field: str) -> str:
-    """How a setting names a class: "module:Class".
+    """Return the name of a class in settings: "module:Class".
 
     Raises:
-        ConfigError: It is no class, or not one at the top of a module, where it could be found again.
+        ConfigError: It is no class, or not at the top level of a module, where it could be found again.
     """
     if not isinstance(found, type) or "." in found.__qualname__:
         raise ConfigError(
@@ -84,15 +84,15 @@ def class_name(found: Any, field: str) -> str:
 
 
 def require_trust(names: list[str], origin: object, is_trusted: bool) -> None:
-    """Refuse to import code that a file names, unless the user said so.
+    """Refuse to import code that a file names, unless the user trusts it.
 
     Args:
-        names: What the file names.
+        names: The names of the code in the file.
         origin: The file.
-        is_trusted: Whether the user said so.
+        is_trusted: Whether the user trusts it.
 
     Raises:
-        CheckpointError: There are names and no trust.
+        CheckpointError: The file names code, and the user does not trust it.
     """
     if names and not is_trusted:
         shown = ", ".join(name if name.isprintable() else ascii(name) for name in names)

@@ -1,8 +1,8 @@
 """Every random number is a pure function of (seed, purpose, index): generators are derived, never kept.
 
 NumPy's ``SeedSequence`` spreads the key over a Philox counter generator (Salmon et al., 2011, "Parallel random
-numbers: as easy as 1, 2, 3"), so two streams with different keys are independent and any of them can be made
-again anywhere.
+numbers: as easy as 1, 2, 3"). So two streams with different keys are independent, and any of them can be derived again
+anywhere.
 """
 
 import random
@@ -14,7 +14,7 @@ MAX_SEED = 2**32 - 1
 
 
 class Purpose(IntEnum):
-    """What a stream of random numbers is for. The numbers are part of the checkpoint contract: never reuse one."""
+    """The purpose of a stream of random numbers. Checkpoints depend on the values: never reuse one."""
 
     PARAMETERS = 0
     ACTIONS = 1
@@ -30,9 +30,9 @@ class Purpose(IntEnum):
     GLOBAL = 11
 
 
-# Training, best-checkpoint selection and final tests draw their episode seeds from three disjoint ranges, so an
-# episode that a policy was trained or chosen on can never be one it is reported on. 31 bits: some simulators
-# (the Arcade Learning Environment among them) take no more.
+# Training, best-checkpoint selection and final tests draw their episode seeds from three disjoint ranges. So a policy
+# is never reported on an episode that it was trained or chosen on. Seeds have 31 bits because some simulators, such as
+# the Arcade Learning Environment, take no more.
 _EPISODE_SEED_RANGES = {
     Purpose.EPISODES: (0, 2**30),
     Purpose.SELECTION: (2**30, 2**30 + 2**29),
@@ -45,8 +45,8 @@ def generator(seed: int, purpose: Purpose, *index: int) -> np.random.Generator:
 
     Args:
         seed: The run's seed, 0 to 2³² − 1.
-        purpose: What the numbers are for.
-        index: Which stream of that purpose, such as the epoch; each from 0 to 2³² − 1.
+        purpose: The purpose of the numbers.
+        index: The stream of that purpose, such as the epoch; each number from 0 to 2³² − 1.
 
     Returns:
         A fresh Philox generator; equal arguments give equal numbers on every machine.
@@ -60,16 +60,16 @@ def integer_seed(seed: int, purpose: Purpose, *index: int) -> int:
 
 
 def seed_global_generators(seed: int, epoch: int, *purpose: int) -> None:
-    """Seed the generators that code of others draws from: Python's, NumPy's and PyTorch's.
+    """Seed the global generators of Python, NumPy and PyTorch, which code of others draws from.
 
-    Nothing in this package draws from them. A user's module that does, dropout say, does the same in a resumed run.
+    Nothing in this package draws from them. A user's module that does, such as dropout, does the same in a resumed run.
 
     Args:
         seed: The run's seed.
-        epoch: Of which epoch; 0 is what comes before the first one.
-        purpose: What in it, where that is not to depend on what was drawn before it; from 3.
+        epoch: The epoch, from 1; 0 is the time before the first one.
+        purpose: A part of the epoch whose draws must not depend on earlier ones; from 3.
     """
-    import torch  # not above: what only derives seeds does not wait for it
+    import torch  # not above: to derive seeds does not need PyTorch, which takes long to import
 
     random.seed(integer_seed(seed, Purpose.GLOBAL, epoch, *purpose))
     np.random.seed(integer_seed(seed, Purpose.GLOBAL, epoch, *purpose, 1))
@@ -77,7 +77,7 @@ def seed_global_generators(seed: int, epoch: int, *purpose: int) -> None:
 
 
 def episode_seed(seed: int, purpose: Purpose, environment: int, episode: int) -> int:
-    """Seed that episode ``episode`` of environment ``environment`` is reset with.
+    """Derive the seed that one episode of one environment is reset with.
 
     Args:
         seed: The run's seed.

@@ -12,7 +12,7 @@ from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.imports import require_trust
 from actor_critic.networks import EncoderMaker, make_networks
 from actor_critic.process import begin_with
-from actor_critic.spaces import ActionSpec, ObservationSpec, Spec, difference
+from actor_critic.spaces import ActionSpec, ObservationSpec, Spec, spec_mismatch
 from actor_critic.storage import Checkpoint, runs
 
 log = logging.getLogger("actor_critic")
@@ -179,7 +179,7 @@ def check_spaces(checkpoint: Checkpoint, spaces: Spec) -> None:
         CheckpointError: It was not, or has none.
     """
     try:
-        other = difference(read_spaces_of(checkpoint), spaces)
+        other = spec_mismatch(read_spaces_of(checkpoint), spaces)
     except (LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f"its spaces cannot be read: {error}") from None
     if other:

@@ -1,11 +1,12 @@
-"""Settings: what the user said (Config), what it resolves to (Settings), and the presets between them."""
+"""Settings: Config (what the user sets), Settings (what it resolves to), presets, rules and messages."""
 
-from actor_critic.config.config import MAX_OUTPUT_DIM, RANDOM_STATES, Config, allowed_values, base_type, nearest
+from actor_critic.config.config import MAX_OUTPUT_DIM, RANDOM_STATES, Config
+from actor_critic.config.fields import DEFAULT_LOG, allowed_values, base_type
 from actor_critic.config.memory import check_evaluation_fits_in_memory, check_fits_in_memory
+from actor_critic.config.messages import nearest
 from actor_critic.config.preset import Preset, find_preset, list_presets
 from actor_critic.config.reading import MAX_BYTES, parse_json_object, read_json_object, shown
 from actor_critic.config.resolve import (
-    DEFAULT_LOG,
     Layer,
     Resolution,
     resolve,

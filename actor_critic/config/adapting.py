@@ -1,27 +1,27 @@
-"""What the user left open follows what was said, where the two would contradict each other."""
+"""Adapt presets and defaults to the settings of the user, where the two would contradict each other."""
 
 import math
 from collections.abc import Collection
 from typing import Any
 
-from actor_critic.config.config import MAX_ENVS
+from actor_critic.config.config import MAX_BATCH_SIZE, MAX_ENVS
+from actor_critic.config.fields import DEFAULTS
 
-_CLIP_COEF = 0.2  # PPO's, where something that was said needs a clip range
-_MAX_BATCH = 2**31
+_CLIP_COEF = 0.2  # PPO's, for a setting of the user that needs a clip range
 
 
-def adapt(values: dict[str, Any], sources: dict[str, str], said: Collection[str]) -> None:
-    """Change values of presets and defaults that contradict what was said; each new source names the reason.
+def adapt(values: dict[str, Any], sources: dict[str, str], explicit: Collection[str]) -> None:
+    """Change values of presets and defaults that contradict the user's; each new source names the reason.
 
-    What the user said is never changed: where it contradicts itself, the rules refuse it later. Values that agree are
-    left as they are.
+    The user's values are never changed: where they contradict each other, the rules refuse them later. Values that
+    agree stay as they are.
 
     Args:
-        values: Every setting that has a value, whichever way its sizes were said; changed in place.
-        sources: Where each comes from; changed in place.
-        said: The names of those that the user said.
+        values: Every setting that has a value, under whichever name its sizes were set; changed in place.
+        sources: The source of each; changed in place.
+        explicit: The names of those that the user set.
     """
-    open_values = _Open(values, sources, said)
+    open_values = _Adaptable(values, sources, explicit)
     _adapt_num_envs(open_values)
     _adapt_batch_size(open_values)
     _adapt_num_minibatches(open_values)
@@ -29,31 +29,31 @@ def adapt(values: dict[str, Any], sources: dict[str, str], said: Collection[str]
 
 
 def nearest_multiple(number: int, step: int) -> int:
-    """The multiple of ``step``, not 0, that is nearest to a number."""
+    """Return the positive multiple of ``step`` that is nearest to a number."""
     return max(step, round(number / step) * step)
 
 
 def nearest_divisor(number: int, wanted: int, multiple_of: int = 1) -> int:
-    """The divisor of a number, itself a multiple of another one, that is nearest to what was wanted."""
+    """Return the divisor of ``number`` nearest to ``wanted``, among those that are multiples of ``multiple_of``."""
     rest = number // multiple_of
     small = [k * multiple_of for k in range(1, min(rest, 1 << 16) + 1) if rest % k == 0]
     return min(small, key=lambda k: abs(k - wanted))
 
 
-class _Open:
-    """The values, of which those that nobody said may be changed."""
+class _Adaptable:
+    """The values of all settings; those that the user did not set may be changed."""
 
-    def __init__(self, values: dict[str, Any], sources: dict[str, str], said: Collection[str]) -> None:
+    def __init__(self, values: dict[str, Any], sources: dict[str, str], explicit: Collection[str]) -> None:
         self.values = values
-        self.said = said
+        self.explicit = explicit
         self._sources = sources
         self._before: dict[str, str] = {}
 
     def is_open(self, name: str) -> bool:
-        return name not in self.said
+        return name not in self.explicit
 
     def change(self, name: str, value: Any, reason: str) -> None:
-        """Let an open value follow the setting that is the reason."""
+        """Change an open value to fit another setting, the reason."""
         if value == self.values.get(name):
             return
         before = self._before.setdefault(name, f"{self._sources.get(name, 'default')} says {self.values.get(name)}")
@@ -66,11 +66,11 @@ class _Open:
 
     @property
     def num_envs(self) -> int | None:
-        """N; None where it follows the batch size."""
-        return self.values.get("num_envs", 32 if "num_steps" in self.values else None)
+        """N; None if it follows from the batch size."""
+        return self.values.get("num_envs", DEFAULTS["batch_size"].value if "num_steps" in self.values else None)
 
 
-def _adapt_num_envs(run: _Open) -> None:
+def _adapt_num_envs(run: _Adaptable) -> None:
     values = run.values
     if run.num_envs is None or not run.is_open("num_envs"):
         return
@@ -93,7 +93,7 @@ def _adapt_num_envs(run: _Open) -> None:
         run.change("num_envs", nearest_divisor(batch_size, values["num_envs"], unit), "batch_size")
 
 
-def _adapt_batch_size(run: _Open) -> None:
+def _adapt_batch_size(run: _Adaptable) -> None:
     values = run.values
     if "num_steps" in values or not run.is_open("batch_size"):
         return
@@ -111,11 +111,11 @@ def _adapt_batch_size(run: _Open) -> None:
     if total and batch_size > total:
         batch_size = total // unit * unit or unit
         reason = "total_timesteps" if batch_size <= total else "num_envs" if num_envs else "num_minibatches"
-    if batch_size != before and batch_size <= _MAX_BATCH:
+    if batch_size != before and batch_size <= MAX_BATCH_SIZE:
         run.change("batch_size", batch_size, reason)
 
 
-def _adapt_num_minibatches(run: _Open) -> None:
+def _adapt_num_minibatches(run: _Adaptable) -> None:
     values = run.values
     if not run.is_open("num_minibatches"):
         return
@@ -128,14 +128,14 @@ def _adapt_num_minibatches(run: _Open) -> None:
         run.change("num_minibatches", nearest_divisor(batch_size, minibatches), reason)
 
 
-def _adapt_features(run: _Open) -> None:
+def _adapt_features(run: _Adaptable) -> None:
     values = run.values
     if values["clip_coef"] == "off":
-        is_said = not run.is_open("clip_coef") or not run.is_open("algorithm")
+        is_explicit = not run.is_open("clip_coef") or not run.is_open("algorithm")
         for name in ("clip_vloss", "anneal_clip", "overlap"):
             if values[name] and run.is_open(name):
                 run.change(name, False, "clip_coef")
-            elif values[name] and not is_said:
+            elif values[name] and not is_explicit:
                 run.change("clip_coef", _CLIP_COEF, name)
     if values["vectorization"] == "native":
         for name, value in (("wrappers", []), ("frame_stack", 1)):

@@ -1,4 +1,4 @@
-"""Whether a run fits in memory, asked before anything is allocated."""
+"""Check that a run fits in memory, before anything is allocated."""
 
 import psutil
 
@@ -14,10 +14,10 @@ def check_fits_in_memory(settings: Settings, is_flattened: bool = True) -> None:
 
     Args:
         settings: With ``input_dim`` and ``output_dim`` filled in.
-        is_flattened: Whether the hidden layers see all ``input_dim`` numbers, and not what a CNN makes of them.
+        is_flattened: Whether the hidden layers see all ``input_dim`` numbers, and not the output of a CNN.
 
     Raises:
-        ConfigError: It cannot fit; the message names the setting that asks for most.
+        ConfigError: It cannot fit; the message names the setting that needs most.
     """
     assert settings.input_dim is not None and settings.output_dim is not None
     hidden, layers = settings.hidden_dim, settings.hidden_layers
@@ -30,14 +30,14 @@ def check_fits_in_memory(settings: Settings, is_flattened: bool = True) -> None:
         gates = {"gru": 3, "lstm": 4}[settings.memory]
         trunk += gates * hidden * ((hidden if layers else seen) + hidden)
     weights = trunks * trunk + last * (outputs + 1)
-    # Values and probabilities of a whole batch are computed in one pass, which keeps a layer's input and output.
+    # One pass computes values and probabilities of a whole batch; it keeps the input and output of one layer.
     one_pass = _FLOAT * settings.batch_size * (2 * hidden * bool(layers) + 2 * outputs)
-    # An optimizer step keeps every layer's output, and makes several of the logits' size.
+    # An optimizer step keeps every layer's output, and several arrays of the logits' size.
     one_step = _FLOAT * settings.minibatch_size * (trunks * hidden * layers + 6 * outputs)
     needs = {
         # value, gradient and both of Adam's moments
         "hidden_dim": 4 * _FLOAT * weights,
-        # observations as collected, as features, and the figures of each transition; with overlap a second rollout
+        # observations as collected and as features, the numbers of each transition; with overlap a second rollout
         "batch_size": _FLOAT * settings.batch_size * ((3 + settings.overlap) * inputs + 16) + one_pass,
         "num_minibatches": max(one_step - one_pass, 0),
     }
@@ -52,12 +52,12 @@ def check_fits_in_memory(settings: Settings, is_flattened: bool = True) -> None:
     if total > free:
         culprit = max(needs, key=lambda name: needs[name])
         if culprit == "hidden_dim" and not settings.is_random_states and max(seen, outputs) > hidden:
-            space, size, mend = "observation", f"{inputs} numbers for the networks", SMALLER_OBSERVATIONS
+            space, size, remedy = "observation", f"{inputs} numbers for the networks", SMALLER_OBSERVATIONS
             if outputs > seen:
-                space, size, mend = "action", f"{outputs} choices", FEWER_ACTIONS
+                space, size, remedy = "action", f"{outputs} choices", FEWER_ACTIONS
             raise ConfigError(
                 f"environment: the {space} space of {settings.environment} has {size}, which cannot fit: the run needs "
-                f"at least {_size(total)} of memory, and {_size(free)} is free; {mend}"
+                f"at least {_size(total)} of memory, and {_size(free)} is free; {remedy}"
             )
         raise ConfigError(
             f"{culprit}: {getattr(settings, culprit)} cannot fit: the run needs at least {_size(total)} of memory, "
@@ -67,7 +67,7 @@ def check_fits_in_memory(settings: Settings, is_flattened: bool = True) -> None:
 
 
 def check_evaluation_fits_in_memory(settings: Settings, episodes: int) -> None:
-    """Estimate what an evaluation on random states needs at least, whose episodes are all decided at once.
+    """Estimate what an evaluation on random states needs at least; it decides all episodes at once.
 
     Args:
         settings: With ``input_dim`` and ``output_dim`` filled in.

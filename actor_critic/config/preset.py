@@ -19,19 +19,19 @@ class Preset(BaseModel):
     environment: str
     """A Gymnasium id, or "*" for every environment that has no preset of its own."""
     algorithm: Literal["a2c", "ppo"]
-    """Which algorithm."""
+    """The algorithm."""
     source: str
-    """Where the settings come from."""
+    """The source of the settings."""
     evaluation: Literal["greedy", "sampled"] = "greedy"
-    """Which policy the expected return is of, decided before it was measured."""
+    """The policy that the expected return belongs to, decided before it was measured."""
     expected: float | None = None
-    """Interquartile mean over five seeds of the last weights' return, as docs/learning.md shows it."""
+    """Interquartile mean over five seeds of the return of the last weights, as docs/learning.md shows it."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """What it fills in where neither flag nor file says anything."""
+    """The values for settings that neither flag nor file sets."""
 
     @property
     def name(self) -> str:
-        """Its file's name, such as "CartPole-v1.ppo"."""
+        """The name of its file, such as "CartPole-v1.ppo"."""
         own = f"{self.environment.replace('/', '-')}.{self.algorithm}"
         return self.algorithm if self.environment == "*" else own
 
@@ -46,19 +46,19 @@ class Preset(BaseModel):
 
 
 def list_presets() -> list[Preset]:
-    """Every preset in the package, by name."""
+    """Return every preset in the package, in the order of their names."""
     names = sorted(entry.name for entry in _FOLDER.iterdir() if entry.name.endswith(".json"))
     return [_read(name) for name in names]
 
 
 def find_preset(environment: str, algorithm: str) -> Preset:
-    """The preset of one environment, or the algorithm's general one where the environment has none of its own.
+    """Return the preset of one environment, or the algorithm's general one if the environment has none of its own.
 
-    An id says what is registered, and the module before it only where: ``gymnasium:CartPole-v1`` is ``CartPole-v1``.
+    The module before an id only says where it is registered: ``gymnasium:CartPole-v1`` is ``CartPole-v1``.
     """
     registered = environment.rpartition(":")[2]
     own = f"{registered.replace('/', '-')}.{algorithm}.json"
-    # Looked for among the names, as an id may be longer than a file's name can be.
+    # Compared with the names of the files: an id may be longer than a file name can be.
     if any(entry.name == own for entry in _FOLDER.iterdir()) and (found := _read(own)).environment == registered:
         return found
     return _read(f"{algorithm}.json")

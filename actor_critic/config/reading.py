@@ -1,4 +1,4 @@
-"""Strict JSON: what the standard parser lets through (duplicate keys, NaN, overflow, bombs) is an error here."""
+"""Strict JSON: duplicate keys, NaN, overflow and deep nesting, which the standard parser accepts, are errors here."""
 
 import json
 import math
@@ -24,8 +24,8 @@ def read_json_object(path: Path) -> dict[str, Any]:
         with open(path, "rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        mend = f"; `{command_line('init', '--config', path)}` writes a starting file" if path.parent.is_dir() else ""
-        raise ConfigError(f"{path} does not exist{mend}") from None
+        remedy = f"; `{command_line('init', '--config', path)}` writes a starting file" if path.parent.is_dir() else ""
+        raise ConfigError(f"{path} does not exist{remedy}") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
     if len(data) > MAX_BYTES:
@@ -38,10 +38,10 @@ def parse_json_object(data: bytes, origin: str) -> dict[str, Any]:
 
     Args:
         data: The document.
-        origin: What to call it in an error.
+        origin: Its name in an error.
 
     Raises:
-        ConfigError: It is anything else.
+        ConfigError: It is not such an object.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -62,7 +62,7 @@ def parse_json_object(data: bytes, origin: str) -> dict[str, Any]:
 
 
 def shown(text: str) -> str:
-    """A text that somebody else wrote, as it may stand in an error: short, and nothing that a terminal obeys."""
+    """Return a text from outside in a form that is safe in a message: short, and without control characters."""
     short = text if len(text) <= 60 else f"{text[:57]}..."
     return short if short.isprintable() else ascii(short)
 

@@ -1,4 +1,4 @@
-"""What a run is: every setting with its value, none left open."""
+"""Settings, the resolved settings of a run: every setting with its value."""
 
 import dataclasses
 import json
@@ -6,20 +6,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from actor_critic.config.config import MAX_INPUT_DIM, RANDOM_STATES, Config
+from actor_critic.config.fields import SWITCHABLE
 from actor_critic.config.preset import find_preset
 from actor_critic.errors import ConfigError
 from actor_critic.imports import is_installed
 from actor_critic.process import command_line
 
-# Fields in which None means that the feature is off. A file says "off" there, since its null means "from the preset".
-SWITCHABLE = frozenset(
-    {"clip_rewards", "embedding_dim", "memory", "clip_coef", "max_grad_norm", "target_kl", "evaluation_interval"}
-)
-
 # Fields that make a coefficient depend on the length of the run.
 ANNEALING = ("anneal_lr", "anneal_clip", "anneal_ent")
 
-# Fields that say what is recorded, when to stop, or what the first weights were copied from (those are in the state).
+# Fields that decide what is recorded, when to stop, or which weights to copy at first (the state has these already).
 _NOT_COMPUTED = frozenset(
     {
         "checkpoint_interval",
@@ -48,28 +44,29 @@ _REGISTRARS = frozenset({"gymnasium", "ale_py", "minigrid", "minatar", "minatar.
 
 
 def computed_fields(document: dict[str, Any]) -> dict[str, Any]:
-    """The part of saved settings that decides the bits of the next epoch.
+    """Return the part of saved settings that decides the bits of the next epoch.
 
     Args:
         document: Settings as :meth:`Settings.to_json` writes them.
 
     Returns:
-        Those of its entries that a run's digest covers. The length of the run is one only where something is annealed
-        over it.
+        The entries that a run's digest covers. The length of the run is one of them only if something is annealed.
     """
     is_annealed = any(document.get(name) for name in ANNEALING)
     left_out = _NOT_COMPUTED if is_annealed else _NOT_COMPUTED | {"num_epochs"}
-    if document.get("backend") == "fused":  # whose threads compute the same numbers, however many there are
+    if document.get("backend") == "fused":  # it computes the same numbers with any number of threads
         left_out |= {"threads"}
-    if document.get("vectorization") != "native":  # environments of our own vectoriser do the same wherever they run
+    if document.get("vectorization") != "native":  # our own vectoriser computes the same in any process
         left_out |= {"vectorization"}
     return {name: value for name, value in document.items() if name not in left_out}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The resolved settings of a run: the names, ranges and meanings are those of :class:`Config`.
+    """The resolved settings of a run.
 
+    :class:`Config` declares them. The fields here repeat the names, and the types without the ranges, for the type
+    checker; a test compares both. None means that a feature is off, or that there is no such limit, target or source.
     ``input_dim`` and ``output_dim`` are None until :meth:`fitted` takes them from the environment's spaces.
     """
 
@@ -159,12 +156,12 @@ class Settings:
 
     @property
     def optimizer_steps(self) -> int:
-        """Optimizer steps of the whole run, where target_kl cuts none short."""
+        """Optimizer steps of the whole run, if target_kl skips none."""
         return self.num_epochs * self.update_epochs * self.num_minibatches
 
     @property
     def torch_threads(self) -> int:
-        """Threads for PyTorch's operations; the fused backend has its own way to use more than one."""
+        """Threads for PyTorch's operations; the fused backend starts its own."""
         return self.threads if self.backend == "eager" else 1
 
     @property
@@ -194,24 +191,24 @@ class Settings:
 
     @property
     def episode_figures(self) -> list[str]:
-        """What is summed up over training episodes: those that only some runs have come last."""
+        """Names of what is summed over training episodes; those that only some runs have come last."""
         has_model = not self.is_random_states and self.reward_model != "environment"
         extra = {"model_return": has_model, "training_return": bool(self.wrappers)}
         return ["return", "length", *(name for name, is_there in extra.items() if is_there)]
 
     @property
     def imported_code(self) -> list[str]:
-        """Every ``module:Name`` these settings make a program import."""
+        """Every ``module:Name`` that a program imports because of these settings."""
         named = [self.reward_model, self.encoder, self.environment, *self.wrappers]
-        named.append(str(self.environment_kwargs.get("env_id", "")))  # what Gymnasium's form of an old Gym makes
+        named.append(str(self.environment_kwargs.get("env_id", "")))  # what Gymnasium's wrapper for an old Gym makes
         return [name for name in named if ":" in name]
 
     @property
     def code_to_trust(self) -> list[str]:
-        """The part of :attr:`imported_code` that needs the user's word before it is imported from a file's settings.
+        """The part of :attr:`imported_code` that a file may name only with the user's consent.
 
-        What the package's own preset for this environment names, with the same values, needs none, nor do packages
-        known for their environments; both only where they are installed, and not found in the folder one is in.
+        Two kinds of code need none: names that the package's own preset for this environment has, with the same values,
+        and environments of well-known packages. Both must be installed, and not found in the current folder.
         """
         preset = find_preset(self.environment, self.algorithm).settings
         known = {self.environment} if self.environment.partition(":")[0] in _REGISTRARS else set()
@@ -223,16 +220,16 @@ class Settings:
         return [name for name in self.imported_code if name not in known or not is_installed(name.partition(":")[0])]
 
     def fitted(self, input_dim: int, output_dim: int) -> "Settings":
-        """A copy with the dimensions of the environment's spaces.
+        """Return a copy with the dimensions of the environment's spaces.
 
         Raises:
-            ConfigError: These settings say something else.
+            ConfigError: These settings contradict them, or the dimensions are not possible.
         """
         for name, found, space in (("input_dim", input_dim, "observation"), ("output_dim", output_dim, "action")):
-            said = getattr(self, name)
-            if said is not None and said != found:
+            value = getattr(self, name)
+            if value is not None and value != found:
                 raise ConfigError(
-                    f"{name}: {said} contradicts {self.environment}, whose {space} space says {found}; set it to null "
+                    f"{name}: {value} contradicts {self.environment}, whose {space} space says {found}; set it to null "
                     f"or {found}, or let `{self._init_command()}` write a fitting file"
                 )
         if input_dim < 1 or output_dim < 2:
@@ -248,7 +245,7 @@ class Settings:
         return self.replace(input_dim=input_dim, output_dim=output_dim)
 
     def _init_command(self) -> str:
-        """The command that writes a settings file for this environment, under a name that is probably free."""
+        """Return the command that writes a settings file for this environment, under a name that is probably free."""
         words = ["init", "--environment", self.environment]
         words += ["--config", f"{self.environment.rpartition(':')[2].replace('/', '-')}.json"]
         if self.environment_kwargs:
@@ -258,19 +255,19 @@ class Settings:
         return command_line(*words)
 
     def replace(self, **changes: Any) -> "Settings":
-        """A copy with some fields changed."""
+        """Return a copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
     def to_config(self) -> Config:
-        """The Config that resolves to exactly these settings, whatever the presets say."""
+        """Return the Config that resolves to exactly these settings, whatever the presets are."""
         fields: dict[str, Any] = dataclasses.asdict(self)
         switched = {name: "off" for name in SWITCHABLE if fields[name] is None}
         return Config(**{**fields, **switched})
 
     def to_document(self) -> dict[str, Any]:
-        """These settings as a JSON object, complete, from which the same run can be trained again."""
+        """Return a complete JSON object, from which the same run can be trained again."""
         return self.to_config().model_dump(exclude={"num_steps", "total_timesteps"})
 
     def to_json(self) -> bytes:
-        """:meth:`to_document` as indented text."""
+        """Return :meth:`to_document` as indented text."""
         return (json.dumps(self.to_document(), indent=2, ensure_ascii=False) + "\n").encode()

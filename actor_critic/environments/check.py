@@ -13,8 +13,7 @@ from actor_critic.environments.masks import random_choices, read_mask
 from actor_critic.environments.vectorized import is_truth_value, seed_spaces
 from actor_critic.errors import ConfigError, describe
 from actor_critic.process import Interrupted, boundary, recognized
-from actor_critic.spaces import ActionSpec, ObservationPart, ObservationSpec, spaces_of
-from actor_critic.spaces import describe as describe_path
+from actor_critic.spaces import ActionSpec, ObservationPart, ObservationSpec, describe_path, spaces_of
 
 _STEPS = 1000  # of the trial of the contract
 _EPISODES, _EPISODE_STEPS = 16, 200  # of the trial of seeds

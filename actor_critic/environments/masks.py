@@ -13,7 +13,7 @@ import numpy.typing as npt
 from actor_critic.errors import ConfigError
 from actor_critic.errors import describe as describe_error
 from actor_critic.process import Interrupted
-from actor_critic.spaces import ActionSpec, Path, describe, parts_of, pick
+from actor_critic.spaces import ActionSpec, Path, describe_path, parts_of, pick
 
 log = logging.getLogger("actor_critic")
 
@@ -114,8 +114,8 @@ def _refuse_deeper_masks(env: gym.Env[Any, Any]) -> None:
     for path in paths:
         if KEY in path:
             raise ConfigError(
-                f"the observation space {env.observation_space} has {describe(path)}, and masks are read from the top "
-                f"of a Dict observation alone; move it there with a wrapper, or rename it if it is no mask"
+                f"the observation space {env.observation_space} has {describe_path(path)}, and masks are read from the "
+                f"top of a Dict observation alone; move it there with a wrapper, or rename it if it is no mask"
             )
 
 

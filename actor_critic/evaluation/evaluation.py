@@ -17,7 +17,7 @@ from actor_critic.process import boundary, recognized
 from actor_critic.rewards import make_reward_rule
 from actor_critic.rollouts import Policy
 from actor_critic.seeding import Purpose, generator
-from actor_critic.spaces import difference, read_spaces
+from actor_critic.spaces import read_spaces, spec_mismatch
 
 log = logging.getLogger("actor_critic")
 
@@ -286,7 +286,7 @@ def _play(
     found = read_spaces(
         agent.settings.environment, environment.single_observation_space, environment.single_action_space
     )
-    if other := difference((agent.observations, agent.actions), found):
+    if other := spec_mismatch((agent.observations, agent.actions), found):
         raise ConfigError(f"environment: {agent.settings.environment}: {other}")
     rule = make_reward_rule(agent.settings, environment.single_observation_space, environment.single_action_space)
     observations, infos = environment.reset(seed=seed)

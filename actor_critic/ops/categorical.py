@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def log_probabilities(logits: Tensor, sizes: tuple[int, ...], mask: Tensor | None = None) -> Tensor:
-    """Log-probabilities of every choice, normalised within each group.
+    """Compute the log-probabilities of every choice, normalised within each group.
 
     Args:
         logits: [B, A] float.
@@ -37,7 +37,7 @@ def log_probabilities(logits: Tensor, sizes: tuple[int, ...], mask: Tensor | Non
 
 
 def log_prob(log_probs: Tensor, sizes: tuple[int, ...], actions: Tensor) -> Tensor:
-    """Log-probability of the actions taken, summed over groups.
+    """Compute the log-probability of the actions taken, summed over groups.
 
     Args:
         log_probs: [B, A], from :func:`log_probabilities`.
@@ -51,16 +51,16 @@ def log_prob(log_probs: Tensor, sizes: tuple[int, ...], actions: Tensor) -> Tens
 
 
 def entropy(log_probs: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Entropy in nats, −Σ p log p, summed over groups; masked choices count 0.
+    """Compute the entropy in nats, −Σ p log p, summed over groups; masked choices count 0.
 
     Args:
         log_probs: [B, A], from :func:`log_probabilities`.
-        mask: [B, A] boolean, the one that they were computed with.
+        mask: [B, A] boolean, the mask that they were computed with.
 
     Returns:
         [B].
     """
-    # 0 · −∞ is not a number: the masked entries are replaced before the product, and so have no gradient either.
+    # 0 · −∞ is not a number. So masked entries are replaced before the product; then they have no gradient either.
     finite = log_probs if mask is None else log_probs.masked_fill(~mask, 0.0)
     return -(log_probs.exp() * finite).sum(1)
 
@@ -71,10 +71,10 @@ def choose(
     mask: npt.NDArray[np.bool_] | None,
     uniforms: npt.NDArray[np.float32] | None,
 ) -> npt.NDArray[np.int64]:
-    """Choose in each group: by inverting its cumulative distribution at a uniform number, or the most probable one.
+    """Choose in each group: invert its cumulative distribution at a uniform number, or take the most probable choice.
 
-    The smallest choice whose cumulative probability exceeds u is taken, so a choice of probability 0 never is. NumPy,
-    because acting is a few small arrays at a time.
+    The result is the smallest choice whose cumulative probability exceeds u, so never one of probability 0. It uses
+    NumPy, which is faster than PyTorch on the few small arrays of acting.
 
     Args:
         logits: [B, A], of any offset within a group.
@@ -102,5 +102,5 @@ def choose(
 
 
 def _starts(sizes: tuple[int, ...], device: torch.device) -> Tensor:
-    """Where each group begins among the A logits, [G]."""
+    """Return the index of each group's first logit, [G]."""
     return torch.tensor((0, *sizes[:-1]), device=device).cumsum(0)

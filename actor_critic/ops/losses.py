@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def policy_gradient_loss(log_probs: Tensor, advantages: Tensor) -> Tensor:
-    """The policy-gradient loss, −mean(log π(a|s) Â) (Mnih et al., 2016, section 4).
+    """Compute the policy-gradient loss, −mean(log π(a|s) Â) (Mnih et al., 2016, section 4).
 
     Args:
         log_probs: [B], log-probabilities of the actions taken, with gradient.
@@ -19,7 +19,7 @@ def policy_gradient_loss(log_probs: Tensor, advantages: Tensor) -> Tensor:
 
 
 def clipped_policy_loss(log_ratios: Tensor, advantages: Tensor, clip_coef: float) -> Tensor:
-    """PPO's clipped surrogate, −mean(min(r Â, clip(r, 1 − ε, 1 + ε) Â)) (Schulman et al., 2017, eq. 7).
+    """Compute PPO's clipped surrogate, −mean(min(r Â, clip(r, 1 − ε, 1 + ε) Â)) (Schulman et al., 2017, eq. 7).
 
     Args:
         log_ratios: [B], log r = log π(a|s) − log π_old(a|s), with gradient.
@@ -35,7 +35,7 @@ def clipped_policy_loss(log_ratios: Tensor, advantages: Tensor, clip_coef: float
 
 
 def value_loss(values: Tensor, returns: Tensor) -> Tensor:
-    """Half the mean squared error, ½ mean((V − R)²).
+    """Compute half the mean squared error, ½ mean((V − R)²).
 
     Args:
         values: [B], with gradient.
@@ -49,7 +49,7 @@ def value_loss(values: Tensor, returns: Tensor) -> Tensor:
 
 
 def clipped_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip_coef: float) -> Tensor:
-    """Half the mean of the larger squared error, ½ mean(max((V − R)², (V_old + clip(V − V_old, ±ε) − R)²)).
+    """Compute half the mean larger squared error, ½ mean(max((V − R)², (V_old + clip(V − V_old, ±ε) − R)²)).
 
     (The clipping of PPO's reference implementation; Huang et al., 2022, detail 9.)
 
@@ -68,20 +68,20 @@ def clipped_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip
 
 
 def approximate_kl(log_ratios: Tensor) -> Tensor:
-    """Estimate of KL(π_old ‖ π), mean(r − 1 − log r): unbiased and never negative (Schulman, 2020).
+    """Estimate KL(π_old ‖ π) as mean(r − 1 − log r), which is unbiased and never negative (Schulman, 2020).
 
     Args:
         log_ratios: [B], log π(a|s) − log π_old(a|s).
     """
-    # expm1 keeps the digits that r - 1 loses near r = 1, where this is almost always evaluated.
+    # expm1 keeps the digits that r - 1 loses near r = 1, and r is almost always near 1.
     return (torch.expm1(log_ratios) - log_ratios).mean()
 
 
 def normalize_advantages(advantages: Tensor) -> Tensor:
-    """Advantages shifted to mean 0 and scaled to deviation 1 (n − 1 degrees of freedom, ε = 1e-8).
+    """Shift advantages to mean 0 and scale them to standard deviation 1 (n − 1 degrees of freedom, ε = 1e-8).
 
     Args:
-        advantages: [B]; a single one is returned as it is.
+        advantages: [B]; a single one is returned unchanged.
     """
     if len(advantages) == 1:
         return advantages

@@ -13,7 +13,7 @@ def generalized_advantage(
     gamma: float,
     gae_lambda: float,
 ) -> npt.NDArray[np.float32]:
-    """Generalized advantage estimates.
+    """Estimate advantages with generalized advantage estimation.
 
     δ_t = r_t + γ (1 − terminated_t) V(s'_t) − V(s_t),  Â_t = δ_t + γ λ (1 − ended_t) Â_{t+1}
     (Schulman et al., 2016, "High-Dimensional Continuous Control Using Generalized Advantage Estimation", eq. 16).
@@ -22,9 +22,9 @@ def generalized_advantage(
 
     Args:
         rewards: [T, N].
-        values: [T, N], V of the state acted in.
-        next_values: [T, N], V of the state that followed: at an episode's end that of its final observation, not
-            of the state the next episode began in.
+        values: [T, N], V of the state before each step.
+        next_values: [T, N], V of the state after each step: at an episode's end that of its final observation, not of
+            the first state of the next episode.
         terminated: [T, N], whether the step ended the task.
         ended: [T, N], whether the step was the episode's last (terminated or truncated).
         gamma: Discount per step, in [0, 1].
@@ -53,16 +53,16 @@ def generalized_advantage(
 def discounted_sums(
     rewards: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_], start: npt.NDArray[np.float64], gamma: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Discounted sums of the rewards so far in each episode, G_t = r_t + γ (1 − ended_{t−1}) G_{t−1}.
+    """Compute discounted sums of the rewards so far in each episode, G_t = r_t + γ (1 − ended_{t−1}) G_{t−1}.
 
     Args:
         rewards: [T, N].
         ended: [T, N], whether the step was its episode's last.
-        start: [N], the sums carried over from before the first step (0 where an episode begins).
+        start: [N], the sums of the steps before the first one (0 where an episode begins).
         gamma: Discount per step, in [0, 1].
 
     Returns:
-        The sums [T, N], and those to carry on with [N].
+        The sums [T, N], and those to continue with [N].
 
     Raises:
         ValueError: Shapes are not as above.
@@ -81,15 +81,15 @@ def discounted_sums(
 def episode_sums(
     figures: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_], start: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Sums of per-step figures over the episodes that ended, such as their returns and lengths.
+    """Sum per-step numbers over the episodes that ended, such as rewards (their returns) or ones (their lengths).
 
     Args:
-        figures: [K, T, N].
+        figures: [K, T, N], K kinds of numbers.
         ended: [T, N], whether the step was its episode's last.
-        start: [K, N], the sums carried over from before the first step (0 where an episode begins).
+        start: [K, N], the sums of the steps before the first one (0 where an episode begins).
 
     Returns:
-        The sums [K, E] of the episodes that ended, in order of time, and those to carry on with [K, N].
+        The sums [K, E] of the episodes that ended, in the order of their ends, and those to continue with [K, N].
 
     Raises:
         ValueError: Shapes are not as above.
@@ -99,7 +99,7 @@ def episode_sums(
         raise ValueError(f"expected [K, T, N], [T, N] and [K, N]; got {figures.shape}, {ended.shape}, {start.shape}")
     if not ended.any():
         return np.zeros((kinds, 0)), start + figures.sum(1, dtype=np.float64)
-    # One environment after the other, each cut behind its episodes' ends: a piece is what one episode adds to its sum.
+    # One environment after the other, cut after each end of an episode: the sum of a piece belongs to one episode.
     at_end = ended.T.copy()
     at_end[:, -1] = True
     lasts = np.flatnonzero(at_end)

@@ -1,4 +1,4 @@
-"""Summaries of returns, with intervals that say what they are intervals over."""
+"""Summaries of returns, with confidence intervals over episodes or over seeds."""
 
 from dataclasses import dataclass
 
@@ -57,12 +57,12 @@ def summarize(values: npt.NDArray[np.float64], generator: np.random.Generator, l
 
 
 def plainly(value: float) -> str:
-    """A figure for a person: four significant digits, and no exponent for whole numbers and sizes below 1e9."""
+    """Format a number for a person: four significant digits, and no exponent below 1e9."""
     return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def interquartile_mean(values: npt.NDArray[np.float64]) -> float:
-    """Mean of the middle half: a quarter of the values, rounded down, is dropped at each end.
+    """Compute the mean of the middle half: a quarter of the values, rounded down, is dropped at each end.
 
     (Agarwal et al., 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice", section 4.3.)
 
@@ -81,7 +81,7 @@ def interquartile_mean(values: npt.NDArray[np.float64]) -> float:
 def summarize_seeds(
     scores: npt.NDArray[np.float64], generator: np.random.Generator, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """Interquartile mean over seeds and its percentile-bootstrap interval, with the seed as unit.
+    """Compute the interquartile mean over seeds and its percentile-bootstrap interval, which resamples seeds.
 
     Args:
         scores: [n], one score per seed.

@@ -1,10 +1,10 @@
-"""Settings of the process that environments change are kept for environments alone.
+"""Global state that environments change, such as warning filters, applies to environments alone.
 
-A warning filter or PyTorch's default dtype is one per process. An environment may need the ones that it set, and this
-program needs the ones that were there before.
+A process has one list of warning filters and one default dtype of PyTorch. An environment may need those that it set,
+and this program needs those that were set before.
 """
 
-import _signal  # type: ignore[import-not-found]  # signal.getsignal looks in an enumeration, which takes 3 microseconds
+import _signal  # type: ignore[import-not-found]  # signal.getsignal converts to an enumeration, which takes 3 microseconds
 import contextlib
 import logging
 import signal
@@ -20,22 +20,22 @@ import numpy as np
 _SIGNALS = tuple(number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)))
 _MAIN = threading.main_thread().ident
 _LOG = logging.getLogger("actor_critic")
-_OURS_ALWAYS = frozenset({"signals", "log"})  # no environment needs these: what it set is not put back
+_OURS_ALWAYS = frozenset({"signals", "log"})  # no environment needs its own: these are not set again for it
 _STEPS_LOOKED_AT = 64
-_theirs: dict[str, Any] = {}  # what environments set, where it is not ours
-_vectors = 0  # vector environments that are open
-_unwatched = _STEPS_LOOKED_AT  # steps that are still to be looked at one by one
-_has_found = False  # whether environments changed anything
+_theirs: dict[str, Any] = {}  # values that environments set, where they differ from this program's
+_vectors = 0  # open vector environments
+_unwatched = _STEPS_LOOKED_AT  # steps that are still to be checked one by one
+_has_found = False  # whether environments changed any state
 _here = threading.local()  # whether this thread is inside an environment
 
 
 @contextlib.contextmanager
 def inside() -> Iterator[None]:
-    """Call environments' code while the block runs: with what they set before, and leaving it behind at the end.
+    """Run the block with the global state that environments set before, and restore this program's at the end.
 
     It covers PyTorch's grad mode, default dtype, default device and number of threads, NumPy's error handling, warning
-    filters, handlers of SIGINT, SIGTERM and SIGHUP, and whether this program's log is disabled. The current folder is
-    left where an environment changed to, since it may look for its own files there; this program's paths are absolute.
+    filters, handlers of SIGINT, SIGTERM and SIGHUP, and whether this program's log is disabled. It does not restore the
+    current folder, since an environment may look for its own files there; this program's paths are absolute.
     """
     if getattr(_here, "is_inside", False):
         yield
@@ -50,11 +50,11 @@ def inside() -> Iterator[None]:
         _here.is_inside = False
 
 
-class watched:  # noqa: N801 - used as a function; a generator would take as long as what it does
-    """Put back at the end of the block what an environment changed in it.
+class watched:  # noqa: N801 - used as a function; a generator would take as long as its work
+    """Restore the global state at the end of the block, if an environment changed it.
 
-    A rollout is watched as a whole, which costs its steps nothing. The first steps, and once something was found all
-    steps, are :func:`inside` one by one.
+    A rollout is watched as a whole, which costs no time per step. Single steps run :func:`inside`: the first ones, and
+    all of them after a change was found.
     """
 
     def __enter__(self) -> None:
@@ -81,7 +81,7 @@ def _put_back(ours: tuple[Any, ...], found: tuple[Any, ...]) -> None:
 
 
 def is_crossed() -> bool:
-    """Whether a step has to be :func:`inside`."""
+    """Return whether a step has to run :func:`inside`."""
     global _unwatched
     if _unwatched:
         _unwatched -= 1
@@ -90,13 +90,13 @@ def is_crossed() -> bool:
 
 
 def opened() -> None:
-    """One more vector of environments is there."""
+    """Count a vector environment that was opened."""
     global _vectors
     _vectors += 1
 
 
 def closed() -> None:
-    """A vector of environments is no more; what environments set is forgotten with the last one."""
+    """Count a vector environment that was closed; after the last one, forget what environments set."""
     global _vectors, _unwatched, _has_found
     _vectors -= 1
     if _vectors == 0:
@@ -105,13 +105,13 @@ def closed() -> None:
 
 
 def _state() -> tuple[Any, ...]:
-    """What the setters below set, in their order; None where it cannot be, or is not there."""
+    """Return the values that the setters below set, in their order; None for those that cannot be read or set."""
     handlers = [_signal.getsignal(number) for number in _SIGNALS] if _get_ident() == _MAIN else None
     log = logging.root.manager.disable, _LOG.disabled
     torch = sys.modules.get("torch")
     if torch is None:
         return np.geterr(), warnings.filters[:], log, handlers, None, None, None, None
-    # Asking PyTorch for the device takes 4 microseconds; here it has one only where somebody set it.
+    # Asking PyTorch for the device takes 4 microseconds; the context exists only if somebody set a device.
     is_set = vars(torch._GLOBAL_DEVICE_CONTEXT).get("device_context") is not None
     return (
         np.geterr(),
@@ -128,7 +128,7 @@ def _state() -> tuple[Any, ...]:
 def _set_filters(filters: list[Any]) -> None:
     warnings.filters[:] = filters  # type: ignore[index]
     with warnings.catch_warnings():
-        pass  # has the module notice that its filters are others
+        pass  # tells the module that its filters changed
 
 
 def _set_log(flags: tuple[int, bool]) -> None:

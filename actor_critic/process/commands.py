@@ -1,4 +1,4 @@
-"""Commands as messages name them: what is printed can be typed as it stands."""
+"""Commands in messages: a person can copy what is printed."""
 
 import functools
 import importlib.metadata
@@ -7,23 +7,23 @@ from pathlib import Path
 
 
 def command_line(*words: object) -> str:
-    """A command of this program, each word quoted where a shell needs it."""
+    """Return a command of this program, with the words quoted that a shell needs quoted."""
     return " ".join([_program(), *(_quoted(word) for word in words)])
 
 
 def resume_command(folder: str | Path, needs_trust: bool) -> str:
-    """The command that goes on with the run in a folder."""
+    """Return the command that resumes the run in a folder."""
     return command_line("resume", folder, *(["--trust-code"] if needs_trust else []))
 
 
 def begin_with(path: str | Path) -> str:
-    """How to say that a new run begins with the weights of a checkpoint, on the command line and in Python."""
+    """Return the setting that starts a new run from the weights of a checkpoint, as a flag and in Python."""
     return f"--init-from {_quoted(path)} (in Python: init_from={str(path)!r})"
 
 
 @functools.cache
 def _program() -> str:
-    """How this program is started here: by its own name where it was installed under it."""
+    """Return how this program is started here: by its own name if it is installed."""
     try:
         importlib.metadata.distribution("actor-critic")
     except importlib.metadata.PackageNotFoundError:
@@ -35,7 +35,7 @@ def _quoted(word: object) -> str:
     text = str(word)
     if text.isprintable():
         return shlex.quote(text)
-    # A name that is no text, or would move the cursor: bash, zsh and ksh read its bytes from this form.
+    # The name is no valid text, or has control characters: bash, zsh and ksh read its bytes from this form.
     special = {ord("\\"): "\\\\", ord("'"): "\\'"}
     escaped = "".join(
         chr(byte) if 32 <= byte < 127 and byte not in special else special.get(byte, f"\\x{byte:02x}")

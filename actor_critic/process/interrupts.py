@@ -1,6 +1,6 @@
-"""Ctrl-C, told apart from a KeyboardInterrupt that somebody's environment raises."""
+"""Ctrl-C, told apart from a KeyboardInterrupt that an environment raises."""
 
-import _signal  # type: ignore[import-not-found]  # the functions of signal look in enumerations, each for microseconds
+import _signal  # type: ignore[import-not-found]  # the functions of signal convert to enumerations, which takes microseconds
 import contextlib
 import signal
 import threading
@@ -14,14 +14,14 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C (or a notebook's stop button): the person's wish, and no fault of whatever code it fell into."""
+    """Ctrl-C (or a notebook's stop button): a request of the user, not a fault of the code that it interrupts."""
 
 
 @contextlib.contextmanager
 def recognized() -> Iterator[None]:
-    """Have Ctrl-C raise :class:`Interrupted` while the block runs.
+    """Make Ctrl-C raise :class:`Interrupted` while the block runs.
 
-    Only Python's own handler of the main thread is replaced: a program that handles Ctrl-C itself goes on to do so.
+    Only Python's own handler in the main thread is replaced; a handler of the program itself stays.
     """
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -38,7 +38,7 @@ def recognized() -> Iterator[None]:
 class postponed:  # noqa: N801 - used as a function, in every epoch: a generator would take twice as long
     """Note Ctrl-C while the block runs, without raising anything; a second one raises :class:`Interrupted` at once.
 
-    Entering it gives a function that says whether Ctrl-C was noted.
+    The value of the ``with`` statement is a function that returns whether Ctrl-C was noted.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class postponed:  # noqa: N801 - used as a function, in every epoch: a generator
 
 
 def _replace_handler(handler: Handler) -> bool:
-    """Have a handler instead of Python's own; says whether it is."""
+    """Replace Python's own handler of Ctrl-C, if that one is set; return whether it was replaced."""
     is_replaced = threading.get_ident() == _MAIN and _signal.getsignal(_SIGINT) is signal.default_int_handler
     if is_replaced:
         _signal.signal(_SIGINT, handler)

@@ -1,9 +1,10 @@
 """Action and observation spaces, reduced to what networks and buffers need: sizes, shapes and dtypes."""
 
 from actor_critic.spaces.actions import ActionSpec
-from actor_critic.spaces.nesting import Path, assemble, describe, parts_of, pick
-from actor_critic.spaces.observations import PICTURE_SIDE, ObservationPart, ObservationSpec, as_array
-from actor_critic.spaces.read import Spec, difference, read_spaces, spaces_of
+from actor_critic.spaces.nesting import Path, assemble, describe_path, parts_of, pick
+from actor_critic.spaces.observation_part import PICTURE_SIDE, ObservationPart, as_array
+from actor_critic.spaces.observations import ObservationSpec
+from actor_critic.spaces.read import Spec, read_spaces, spaces_of, spec_mismatch
 from actor_critic.spaces.stacked import stacked
 
 __all__ = [
@@ -15,11 +16,11 @@ __all__ = [
     "Spec",
     "as_array",
     "assemble",
-    "describe",
-    "difference",
+    "describe_path",
     "parts_of",
     "pick",
     "read_spaces",
     "spaces_of",
+    "spec_mismatch",
     "stacked",
 ]

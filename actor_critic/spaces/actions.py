@@ -1,4 +1,4 @@
-"""A discrete action space of any make, as groups of choices."""
+"""ActionSpec: any discrete action space as groups of choices."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from actor_critic.errors import ConfigError
 from actor_critic.spaces.documents import ADDED, are_choices, read_parts, write_parts
-from actor_critic.spaces.nesting import Path, assemble, describe, describe_whole, parts_of, pick
+from actor_critic.spaces.nesting import Path, assemble, describe_path, describe_space, parts_of, pick
 
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 
@@ -20,10 +20,10 @@ class ActionPart:
     """A Discrete, MultiDiscrete or MultiBinary space: the whole action space, or a part of a Dict or Tuple.
 
     Attributes:
-        path: Where it stands in the action; empty for the whole.
-        shape: Of this part of an action; () for Discrete.
+        path: Its place in the action; empty for the whole.
+        shape: Shape of this part of an action; () for Discrete.
         sizes: Choices of each entry in row-major order.
-        starts: What the environment calls choice 0 of each entry.
+        starts: The environment's number for choice 0 of each entry.
         dtype: NumPy name of the dtype in which the environment takes it.
     """
 
@@ -34,7 +34,7 @@ class ActionPart:
     dtype: str = field(default="int64", metadata=ADDED)
 
     def check(self) -> None:
-        """Make sure that the fields agree.
+        """Check that the fields agree.
 
         Raises:
             ValueError: They do not.
@@ -89,7 +89,7 @@ class ActionSpec:
         return self.parts[0].path != ()
 
     def check_mask(self, mask: npt.NDArray[np.generic], count: int | None) -> npt.NDArray[np.bool_]:
-        """Make sure that a mask fits and allows at least one choice in every group.
+        """Check that a mask fits and allows at least one choice in every group.
 
         Args:
             mask: [A], or [count, A].
@@ -99,7 +99,7 @@ class ActionSpec:
             [count or 1, A] boolean.
 
         Raises:
-            ValueError: Its shape is another, or a row allows no action.
+            ValueError: Its shape does not fit, or a row allows no action.
         """
         expected = (self.num_logits,) if count is None else (count, self.num_logits)
         if mask.shape != expected:
@@ -111,58 +111,58 @@ class ActionSpec:
         return rows
 
     def allows_an_action(self, masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Which rows of masks [B, A] leave at least one choice in every group, [B]."""
+        """Return which rows of masks [B, A] leave at least one choice in every group, [B]."""
         starts = np.cumsum((0, *self.sizes[:-1]))
         return np.asarray(np.logical_or.reduceat(masks, starts, axis=1).all(1))
 
-    def numbers(self, choices: npt.NDArray[np.int64]) -> Any:
-        """The actions of choices, as 64-bit integers whatever the space says.
+    def numbers(self, action_indices: npt.NDArray[np.int64]) -> Any:
+        """Convert action indices to actions of 64-bit integers, whatever the dtype of the space.
 
         Args:
-            choices: [..., G], each counted from 0.
+            action_indices: [..., G], each counted from 0.
 
         Returns:
             An array [...] if discrete, else [..., *shape]; for a Dict or Tuple a dict or tuple of such arrays.
         """
         if self._only is None:
-            return assemble(self._arrays(choices))
-        return choices[..., 0] + self._only.starts[0]
+            return assemble(self._arrays(action_indices))
+        return action_indices[..., 0] + self._only.starts[0]
 
-    def to_environment(self, choices: npt.NDArray[np.int64]) -> Any:
-        """The actions of choices as the environment takes them: as :meth:`numbers`, in the dtypes of its space."""
+    def to_environment(self, action_indices: npt.NDArray[np.int64]) -> Any:
+        """Convert action indices to actions for the environment: :meth:`numbers`, in the dtypes of its space."""
         only = self._only
         if only is None:
-            arrays = zip(self.parts, self._arrays(choices), strict=True)
+            arrays = zip(self.parts, self._arrays(action_indices), strict=True)
             return assemble([(path, array.astype(part.dtype, copy=False)) for part, (path, array) in arrays])
-        numbers = choices[..., 0] + only.starts[0]
+        numbers = action_indices[..., 0] + only.starts[0]
         return numbers if only.dtype == "int64" else numbers.astype(only.dtype)
 
     @cached_property
     def _only(self) -> ActionPart | None:
-        """The one part of a space that is Discrete; None for any other."""
+        """The one part of a Discrete space; None for any other space."""
         only = self.parts[0]
         return only if (only.path, only.shape) == ((), ()) else None
 
-    def _arrays(self, choices: npt.NDArray[np.int64]) -> list[tuple[Path, npt.NDArray[np.int64]]]:
-        """Each part's path, and its numbers [..., *part.shape]."""
+    def _arrays(self, action_indices: npt.NDArray[np.int64]) -> list[tuple[Path, npt.NDArray[np.int64]]]:
+        """Return each part's path and its numbers [..., *part.shape]."""
         arrays = []
         first = 0
         for part in self.parts:
-            numbers = choices[..., first : first + len(part.sizes)] + np.array(part.starts, np.int64)
+            numbers = action_indices[..., first : first + len(part.sizes)] + np.array(part.starts, np.int64)
             first += len(part.sizes)
-            arrays.append((part.path, numbers.reshape(*choices.shape[:-1], *part.shape)))
+            arrays.append((part.path, numbers.reshape(*action_indices.shape[:-1], *part.shape)))
         return arrays
 
-    def one_by_one(self, choices: npt.NDArray[np.int64]) -> Any:
-        """The actions of choices [B, G], one environment at a time: B scalars, arrays, dicts or tuples."""
-        actions = self.to_environment(choices)
+    def one_by_one(self, action_indices: npt.NDArray[np.int64]) -> Any:
+        """Convert action indices [B, G] to a sequence of B actions: scalars, arrays, dicts or tuples."""
+        actions = self.to_environment(action_indices)
         if not self.is_nested:
             return actions
         arrays = [(part.path, pick(actions, part.path)) for part in self.parts]
-        return [assemble([(path, array[row]) for path, array in arrays]) for row in range(len(choices))]
+        return [assemble([(path, array[row]) for path, array in arrays]) for row in range(len(action_indices))]
 
     def to_choices(self, actions: Any) -> npt.NDArray[np.int64]:
-        """Undo :meth:`to_environment` for a batch: choices [B, G] of actions [B], [B, *shape], or a dict or tuple."""
+        """Undo :meth:`to_environment`: indices [B, G] of actions [B], [B, *shape], or dicts or tuples of these."""
         arrays = [
             np.asarray(pick(actions, part.path), np.int64).reshape(-1, len(part.sizes)) - np.array(part.starts)
             for part in self.parts
@@ -170,11 +170,11 @@ class ActionSpec:
         return np.concatenate(arrays, axis=1)
 
     def to_document(self) -> list[dict[str, Any]]:
-        """A JSON document that :meth:`from_document` reads back."""
+        """Return a JSON document that :meth:`from_document` reads back."""
         return write_parts(self.parts)
 
     def __str__(self) -> str:
-        return describe_whole([(part.path, str(part)) for part in self.parts])
+        return describe_space([(part.path, str(part)) for part in self.parts])
 
     @classmethod
     def from_document(cls, document: list[dict[str, Any]]) -> "ActionSpec":
@@ -203,5 +203,5 @@ def _read(space: gym.Space[Any], path: Path, whole: gym.Space[Any]) -> ActionPar
             )
         case _:
             reason = "is not supported; supported are Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of these"
-    where = f", at {describe(path)} of {whole}," if path else ""
+    where = f", at {describe_path(path)} of {whole}," if path else ""
     raise ConfigError(f"the action space {space}{where} {reason}")

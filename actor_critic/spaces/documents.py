@@ -1,4 +1,4 @@
-"""The parts of a space as a JSON document, read strictly: whoever writes one chooses what is allocated for it."""
+"""The parts of a space as a JSON document. It is read strictly, since it decides how much memory is allocated."""
 
 import math
 from collections.abc import Sequence
@@ -8,23 +8,23 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from actor_critic.spaces.nesting import Path, assemble, pick
 
 ADDED = {"added": True}
-"""Metadata of a part's field that older documents lack: its default is what they mean, and is not written."""
+"""Metadata of a field that older documents lack: they mean its default, which is therefore not written."""
 
 _MAX_DEPTH = 32
 _MAX = 1 << 62
 
 
 class Part(Protocol):
-    """A part of a space, of either make."""
+    """A part of an observation space or an action space."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def path(self) -> Path:
-        """Where it stands."""
+        """Its place in the space."""
 
     def check(self) -> None:
-        """Make sure that its fields agree.
+        """Check that its fields agree.
 
         Raises:
             ValueError: They do not.
@@ -35,7 +35,7 @@ T = TypeVar("T", bound=Part)
 
 
 def write_parts(parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """The document that :func:`read_parts` reads back."""
+    """Return the document that :func:`read_parts` reads back."""
     return [
         {
             field.name: value
@@ -50,8 +50,8 @@ def read_parts(document: Any, make: type[T]) -> tuple[T, ...]:
     """Read the parts of a space.
 
     Args:
-        document: What a file holds.
-        make: What a part is.
+        document: The content of a file.
+        make: The class of the parts.
 
     Raises:
         ValueError: The parts are no space.
@@ -80,17 +80,17 @@ def read_parts(document: Any, make: type[T]) -> tuple[T, ...]:
 
 
 def are_numbers(value: Any, low: int = -_MAX) -> bool:
-    """Whether something is a tuple of whole numbers of at least ``low``."""
+    """Return whether something is a tuple of whole numbers of at least ``low``."""
     return isinstance(value, tuple) and all(type(number) is int and low <= number < _MAX for number in value)
 
 
 def are_choices(shape: Any, sizes: Any, starts: Any) -> bool:
-    """Whether an array of this shape may hold choices: so many for each entry, counted from its start."""
+    """Return whether shape, sizes and starts describe an array of choices (``sizes[i]`` from ``starts[i]`` on)."""
     if not (are_numbers(shape, 0) and are_numbers(sizes, 1) and are_numbers(starts)):
         return False
     return len(sizes) == len(starts) == math.prod(shape)
 
 
 def _with_tuple(value: Any) -> Any:
-    """JSON has lists where parts have tuples."""
+    """Convert a list of JSON to the tuple that a part has."""
     return tuple(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Dict and Tuple, nested to any depth, as a flat list of parts, each found by the path that leads to it."""
+"""Nested Dict and Tuple spaces as a flat list of parts, each with its path."""
 
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -16,13 +16,13 @@ _LONGEST = 300  # characters of a description
 
 
 def parts_of(space: gym.Space[Any], path: Path = ()) -> Iterator[tuple[Path, gym.Space[Any]]]:
-    """Every space inside a space that is neither Dict nor Tuple, in the space's own order.
+    """Yield every space inside a space that is neither Dict nor Tuple, in the space's own order, with its path.
 
     Raises:
         ConfigError: A key of a Dict is not a text or is empty, or a Dict or Tuple is empty.
     """
     if wrong := why_no_space(space):
-        raise ConfigError(f"the space{f' at {describe(path)}' if path else ''} {wrong}")
+        raise ConfigError(f"the space{at_path(path)} {wrong}")
     match space:
         case gym.spaces.Dict() | gym.spaces.Tuple() if not len(space.spaces):
             raise ConfigError(f"the space {space} is empty; expected at least one part")
@@ -41,7 +41,7 @@ def parts_of(space: gym.Space[Any], path: Path = ()) -> Iterator[tuple[Path, gym
 
 
 def why_no_space(space: Any) -> str | None:
-    """What something is instead of a space of Gymnasium, and the mend, to go on after its name; None if it is one."""
+    """Say why something is no space of Gymnasium, and the remedy, as the rest of a sentence; None if it is one."""
     if isinstance(space, gym.Space):
         return None
     if space is None:
@@ -58,22 +58,22 @@ def why_no_space(space: Any) -> str | None:
 
 
 def pick(whole: Any, path: Path) -> Any:
-    """The part of a nested value that a path leads to.
+    """Return the part of a nested value at a path.
 
     Raises:
-        ValueError: There is nothing at the end of that path.
+        ValueError: There is nothing at that path.
     """
     part = whole
     for key in path:
         try:
             part = part[key]
-        except Exception as error:  # whatever a mapping of somebody's own raises
-            raise ValueError(f"has nothing at {describe(path)}") from error
+        except Exception as error:  # whatever a mapping of the user's own raises
+            raise ValueError(f"has nothing at {describe_path(path)}") from error
     return part
 
 
 def assemble(parts: list[tuple[Path, T]]) -> Any:
-    """The nested value that :func:`pick` takes apart: dicts for texts, tuples for positions."""
+    """Build the nested value of parts, which :func:`pick` takes apart: dicts for texts, tuples for positions."""
     if parts[0][0] == ():
         return parts[0][1]
     groups: dict[str | int, list[tuple[Path, T]]] = {}
@@ -83,21 +83,26 @@ def assemble(parts: list[tuple[Path, T]]) -> Any:
     return tuple(inner.values()) if isinstance(parts[0][0][0], int) else inner
 
 
-def describe(path: Path) -> str:
-    """A path for a person to read: ["image"][0]."""
+def describe_path(path: Path) -> str:
+    """Return a path as it stands in a message: ["image"][0]."""
     return "".join(f'["{key}"]' if isinstance(key, str) else f"[{key}]" for key in path)
 
 
-def describe_whole(parts: list[tuple[Path, str]]) -> str:
-    """A nested space in Gymnasium's words, of the words for its parts; what is very long is cut."""
-    text = _describe_whole(assemble(parts))
+def at_path(path: Path) -> str:
+    """Return the words " at" and a path; an empty text for the whole."""
+    return f" at {describe_path(path)}" if path else ""
+
+
+def describe_space(parts: list[tuple[Path, str]]) -> str:
+    """Describe a nested space in Gymnasium's form, from descriptions of its parts; a very long text is cut."""
+    text = _describe_space(assemble(parts))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def _describe_whole(whole: Any) -> str:
+def _describe_space(whole: Any) -> str:
     match whole:
         case dict():
-            return f"Dict({', '.join(f'{key!r}: {_describe_whole(inner)}' for key, inner in whole.items())})"
+            return f"Dict({', '.join(f'{key!r}: {_describe_space(inner)}' for key, inner in whole.items())})"
         case tuple():
-            return f"Tuple({', '.join(map(_describe_whole, whole))})"
+            return f"Tuple({', '.join(map(_describe_space, whole))})"
     return str(whole)

@@ -1,4 +1,4 @@
-"""Both spaces of an environment at once, under its name."""
+"""Both spaces of an environment: reading them, and comparing them with those a policy was built for."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,16 +10,17 @@ from actor_critic.errors import ConfigError, describe
 from actor_critic.process import Interrupted
 from actor_critic.spaces.actions import ActionPart, ActionSpec
 from actor_critic.spaces.nesting import parts_of, why_no_space
-from actor_critic.spaces.observations import ObservationPart, ObservationSpec
+from actor_critic.spaces.observation_part import ObservationPart
+from actor_critic.spaces.observations import ObservationSpec
 
 Spec = tuple[ObservationSpec, ActionSpec]
 
 
 def spaces_of(environment: str, env: Any) -> tuple[gym.Space[Any], gym.Space[Any]]:
-    """The observation space and the action space that an environment has before its first reset.
+    """Return the observation space and the action space that an environment has before its first reset.
 
     Args:
-        environment: How to call it in an error.
+        environment: Its name in an error.
         env: The environment.
 
     Raises:
@@ -35,7 +36,7 @@ def spaces_of(environment: str, env: Any) -> tuple[gym.Space[Any], gym.Space[Any
             raise ConfigError(
                 f"environment: {environment}: it has no {name} before its first reset ({error}); set it in __init__"
             ) from error
-        except BaseException as error:  # whatever somebody's property raises
+        except BaseException as error:  # whatever a property of the user's own raises
             raise ConfigError(f"environment: {environment}: its {name} raised {describe(error)}") from error
         if wrong := why_no_space(space):
             raise ConfigError(f"environment: {environment}: its {name} {wrong}")
@@ -65,13 +66,13 @@ def read_spaces(environment: str, observation_space: gym.Space[Any], action_spac
     return observations, actions
 
 
-def difference(built_for: Spec, found: Spec) -> str | None:
-    """How the spaces that a policy was built for are other ones than those of an environment.
+def spec_mismatch(built_for: Spec, found: Spec) -> str | None:
+    """Compare the spaces that a policy was built for with those of an environment.
 
-    Where observations are floats, their 32 and 64 bits count as the same: what the networks see has 32 anyway.
+    Floats of 32 and 64 bits count as the same, since the networks see 32 bits.
 
     Returns:
-        A sentence that names both, to go on after a name and a colon; None where they are the same.
+        A sentence that names both, to follow a name and a colon; None if they are the same.
     """
     (observations, actions), (shown, taken) = built_for, found
     if [_seen(part) for part in observations.parts] != [_seen(part) for part in shown.parts]:
@@ -82,10 +83,10 @@ def difference(built_for: Spec, found: Spec) -> str | None:
 
 
 def _seen(part: ObservationPart) -> ObservationPart:
-    """What the networks see of a part: a float in any precision is the same."""
+    """Return the part as the networks see it: floats of any precision are the same."""
     return replace(part, dtype="float32") if part.dtype == "float64" else part
 
 
 def _chosen(part: ActionPart) -> ActionPart:
-    """What is chosen in a part, whatever the dtype in which it is handed over."""
+    """Return the part without the dtype in which the environment takes actions."""
     return replace(part, dtype="int64")

@@ -1,4 +1,4 @@
-"""A space of several frames, in which numbers, categories and images stay what they are in one."""
+"""The space of several stacked frames; numbers, categories and images keep their kind."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ class StackedBox(gym.spaces.Box):
     """Frames of a Box, along a first axis.
 
     Attributes:
-        frame: The Box: what one frame is decides what all of them are.
+        frame: The Box of one frame; its kind (numbers or image) is the kind of the stack.
     """
 
     def __init__(self, frame: gym.spaces.Box, count: int) -> None:
-        """Stack so many of one Box."""
+        """Stack ``count`` frames of one Box."""
         repeats = (count, *[1] * len(frame.shape))
         super().__init__(np.tile(frame.low, repeats), np.tile(frame.high, repeats), dtype=frame.dtype)
         self.frame = frame
 
 
 def stacked(space: gym.Space[Any], count: int) -> gym.Space[Any]:
-    """The space of so many frames; Dicts and Tuples keep their form, and what is not supported is left as it is."""
+    """Return the space of ``count`` frames. Dicts and Tuples keep their form; unsupported spaces stay unchanged."""
     match space:
         case gym.spaces.Dict():
             inner = [(key, stacked(part, count)) for key, part in space.spaces.items()]

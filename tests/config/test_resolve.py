@@ -24,9 +24,9 @@ from actor_critic.config import (
     settings_of,
     starting_config,
 )
+from actor_critic.config.config import Default
+from actor_critic.config.fields import DEFAULTS, SWITCHABLE
 from actor_critic.config.preset import Preset, find_preset, list_presets
-from actor_critic.config.resolve import _DEFAULTS
-from actor_critic.config.settings import SWITCHABLE
 from actor_critic.errors import ConfigError
 from tests.config.documents import resolvable_configs
 
@@ -260,25 +260,6 @@ def test_one_size_that_was_said_is_never_refused(said: dict[str, Any]) -> None:
     assert settings.total_timesteps <= said.get("total_timesteps", settings.total_timesteps)
 
 
-# --- settings that contradict each other ---
-
-
-@pytest.mark.parametrize(
-    ("said", "words"),
-    [
-        ({"clip_vloss": True, "algorithm": "a2c"}, "clip_vloss: true needs a clip range, but clip_coef=off (default)"),
-        ({"anneal_clip": True, "clip_coef": "off"}, "anneal_clip: true needs a clip range, but clip_coef=off (file)"),
-        ({"wrappers": ["m:C"]}, "wrappers: ['m:C'] (file) does not apply to random states"),
-        ({"environment_kwargs": {"a": 1}}, "environment_kwargs: {'a': 1} (file) does not apply to random states"),
-        ({"max_episode_steps": 9}, "max_episode_steps: 9 (file) does not apply to random states"),
-        ({"frame_stack": 2}, "frame_stack=2 (file): random states have no past to stack; expected 1"),
-        ({"reward_model": "environment"}, 'reward_model: "environment" is not possible with random states'),
-    ],
-)
-def test_settings_that_contradict_each_other_are_refused(said: dict[str, Any], words: str) -> None:
-    assert words in _refusal(Layer("file", Config(**said)))
-
-
 # --- there and back ---
 
 
@@ -375,7 +356,7 @@ def test_saved_settings_do_not_change_with_the_presets(monkeypatch: pytest.Monke
     module = sys.modules["actor_critic.config.resolve"]  # its name in the package is that of the function
     changed_preset = Preset(environment="*", algorithm="ppo", source="elsewhere", settings={"max_hours": 1.0})
     monkeypatch.setattr(module, "find_preset", lambda *_: changed_preset)
-    monkeypatch.setitem(_DEFAULTS, "target_return", 2.0)
+    monkeypatch.setitem(DEFAULTS, "target_return", Default(2.0))
     changed = _resolve(environment="CartPole-v1", num_envs=8)
     assert (changed.max_hours, changed.target_return) == (1.0, 2.0)
     assert settings_from_document(document, "run/settings.json") == before

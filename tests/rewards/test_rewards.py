@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import tests.toys  # noqa: F401 (registers environments)
 from actor_critic import Config, Trainer, evaluate
 from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault
-from actor_critic.rewards.rewards import LinearReward, RewardModel, RewardRule, compute_rewards, make_reward_model
+from actor_critic.rewards import LinearReward, RewardModel, RewardRule, compute_rewards, make_reward_model
 from actor_critic.storage.checkpoints import load
 
 DISCRETE = gym.spaces.Discrete(2)
@@ -170,7 +171,7 @@ def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest
     name = f"rewards_of_{request.node.name.partition('[')[0]}"
     (tmp_path / f"{name}.py").write_text(
         "import numpy as np\n"
-        "from actor_critic.rewards.rewards import RewardModel\n"
+        "from actor_critic.rewards import RewardModel\n"
         "class Scaled(RewardModel):\n"
         "    def __init__(self, observation_space, action_space, *, scale):\n"
         "        super().__init__(observation_space, action_space)\n"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from actor_critic.errors import ConfigError
-from actor_critic.spaces import difference, read_spaces, spaces_of
+from actor_critic.spaces import read_spaces, spaces_of, spec_mismatch
 
 BOX = gym.spaces.Box(-1, 1, (3,), np.float32)
 TWO = gym.spaces.Discrete(2)
@@ -67,7 +67,7 @@ def test_what_is_no_space_is_refused_in_one_sentence(env: Any, words: str) -> No
 def test_a_space_of_one_s_own_that_is_one_of_gymnasium_s_is_taken() -> None:
     own = Own(-1, 1, (3,), np.float32)
     assert spaces_of("Mine-v0", Env(own, TWO)) == (own, TWO)
-    assert difference(read_spaces("", own, TWO), read_spaces("", BOX, TWO)) is None
+    assert spec_mismatch(read_spaces("", own, TWO), read_spaces("", BOX, TWO)) is None
 
 
 SAME = [
@@ -93,12 +93,12 @@ OTHER = [
 
 @pytest.mark.parametrize(("built", "found"), SAME)
 def test_spaces_that_look_the_same_to_a_policy_are_the_same(built: Any, found: Any) -> None:
-    assert difference(read_spaces("", built, TWO), read_spaces("", found, TWO)) is None
+    assert spec_mismatch(read_spaces("", built, TWO), read_spaces("", found, TWO)) is None
 
 
 @pytest.mark.parametrize(("built", "found", "ours", "theirs"), OTHER)
 def test_other_observations_are_told_in_the_user_s_words(built: Any, found: Any, ours: str, theirs: str) -> None:
-    told = difference(read_spaces("", built, TWO), read_spaces("", found, TWO))
+    told = spec_mismatch(read_spaces("", built, TWO), read_spaces("", found, TWO))
     assert told is not None
     first, second = told.split(", and the environment shows ")
     assert first.startswith("the policy was built for observations ")
@@ -107,14 +107,14 @@ def test_other_observations_are_told_in_the_user_s_words(built: Any, found: Any,
 
 def test_other_actions_are_told_and_another_dtype_of_them_is_none() -> None:
     pair = gym.spaces.MultiDiscrete([2, 3])
-    told = difference(read_spaces("", BOX, pair), read_spaces("", BOX, gym.spaces.Discrete(5)))
+    told = spec_mismatch(read_spaces("", BOX, pair), read_spaces("", BOX, gym.spaces.Discrete(5)))
     assert told == "the policy was built for actions MultiDiscrete([2, 3]), and the environment takes Discrete(5)"
     narrow = gym.spaces.MultiDiscrete([2, 3], dtype=np.int8)
-    assert difference(read_spaces("", BOX, pair), read_spaces("", BOX, narrow)) is None
+    assert spec_mismatch(read_spaces("", BOX, pair), read_spaces("", BOX, narrow)) is None
 
 
 def test_a_very_large_space_is_not_written_out() -> None:
-    told = difference(read_spaces("", BOX, TWO), read_spaces("", gym.spaces.MultiBinary(3), TWO))
+    told = spec_mismatch(read_spaces("", BOX, TWO), read_spaces("", gym.spaces.MultiBinary(3), TWO))
     assert told is not None
-    told = difference(read_spaces("", BOX, TWO), read_spaces("", gym.spaces.MultiDiscrete([3] * 500), TWO))
+    told = spec_mismatch(read_spaces("", BOX, TWO), read_spaces("", gym.spaces.MultiDiscrete([3] * 500), TWO))
     assert told is not None and len(told) < 500

@@ -1,0 +1,55 @@
+"""What the fields of Config declare, as tables: their defaults, their types, and which of them may be off or open."""
+
+import copy
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from actor_critic.config.config import Config, Default
+from actor_critic.config.messages import alternatives, describe_field
+
+ALTERNATIVES = {"num_epochs": "total_timesteps", "batch_size": "num_steps"}
+"""Two names for one quantity. One source may set only one of them; settings keep the first."""
+
+DEFAULTS: dict[str, Default] = {
+    name: entry for name, field in Config.model_fields.items() for entry in field.metadata if isinstance(entry, Default)
+}
+"""The declared defaults, by setting."""
+
+SWITCHABLE = frozenset(
+    name for name, field in Config.model_fields.items() if Literal["off"] in alternatives(field.annotation)
+)
+"""Settings in which None means that the feature is off. A file says "off", since its null means "from the preset"."""
+
+NULLABLE = frozenset(name for name, default in DEFAULTS.items() if default.value is None)
+"""Settings that may stay open: there is no such limit, target or source, or the environment's spaces say it later."""
+
+DEFAULT_LOG: str = DEFAULTS["log_file"].value
+
+
+def default_values(is_random_states: bool) -> dict[str, Any]:
+    """Return the default of every setting that has one, in copies.
+
+    Args:
+        is_random_states: Whether the environment is the built-in one.
+    """
+    values = {
+        name: default.random_states if is_random_states and default.random_states is not None else default.value
+        for name, default in DEFAULTS.items()
+    }
+    return {name: copy.deepcopy(value) for name, value in values.items() if value is not None}
+
+
+def allowed_values(name: str) -> str:
+    """Say in words what field ``name`` of :class:`Config` accepts, such as "a finite number above 0"."""
+    return describe_field(Config.model_fields[name])
+
+
+def base_type(name: str) -> type:
+    """Return the plain type of field ``name`` of :class:`Config`: bool, int, float, str, list or dict."""
+    first = alternatives(Config.model_fields[name].annotation)[0]
+    if get_origin(first) is Annotated:
+        first = get_args(first)[0]
+    origin = get_origin(first)
+    if origin is Literal:
+        return str
+    plain: type = origin or first
+    return plain

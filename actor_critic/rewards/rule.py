@@ -1,0 +1,111 @@
+"""RewardRule: how the rewards of a model and of the environment become the training reward."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.config import Settings
+from actor_critic.errors import ConfigError, describe
+from actor_critic.imports import load_class
+from actor_critic.process import Interrupted
+from actor_critic.rewards.linear import LinearReward
+from actor_critic.rewards.model import RewardModel, compute_potentials, compute_rewards
+
+
+class RewardRule:
+    """Compute training rewards: those of a model instead of the environment's, or added to them, or as shaping.
+
+    Attributes:
+        model: The model.
+        mode: "replace", "add" or "shape".
+    """
+
+    def __init__(self, model: RewardModel, mode: str, gamma: float) -> None:
+        """Take a model and how it is used; ``gamma`` is the agent's discount."""
+        self.model = model
+        self.mode = mode
+        self._gamma = gamma
+
+    def model_rewards(
+        self,
+        states: npt.NDArray[Any],
+        actions: Any,
+        next_states: npt.NDArray[Any],
+        terminated: npt.NDArray[np.bool_],
+        environment_rewards: npt.NDArray[np.float32],
+    ) -> npt.NDArray[np.float32]:
+        """Return the model's own rewards of B transitions; the arguments are those of :meth:`RewardModel.rewards`.
+
+        A shaping model pays γ Φ(s') − Φ(s), with Φ(s') = 0 after a step that terminated the task, but not after one
+        that was truncated. It leaves the best policy unchanged (Ng, Harada and Russell, 1999, "Policy invariance under
+        reward transformations", theorem 1; Grzes, 2017, "Reward shaping in episodic reinforcement learning", for the
+        ends).
+
+        Raises:
+            EnvironmentFault: The model raised, or returned another shape or a number that is not finite.
+        """
+        if self.mode != "shape":
+            return compute_rewards(self.model, states, actions, next_states, terminated, environment_rewards)
+        before = compute_potentials(self.model, states, len(terminated))
+        after = compute_potentials(self.model, next_states, len(terminated))
+        return np.where(terminated, np.float32(0), np.float32(self._gamma) * after) - before
+
+    def training_rewards(
+        self, environment: npt.NDArray[np.float32], model: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """Return the rewards that the agent learns from: the model's, or the sum of both."""
+        return model if self.mode == "replace" else environment + model
+
+
+def make_reward_rule(
+    settings: Settings, observation_space: gym.Space[Any], action_space: gym.Space[Any]
+) -> RewardRule | None:
+    """Make the reward rule that settings name.
+
+    Returns:
+        None if the agent learns from the environment's own rewards, as it does with random states.
+
+    Raises:
+        ConfigError: The model cannot be made.
+    """
+    if settings.reward_model == "environment" or settings.is_random_states:  # random states contain their model
+        return None
+    model = make_reward_model(
+        settings.reward_model, settings.reward_model_kwargs, observation_space, action_space, settings.reward_mode
+    )
+    return RewardRule(model, settings.reward_mode, settings.gamma)
+
+
+def make_reward_model(
+    name: str,
+    kwargs: dict[str, Any],
+    observation_space: gym.Space[Any],
+    action_space: gym.Space[Any],
+    mode: str = "replace",
+) -> RewardModel:
+    """Make the reward model that settings name.
+
+    Args:
+        name: "linear", or "module:Class".
+        kwargs: Keyword arguments of its constructor, besides the two spaces.
+        observation_space: Of one environment.
+        action_space: Of one environment.
+        mode: How it is used: "shape" needs its potentials, the other modes its rewards.
+
+    Raises:
+        ConfigError: It cannot be imported, is no RewardModel, lacks the method of its mode, or refuses its arguments.
+    """
+    model: type[RewardModel] = LinearReward if name == "linear" else load_class(name, "reward_model")
+    if not issubclass(model, RewardModel):
+        raise ConfigError(f"reward_model: {name} is not a subclass of actor_critic.RewardModel")
+    needed = "potentials" if mode == "shape" else "rewards"
+    if getattr(model, needed) is getattr(RewardModel, needed):
+        raise ConfigError(f'reward_model: {name} does not define {needed}, which reward_mode "{mode}" asks it for')
+    try:
+        return model(observation_space, action_space, **kwargs)
+    except (ConfigError, Interrupted):
+        raise
+    except BaseException as error:  # whatever the user's own constructor raises
+        raise ConfigError(f"reward_model_kwargs: {name} refuses {kwargs}: {describe(error)}") from error
