@@ -1,4 +1,6 @@
 # train: one command from a fresh clone to a trained policy. test, check: what continuous integration runs.
+# test-newest: the second pass of continuous integration, all but faults, on another Python and in an environment of its
+# own: make test-newest VENV=.venv-newest PYTHON=python3.13
 # bench: speed beside other libraries, each in an environment of its own (some 10 GB), an hour on two idle cores.
 # learning: scores of the presets over five seeds, some hours on two cores; goes on where it was stopped.
 # faults: the whole campaign of faults, of which `test` tries a sample; writes the table of docs/safety.md.
@@ -6,13 +8,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test check faults learning bench format clean
+.PHONY: train test test-newest check faults learning bench format clean
 
 train: $(VENV)/.installed
 	$(BIN)/python main.py
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2
+
+test-newest: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 --ignore=tests/faults --ignore=tests/odd
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
