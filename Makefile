@@ -32,16 +32,16 @@ faults: $(VENV)/.installed-dev
 
 learning: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,minatar,minigrid]'
-	$(BIN)/python benchmarks/learning.py
+	$(BIN)/python -m benchmarks.learning
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,minatar]'
-	$(BIN)/python benchmarks/peers/install.py
-	$(BIN)/python benchmarks/growth.py
-	$(BIN)/python benchmarks/shares.py
-	$(BIN)/python benchmarks/speed.py
-	$(BIN)/python benchmarks/speed.py --target
-	$(BIN)/python benchmarks/speed.py --learning
+	$(BIN)/python -m benchmarks.peers.install
+	$(BIN)/python -m benchmarks.speed.scaling
+	$(BIN)/python -m benchmarks.speed.profile
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.speed --target
+	$(BIN)/python -m benchmarks.speed --learning
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
