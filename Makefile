@@ -1,4 +1,6 @@
 # train: one command from a fresh clone to a trained policy. test, check: what continuous integration runs.
+# test-newest: the second pass of continuous integration, all but faults, on another Python and in an environment of its
+# own: make test-newest VENV=.venv-newest PYTHON=python3.13
 # bench: speed beside other libraries, each in an environment of its own (some 10 GB), an hour on two idle cores.
 # learning: scores of the presets over five seeds, some hours on two cores; goes on where it was stopped.
 # faults: the whole campaign of faults, of which `test` tries a sample; writes the table of docs/guarantees.md.
@@ -6,13 +8,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test check faults learning bench format clean
+.PHONY: train test test-newest check faults learning bench format clean
 
 train: $(VENV)/.installed
 	$(BIN)/python main.py
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2
+
+test-newest: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 --ignore=tests/faults --ignore=tests/odd
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -27,16 +32,16 @@ faults: $(VENV)/.installed-dev
 
 learning: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,minatar,minigrid]'
-	$(BIN)/python benchmarks/learning.py
+	$(BIN)/python -m benchmarks.learning
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[box2d,minatar]'
-	$(BIN)/python benchmarks/peers/install.py
-	$(BIN)/python benchmarks/growth.py
-	$(BIN)/python benchmarks/shares.py
-	$(BIN)/python benchmarks/speed.py
-	$(BIN)/python benchmarks/speed.py --target
-	$(BIN)/python benchmarks/speed.py --learning
+	$(BIN)/python -m benchmarks.peers.install
+	$(BIN)/python -m benchmarks.speed.scaling
+	$(BIN)/python -m benchmarks.speed.profile
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.speed --target
+	$(BIN)/python -m benchmarks.speed --learning
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

@@ -13,7 +13,7 @@ from actor_critic.imports import require_trust
 from actor_critic.networks import EncoderMaker, make_networks
 from actor_critic.process import begin_with
 from actor_critic.spaces import ActionSpec, ObservationSpec, Spec, spec_mismatch
-from actor_critic.storage import Checkpoint, runs
+from actor_critic.storage import Checkpoint, different_versions, runs
 
 log = logging.getLogger("actor_critic")
 
@@ -56,6 +56,8 @@ def newest_state(
                 said,
                 known,
             )
+    if differences := different_versions(checkpoint.versions, path):
+        log.warning("%s", differences)
     settings = trusted_settings(checkpoint, path, encoder, trust_code)
     check_ends(settings, checkpoint, path, ends.get("num_epochs"))
     return path, checkpoint, settings.replace(**ends)

@@ -29,6 +29,7 @@ def command(path: str, as_json: bool) -> None:
         "settings": checkpoint.settings,
         "spaces": checkpoint.spaces,
         "code": checkpoint.code,
+        "versions": checkpoint.versions,
         "tensors": {
             name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
             for name, tensor in sorted(checkpoint.tensors.items())

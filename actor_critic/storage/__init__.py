@@ -14,12 +14,14 @@ from actor_critic.storage.runs import (
     periodic,
     timestamped_path,
 )
+from actor_critic.storage.versions import different_versions
 
 __all__ = [
     "Checkpoint",
     "MetricsWriter",
     "RunFolder",
     "check_is_run",
+    "different_versions",
     "edited_settings",
     "find_checkpoint",
     "here",

@@ -2,7 +2,7 @@
 
 The file is a plain safetensors file, so any safetensors reader opens the tensors. Its metadata holds one key,
 ``actor_critic``: a JSON document with ``schema_version``, ``settings``, ``spaces``, ``counters``,
-``records``, ``code`` and ``digest``.
+``records``, ``code``, ``versions`` and ``digest``. Checkpoints from before versions were recorded lack these.
 """
 
 import hashlib
@@ -21,12 +21,13 @@ from actor_critic.config import computed_fields, parse_json_object
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.files import open_regular, write_durably
 from actor_critic.storage import tensor_file
+from actor_critic.storage.versions import current_versions
 
 SCHEMA_VERSION = 2  # 1 was written before any release, and is not read
 _KEY = "actor_critic"
 _HEADER = {
     "schema_version": int, "settings": dict, "spaces": dict, "counters": dict, "records": dict, "code": dict,
-    "digest": str, "header_digest": str,
+    "versions": dict, "digest": str, "header_digest": str,
 }  # fmt: skip
 
 
@@ -41,6 +42,8 @@ class Checkpoint:
         tensors: Weights, optimizer moments, normaliser statistics, running episodes.
         records: Figures that are kept along but decide nothing, such as the best score so far.
         code: SHA-256 of the files that define code of the user's own, by the setting that names it.
+        versions: The versions that it was written with, by name; empty where they were not recorded. They decide
+            nothing, and the digest leaves them out.
     """
 
     settings: dict[str, Any]
@@ -49,6 +52,7 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     records: dict[str, float | None] = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=current_versions)
 
     @cached_property
     def digest(self) -> str:
@@ -91,6 +95,7 @@ def save(checkpoint: Checkpoint, path: Path) -> str:
         "counters": checkpoint.counters,
         "records": checkpoint.records,
         "code": checkpoint.code,
+        "versions": checkpoint.versions,
         "digest": digest,
     }
     # The digest leaves out what only says how a run is recorded; this one makes sure of those bytes as well.
@@ -125,7 +130,13 @@ def load(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} is not a checkpoint, or is damaged: {error}") from None
     header = _read_header(metadata, path)
     checkpoint = Checkpoint(
-        header["settings"], header["spaces"], header["counters"], tensors, header["records"], header["code"]
+        header["settings"],
+        header["spaces"],
+        header["counters"],
+        tensors,
+        header["records"],
+        header["code"],
+        header["versions"],
     )
     if checkpoint.digest != header["digest"]:
         raise CheckpointError(f"{path} is damaged: its content does not match its digest {header['digest'][:16]}…")
@@ -150,14 +161,16 @@ def _read_header(metadata: dict[str, Any], path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} has schema version {version}; this program reads 2 to {SCHEMA_VERSION}: update actor-critic"
         )
+    is_older = "versions" not in header
     for name, kind in _HEADER.items():
-        if not isinstance(header.get(name), kind):
+        if not isinstance(header.get(name), kind) and not (is_older and name == "versions"):
             raise CheckpointError(f"{path} is damaged: its header lacks {name!r}")
-    if len(header) > len(_HEADER):
+    if len(header) > len(_HEADER) - is_older:
         raise CheckpointError(f"{path} is damaged: its header says more than a checkpoint does")
     claimed = header.pop("header_digest")
     if claimed != hashlib.sha256(_canonical(header)).hexdigest():
         raise CheckpointError(f"{path} is damaged: its header does not match its digest")
+    header.setdefault("versions", {})
     for name, is_sound in _SOUND.items():
         for key, value in header[name].items():
             if not key.isprintable() or not is_sound(value):
@@ -180,6 +193,7 @@ _SOUND: dict[str, Callable[[Any], bool]] = {
     "counters": _is_count,
     "records": _is_record,
     "code": lambda value: isinstance(value, str) and value.isprintable(),
+    "versions": lambda value: isinstance(value, str) and value.isprintable(),
 }
 
 

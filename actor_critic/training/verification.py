@@ -2,14 +2,25 @@
 
 import contextlib
 import csv
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from actor_critic.agent import check_spaces, trusted_settings
 from actor_critic.errors import CheckpointError, ConfigError, VerificationError
 from actor_critic.networks import EncoderMaker
-from actor_critic.storage import check_is_run, checkpoints, edited_settings, is_epoch, newest_sound, periodic
+from actor_critic.storage import (
+    check_is_run,
+    checkpoints,
+    different_versions,
+    edited_settings,
+    is_epoch,
+    newest_sound,
+    periodic,
+)
 from actor_critic.training.trainer import Trainer
+
+log = logging.getLogger("actor_critic")
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,8 @@ def verify(
             )
         newest = min(kept.items())[1]
         checkpoint = checkpoints.load(newest)
+    if differences := different_versions(checkpoint.versions, newest):
+        log.warning("%s", differences)
     is_exact = checkpoint.settings.get("replay") != "none"
     kept = {epoch: path for epoch, path in kept.items() if is_exact and epoch < max(known, default=0)}
     first = max(kept, default=0) if from_epoch is None else from_epoch

@@ -11,10 +11,11 @@ from itertools import pairwise
 import gymnasium as gym
 import numpy as np
 import torch
-from common import Clock, Job, Work, answer, greedy_return, make_environment, read_job, require
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from torch import Tensor, nn
 from torch.distributions.categorical import Categorical
+
+from benchmarks.peers.common import Clock, Job, Workload, answer, greedy_return, make_environment, read_job, require
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 DEVICE = torch.device("cpu")
@@ -30,13 +31,13 @@ def orthogonal(layer: nn.Linear, gain: float = 2**0.5) -> nn.Linear:
 class Agent(nn.Module):
     """Actor and critic, two networks."""
 
-    def __init__(self, inputs: int, actions: int, work: Work) -> None:
+    def __init__(self, inputs: int, actions: int, work: Workload) -> None:
         super().__init__()
         self.actor = self._network(inputs, actions, 0.01, work)
         self.critic = self._network(inputs, 1, 1.0, work)
 
     @staticmethod
-    def _network(inputs: int, outputs: int, gain: float, work: Work) -> nn.Sequential:
+    def _network(inputs: int, outputs: int, gain: float, work: Workload) -> nn.Sequential:
         sizes = [inputs] + [work.hidden_dim] * work.hidden_layers
         layers: list[nn.Module] = []
         for before, after in pairwise(sizes):
@@ -101,7 +102,7 @@ def train(job: Job, clock: Clock) -> Agent:
     return agent
 
 
-def update(agent: Agent, optimizer: torch.optim.Optimizer, batch: list[Tensor], work: Work) -> dict[str, float]:
+def update(agent: Agent, optimizer: torch.optim.Optimizer, batch: list[Tensor], work: Workload) -> dict[str, float]:
     """The passes over one batch; returns what the script would log."""
     seen, actions, logprobs, all_advantages, returns = batch
     order = np.arange(work.batch_size)

@@ -1,7 +1,8 @@
 """What the peers' scripts share: the document that says what to do, the clock, the evaluation, the answer.
 
-Every script runs in its peer's own environment and takes one argument, a JSON document with the fields of `Job`; what
-is under ``work`` are those of `Work`. Its last line is its answer, one JSON object.
+Every script runs in its peer's own environment, as `python -m benchmarks.peers.PEER`, and takes one argument, a JSON
+document with the fields of `Job`; what is under ``work`` are those of `Workload`. Its last line is its answer, one JSON
+object.
 """
 
 import json
@@ -9,15 +10,10 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
-
-# The scripts have the names of libraries: whoever imports one of those must not find the script.
-_HERE = Path(__file__).resolve().parent
-sys.path = [folder for folder in sys.path if Path(folder).resolve() != _HERE]
 
 EVALUATION_SEED = 10_000_000  # episode k of an evaluation begins with reset(seed=EVALUATION_SEED + k)
 EVALUATION_STEPS = 10_000  # where an environment has no limit of its own: a policy may go round in circles
@@ -26,7 +22,7 @@ TARGET_INTERVAL = 5_000  # environment steps between two looks at whether the ta
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """The work that every contender is given; the names are those of our settings."""
 
     environment: str
@@ -83,7 +79,7 @@ class Job:
     epochs: int
     episodes: int
     target: float | None
-    work: Work
+    work: Workload
 
     @property
     def total_steps(self) -> int:
@@ -105,7 +101,7 @@ class Clock:
             self._started = time.perf_counter()
         self._begun += 1
 
-    def answer(self, work: Work) -> dict[str, Any]:
+    def answer(self, work: Workload) -> dict[str, Any]:
         """The rate, once the last update is done."""
         seconds = time.perf_counter() - self._started
         steps = (self._begun - self.left_out) * work.batch_size
@@ -115,7 +111,7 @@ class Clock:
 def read_job() -> Job:
     """The document on the command line; sets PyTorch's threads."""
     document = json.loads(sys.argv[1])
-    job = Job(**document | {"work": Work(**document["work"])})
+    job = Job(**document | {"work": Workload(**document["work"])})
     try:
         import torch
     except ImportError:

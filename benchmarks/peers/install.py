@@ -1,6 +1,6 @@
 """Give each peer library a virtual environment of its own.
 
-    python benchmarks/peers/install.py [PEER ...]      # all of them by default
+    python -m benchmarks.peers.install [PEER ...]      # all of them by default
 
 Writes ``benchmarks/.peers/PEER/``; what stands there with the same requirements is left alone. A peer that cannot be
 had is said and passed over: only Stable-Baselines3 is needed.

@@ -5,9 +5,10 @@ import time
 from importlib import metadata
 
 import torch
-from common import answer, greedy_return, read_job, require
 from rlox.algorithms.ppo import PPO
 from rlox.policies import DiscretePolicy
+
+from benchmarks.peers.common import answer, greedy_return, read_job, require
 
 
 def main() -> None:

@@ -5,12 +5,10 @@ import sys
 import tempfile
 import time
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from common import Job, answer, greedy_return, make_environment, read_job, require
 from sample_factory.algo.runners.runner import AlgoObserver, Runner
 from sample_factory.algo.utils.misc import ExperimentStatus
 from sample_factory.cfg.arguments import parse_full_cfg, parse_sf_args
@@ -18,13 +16,13 @@ from sample_factory.envs.env_utils import register_env
 from sample_factory.train import make_runner
 from sample_factory.utils.utils import log
 
+from benchmarks.peers.common import Job, answer, greedy_return, make_environment, read_job, require
+
 LEFT_OUT = 4  # updates until every process is at work
 NEVER = 10**9
 NOTES = "clips ratios to [1/(1 + ε), 1 + ε]"
 
-# Not in `main`, for the processes that the library starts: they import this script, and with it `common`.
-sys.path.append(str(Path(__file__).resolve().parent))
-log.setLevel(logging.ERROR)
+log.setLevel(logging.ERROR)  # not in `main`: the processes that the library starts import this module
 
 
 class Updates(AlgoObserver):

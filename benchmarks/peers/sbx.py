@@ -5,7 +5,7 @@ import time
 import warnings
 from importlib import metadata
 
-from common import Clock, Job, answer, greedy_return, make_environment, read_job, require
+from benchmarks.peers.common import Clock, Job, answer, greedy_return, make_environment, read_job, require
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the libraries' own, while they are imported

@@ -6,19 +6,20 @@ from importlib import metadata
 from typing import Any
 
 import gymnasium as gym
-from common import (
+from torch import Tensor, nn
+
+from benchmarks.peers.common import (
     TARGET_EPISODES,
     TARGET_INTERVAL,
     Clock,
     Job,
-    Work,
+    Workload,
     answer,
     greedy_return,
     make_environment,
     read_job,
     require,
 )
-from torch import Tensor, nn
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the library's own, while it is imported
@@ -115,7 +116,7 @@ def make_model(job: Job) -> BaseAlgorithm:
     return PPO("MlpPolicy", env, **ppo, **common)
 
 
-def policy(work: Work) -> dict[str, Any]:
+def policy(work: Workload) -> dict[str, Any]:
     """Two networks of the work's size."""
     if work.encoder == "mlp":
         sizes = [work.hidden_dim] * work.hidden_layers

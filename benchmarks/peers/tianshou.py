@@ -6,7 +6,6 @@ from importlib import metadata
 
 import numpy as np
 import torch
-from common import Clock, Job, answer, greedy_return, make_environment, read_job, require
 from tianshou.algorithm import PPO
 from tianshou.algorithm.modelfree.reinforce import DiscreteActorPolicy
 from tianshou.algorithm.optim import AdamOptimizerFactory, LRSchedulerFactoryLinear
@@ -16,6 +15,8 @@ from tianshou.utils.net.common import Net
 from tianshou.utils.net.discrete import DiscreteActor, DiscreteCritic
 from tianshou.utils.torch_utils import policy_within_training_step
 from torch import nn
+
+from benchmarks.peers.common import Clock, Job, answer, greedy_return, make_environment, read_job, require
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 

@@ -7,10 +7,11 @@ from importlib import metadata
 
 import numpy as np
 import torch
-from common import Clock, Job, Work, answer, greedy_return, make_environment, read_job, require
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from tensordict.nn import TensorDictModule
 from torch import nn
+
+from benchmarks.peers.common import Clock, Job, Workload, answer, greedy_return, make_environment, read_job, require
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the library's own, while it is imported
@@ -23,7 +24,7 @@ with warnings.catch_warnings():
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
 
-def network(inputs: int, outputs: int, gain: float, work: Work) -> nn.Sequential:
+def network(inputs: int, outputs: int, gain: float, work: Workload) -> nn.Sequential:
     """Hidden layers and a head, orthogonal at the start."""
     layers: list[nn.Module] = []
     for layer in range(work.hidden_layers):

@@ -1,6 +1,6 @@
 """What is learned: the last weights of five seeds per environment, with the package's presets.
 
-    python benchmarks/learning.py [ROW ...]      # all rows, or those of some environments or labels
+    python -m benchmarks.learning [ROW ...]      # all rows, or those of some environments or labels
 
 Two runs at a time. Each finished seed is kept in benchmarks/results/learning.json, so the script goes on where it was
 stopped; a row is measured anew when its settings change. Writes docs/learning.md.
@@ -23,7 +23,7 @@ from actor_critic.files import write_durably
 from actor_critic.ops.statistics import summarize_seeds
 from actor_critic.seeding import Purpose, generator
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks/results/learning.json"
 PAGE = ROOT / "docs/learning.md"
 SEEDS = (1, 2, 3, 4, 5)
@@ -69,7 +69,8 @@ _TMAZE = {
     "anneal_lr": True,
     "gamma": 0.98,
 }
-_MAZE = "problems:TMaze-v0"
+_PROBLEMS = "benchmarks.learning.problems"
+_MAZE = f"{_PROBLEMS}:TMaze-v0"
 
 ROWS = [
     Row("CartPole-v1", "ppo", 100_000, "500 at 100k (PPO, Stable-Baselines3 zoo)", 495),
@@ -80,7 +81,16 @@ ROWS = [
     Row("CartPole-v1", "a2c", 500_000, "500 at 500k (A2C, zoo)", 500),
     Row("Acrobot-v1", "a2c", 500_000, "−83.4 at 500k (A2C, zoo)", -83.4),
     Row("Taxi-v4", "ppo", 500_000, "none with masks", 7.5, "Taxi-v4, its masks on", episodes=1000),
-    Row("Taxi-v4", "ppo", 500_000, "–", None, "the same, masks hidden", {"wrappers": ["problems:Unmasked"]}, 1000),
+    Row(
+        "Taxi-v4",
+        "ppo",
+        500_000,
+        "–",
+        None,
+        "the same, masks hidden",
+        {"wrappers": [f"{_PROBLEMS}:Unmasked"]},
+        1000,
+    ),
     Row(_MAZE, "ppo", 200_000, "0.5 is chance", 0.9, "T-maze of length 10, GRU", {"memory": "gru", **_TMAZE}),
     Row(_MAZE, "ppo", 200_000, "0.5 is chance", None, "the same, without memory", _TMAZE),
     Row("LunarLander-v3", "a2c", 200_000, "155 at 200k (A2C, zoo, v2)", 155),
@@ -110,7 +120,9 @@ def _measure(row: Row, seed: int) -> dict[str, Any]:
     started = time.perf_counter()
     name = row.label or row.environment
     if row.is_peer:
-        from peer import train_and_evaluate  # PyTorch's other user is loaded only where it is measured
+        from benchmarks.learning.stable_baselines3 import (
+            train_and_evaluate,  # PyTorch's other user is loaded only where it is measured
+        )
 
         peers = train_and_evaluate(_config(row, seed), row.episodes)
         seconds = time.perf_counter() - started
@@ -177,7 +189,7 @@ row above where a row has none), if it was on every seed.
 
 {table}
 
-`python benchmarks/learning.py` measures this again, row by row, and goes on where it was stopped.
+`python -m benchmarks.learning` measures this again, row by row, and goes on where it was stopped.
 """
 
 

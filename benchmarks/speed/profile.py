@@ -1,12 +1,12 @@
-"""Where the time of a run goes.
+"""The profile of a run: where its time goes.
 
-    python benchmarks/shares.py
+    python -m benchmarks.speed.profile
 
-Times the parts of the loop, epoch after epoch, on the works of speed.py that one process does on one thread: stepping
+Times the parts of the loop, epoch after epoch, on the workloads that one process does on one thread: stepping
 the environments, choosing actions, preparing a batch (values, log-probabilities, advantages), learning from it, and all
 that is left (records, checkpoints, the loop). The eager backend is what there was before the fused one. For the fused
 one, the matrix products that its networks consist of are timed alone as well: no software is faster than these and the
-environment. Writes benchmarks/results/shares.json, which docs/benchmarks.md shows.
+environment. Writes benchmarks/results/profile.json, which docs/benchmarks.md shows.
 """
 
 import json
@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from page import SHARES
-from works import WORKS, Contender, Work
 
 from actor_critic import Config, Trainer
 from actor_critic.backends.fused.backend import FusedBackend
 from actor_critic.backends.fused.layers import INPUTS, OUTPUTS, SIDE, filters
+from benchmarks.speed.page import RESULTS
+from benchmarks.speed.workloads import OURS, WORKLOADS, Contender, Workload
 
 PARTS = ("stepping", "choosing", "preparing", "learning")
 PRODUCTS = "products alone"
@@ -31,19 +31,19 @@ SECONDS = 10  # of each measurement
 
 
 def main() -> None:
-    """Measure every work on both backends."""
+    """Measure every workload on both backends."""
     found: dict[str, Any] = {}
-    for work in WORKS:
+    for work in WORKLOADS:
         named = {contender.name: contender for contender in work.contenders if contender.task == "speed"}
         for name, contender in named.items():
-            is_plain = contender.script == "ours.py" and not {"threads", "overlap"} & set(contender.settings)
+            is_plain = contender.module == OURS and not {"threads", "overlap"} & set(contender.settings)
             if is_plain:
                 found.setdefault(work.key, {})[name] = measured = _measure(work, contender)
                 print(f"{work.key}: {name}: {measured}", flush=True)
-    SHARES.write_text(json.dumps(found, indent=1) + "\n")
+    (RESULTS / "profile.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
-def _measure(work: Work, contender: Contender) -> dict[str, float]:
+def _measure(work: Workload, contender: Contender) -> dict[str, float]:
     """Microseconds per environment step, in each part."""
     spent = dict.fromkeys(PARTS, 0.0)
 

@@ -1,4 +1,4 @@
-"""Our side of a measurement; takes and prints what the scripts in benchmarks/peers do.
+"""Our side of a measurement; takes and prints what the modules in benchmarks/peers do.
 
 Besides "speed" and "learn" it does what the measurements are compared with: the environment stepped alone, and the
 described job as a plain PyTorch loop.

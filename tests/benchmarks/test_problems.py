@@ -1,22 +1,11 @@
 """The problems that the measurements add are what they are said to be."""
 
-import importlib
-from pathlib import Path
-from typing import Any
-
 import gymnasium as gym
-import pytest
 
-ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture
-def problems(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    return importlib.import_module("problems")
+from benchmarks.learning import problems
 
 
-def test_the_two_mazes_look_the_same_from_the_second_frame_on_and_pay_for_opposite_turns(problems: Any) -> None:
+def test_the_two_mazes_look_the_same_from_the_second_frame_on_and_pay_for_opposite_turns() -> None:
     def walk(hint: float, turn: int) -> tuple[list[list[float]], float, int]:
         maze = problems.TMaze()
         seed = next(seed for seed in range(20) if maze.reset(seed=seed)[0][0] == hint)
@@ -39,7 +28,7 @@ def test_the_two_mazes_look_the_same_from_the_second_frame_on_and_pay_for_opposi
     assert steps == 14
 
 
-def test_a_mask_can_be_hidden(problems: Any) -> None:
+def test_a_mask_can_be_hidden() -> None:
     plain = gym.make("Taxi-v4")
     assert "action_mask" in plain.reset(seed=0)[1]
     hidden = problems.Unmasked(plain)

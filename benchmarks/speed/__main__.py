@@ -1,10 +1,10 @@
 """How fast training is, side by side with other libraries.
 
-    python benchmarks/speed.py [--rounds N] [--learning] [--target] [WORK ...]
+    python -m benchmarks.speed [--rounds N] [--learning] [--target] [WORKLOAD ...]
 
 Every contender does the same work: same environment, networks, rollout, passes, minibatches. Each measurement is a
 process of its own; a round makes all of them one after the other, and a figure is the median over rounds. Peers run in
-their own virtual environments, which benchmarks/peers/install.py makes, at the better of 1 and 2 threads. Ours writes
+their own virtual environments, which benchmarks.peers.install makes, at the better of 1 and 2 threads. Ours writes
 its run folder, log and checkpoints as it does by default. Start-up, compiling and the first epoch are left out.
 
 --learning trains ours and the peers on many seeds each, to see that the same is learned in the same number of steps; it
@@ -24,26 +24,27 @@ from typing import Any
 
 import psutil
 import torch
-from page import write_page
-from works import PEERS, WORKS, Contender, Work
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results/speed.json"
+from benchmarks.speed.page import RESULTS, ROOT, write_page
+from benchmarks.speed.workloads import OURS, PEERS, WORKLOADS, Contender, Workload
+
+FOUND = RESULTS / "speed.json"
 SECONDS = 300  # that one measurement may take
 TARGET_SEEDS = range(1, 6)
 
 
-def _run(script: str, job: dict[str, Any], threads: int) -> dict[str, Any]:
-    """One measurement: what its script answers, and the wall-clock seconds of the whole process."""
-    peer = script.removeprefix("peers/").removesuffix(".py")
-    python = HERE / f".peers/{peer}/bin/python" if script.startswith("peers/") else Path(sys.executable)
+def _run(module: str, job: dict[str, Any], threads: int) -> dict[str, Any]:
+    """One measurement: what its module answers, and the wall-clock seconds of the whole process."""
+    peer = module.removeprefix("peers.")
+    python = Path(sys.executable) if module == OURS else ROOT / f"benchmarks/.peers/{peer}/bin/python"
     if not python.exists():
-        return {"error": f"{peer} is not installed: python benchmarks/peers/install.py {peer}"}
+        return {"error": f"{peer} is not installed: python -m benchmarks.peers.install {peer}"}
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     started = time.perf_counter()
     try:
         result = subprocess.run(
-            [str(python), str(HERE / script), json.dumps(job)],
+            [str(python), "-m", f"benchmarks.{module}", json.dumps(job)],
+            cwd=ROOT,
             env=environment,
             capture_output=True,
             text=True,
@@ -58,20 +59,20 @@ def _run(script: str, job: dict[str, Any], threads: int) -> dict[str, Any]:
     return answer | {"wall": time.perf_counter() - started}
 
 
-def _job(work: Work, contender: Contender, **fields: Any) -> dict[str, Any]:
+def _job(work: Workload, contender: Contender, **fields: Any) -> dict[str, Any]:
     job = {"task": contender.task, "threads": 1, "seed": 1, "epochs": contender.epochs, "episodes": 100}
     job |= {"target": None, "work": work.settings, **fields}
-    return job | ({} if contender.script.startswith("peers/") else {"settings": contender.settings})
+    return job | ({"settings": contender.settings} if contender.module == OURS else {})
 
 
-def _measure_rates(works: list[Work], rounds: int, results: dict[str, Any]) -> None:
-    for work in works:
+def _measure_rates(workloads: list[Workload], rounds: int, results: dict[str, Any]) -> None:
+    for work in workloads:
         results["rates"][work.key] = {}
     for _ in range(rounds):
-        for work in works:
+        for work in workloads:
             for contender in work.contenders:
                 for threads in contender.threads:
-                    answer = _run(contender.script, _job(work, contender, threads=threads), threads)
+                    answer = _run(contender.module, _job(work, contender, threads=threads), threads)
                     entry = results["rates"][work.key].setdefault(contender.name, {"version": answer.get("version")})
                     for note in ("error", "notes", "vectorization"):
                         if answer.get(note):
@@ -83,23 +84,23 @@ def _measure_rates(works: list[Work], rounds: int, results: dict[str, Any]) -> N
         _save(results)
 
 
-def _measure_learning(works: list[Work], results: dict[str, Any]) -> None:
-    for work in works:
+def _measure_learning(workloads: list[Workload], results: dict[str, Any]) -> None:
+    for work in workloads:
         if work.learning_epochs is None:
             continue
         # Those of ours whose numbers differ from the first one's: more threads or workers compute the same bits.
         ours = [
             c
             for c in work.contenders
-            if c.script == "ours.py" and c.task == "speed" and not {"threads", "workers"} & set(c.settings)
+            if c.module == OURS and c.task == "speed" and not {"threads", "workers"} & set(c.settings)
         ]
-        peers = [Contender(PEERS[name], f"peers/{name}.py", 0) for name in work.learners]
+        peers = [Contender(PEERS[name], f"peers.{name}", 0) for name in work.learners]
         found = results["learning"].setdefault(work.key, {})
         for contender in [*ours, *peers]:
             returns = found.setdefault(contender.name, [])
             for seed in range(len(returns) + 1, work.learning_seeds + 1):
                 job = _job(work, contender, task="learn", epochs=work.learning_epochs, seed=seed)
-                answer = _run(contender.script, job, 1)
+                answer = _run(contender.module, job, 1)
                 shown = answer.get("error") or f"{answer['return']:.1f}"
                 print(f"{work.key}: {contender.name}, seed {seed}: {shown}", flush=True)
                 if "return" in answer:
@@ -109,12 +110,12 @@ def _measure_learning(works: list[Work], results: dict[str, Any]) -> None:
 
 def _measure_target(results: dict[str, Any]) -> None:
     """Each at its best published settings: our preset, and the RL Zoo's for Stable-Baselines3."""
-    work = Work("target", "", WORKS[0].settings | {"zoo": True}, ())
-    for name, script in (("ours", "ours.py"), ("Stable-Baselines3", "peers/stable_baselines3.py")):
+    work = Workload("target", "", WORKLOADS[0].settings | {"zoo": True}, ())
+    for name, module in (("ours", OURS), ("Stable-Baselines3", "peers.stable_baselines3")):
         results["target"][name] = []
         for seed in TARGET_SEEDS:
-            contender = Contender(name, script, 0 if script == "ours.py" else 391)
-            answer = _run(script, _job(work, contender, task="learn", target=475, seed=seed, episodes=1), 1)
+            contender = Contender(name, module, 0 if module == OURS else 391)
+            answer = _run(module, _job(work, contender, task="learn", target=475, seed=seed, episodes=1), 1)
             print(f"target: {name}, seed {seed}: {answer}", flush=True)
             results["target"][name].append(answer)
     _save(results)
@@ -126,31 +127,33 @@ def _machine() -> str:
 
 
 def _save(results: dict[str, Any]) -> None:
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    FOUND.write_text(json.dumps(results, indent=1) + "\n")
     write_page(results)
 
 
 def main() -> None:
     """Read the command line, and measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("works", nargs="*", metavar="WORK", help=", ".join(work.key for work in WORKS))
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.speed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(work.key for work in WORKLOADS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--learning", action="store_true")
     parser.add_argument("--target", action="store_true")
     parser.add_argument("--page", action="store_true", help="only write the page from what was measured")
     said = parser.parse_args()
-    if unknown := set(said.works) - {work.key for work in WORKS}:
-        parser.error(f"no such work: {', '.join(sorted(unknown))}")
-    works = [work for work in WORKS if work.key in said.works or not said.works]
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rates": {}, "learning": {}, "target": {}}
+    if unknown := set(said.workloads) - {work.key for work in WORKLOADS}:
+        parser.error(f"no such workload: {', '.join(sorted(unknown))}")
+    workloads = [work for work in WORKLOADS if work.key in said.workloads or not said.workloads]
+    results = json.loads(FOUND.read_text()) if FOUND.exists() else {"rates": {}, "learning": {}, "target": {}}
     if not said.page:
         results["machine"] = _machine()
     if said.learning:
-        _measure_learning(works, results)
+        _measure_learning(workloads, results)
     if said.target:
         _measure_target(results)
     if not (said.learning or said.target or said.page):
-        _measure_rates(works, said.rounds, results)
+        _measure_rates(workloads, said.rounds, results)
     _save(results)
 
 

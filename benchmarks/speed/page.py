@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md, and its picture, from what speed.py found."""
+"""Writes docs/benchmarks.md, and its picture, from what the measurements found."""
 
 import json
 import statistics
@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from works import WORKS, Work
 
 from actor_critic.ops.statistics import summarize_seeds
 from actor_critic.seeding import Purpose, generator
+from benchmarks.speed.workloads import WORKLOADS, Workload
 
-DOCS = Path(__file__).parent.parent / "docs"
-GROWTH = Path(__file__).parent / "results/growth.json"
-SHARES = Path(__file__).parent / "results/shares.json"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+RESULTS = ROOT / "benchmarks/results"
 
 _PAGE = """# How fast training is
 
 Environment steps collected and learned from per second, in steady state: medians of interleaved rounds of
-`benchmarks/speed.py`, which has each contender do the same work (`make bench` runs it, and all else on this page).
-Absolute figures are those of one machine ({machine}); what
+`python -m benchmarks.speed`, which has each contender do the same work (`make bench` runs it, and all else on this
+page). Absolute figures are those of one machine ({machine}); what
 carries over are the ratios.
 
 ![Rates beside Stable-Baselines3](benchmarks.svg)
@@ -40,15 +40,15 @@ others by 5 %.
 
 ## Where the time goes
 
-Microseconds per environment step in each part of the loop (`python benchmarks/shares.py`; one process, one thread):
-stepping the environments, choosing actions, preparing a batch (values, log-probabilities, advantages), learning from
-it, and the rest (records, checkpoints, the loop itself). The eager backend is the loop before there was a fused one.
-MinAtar itself takes 4 µs of its stepping; most is that every episode of it has an instance made for it, which is what
-exact resuming needs there, and the episodes of a policy that has learned nothing yet are ten steps long. The last
-column is the time of the matrix products that choosing, preparing and learning consist of, each timed alone by NumPy on
-one thread: one core cannot do in less than these and the environment's own steps.
+Microseconds per environment step in each part of the loop (`python -m benchmarks.speed.profile`; one process, one
+thread): stepping the environments, choosing actions, preparing a batch (values, log-probabilities, advantages),
+learning from it, and the rest (records, checkpoints, the loop itself). The eager backend is the loop before there was a
+fused one. MinAtar itself takes 4 µs of its stepping; most is that every episode of it has an instance made for it,
+which is what exact resuming needs there, and the episodes of a policy that has learned nothing yet are ten steps long.
+The last column is the time of the matrix products that choosing, preparing and learning consist of, each timed alone by
+NumPy on one thread: one core cannot do in less than these and the environment's own steps.
 
-{shares}
+{profile}
 
 ## The same is learned
 
@@ -67,10 +67,10 @@ is one update behind has learned less.
 ## Cost as work grows
 
 Seconds of an epoch, and the most memory that the whole process held, while one size is raised and all others stay
-(`python benchmarks/growth.py`; random states, 64 x 16, 2 passes of 4 minibatches, hidden 64). The last column is the
-exponent of the seconds between the last two points: 1 is linear in the size.
+(`python -m benchmarks.speed.scaling`; random states, 64 x 16, 2 passes of 4 minibatches, hidden 64). The last column is
+the exponent of the seconds between the last two points: 1 is linear in the size.
 
-{growth}
+{scaling}
 
 ## Time to a score
 
@@ -85,15 +85,15 @@ def write_page(results: dict[str, Any]) -> None:
     """Write the page and the picture.
 
     Args:
-        results: What speed.py keeps.
+        results: What `python -m benchmarks.speed` keeps.
     """
-    measured = [work for work in WORKS if results["rates"].get(work.key)]
+    measured = [work for work in WORKLOADS if results["rates"].get(work.key)]
     tables = "\n\n".join(_rates(work, results["rates"][work.key]) for work in measured)
     page = _PAGE.format(
         machine=results["machine"],
         tables=tables,
-        growth=_growth(),
-        shares=_shares(),
+        scaling=_scaling(),
+        profile=_profile(),
         learning=_learning(results["learning"]),
         target=_target(results["target"]),
     )
@@ -111,7 +111,7 @@ def _best(entry: dict[str, Any]) -> tuple[float, str] | None:
     return medians[threads], threads
 
 
-def _rates(work: Work, found: dict[str, Any]) -> str:
+def _rates(work: Workload, found: dict[str, Any]) -> str:
     lines = [f"**{work.title}**", ""]
     base = next((name for name in ("Stable-Baselines3", "plain PyTorch loop") if name in found), None)
     reference = _best(found[base]) if base else _best(found[next(reversed(found))])
@@ -131,7 +131,7 @@ def _rates(work: Work, found: dict[str, Any]) -> str:
 
 def _learning(found: dict[str, Any]) -> str:
     lines = ["| work | who | reached [95 % over seeds] | each seed |", "|---|---|---|---|"]
-    for work in WORKS:
+    for work in WORKLOADS:
         for name, returns in found.get(work.key, {}).items():
             if not returns:
                 lines.append(f"| {work.key} | {name} | – | does not say |")
@@ -142,10 +142,11 @@ def _learning(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _shares() -> str:
-    if not SHARES.exists():
+def _profile() -> str:
+    path = RESULTS / "profile.json"
+    if not path.exists():
         return "Not measured yet."
-    found = json.loads(SHARES.read_text())
+    found = json.loads(path.read_text())
     parts = [part for part in next(iter(next(iter(found.values())).values())) if part != "products alone"]
     lines = [f"| work | who | {' | '.join(parts)} | all | products alone |", f"|{'---|' * (len(parts) + 4)}"]
     for key, contenders in found.items():
@@ -156,11 +157,12 @@ def _shares() -> str:
     return "\n".join(lines)
 
 
-def _growth() -> str:
+def _scaling() -> str:
     lines = ["| raised | sizes | milliseconds of an epoch | megabytes | exponent |", "|---|---|---|---|---|"]
-    if not GROWTH.exists():
+    path = RESULTS / "scaling.json"
+    if not path.exists():
         return "Not measured yet."
-    found = json.loads(GROWTH.read_text())
+    found = json.loads(path.read_text())
     long = found.pop("long run")
     for axis, entry in found.items():
         sizes = ", ".join(f"{size:,.0f}" for size in entry["sizes"])
@@ -184,14 +186,14 @@ def _target(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _draw(works: list[Work], rates: dict[str, Any]) -> None:
+def _draw(workloads: list[Workload], rates: dict[str, Any]) -> None:
     """One group of bars for each work that Stable-Baselines3 does."""
-    works = [work for work in works if "Stable-Baselines3" in rates[work.key]]
-    figure = Figure(figsize=(9, 1.6 + 0.28 * sum(len(rates[work.key]) for work in works)), layout="constrained")
+    workloads = [work for work in workloads if "Stable-Baselines3" in rates[work.key]]
+    figure = Figure(figsize=(9, 1.6 + 0.28 * sum(len(rates[work.key]) for work in workloads)), layout="constrained")
     axes = figure.subplots(
-        len(works), 1, sharex=True, squeeze=False, height_ratios=[len(rates[work.key]) + 1 for work in works]
+        len(workloads), 1, sharex=True, squeeze=False, height_ratios=[len(rates[work.key]) + 1 for work in workloads]
     )
-    for axis, work in zip(axes[:, 0], works, strict=True):
+    for axis, work in zip(axes[:, 0], workloads, strict=True):
         contenders = {name: entry for name, entry in rates[work.key].items() if not name.startswith("the environment")}
         found = {name: best[0] for name, entry in contenders.items() if (best := _best(entry))}
         base = found.get("Stable-Baselines3", 1.0)

@@ -1,10 +1,10 @@
-"""How time and memory grow with the work.
+"""Scaling: how time and memory grow with the work.
 
-    python benchmarks/growth.py
+    python -m benchmarks.speed.scaling
 
 One size at a time is raised, all others stay. Each point is a process of its own: seconds of an epoch (median, the
 first left out) and the most memory that the process held, and the exponent of either between the last two points: 1 is
-linear in the size named. What is found is kept in benchmarks/results/growth.json, for docs/benchmarks.md.
+linear in the size named. What is found is kept in benchmarks/results/scaling.json, for docs/benchmarks.md.
 """
 
 import json
@@ -19,8 +19,7 @@ from typing import Any
 
 import psutil
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results/growth.json"
+RESULTS = Path(__file__).parents[1] / "results/scaling.json"
 
 BASE: dict[str, Any] = {
     "preset": "none",
@@ -80,7 +79,8 @@ def _size(changes: dict[str, Any], named: str) -> float:
 
 
 def _in_a_process(*arguments: str) -> dict[str, float]:
-    result = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "benchmarks.speed.scaling", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
     answer: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
     return answer
 

@@ -1,4 +1,4 @@
-"""The works that speed is measured on, and who does each."""
+"""The workloads that speed is measured on, and who does each."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +25,7 @@ PPO = {
     "normalize_advantages": True,
     "adam_epsilon": 1e-5,
 }
+OURS = "speed.ours"  # the module of our own contenders
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Contender:
 
     Attributes:
         name: As the page calls it.
-        script: Under benchmarks/, run by this interpreter; or a peer's, run by its own.
+        module: Of the package ``benchmarks``: ours, run by this interpreter, or a peer's, run by its own.
         epochs: Rollouts of a measurement, start-up included.
         threads: The numbers of threads to try; the better one counts.
         settings: What ours is told besides the work.
@@ -41,7 +42,7 @@ class Contender:
     """
 
     name: str
-    script: str
+    module: str
     epochs: int
     threads: tuple[int, ...] = (1,)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -49,7 +50,7 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """One work, and all who do it; ours comes first.
 
     Attributes:
@@ -83,19 +84,19 @@ PEERS = {
 
 
 def _peer(name: str, epochs: int) -> Contender:
-    return Contender(PEERS[name], f"peers/{name}.py", epochs, (1, 2))
+    return Contender(PEERS[name], f"peers.{name}", epochs, (1, 2))
 
 
 def _ours(words: str, epochs: int, **settings: Any) -> Contender:
-    return Contender(f"ours{words}", "ours.py", epochs, settings=settings)
+    return Contender(f"ours{words}", OURS, epochs, settings=settings)
 
 
 def _alone(epochs: int) -> Contender:
-    return Contender("the environment alone, one core", "ours.py", epochs, task="environment")
+    return Contender("the environment alone, one core", OURS, epochs, task="environment")
 
 
-WORKS = (
-    Work(
+WORKLOADS = (
+    Workload(
         "cartpole",
         "CartPole-v1, PPO, 8 x 128, 4 passes of 4 minibatches",
         PPO,
@@ -116,7 +117,7 @@ WORKS = (
         98,
         learning_seeds=50,  # in the middle of learning, returns differ by 60 to 110 from seed to seed
     ),
-    Work(
+    Workload(
         "many",
         "CartPole-v1, PPO, 64 x 128, 4 passes of 4 minibatches",
         PPO | {"num_envs": 64},
@@ -129,7 +130,7 @@ WORKS = (
         36,
         learning_seeds=20,
     ),
-    Work(
+    Workload(
         "lunarlander",
         "LunarLander-v3, PPO, 16 x 1024, 4 passes of minibatches of 64",
         PPO
@@ -145,7 +146,7 @@ WORKS = (
         ),
         12,
     ),
-    Work(
+    Workload(
         "a2c",
         "CartPole-v1, A2C, 8 x 5",
         PPO
@@ -160,7 +161,7 @@ WORKS = (
         2500,
         learning_seeds=50,
     ),
-    Work(
+    Workload(
         "minatar",
         "MinAtar Breakout, PPO with a small CNN, 8 x 128, 4 passes of 4 minibatches",
         PPO
@@ -177,7 +178,7 @@ WORKS = (
         ("stable_baselines3",),
         learning_seeds=10,
     ),
-    Work(
+    Workload(
         "described",
         "Random states, A2C, batch 32, hidden 256",
         {},
@@ -185,10 +186,10 @@ WORKS = (
             _ours("", 8000),
             _ours(", 2 threads", 8000, threads=2),
             _ours(", eager", 3000, backend="eager"),
-            Contender("plain PyTorch loop", "ours.py", 2000, (1, 2), task="plain loop"),
+            Contender("plain PyTorch loop", OURS, 2000, (1, 2), task="plain loop"),
         ),
     ),
-    Work(
+    Workload(
         "wide",
         "CartPole-v1, PPO, 64 x 128, hidden 512, 4 passes of minibatches of 2,048",
         PPO | {"num_envs": 64, "hidden_dim": 512},

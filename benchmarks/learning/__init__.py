@@ -1,0 +1,1 @@
+"""Learning: scores of the presets over five seeds, beside published ones."""
