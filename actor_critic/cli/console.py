@@ -1,4 +1,4 @@
-"""What a person sees of a run: its settings, one live line of progress, its result."""
+"""A run on the screen: its settings, one live line of progress, its result."""
 
 import time
 from types import TracebackType
@@ -98,7 +98,7 @@ class ProgressView:
             self._refreshed = now
 
     def _figures(self, report: EpochReport) -> str:
-        """As many figures as there is room for beside the epochs, a bar of a few letters and the time that is left."""
+        """Return as many metrics as fit beside the epochs, a short bar and the time that is left."""
         parts = [] if report.mean_return is None else [f"return {report.mean_return:.2f}"]
         if report.mean_model_return is not None:
             parts.append(f"model {report.mean_model_return:.2f}")

@@ -47,7 +47,7 @@ def command(config_path: str | None, has_seeds: bool, is_verbose: bool, words: t
 
 
 def _read_seeds(has_seeds: bool, words: tuple[str, ...], seed: Any) -> tuple[int, ...]:
-    """The seeds of --seeds; words that follow no such flag are a mistake."""
+    """Return the seeds of --seeds; words that follow no such flag are a mistake."""
     if words and not has_seeds:
         hint = f"; did you mean --seeds {' '.join(words)}?" if words[0].isdigit() else ""
         if words[0].lower() in ("yes", "no", "on", "off"):
@@ -69,7 +69,7 @@ def _read_seeds(has_seeds: bool, words: tuple[str, ...], seed: Any) -> tuple[int
 
 
 def _layers(config_path: str | None, flags: Layer) -> tuple[list[Layer], list[str], Config | None]:
-    """The sources to resolve, what to tell the user about them, and the settings file to write if any."""
+    """Return the sources to resolve, remarks about them for the user, and the settings file to write if any."""
     if config_path is not None:
         return [flags, Layer(config_path, Config.load(config_path))], [], None
     wanted = flags.config.environment
