@@ -139,12 +139,12 @@ def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) 
             memory = torch.empty(settings.num_envs, value.trunk.state_dim, dtype=torch.float32)
         tensor_like(checkpoint.tensors, "value_memory", memory)
         if "episodes.running" in checkpoint.tensors:  # a training state, and not an agent alone
-            figures = len(settings.episode_figures)
-            if checkpoint.tensors["episodes.running"].shape[0] == figures - 1 and settings.wrappers:
-                figures -= 1  # from before training returns were told from the environment's own
+            count = len(settings.episode_figures)
+            if checkpoint.tensors["episodes.running"].shape[0] == count - 1 and settings.wrappers:
+                count -= 1  # from before training returns were told from the environment's own
             known = {"running": settings.num_envs, "recent": checkpoint.tensors["episodes.recent"].shape[-1]}
-            for key, count in known.items():
-                like = torch.empty(figures, count, dtype=torch.float64, device="meta")
+            for key, width in known.items():
+                like = torch.empty(count, width, dtype=torch.float64, device="meta")
                 tensor_like(checkpoint.tensors, f"episodes.{key}", like)
         for name, network in (("policy", policy), ("value", value)):
             for key, tensor in network.state_dict().items():

@@ -28,8 +28,8 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
     ended it; all count from its very beginning. Where more epochs are done than that, nothing happens. A run that is
     annealed cannot be made longer.
     """
-    said = flags_layer(flags).config
-    if said.num_epochs is not None and said.total_timesteps is not None:
+    given = flags_layer(flags).config
+    if given.num_epochs is not None and given.total_timesteps is not None:
         raise ConfigError(
             "command line: --num-epochs and --total-timesteps are two ways to say the same; keep one of them"
         )
@@ -41,28 +41,28 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
 
     found = find_run(existing(run))
     settings = found.settings(trust_code)
-    num_epochs = said.num_epochs
-    if said.total_timesteps is not None:
-        num_epochs = said.total_timesteps // settings.batch_size
+    num_epochs = given.num_epochs
+    if given.total_timesteps is not None:
+        num_epochs = given.total_timesteps // settings.batch_size
         if num_epochs == 0:
             raise ConfigError(
-                f"command line: total_timesteps: {said.total_timesteps} is less than one epoch of "
+                f"command line: total_timesteps: {given.total_timesteps} is less than one epoch of "
                 f"batch_size={settings.batch_size}; expected at least {settings.batch_size}"
             )
     done = found.checkpoint.counters.get("epoch", 0)
     if num_epochs is not None and num_epochs < done:
         say(console(), f"nothing to do: {done} epochs are done, and {num_epochs} were asked for")
         return 0
-    log_file = absolute(said.log_file or _harmless_log(settings.log_file))
+    log_file = absolute(given.log_file or _harmless_log(settings.log_file))
     check_is_no_settings_file(log_file, found.folder / "settings.json")
     return resume(
         found,
         console(),
         log_file,
         num_epochs=num_epochs,
-        target_return=said.target_return,
-        max_hours=said.max_hours,
-        device=said.device,
+        target_return=given.target_return,
+        max_hours=given.max_hours,
+        device=given.device,
         trust_code=trust_code,
         new_episodes=new_episodes,
     )

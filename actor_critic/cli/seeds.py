@@ -171,8 +171,8 @@ def _print(screen: Console, summary: dict[str, Any], seeds: str) -> None:
     for column in ("policy", "interquartile mean", "95% interval over seeds", "least", "most"):
         table.add_column(column, justify="left" if column == "policy" else "right")
     for mode in ("greedy", "sampled"):
-        figures = summary[mode]
-        interval = f"{plainly(figures['low'])} to {plainly(figures['high'])}"
-        least, most = min(figures["each"]), max(figures["each"])
-        table.add_row(mode, plainly(figures["interquartile_mean"]), interval, plainly(least), plainly(most))
+        scores = summary[mode]
+        interval = f"{plainly(scores['low'])} to {plainly(scores['high'])}"
+        least, most = min(scores["each"]), max(scores["each"])
+        table.add_row(mode, plainly(scores["interquartile_mean"]), interval, plainly(least), plainly(most))
     screen.print(table)

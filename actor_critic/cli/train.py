@@ -26,8 +26,8 @@ def command(config_path: str | None, has_seeds: bool, is_verbose: bool, words: t
     Without config.json one is written, holding the defaults. Each run gets a folder checkpoints_YYYYMMDD_HHMMSS/.
     """
     seeds = _read_seeds(has_seeds, words, flags["seed"])
-    said = flags_layer(flags)
-    layers, remarks, new_file = _layers(config_path, said)
+    given = flags_layer(flags)
+    layers, remarks, new_file = _layers(config_path, given)
     resolution = resolve(*layers)
     if config_path is not None:
         check_is_no_settings_file(absolute(resolution.settings.log_file), absolute(config_path))
@@ -42,7 +42,7 @@ def command(config_path: str | None, has_seeds: bool, is_verbose: bool, words: t
     with importing():
         # PyTorch is imported here and not above: a wrong setting is refused at once.
         from actor_critic.cli.running import train
-    again = ["train", *(["--config", config_path] if config_path else []), *as_flags(said.config), "--seed"]
+    again = ["train", *(["--config", config_path] if config_path else []), *as_flags(given.config), "--seed"]
     return train(resolution, screen, seeds, again, begin, is_verbose)
 
 

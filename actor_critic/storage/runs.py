@@ -248,26 +248,26 @@ def edited_settings(path: Path, checkpoint: checkpoints.Checkpoint) -> str | Non
 
     A name there that is no setting counts as one of them.
     """
-    said = _settings_file(path)
-    unknown = sorted(said.keys() - checkpoint.settings.keys() - Config.model_fields.keys())
+    written = _settings_file(path)
+    unknown = sorted(written.keys() - checkpoint.settings.keys() - Config.model_fields.keys())
     if unknown:
-        words = ", ".join(f"{shown(name)}={said[name]!r:.60}" for name in unknown[:9])
+        words = ", ".join(f"{shown(name)}={written[name]!r:.60}" for name in unknown[:9])
         meant = nearest(unknown[0], list(Config.model_fields))
         return f"{path / 'settings.json'} says {words}, which is no setting{meant}"
     known = checkpoint.settings
     # What may change when a run is taken up is not written down at the same moment as a checkpoint.
     free = {"replay", "device", *ENDS} - ({"num_epochs"} & computed_fields(known).keys())
-    names = [name for name in known.keys() - free if name in said and said[name] != known[name]]
+    names = [name for name in known.keys() - free if name in written and written[name] != known[name]]
     if not names:
         return None
-    words = ", ".join(f"{name}={said[name]!r:.60} and not {known[name]!r:.60}" for name in sorted(names))
+    words = ", ".join(f"{name}={written[name]!r:.60} and not {known[name]!r:.60}" for name in sorted(names))
     return f"{path / 'settings.json'} says {words}, with which the run was computed"
 
 
 def other_ends(path: Path, checkpoint: checkpoints.Checkpoint) -> dict[str, Any]:
     """Return the ends of the run in ``settings.json`` that differ from its checkpoint."""
-    said, known = _settings_file(path), checkpoint.settings
-    return {name: said[name] for name in ENDS if name in said and name in known and said[name] != known[name]}
+    written, known = _settings_file(path), checkpoint.settings
+    return {name: written[name] for name in ENDS if name in written and name in known and written[name] != known[name]}
 
 
 def _settings_file(path: Path) -> dict[str, Any]:
