@@ -371,7 +371,7 @@ class ActorCriticAgent(FixedAttributes):
             parameter.requires_grad_(learns)
         self._prediction_noise.bit_generator.state = state["prediction"]
         self.untrusted = state["untrusted"]
-        for name, value in state["of others"].items():  # a subclass, or who holds the agent
+        for name, value in state["of others"].items():  # attributes of a subclass or of the caller
             setattr(self, name, value)
 
     def _all_parameters(self) -> list[torch.nn.Parameter]:

@@ -94,7 +94,7 @@ class RunState:
             try:
                 self.running_episodes = source.save_state()
                 return None
-            except EnvironmentFault as error:  # its workers are gone: nobody can say where the episodes stand
+            except EnvironmentFault as error:  # its workers are gone, and the episodes with them
                 log.warning("%s", error)
                 fault = error
         if snapshot is not None:

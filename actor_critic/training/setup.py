@@ -64,7 +64,7 @@ def prepare(config: Config | Settings | SavedRun, encoder: EncoderMaker | None) 
     """
     started_in = here()
     saved = config if isinstance(config, SavedRun) else None
-    settings = settings_of(saved.settings_to_begin_with() if saved else config, encoder)  # type: ignore[arg-type]
+    settings = settings_of(config.settings_to_begin_with() if isinstance(config, SavedRun) else config, encoder)
     torch.set_num_threads(1)  # the first weights are the same on any number
     settings = settings.replace(device=str(choose_device(settings.device)))
     if settings.is_random_states:

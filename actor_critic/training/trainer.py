@@ -57,7 +57,7 @@ class Trainer(Run):
         self._phase = Phase.BETWEEN_EPOCHS
         self._counters.start_clock()
         recorder = None
-        with contextlib.ExitStack() as stack:  # each is closed, whatever the others raise
+        with contextlib.ExitStack() as stack:  # each is closed even if another one raises
             stack.callback(self._leave)
             try:
                 if self._folder:
@@ -103,7 +103,7 @@ class Trainer(Run):
                 try:
                     if evaluation := self._evaluations.if_due(self.epoch):
                         report = replace(report, evaluation=evaluation)
-                finally:  # what was learned is kept, whatever an evaluation meets
+                finally:  # the epoch is recorded even if its evaluation fails
                     if recorder:
                         with postponed() as is_interrupted_again:
                             is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
