@@ -1,4 +1,4 @@
-"""ActorCriticAgent: acts, values and learns; one optimizer moves both of its networks."""
+"""An agent: it acts, estimates values and learns; one optimizer updates both of its networks."""
 
 import math
 from pathlib import Path
@@ -9,12 +9,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from actor_critic.agent.admission import check_sizes, read_spaces_of, tensor_like
 from actor_critic.agent.fixed import FixedAttributes
+from actor_critic.agent.inputs import read_action_mask, read_hidden_state, read_observations
 from actor_critic.agent.learner import Learner, Update, UpdateResult
+from actor_critic.agent.loading import agent_settings, read_spaces_of, tensor_like
 from actor_critic.backends import choose_backend, choose_device, make_backend
-from actor_critic.config import Config, Settings, settings_from_document, settings_of
-from actor_critic.environments import read_masks, take_mask
+from actor_critic.config import Config, Settings, settings_of
+from actor_critic.environments import take_mask
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.networks import (
     CustomEncoder,
@@ -98,8 +99,6 @@ class ActorCriticAgent(FixedAttributes):
         self._prediction_noise = generator(settings.seed, Purpose.PREDICTION)
         self._own = frozenset({*vars(self), "_own"} - of_subclass)
 
-    # --- acting ---
-
     def act(
         self,
         observation: Any,
@@ -126,17 +125,10 @@ class ActorCriticAgent(FixedAttributes):
                 action is allowed.
         """
         observation, mask_inside = take_mask(observation, self.observations)
-        batch, is_single = self._batch(observation)
+        batch, is_single = read_observations(observation, self.observations)
         count = None if is_single else len(batch)
-        states = self._check_state(state, count)
-        mask = None
-        if action_mask is not None:
-            mask = self.actions.check_mask(np.asarray(action_mask), count)
-        if mask_inside is not None:
-            inside = read_masks(mask_inside, self.actions, count)
-            if mask is not None and (mask != inside).any():
-                raise ValueError("action_mask: it contradicts the mask inside the observation; give one of the two")
-            mask = self.actions.check_mask(inside, len(inside))
+        states = read_hidden_state(state, count, self.policy.trunk.state_dim)
+        mask = read_action_mask(action_mask, mask_inside, self.actions, count)
         uniforms = None
         if not deterministic:
             uniforms = self._prediction_noise.random((len(batch), self.actions.num_groups), np.float32)
@@ -154,7 +146,7 @@ class ActorCriticAgent(FixedAttributes):
         return self.settings.memory is not None
 
     def initial_state(self, count: int) -> npt.NDArray[np.float32]:
-        """Hidden states [count, S] at the beginning of an episode; no columns without memory."""
+        """Return the hidden states [count, S] at the beginning of an episode; no columns without memory."""
         return np.zeros((count, self.policy.trunk.state_dim), np.float32)
 
     def choose(
@@ -164,56 +156,30 @@ class ActorCriticAgent(FixedAttributes):
         mask: npt.NDArray[np.bool_] | None,
         states: npt.NDArray[np.float32],
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Choices for a batch, without the checks of :meth:`act`; see :meth:`Actor.choose`."""
+        """Choose actions for a batch, without the checks of :meth:`act`; see :meth:`Actor.choose`."""
         return self._actor.choose(observations, uniforms, mask, states)
 
     def actor(self) -> Actor:
-        """The policy as it is now, to act with while it goes on learning."""
+        """Return the policy as it is now, to act with while the agent goes on learning."""
         return self._actor.frozen()
 
     def value(self, observation: Any) -> Any:
-        """The critic's estimate of the return from one observation (a float), or from each of a batch (array [B]).
+        """Estimate the return from one observation (a float), or from each of a batch (array [B]), with the critic.
 
         The return is the discounted sum of the rewards that are learned from: those of the reward model, if there is
         one, after clipping. With ``normalize_rewards`` the estimate is scaled back to them. With memory it is the
         estimate at the beginning of an episode.
         """
         observation, _ = take_mask(observation, self.observations)
-        batch, is_single = self._batch(observation)
+        batch, is_single = read_observations(observation, self.observations)
         states = np.zeros((len(batch), self.value_network.trunk.state_dim), np.float32)
         values = self._backend.values(self._features(batch), torch.from_numpy(states).to(self.device))[0].cpu().numpy()
         if self._learner.reward_normalizer:
             values = values * self._learner.reward_normalizer.scale
         return float(values[0]) if is_single else values
 
-    def _batch(self, observation: Any) -> tuple[npt.NDArray[Any], bool]:
-        """One observation or several as a batch, and whether it was one."""
-        with np.errstate(over="ignore"):  # a number too large for its type is told here
-            batch, is_single = self.observations.as_batch(observation)
-        for numbers in self.observations.floats(batch):
-            if not np.isfinite(numbers).all():
-                raise ValueError("observation: a number in it is not finite")
-        return batch, is_single
-
-    def _check_state(self, state: npt.NDArray[np.float32] | None, count: int | None) -> npt.NDArray[np.float32]:
-        """Hidden states [count or 1, S] from what a caller gave."""
-        width = self.policy.trunk.state_dim
-        if state is None:
-            return self.initial_state(count or 1)
-        if not self.has_memory:
-            raise ValueError("state: this policy has no memory; expected None")
-        expected = (width,) if count is None else (count, width)
-        array = np.asarray(state)
-        if array.shape != expected or array.dtype != np.float32:
-            raise ValueError(
-                f"state: {array.shape} {array.dtype} does not fit; expected {expected} float32, as act returned it"
-            )
-        return array.reshape(-1, width)
-
-    # --- learning ---
-
     def action_noise(self, block: int) -> npt.NDArray[np.float32]:
-        """A block [T, N, G] of the uniform numbers that actions are sampled at, counted from 0."""
+        """Return a block [T, N, G] of the uniform numbers that actions are sampled at; blocks count from 0."""
         shape = (self.settings.num_steps, self.settings.num_envs, self.actions.num_groups)
         # Small blocks are drawn many at a time, since making a generator takes longer than drawing them.
         together = max(1, _NOISE_AT_ONCE // math.prod(shape))
@@ -237,11 +203,11 @@ class ActorCriticAgent(FixedAttributes):
         return self.learn(self.prepare(rollout, rewards, epoch, None))
 
     def prepare(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int, actor: Actor | None) -> Update:
-        """The first half of :meth:`update`: all that comes before the optimizer steps; see :meth:`Learner.prepare`."""
+        """Do the first half of :meth:`update`, before the optimizer steps; see :meth:`Learner.prepare`."""
         return self._learner.prepare(rollout, rewards, epoch, actor)
 
     def learn(self, update: Update) -> UpdateResult:
-        """The second half of :meth:`update`: the optimizer steps.
+        """Do the second half of :meth:`update`: the optimizer steps.
 
         Raises:
             NumericalError: A reward, loss, gradient or parameter is not finite.
@@ -251,7 +217,7 @@ class ActorCriticAgent(FixedAttributes):
         return learned
 
     def forget_running_episodes(self) -> None:
-        """Begin sums over steps and the critic's memory anew, where running episodes are lost."""
+        """Reset sums over steps and the critic's hidden states, because running episodes are lost."""
         self._learner.forget_running_episodes()
 
     @property
@@ -259,10 +225,8 @@ class ActorCriticAgent(FixedAttributes):
         """Optimizer steps taken so far."""
         return self._backend.steps
 
-    # --- keeping ---
-
     def state(self) -> dict[str, Tensor]:
-        """Weights, optimizer moments and running statistics, as tensors by name."""
+        """Return weights, optimizer moments and running statistics, as tensors by name."""
         tensors: dict[str, Tensor] = {}
         for name, network in self._networks().items():
             tensors |= {f"{name}.{key}": tensor for key, tensor in network.state_dict().items()}
@@ -276,7 +240,7 @@ class ActorCriticAgent(FixedAttributes):
         return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
     def load_state(self, tensors: dict[str, Tensor], optimizer_steps: int) -> None:
-        """Take over what :meth:`state` gave.
+        """Load what :meth:`state` returned.
 
         Raises:
             CheckpointError: A tensor is missing, or has another shape.
@@ -293,7 +257,7 @@ class ActorCriticAgent(FixedAttributes):
             learner.reward_normalizer.sums = sums.numpy().copy()
 
     def load_weights(self, tensors: dict[str, Tensor]) -> None:
-        """Take over the weights and the running statistics, and nothing else.
+        """Load the weights and the running statistics, and nothing else.
 
         Raises:
             CheckpointError: A tensor is missing, or has another shape; nothing was changed then.
@@ -324,11 +288,18 @@ class ActorCriticAgent(FixedAttributes):
         """
         checkpoints.save(self.checkpoint({}, {}), Path(path))
 
-    def checkpoint(self, counters: dict[str, int], tensors: dict[str, Tensor]) -> Checkpoint:
-        """This agent as a checkpoint, with the counters and tensors of whatever surrounds it."""
+    def checkpoint(
+        self,
+        counters: dict[str, int],
+        tensors: dict[str, Tensor],
+        records: dict[str, float | None] | None = None,
+        code: dict[str, str] | None = None,
+    ) -> Checkpoint:
+        """Return this agent as a checkpoint, with the counters, tensors, records and code of the run around it."""
         spaces = {"observation": self.observations.to_document(), "action": self.actions.to_document()}
         counters = {"optimizer_steps": self.optimizer_steps, **counters}
-        return Checkpoint(self.settings.to_document(), spaces, counters, self.state() | tensors)
+        tensors = self.state() | tensors
+        return Checkpoint(self.settings.to_document(), spaces, counters, tensors, records or {}, code or {})
 
     @classmethod
     def load(
@@ -368,17 +339,7 @@ class ActorCriticAgent(FixedAttributes):
             ConfigError: The device is not there.
             CheckpointError: Its settings or tensors do not fit together, or it names an encoder that was not given.
         """
-        choose_device(device)  # before the checkpoint is, which has no part in it
-        try:
-            settings = settings_from_document(checkpoint.settings, origin).replace(device=device)
-        except ConfigError as error:
-            raise CheckpointError(f"{origin} cannot be used: {error}") from None
-        if ":" in settings.encoder and encoder is None and not trust_code:
-            raise CheckpointError(
-                f"{origin} was trained with the encoder {settings.encoder}; hand that class over as encoder=..., "
-                f"or set trust_code=True if you know and trust it"
-            )
-        check_sizes(checkpoint, settings, origin)
+        settings = agent_settings(checkpoint, origin, device, encoder, trust_code)
         try:
             agent = cls(settings, *read_spaces_of(checkpoint), encoder)
             agent.untrusted = None if trust_code else str(origin)
@@ -388,7 +349,7 @@ class ActorCriticAgent(FixedAttributes):
         return agent
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy is built from: views into one buffer cannot be copied one by one."""
+        """Return what a copy is built from: views into one buffer cannot be copied one by one."""
         encoder = self.policy.trunk.encoder
         return {
             "built of": (self.settings, self.observations, self.actions),
@@ -410,7 +371,7 @@ class ActorCriticAgent(FixedAttributes):
             parameter.requires_grad_(learns)
         self._prediction_noise.bit_generator.state = state["prediction"]
         self.untrusted = state["untrusted"]
-        for name, value in state["of others"].items():  # a subclass, or who holds the agent
+        for name, value in state["of others"].items():  # attributes of a subclass or of the caller
             setattr(self, name, value)
 
     def _all_parameters(self) -> list[torch.nn.Parameter]:
@@ -420,7 +381,7 @@ class ActorCriticAgent(FixedAttributes):
         return {"policy": self.policy, "value": self.value_network}
 
     def _moments(self) -> dict[str, RunningMoments]:
-        """The running statistics by name; none where nothing is normalised."""
+        """Return the running statistics by name; none if nothing is normalised."""
         moments = {}
         if self._features.normalizer:
             moments["observation_normalizer"] = self._features.normalizer.moments

@@ -1,4 +1,4 @@
-"""What a person sees of a run: its settings, one live line of progress, its result."""
+"""A run on the screen: its settings, one live line of progress, its result."""
 
 import time
 from types import TracebackType
@@ -32,8 +32,8 @@ def print_settings(console: Console, settings: Settings, sources: dict[str, str]
         sources: Where each comes from.
         is_verbose: Whether to print those that have their defaults as well.
     """
-    said = Config(environment=settings.environment, algorithm=settings.algorithm, preset="none")  # type: ignore[arg-type]
-    plain = resolve(Layer("default", said)).settings.to_document()
+    defaults = Config(environment=settings.environment, algorithm=settings.algorithm, preset="none")  # type: ignore[arg-type]
+    plain = resolve(Layer("default", defaults)).settings.to_document()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("setting", "value", "from"):
         table.add_column(column, overflow="fold")
@@ -76,12 +76,12 @@ class ProgressView:
             MofNCompleteColumn(),
             BarColumn(bar_width=20),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[metrics]}"),
             console=console,
             auto_refresh=False,
             disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("train", total=settings.num_epochs, completed=epoch, figures="")
+        self._task = self._progress.add_task("train", total=settings.num_epochs, completed=epoch, metrics="")
 
     def show(self, report: EpochReport) -> None:
         """Show one epoch."""
@@ -92,13 +92,13 @@ class ProgressView:
                 self._console.print(line, soft_wrap=True, highlight=False, markup=False)
             return
         now = time.monotonic()
-        self._progress.update(self._task, completed=report.epoch, figures=self._figures(report))
+        self._progress.update(self._task, completed=report.epoch, metrics=self._metrics(report))
         if is_last or now - self._refreshed > _REFRESH_SECONDS:
             self._progress.refresh()
             self._refreshed = now
 
-    def _figures(self, report: EpochReport) -> str:
-        """As many figures as there is room for beside the epochs, a bar of a few letters and the time that is left."""
+    def _metrics(self, report: EpochReport) -> str:
+        """Return as many metrics as fit beside the epochs, a short bar and the time that is left."""
         parts = [] if report.mean_return is None else [f"return {report.mean_return:.2f}"]
         if report.mean_model_return is not None:
             parts.append(f"model {report.mean_model_return:.2f}")

@@ -25,8 +25,8 @@ def command(config_path: str, **flags: Any) -> None:
     path, screen = absolute(config_path), console()
     if os.path.exists(path):  # unlike Path.exists, False for a name that cannot be
         raise ConfigError(f"{config_path} exists already and is left as it is; name another one with --config")
-    said = flags_layer(flags)
-    settings = resolve(said).settings
+    given = flags_layer(flags)
+    settings = resolve(given).settings
     input_dim, output_dim = settings.input_dim, settings.output_dim
     if not settings.is_random_states:
         from actor_critic.environments import EnvironmentMaker, close_environment
@@ -39,7 +39,7 @@ def command(config_path: str, **flags: Any) -> None:
     assert input_dim is not None and output_dim is not None
     config = starting_config(settings.environment, settings.algorithm, input_dim, output_dim)
     config = config.model_copy(
-        update={"environment_kwargs": said.config.environment_kwargs, "wrappers": said.config.wrappers}
+        update={"environment_kwargs": given.config.environment_kwargs, "wrappers": given.config.wrappers}
     )
     try:
         written = config.save_new(path)

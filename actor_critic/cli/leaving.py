@@ -1,4 +1,4 @@
-"""The end of a process: the signals that ask for it, and who is left then."""
+"""The end of a command: the signals that ask for it, and the threads and processes that are left then."""
 
 import contextlib
 import logging
@@ -8,36 +8,53 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+from actor_critic.process import ending_signals, here_alone
+
+if TYPE_CHECKING:  # which imports more than most commands need
+    from rich.console import Console
 
 _PATIENCE = 1.0  # seconds for threads and processes that are about to end
 
 
-def ending_signals() -> tuple[signal.Signals, ...]:
-    """Ctrl-C, SIGTERM, and where there is one and nobody ignores it (nohup does) the one of a closed terminal."""
-    hang_up = getattr(signal, "SIGHUP", None)
-    is_ignored = hang_up is None or signal.getsignal(hang_up) is signal.SIG_IGN
-    return (signal.SIGINT, signal.SIGTERM, *(() if is_ignored else (hang_up,)))
+@contextlib.contextmanager
+def noted_signals(screen: "Console", react: Callable[[], None]) -> Iterator[list[int]]:
+    """Note Ctrl-C, SIGTERM and SIGHUP while the block runs, and react to the first; a second one ends the process.
 
+    A handler runs between any two lines. It must not wait for a lock, which the line before may have taken.
 
-def here_alone(handler: Callable[[int, FrameType | None], None]) -> Callable[[int, FrameType | None], None]:
-    """A signal handler of this process alone: in one that an environment forks from it, the signal means the usual."""
-    process = os.getpid()
+    Args:
+        screen: Nothing more is printed there once its terminal is closed.
+        react: What to do at the first signal.
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == process:
-            handler(number, frame)
-        else:
+    Returns:
+        The signals that came.
+    """
+    received: list[int] = []
+    is_terminal = screen.is_terminal
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        if received:  # a second one, of any kind, ends the process at once
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
+        received.append(number)
+        if number not in (signal.SIGINT, signal.SIGTERM):
+            screen.quiet = is_terminal  # which is gone
+        react()
 
-    return handle
+    previous = {number: signal.signal(number, here_alone(on_signal)) for number in ending_signals()}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 class Leaving:
-    """Who was there when the command began; whoever came later and is still there when it ends is not waited for."""
+    """Remembers the threads and processes at the command's beginning, so that its end waits for no later one."""
 
     def __init__(self) -> None:
         self._threads = set(threading.enumerate())
@@ -51,7 +68,7 @@ class Leaving:
         sys.exit(code)
 
     def is_alone(self) -> bool:
-        """End the processes that were left running; says whether no thread would hold the process up."""
+        """End the processes that were left running, and return whether no thread would hold the process up."""
         deadline = time.monotonic() + _PATIENCE
         children = set(multiprocessing.active_children()) - self._children
         for child in children:

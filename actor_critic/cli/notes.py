@@ -1,4 +1,4 @@
-"""What the program's logger says: on the screen as it happens, and in the log from the first moment on."""
+"""The program's log messages: on the screen at once, and in the log file from the first one on."""
 
 import contextlib
 import logging
@@ -19,9 +19,9 @@ log = logging.getLogger("actor_critic")
 
 
 class Notes:
-    """What was said while a run is set up; no file holds it before the run begins.
+    """Collects the messages of a run's set-up; they are written to a file only once the run begins.
 
-    A mistake that is found meanwhile leaves nothing behind.
+    A set-up that fails leaves no file.
     """
 
     def __init__(self, screen: Console, speaker: str) -> None:
@@ -50,7 +50,7 @@ class Notes:
 
     @contextlib.contextmanager
     def log_to(self, path: Path) -> Iterator[None]:
-        """The run begins: append all notes so far, and those that follow while the block runs, to a file.
+        """Append all notes so far, and those that follow while the block runs, to a file: the run begins.
 
         From here on the screen shows warnings alone.
 
@@ -80,7 +80,7 @@ class Notes:
 
 @contextlib.contextmanager
 def notes(screen: Console, speaker: str = "") -> Iterator[Notes]:
-    """Show what the logger says while the block runs, and keep it for a log.
+    """Show the log messages while the block runs, and keep them for a log file.
 
     Args:
         screen: Where to show it.
@@ -92,7 +92,7 @@ def notes(screen: Console, speaker: str = "") -> Iterator[Notes]:
 
 
 def check_is_no_settings_file(log_file: Path, settings_file: Path) -> None:
-    """Make sure that a log is not appended to settings.
+    """Check that a log is not appended to a settings file.
 
     Raises:
         ConfigError: They are one file.

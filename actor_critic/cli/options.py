@@ -46,7 +46,7 @@ def setting_options(*names: str) -> Callable[[_Function], _Function]:
 
 
 def flags_layer(flags: dict[str, Any]) -> Layer:
-    """The settings given as flags.
+    """Return the settings given as flags.
 
     Raises:
         ConfigError: One of them is wrong.
@@ -59,7 +59,7 @@ def flags_layer(flags: dict[str, Any]) -> Layer:
 
 
 def as_flags(config: Config) -> list[str]:
-    """The words of a command line that say what a Config says."""
+    """Return the words of a command line that say what a Config says."""
     words: list[str] = []
     for name, value in config.model_dump(exclude_none=True).items():
         if isinstance(value, bool):
@@ -87,7 +87,7 @@ def _attributes(name: str) -> dict[str, Any]:
 
 
 def _parse(name: str, value: Any) -> Any:
-    """The value a flag's text means; text that means none is kept, for the settings to refuse with their own words."""
+    """Return the value that a flag's text means; other text is kept, and the settings refuse it in their words."""
     if not isinstance(value, str) or base_type(name) is str:
         return value
     if base_type(name) in (int, float):

@@ -1,4 +1,4 @@
-"""The folder the command was started in, which an environment may leave: the command's own files stay there."""
+"""The folder the command was started in. Environments may change to another; the command's files stay there."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def remember() -> None:
 
 
 def absolute(path: str | Path) -> Path:
-    """A path as it was meant when the command was started."""
+    """Return a path as it was meant when the command was started."""
     folder, parts = _started_in, Path(path).parts
     while parts[:1] == ("..",) and folder.name:  # no link leads to this folder, so the one before it is its parent
         folder, parts = folder.parent, parts[1:]
@@ -24,5 +24,5 @@ def absolute(path: str | Path) -> Path:
 
 
 def as_typed(path: Path) -> Path:
-    """A path as one would type it in the folder that the command was started in."""
+    """Return a path as one would type it in the folder that the command was started in."""
     return path.relative_to(_started_in) if path.is_relative_to(_started_in) and path != _started_in else path

@@ -28,8 +28,8 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
     ended it; all count from its very beginning. Where more epochs are done than that, nothing happens. A run that is
     annealed cannot be made longer.
     """
-    said = flags_layer(flags).config
-    if said.num_epochs is not None and said.total_timesteps is not None:
+    given = flags_layer(flags).config
+    if given.num_epochs is not None and given.total_timesteps is not None:
         raise ConfigError(
             "command line: --num-epochs and --total-timesteps are two ways to say the same; keep one of them"
         )
@@ -37,44 +37,39 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
     with importing():
         # PyTorch is imported here and not above: a wrong flag is refused at once.
         from actor_critic.cli.running import existing, resume
-        from actor_critic.config import settings_from_document
-        from actor_critic.imports import require_trust
-        from actor_critic.storage import check_is_run, newest_sound
+        from actor_critic.training import find_run
 
-    folder = existing(run)
-    check_is_run(folder)
-    path, checkpoint, _ = newest_sound(folder)
-    settings = settings_from_document(checkpoint.settings, path)
-    require_trust(settings.code_to_trust, path, trust_code)
-    num_epochs = said.num_epochs
-    if said.total_timesteps is not None:
-        num_epochs = said.total_timesteps // settings.batch_size
+    found = find_run(existing(run))
+    settings = found.settings(trust_code)
+    num_epochs = given.num_epochs
+    if given.total_timesteps is not None:
+        num_epochs = given.total_timesteps // settings.batch_size
         if num_epochs == 0:
             raise ConfigError(
-                f"command line: total_timesteps: {said.total_timesteps} is less than one epoch of "
+                f"command line: total_timesteps: {given.total_timesteps} is less than one epoch of "
                 f"batch_size={settings.batch_size}; expected at least {settings.batch_size}"
             )
-    done = checkpoint.counters.get("epoch", 0)
+    done = found.checkpoint.counters.get("epoch", 0)
     if num_epochs is not None and num_epochs < done:
         say(console(), f"nothing to do: {done} epochs are done, and {num_epochs} were asked for")
         return 0
-    log_file = absolute(said.log_file or _harmless_log(settings.log_file))
-    check_is_no_settings_file(log_file, folder / "settings.json")
+    log_file = absolute(given.log_file or _harmless_log(settings.log_file))
+    check_is_no_settings_file(log_file, found.folder / "settings.json")
     return resume(
-        folder,
+        found,
         console(),
         log_file,
         num_epochs=num_epochs,
-        target_return=said.target_return,
-        max_hours=said.max_hours,
-        device=said.device,
+        target_return=given.target_return,
+        max_hours=given.max_hours,
+        device=given.device,
         trust_code=trust_code,
         new_episodes=new_episodes,
     )
 
 
 def _harmless_log(saved: str) -> str:
-    """The log a run names, if it is one beneath this folder: a stranger's run must not choose a file to append to.
+    """Return the log that a run names if it is beneath this folder: a foreign run must not choose a file to append to.
 
     Raises:
         ConfigError: Not even the usual log is one.
@@ -87,7 +82,7 @@ def _harmless_log(saved: str) -> str:
 
 
 def _is_beneath_here(name: str) -> bool:
-    """Whether a file is in this folder or one beneath it, and no link is on the way to it."""
+    """Return whether a file is in this folder or one beneath it, and no link is on the way to it."""
     try:
         here, path = Path.cwd().resolve(), Path(name)
         found = path.resolve()

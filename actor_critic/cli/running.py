@@ -1,16 +1,14 @@
-"""`train` and `resume` once PyTorch is there: the set-up, signals, the loop with its progress, the closing words."""
+"""`train` and `resume` after PyTorch is imported: set-up, signals, the loop with its progress, closing words."""
 
 import contextlib
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
 from actor_critic.cli.console import ProgressView, print_evaluation, print_settings
-from actor_critic.cli.leaving import ending_signals, here_alone
+from actor_critic.cli.leaving import noted_signals
 from actor_critic.cli.loading import without_collecting
 from actor_critic.cli.notes import log, notes
 from actor_critic.cli.places import absolute, as_typed
@@ -20,7 +18,7 @@ from actor_critic.config import Resolution
 from actor_critic.errors import ConfigError
 from actor_critic.process import Interrupted, begin_with, resume_command
 from actor_critic.storage import timestamped_path
-from actor_critic.training import INTERRUPTED, Trainer
+from actor_critic.training import FoundRun, Trainer
 
 
 def train(
@@ -69,11 +67,11 @@ def train(
         return _run(trainer, screen)
 
 
-def resume(folder: Path, screen: Console, log_file: Path, **how: Any) -> int:
-    """Take a run up and train it to its end.
+def resume(found: FoundRun, screen: Console, log_file: Path, **how: Any) -> int:
+    """Resume a run and train it to its end.
 
     Args:
-        folder: Its folder.
+        found: The run.
         screen: Where to tell of it.
         log_file: The log to append to.
         how: See :meth:`Trainer.resume`.
@@ -86,14 +84,14 @@ def resume(folder: Path, screen: Console, log_file: Path, **how: Any) -> int:
     """
     with notes(screen) as heard:
         with without_collecting():
-            trainer = Trainer.resume(folder, **how)
+            trainer = Trainer.resume(found, **how)
         with contextlib.closing(trainer), heard.log_to(log_file):
             settings = trainer.settings
             if trainer.epoch < settings.num_epochs or not trainer.is_evaluated:
                 return _run(trainer, screen)
             longer = "--num-epochs makes it longer"
             if settings.is_annealed:
-                weights = as_typed(folder / "last.safetensors")
+                weights = as_typed(found.folder / "last.safetensors")
                 longer = f"it is annealed over these; for more start a new run with {begin_with(weights)}"
             note = f"the run is finished: {trainer.epoch} of {settings.num_epochs} epochs; {longer}"
             log.info(note)
@@ -103,36 +101,21 @@ def resume(folder: Path, screen: Console, log_file: Path, **how: Any) -> int:
 
 @contextlib.contextmanager
 def stopped_by_signals(trainer: Trainer, console: Console) -> Iterator[list[int]]:
-    """End a run after its epoch where Ctrl-C, SIGTERM or SIGHUP comes while the block runs, and close it.
+    """End a run after its epoch if Ctrl-C, SIGTERM or SIGHUP comes while the block runs, and close it.
 
     Returns:
         The signals that came.
     """
-    received: list[int] = []
-    numbers, is_terminal = ending_signals(), console.is_terminal
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        if received:  # a second one, of any kind, ends the process at once
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        received.append(number)
-        if number not in (signal.SIGINT, signal.SIGTERM):
-            console.quiet = is_terminal  # which is gone
-        if trainer.is_over and trainer.evaluation is None:
-            raise Interrupted  # only an evaluation is cut short
-        trainer.stop(INTERRUPTED)
-
-    previous = {number: signal.signal(number, here_alone(on_signal)) for number in numbers}
     try:
-        yield received
-    except Interrupted:
-        log.info("interrupted in the evaluation of the last weights")
-    except OSError as error:
-        if not received or error.filename is not None:  # else it is the terminal, which went before its signal came
-            raise
+        with noted_signals(console, trainer.interrupt) as received:
+            try:
+                yield received
+            except Interrupted:
+                log.info("interrupted in the evaluation of the last weights")
+            except OSError as error:
+                if not received or error.filename is not None:  # else the terminal went before its signal came
+                    raise
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
         trainer.close()
 
 
@@ -173,7 +156,7 @@ def _print_closing_words(trainer: Trainer, console: Console) -> None:
 
 
 def existing(path: str) -> Path:
-    """A path that is there, wherever an environment goes.
+    """Return an existing path, which stays valid if an environment changes the folder.
 
     Raises:
         ConfigError: It is not, or nobody may look.

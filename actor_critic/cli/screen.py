@@ -12,7 +12,7 @@ from rich.text import Text
 
 
 def console(stream: TextIO | None = None) -> Console:
-    """A stream for people, standard output unless another is named; wide enough when piped that no table is squeezed.
+    """Return a console for people, on standard output unless another stream is given; wide enough for tables if piped.
 
     It stays the one it is now, whatever an environment puts in the place of ``sys.stdout`` later.
     """
@@ -32,7 +32,7 @@ def say_as_is(screen: Console, line: str) -> None:
 
 
 def printable(text: str) -> str:
-    """A text in one line without what a terminal would obey: what environments and files say may hold such things."""
+    """Return a text in one line without control characters: texts of environments and files may hold some."""
     line = " ".join(text.split())
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
 

@@ -1,25 +1,18 @@
-"""`train --seeds`: the same run on several seeds, side by side, and what they say together."""
+"""`train --seeds`: the same run on several seeds in parallel, and their summary."""
 
 import contextlib
 import json
-import multiprocessing
-import multiprocessing.connection
 import signal
-import threading
 import traceback
-from collections.abc import Iterator
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from actor_critic.cli.leaving import Leaving, ending_signals, here_alone
+from actor_critic.cli.leaving import Leaving, noted_signals
 from actor_critic.cli.notes import log, notes
 from actor_critic.cli.places import as_typed
 from actor_critic.cli.screen import console, printable, say, say_as_is
@@ -27,13 +20,12 @@ from actor_critic.config import DEFAULT_LOG, Settings
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.files import write_durably
 from actor_critic.ops.statistics import plainly, summarize_seeds
-from actor_critic.process import Interrupted, command_line, cores, resume_command
+from actor_critic.process import command_line, cores, resume_command
 from actor_critic.seeding import Purpose, generator
 from actor_critic.storage import new_folder, newest_sound
-from actor_critic.training import INTERRUPTED, Trainer
+from actor_critic.training import SeedProcesses, StopRequest, Trainer
 
 _MEANING = "interquartile mean over seeds, with a 95% bootstrap interval whose unit is the seed"
-_SIGNALS = ending_signals()
 _PATIENCE = 0.2  # seconds until a signal is passed on
 
 
@@ -61,7 +53,7 @@ def run_seeds(settings: Settings, seeds: tuple[int, ...], wanted: Path, screen: 
     say(screen, f"{len(seeds)} seeds, {at_a_time} at a time, in {as_typed(folder)}")
     documents: dict[int, dict[str, Any]] = {}
     failures: dict[int, Exception] = {}
-    with _noted_signals(screen) as received, _Processes() as processes:
+    with noted_signals(screen, lambda: None) as received, SeedProcesses(_train_one) as processes:
         waiting = [(seed, settings.replace(seed=seed), folder / f"seed_{seed}") for seed in seeds]
         while processes.running or (waiting and not processes.are_told):
             while waiting and len(processes.running) < at_a_time and not received and not processes.are_told:
@@ -101,7 +93,7 @@ class _Failed(ActorCriticError):  # noqa: N818 - the seeds have failed, not the 
 
 
 def _way_on(folder: Path, settings: Settings, seed: int, again: list[str]) -> str:
-    """The command that goes on with a seed by itself, from its last checkpoint where it has one."""
+    """Return the command that goes on with a seed by itself, from its last checkpoint if it has one."""
     try:
         newest_sound(folder)
     except CheckpointError:
@@ -109,150 +101,12 @@ def _way_on(folder: Path, settings: Settings, seed: int, again: list[str]) -> st
     return resume_command(as_typed(folder), bool(settings.code_to_trust))
 
 
-@contextlib.contextmanager
-def _noted_signals(screen: Console) -> Iterator[list[int]]:
-    """Do no more than note Ctrl-C, SIGTERM or SIGHUP while the block runs; gives the signals that came.
-
-    A handler runs between any two lines, and whatever else it did could wait for a lock that the line before has taken.
-    """
-    received: list[int] = []
-    is_terminal = screen.is_terminal
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        if received:  # a second one, of any kind, ends the process at once
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        received.append(number)
-        if number not in (signal.SIGINT, signal.SIGTERM):
-            screen.quiet = is_terminal  # which is gone
-
-    previous = {number: signal.signal(number, on_signal) for number in _SIGNALS}
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-class _Processes:
-    """A process for each seed that is running, and a pipe to it: a word down asks it to stop, its outcome comes up.
-
-    Leaving the block asks all to stop and waits for them.
-    """
-
-    def __init__(self) -> None:
-        self.running: dict[Connection, tuple[int, SpawnProcess]] = {}
-        self.are_told = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.tell_to_stop()
-        while self.running:
-            for _seed, _outcome in self.ended(None):
-                pass
-
-    def start(self, seed: int, settings: Settings, folder: Path) -> None:
-        """Begin with a seed."""
-        # Spawned, not forked: a fork would copy the thread pools of a process that has already computed something.
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_train_one, args=(settings, folder, theirs))
-        with _held_back_signals():  # and in the process until it has handlers: importing PyTorch takes seconds
-            process.start()
-        theirs.close()  # else the pipe would not end with the process
-        self.running[ours] = seed, process
-
-    def tell_to_stop(self) -> None:
-        """Ask all that are running to stop after their epoch, once."""
-        if not self.are_told:
-            self.are_told = True
-            for connection in self.running:
-                with contextlib.suppress(OSError):  # it has just ended
-                    connection.send(None)
-
-    def ended(self, timeout: float | None) -> Iterator[tuple[int, dict[str, Any] | Exception | None]]:
-        """Wait for some that end: each seed with its evaluation, its error, or None where it was stopped."""
-        ready = multiprocessing.connection.wait(list(self.running), timeout)
-        for connection in [each for each in self.running if each in ready]:
-            seed, process = self.running.pop(connection)
-            try:
-                outcome = connection.recv()
-            except (EOFError, OSError):
-                process.join()
-                outcome = ActorCriticError(f"its process was ended from outside (exit code {process.exitcode})")
-            process.join()
-            connection.close()
-            yield seed, outcome
-
-
-@contextlib.contextmanager
-def _held_back_signals() -> Iterator[None]:
-    """Hold signals back until the block is left; a process that is started in it holds them back until it says so."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # where the first process starts it, it would let the signals through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 # --- in a seed's process ---
-
-
-class _Stop:
-    """Ends a seed after its epoch on SIGTERM or SIGHUP, a word from the command, or its death, whichever is first.
-
-    Ctrl-C is left to the command, which is told of it as well by a terminal, and by a mere ``kill -INT`` alone.
-    """
-
-    def __init__(self, command: Connection) -> None:
-        self.is_asked = command.poll()  # at once, as the thread below may be slow to begin
-        self._trainer: Trainer | None = None
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for number in _SIGNALS:
-            if number != signal.SIGINT:
-                signal.signal(number, here_alone(self._on_signal))
-        if hasattr(signal, "pthread_sigmask"):
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        threading.Thread(target=self._listen, args=(command,), daemon=True).start()
-
-    @contextlib.contextmanager
-    def ends(self, trainer: Trainer) -> Iterator[None]:
-        """End this run, which may have been asked for already, and close it."""
-        self._trainer = trainer
-        try:
-            if self.is_asked:
-                trainer.stop(INTERRUPTED)
-            yield
-        except Interrupted:
-            log.info("interrupted in the evaluation of the last weights")
-        finally:
-            self._trainer = None
-            trainer.close()
-
-    def _listen(self, command: Connection) -> None:
-        with contextlib.suppress(EOFError, OSError):  # the command is dead
-            command.recv()
-        signal.raise_signal(signal.SIGTERM)  # what the main thread does in its handler, it does not do twice at a time
-
-    def _on_signal(self, *_: object) -> None:
-        if self.is_asked:
-            return
-        self.is_asked = True
-        if self._trainer is not None:
-            if self._trainer.is_over and self._trainer.evaluation is None:
-                raise Interrupted  # only an evaluation is cut short
-            self._trainer.stop(INTERRUPTED)
 
 
 def _train_one(settings: Settings, folder: Path, command: Connection) -> None:
     """Train a seed, and send its evaluation to the command; None where it was stopped, or the error that ended it."""
-    leaving, stop = Leaving(), _Stop(command)
+    leaving, stop = Leaving(), StopRequest(command)
     outcome: dict[str, Any] | Exception | None = None
     try:
         if not stop.is_asked:
@@ -288,7 +142,7 @@ def _scores(seed: int, document: dict[str, Any]) -> str:
 def _keep_summary(
     screen: Console, folder: Path, documents: dict[int, dict[str, Any]], failures: dict[int, Exception]
 ) -> None:
-    """Print and keep what the seeds that have finished say together."""
+    """Print and keep the summary of the seeds that have finished."""
     summary = _summarize(documents) if documents else {"seeds": []}
     if failures:
         summary["failed"] = {str(seed): printable(str(error)) for seed, error in failures.items()}
@@ -317,8 +171,8 @@ def _print(screen: Console, summary: dict[str, Any], seeds: str) -> None:
     for column in ("policy", "interquartile mean", "95% interval over seeds", "least", "most"):
         table.add_column(column, justify="left" if column == "policy" else "right")
     for mode in ("greedy", "sampled"):
-        figures = summary[mode]
-        interval = f"{plainly(figures['low'])} to {plainly(figures['high'])}"
-        least, most = min(figures["each"]), max(figures["each"])
-        table.add_row(mode, plainly(figures["interquartile_mean"]), interval, plainly(least), plainly(most))
+        scores = summary[mode]
+        interval = f"{plainly(scores['low'])} to {plainly(scores['high'])}"
+        least, most = min(scores["each"]), max(scores["each"])
+        table.add_row(mode, plainly(scores["interquartile_mean"]), interval, plainly(least), plainly(most))
     screen.print(table)

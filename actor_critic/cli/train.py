@@ -26,8 +26,8 @@ def command(config_path: str | None, has_seeds: bool, is_verbose: bool, words: t
     Without config.json one is written, holding the defaults. Each run gets a folder checkpoints_YYYYMMDD_HHMMSS/.
     """
     seeds = _read_seeds(has_seeds, words, flags["seed"])
-    said = flags_layer(flags)
-    layers, remarks, new_file = _layers(config_path, said)
+    given = flags_layer(flags)
+    layers, remarks, new_file = _layers(config_path, given)
     resolution = resolve(*layers)
     if config_path is not None:
         check_is_no_settings_file(absolute(resolution.settings.log_file), absolute(config_path))
@@ -42,12 +42,12 @@ def command(config_path: str | None, has_seeds: bool, is_verbose: bool, words: t
     with importing():
         # PyTorch is imported here and not above: a wrong setting is refused at once.
         from actor_critic.cli.running import train
-    again = ["train", *(["--config", config_path] if config_path else []), *as_flags(said.config), "--seed"]
+    again = ["train", *(["--config", config_path] if config_path else []), *as_flags(given.config), "--seed"]
     return train(resolution, screen, seeds, again, begin, is_verbose)
 
 
 def _read_seeds(has_seeds: bool, words: tuple[str, ...], seed: Any) -> tuple[int, ...]:
-    """The seeds of --seeds; words that follow no such flag are a mistake."""
+    """Return the seeds of --seeds; words that follow no such flag are a mistake."""
     if words and not has_seeds:
         hint = f"; did you mean --seeds {' '.join(words)}?" if words[0].isdigit() else ""
         if words[0].lower() in ("yes", "no", "on", "off"):
@@ -69,7 +69,7 @@ def _read_seeds(has_seeds: bool, words: tuple[str, ...], seed: Any) -> tuple[int
 
 
 def _layers(config_path: str | None, flags: Layer) -> tuple[list[Layer], list[str], Config | None]:
-    """The sources to resolve, what to tell the user about them, and the settings file to write if any."""
+    """Return the sources to resolve, remarks about them for the user, and the settings file to write if any."""
     if config_path is not None:
         return [flags, Layer(config_path, Config.load(config_path))], [], None
     wanted = flags.config.environment

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.agent import ActorCriticAgent
+from actor_critic.agent import ActorCriticAgent, check_trust
 from actor_critic.config import Settings, check_evaluation_fits_in_memory
 from actor_critic.environments import RandomStatesVectorEnv, VectorEnvironment, has_step_limit, make_vector_environment
 from actor_critic.errors import ConfigError, EnvironmentFault, OneAtATimeError
-from actor_critic.imports import require_trust
 from actor_critic.ops.statistics import Summary, plainly, summarize
 from actor_critic.process import boundary, recognized
 from actor_critic.rewards import make_reward_rule
@@ -198,8 +197,7 @@ def evaluate(
     """
     settings = agent.settings
     # What the agent was built with need not be imported again.
-    named = [name for name in settings.code_to_trust if name != settings.encoder]
-    require_trust(named, agent.untrusted, agent.untrusted is None)
+    check_trust(settings, agent.untrusted, agent.untrusted is None, has_encoder=True)
     count = settings.evaluation_episodes if episodes is None else episodes
     if count < 1:
         raise ValueError(f"episodes: {count} is not allowed; expected at least 1")

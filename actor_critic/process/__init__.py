@@ -2,11 +2,14 @@
 
 from actor_critic.process.commands import begin_with, command_line, resume_command
 from actor_critic.process.interrupts import Interrupted, postponed, recognized
+from actor_critic.process.signals import ending_signals, here_alone
 
 __all__ = [
     "Interrupted",
     "begin_with",
     "command_line",
+    "ending_signals",
+    "here_alone",
     "postponed",
     "recognized",
     "resume_command",

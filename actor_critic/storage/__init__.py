@@ -11,6 +11,7 @@ from actor_critic.storage.runs import (
     here,
     new_folder,
     newest_sound,
+    other_ends,
     periodic,
     timestamped_path,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "keep_failed_batch",
     "new_folder",
     "newest_sound",
+    "other_ends",
     "periodic",
     "timestamped_path",
 ]

@@ -33,14 +33,14 @@ _HEADER = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training state at rest.
+    """A saved training state.
 
     Attributes:
         settings: The resolved settings, as :meth:`Settings.to_document` gives them.
         spaces: The spaces the agent was built for.
         counters: Epochs, environment steps and the like: whole numbers by name.
         tensors: Weights, optimizer moments, normaliser statistics, running episodes.
-        records: Figures that are kept along but decide nothing, such as the best score so far.
+        records: Numbers that do not affect training, such as the best score so far.
         code: SHA-256 of the files that define code of the user's own, by the setting that names it.
         versions: The versions that it was written with, by name; empty where they were not recorded. They decide
             nothing, and the digest leaves them out.
@@ -116,7 +116,7 @@ def save(checkpoint: Checkpoint, path: Path) -> str:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint and prove it whole.
+    """Read a checkpoint and check its digests.
 
     Raises:
         CheckpointError: It cannot be read, is no checkpoint, is of a newer version, or its digest does not match.
@@ -144,7 +144,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def _read_header(metadata: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Our JSON document in the file's own header."""
+    """Return our JSON document in the file's own header."""
     text = metadata.get(_KEY)
     if not isinstance(text, str) or len(metadata) > 1:
         raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of this program")

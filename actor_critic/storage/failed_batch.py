@@ -1,4 +1,4 @@
-"""The batch that a number went bad in, kept for whoever looks for the reason."""
+"""The batch of an update that failed, kept for debugging."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Sinks: where the figures of every epoch are kept, as CSV and as TensorBoard events."""
+"""Writers of the metrics of every epoch, as CSV and as TensorBoard events."""
 
 import contextlib
 import csv
@@ -37,7 +37,7 @@ class MetricsWriter:
 
         Args:
             folder: The run folder.
-            columns: Names of the figures; the first is the epoch, and "env_steps" is among them.
+            columns: Names of the metrics; the first is the epoch, and "env_steps" is among them.
             epoch: Continue after this epoch: rows that a stopped run wrote beyond it are dropped.
             env_steps: Environment steps up to that epoch: so are events beyond them.
 
@@ -125,7 +125,7 @@ class _Appended:
         self._waiting += data
 
     def write(self, text: str) -> None:
-        """As a file does, for who writes to one."""
+        """Append a text, as the ``write`` of a file does."""
         self._waiting += text.encode()
 
     def flush(self) -> None:
@@ -150,19 +150,19 @@ class _Appended:
 
 
 def is_epoch(cell: str) -> bool:
-    """Whether a cell of ``metrics.csv`` is the number of an epoch."""
+    """Return whether a cell of ``metrics.csv`` is the number of an epoch."""
     return cell.isdecimal() and len(cell) < 20
 
 
 def _record(event: Event) -> bytes:
-    """An event as a record of an event file: length, its checksum, the event, its checksum."""
+    """Return an event as a record of an event file: length, its checksum, the event, its checksum."""
     data = event.SerializeToString()
     length = struct.pack("<Q", len(data))
     return b"".join([length, struct.pack("<I", masked_crc32c(length)), data, struct.pack("<I", masked_crc32c(data))])
 
 
 def _rows_until(path: Path, columns: list[str], epoch: int) -> bytes:
-    """The header, and the rows of a stopped run up to an epoch; what a crash left torn in the file is passed over."""
+    """Return the header and the rows of a stopped run up to an epoch, without rows that a crash left incomplete."""
     kept: list[dict[str, Any]] = [dict(zip(columns, columns, strict=True))]
     if epoch and path.exists():
         # No cell is quoted, and a line is whole once it is ended.

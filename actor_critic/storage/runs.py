@@ -1,4 +1,4 @@
-"""The run folder: which file is what, which checkpoint is the newest, and the lock that keeps two processes apart."""
+"""The run folder: its files, its newest checkpoint, and the lock against a second process."""
 
 import contextlib
 import json
@@ -144,7 +144,7 @@ class RunFolder:
         return path
 
     def holds(self, epoch: int) -> bool:
-        """Whether the checkpoint of an epoch is there, and under the name of the last one too."""
+        """Return whether the checkpoint of an epoch is there, and under the name of the last one too."""
         path = self._periodic(epoch)
         return path.exists() and self.last.exists() and self.last.samefile(path)
 
@@ -152,11 +152,11 @@ class RunFolder:
         return self.path / f"epoch_{epoch:06d}.safetensors"
 
     def periodic(self) -> list[tuple[int, Path]]:
-        """The periodic checkpoints, oldest first, each with its epoch."""
+        """Return the periodic checkpoints, oldest first, each with its epoch."""
         return periodic(self.path)
 
     def read_evaluation(self) -> dict[str, Any] | None:
-        """What ``evaluation.json`` holds, if it is there and whole."""
+        """Return the content of ``evaluation.json``; None if it is missing or damaged."""
         try:
             with open_regular(self.path / "evaluation.json") as stream:
                 return parse_json_object(stream.read(MAX_BYTES), stream.name)
@@ -175,7 +175,7 @@ class RunFolder:
 
 
 def here() -> Path:
-    """The folder that relative paths are meant from; "." where it is gone."""
+    """Return the folder that relative paths start from; "." if it is gone."""
     try:
         return Path.cwd()
     except OSError:
@@ -183,7 +183,7 @@ def here() -> Path:
 
 
 def _is_same(one: RunFolder, other: RunFolder) -> bool:
-    """Whether two names are those of one folder."""
+    """Return whether two names are those of one folder."""
     with contextlib.suppress(OSError):
         return one.path.samefile(other.path)
     return one.path == other.path
@@ -220,12 +220,12 @@ def new_folder(wanted: Path) -> Path:
 
 
 def timestamped_path(root: Path) -> Path:
-    """The described name of a run folder, ``checkpoints_YYYYMMDD_HHMMSS``, at this second of local time."""
+    """Return the usual name of a run folder, ``checkpoints_YYYYMMDD_HHMMSS``, at this second of local time."""
     return root / time.strftime("checkpoints_%Y%m%d_%H%M%S")
 
 
 def check_is_run(path: Path) -> None:
-    """Make sure that a path is the folder of one run.
+    """Check that a path is the folder of one run.
 
     Raises:
         ConfigError: It is something else.
@@ -244,34 +244,34 @@ def check_is_run(path: Path) -> None:
 
 
 def edited_settings(path: Path, checkpoint: checkpoints.Checkpoint) -> str | None:
-    """Which settings in a run's ``settings.json`` are not those of its checkpoint, in words; None where all are.
+    """Return which settings in a run's ``settings.json`` differ from its checkpoint, in words; None if none do.
 
     A name there that is no setting counts as one of them.
     """
-    said = _settings_file(path)
-    unknown = sorted(said.keys() - checkpoint.settings.keys() - Config.model_fields.keys())
+    written = _settings_file(path)
+    unknown = sorted(written.keys() - checkpoint.settings.keys() - Config.model_fields.keys())
     if unknown:
-        words = ", ".join(f"{shown(name)}={said[name]!r:.60}" for name in unknown[:9])
+        words = ", ".join(f"{shown(name)}={written[name]!r:.60}" for name in unknown[:9])
         meant = nearest(unknown[0], list(Config.model_fields))
         return f"{path / 'settings.json'} says {words}, which is no setting{meant}"
     known = checkpoint.settings
     # What may change when a run is taken up is not written down at the same moment as a checkpoint.
     free = {"replay", "device", *ENDS} - ({"num_epochs"} & computed_fields(known).keys())
-    names = [name for name in known.keys() - free if name in said and said[name] != known[name]]
+    names = [name for name in known.keys() - free if name in written and written[name] != known[name]]
     if not names:
         return None
-    words = ", ".join(f"{name}={said[name]!r:.60} and not {known[name]!r:.60}" for name in sorted(names))
+    words = ", ".join(f"{name}={written[name]!r:.60} and not {known[name]!r:.60}" for name in sorted(names))
     return f"{path / 'settings.json'} says {words}, with which the run was computed"
 
 
 def other_ends(path: Path, checkpoint: checkpoints.Checkpoint) -> dict[str, Any]:
-    """Where ``settings.json`` says that the run ends, as far as its checkpoint says something else."""
-    said, known = _settings_file(path), checkpoint.settings
-    return {name: said[name] for name in ENDS if name in said and name in known and said[name] != known[name]}
+    """Return the ends of the run in ``settings.json`` that differ from its checkpoint."""
+    written, known = _settings_file(path), checkpoint.settings
+    return {name: written[name] for name in ENDS if name in written and name in known and written[name] != known[name]}
 
 
 def _settings_file(path: Path) -> dict[str, Any]:
-    """What a run's ``settings.json`` says; nothing where it cannot be read, as the checkpoint knows it too."""
+    """Return a run's ``settings.json``; nothing if it cannot be read, as the checkpoint holds the settings too."""
     try:
         with open_regular(path / "settings.json") as stream:
             return parse_json_object(stream.read(MAX_BYTES), stream.name)
@@ -280,7 +280,7 @@ def _settings_file(path: Path) -> dict[str, Any]:
 
 
 def newest_sound(path: Path) -> tuple[Path, checkpoints.Checkpoint, list[str]]:
-    """The newest checkpoint of a run that proves whole; the last or the best one, where no periodic one does.
+    """Return the newest sound checkpoint of a run; the last or the best one if no periodic one is sound.
 
     Returns:
         Its path, its content, and why each newer one was passed over.
@@ -306,7 +306,7 @@ def newest_sound(path: Path) -> tuple[Path, checkpoints.Checkpoint, list[str]]:
 
 
 def find_checkpoint(path: Path) -> tuple[Path, checkpoints.Checkpoint]:
-    """The checkpoint a person means by a checkpoint file, or by a run folder (then its newest sound one).
+    """Return the checkpoint of a file, or the newest sound one of a run folder.
 
     Raises:
         CheckpointError: There is none, or it is damaged.
@@ -321,14 +321,14 @@ def find_checkpoint(path: Path) -> tuple[Path, checkpoints.Checkpoint]:
 
 
 def periodic(folder: Path) -> list[tuple[int, Path]]:
-    """The periodic checkpoints of a run folder, oldest first, each with its epoch."""
+    """Return the periodic checkpoints of a run folder, oldest first, each with its epoch."""
     entries = folder.iterdir() if folder.is_dir() else ()
     return sorted((int(match[1]), entry) for entry in entries if (match := _PERIODIC.fullmatch(entry.name)))
 
 
 @contextlib.contextmanager
 def _refusals(path: Path, done: str) -> Iterator[None]:
-    """Say which file it was that the disk refused, and what was not to be ``done`` with it."""
+    """Raise a CheckpointError that names the file that the disk refused, and what could not be ``done`` with it."""
     try:
         yield
     except OSError as error:

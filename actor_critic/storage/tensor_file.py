@@ -46,7 +46,7 @@ def read(stream: BinaryIO) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def bytes_of(tensor: Tensor) -> memoryview:
-    """The memory of a contiguous tensor on the CPU."""
+    """Return the memory of a contiguous tensor on the CPU."""
     return tensor.numpy().reshape(-1).view(np.uint8).data
 
 
@@ -74,7 +74,7 @@ def _read_header(stream: BinaryIO) -> tuple[dict[str, Any], list[_Entry]]:
 
 
 def _read_entry(name: str, entry: Any, begin: int) -> tuple[_Entry, int]:
-    """A tensor that begins at a byte of the data, and the byte that it ends before: no byte is skipped or shared."""
+    """Return the tensor that begins at a byte of the data, and the byte after it: no byte is skipped or shared."""
     if not name.isprintable() or not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"its header has a wrong entry, {name[:60]!r}")
     dtype, shape = entry["dtype"], entry["shape"]

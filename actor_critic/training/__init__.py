@@ -1,13 +1,20 @@
 """The training run as an iterator of epoch reports."""
 
-from actor_critic.training.epoch_report import EpochReport
-from actor_critic.training.trainer import INTERRUPTED, Trainer
+from actor_critic.training.many_seeds import SeedProcesses, StopRequest
+from actor_critic.training.report import EpochReport
+from actor_critic.training.resume import FoundRun, find_run
+from actor_critic.training.stopping import INTERRUPTED
+from actor_critic.training.trainer import Trainer
 from actor_critic.training.verification import Verification, verify
 
 __all__ = [
     "INTERRUPTED",
     "EpochReport",
+    "FoundRun",
+    "SeedProcesses",
+    "StopRequest",
     "Trainer",
     "Verification",
+    "find_run",
     "verify",
 ]

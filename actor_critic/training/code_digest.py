@@ -41,13 +41,13 @@ _told: set[str] = set()  # kinds of objects whose values are not covered
 
 
 def source_digest(found: type[Any]) -> str:
-    """SHA-256 of the file that defines a class, in 64 hexadecimal digits; without a file of its code, after "code:"."""
+    """Return SHA-256 of the file that defines a class, as 64 hexadecimal digits; else "code:" and its code's."""
     path = source_file(found)
     return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else TYPED + code_digest(found)
 
 
 def source_file(found: type[Any]) -> str | None:
-    """The file that defines a class; None where it was typed in, or is built in."""
+    """Return the file that defines a class; None if it was typed in, or is built in."""
     try:
         path = inspect.getsourcefile(found)
     except (TypeError, OSError):
@@ -59,7 +59,7 @@ def source_file(found: type[Any]) -> str | None:
 
 
 def code_digest(found: type[Any]) -> str:
-    """SHA-256 of what a class does, as 64 hexadecimal digits: the same for the same source in the same Python.
+    """Return SHA-256 of a class's code, as 64 hexadecimal digits: the same for the same source in the same Python.
 
     It covers bytecode, constants, names and defaults of its methods, its attributes, and whatever of these it refers to
     that has no file either: base classes, functions, and the values of global variables that its code does not assign.
@@ -72,7 +72,7 @@ def code_digest(found: type[Any]) -> str:
 
 
 class _Description:
-    """Lines that say what is reached from an object.
+    """Describes in lines all that is reached from an object.
 
     Attributes:
         lines: The lines.
@@ -87,7 +87,7 @@ class _Description:
         self._seen: dict[int, tuple[int, Any]] = {}  # with what has the id, which else might be given anew
 
     def add(self, value: Any) -> None:
-        """Say what a value is."""
+        """Describe a value."""
         if isinstance(value, _SIMPLE):
             self._say(type(value).__name__, repr(value))
             return
@@ -118,7 +118,7 @@ class _Description:
             self._add_object(value)
 
     def _apart(self, value: Any) -> str:
-        """What an element of a set is, whatever the order in which they come."""
+        """Return a digest of an element of a set, which does not depend on the order of the set."""
         element = _Description(self._variables)
         element._seen = self._seen if isinstance(value, _SIMPLE) else dict(self._seen)
         element.add(value)
@@ -189,7 +189,7 @@ class _Description:
                 self._add_state(value)
 
     def _add_state(self, value: Any) -> None:
-        """What an object would be made of again; nothing is pickled, and nothing made."""
+        """Add what an object would be made of again; nothing is pickled, and nothing made."""
         kind = type(value)
         try:
             reduce = copyreg.dispatch_table.get(kind)
@@ -222,7 +222,7 @@ def _sha256(lines: list[str]) -> str:
 
 
 def _module(found: Any) -> str:
-    """The module of a class or function; of this package its folder alone, within which it may move."""
+    """Return the module of a class or function; of this package its folder alone, within which it may move."""
     module: str = found.__module__
     return ".".join(module.split(".")[:2]) if module.startswith(f"{_PACKAGE}.") else module
 
@@ -232,12 +232,12 @@ def _name(found: type[Any]) -> str:
 
 
 def _slots(found: type[Any]) -> list[str]:
-    """The names of a class's slots, as they are read."""
+    """Return the names of a class's slots, as they are read."""
     return [name for name, value in vars(found).items() if isinstance(value, types.MemberDescriptorType)]
 
 
 def _instructions(code: types.CodeType) -> Iterator[dis.Instruction]:
-    """Of a code object, and of those inside it."""
+    """Yield the instructions of a code object, and of those inside it."""
     yield from dis.get_instructions(code)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):

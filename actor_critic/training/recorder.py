@@ -1,4 +1,4 @@
-"""What a run leaves on disk: metrics, checkpoints and evaluations, kept around the loop and never inside it."""
+"""The records of a run on disk: metrics, checkpoints and evaluations."""
 
 import contextlib
 import logging
@@ -10,123 +10,125 @@ from actor_critic.errors import CheckpointError
 from actor_critic.evaluation import Evaluation
 from actor_critic.process import resume_command
 from actor_critic.storage import Checkpoint, MetricsWriter, RunFolder
-from actor_critic.training.epoch_report import FIGURES, EpochReport
+from actor_critic.training.counters import Counters
+from actor_critic.training.report import METRICS, EpochReport
 
 log = logging.getLogger("actor_critic")
 
 
+MakeCheckpoint = Callable[[float | None], Checkpoint]
+"""Makes a checkpoint that holds this as the best score so far."""
+
+
 class Recorder:
-    """Keeps the records of one run in its folder.
+    """Writes the records of one run into its folder."""
 
-    Attributes:
-        best: The best score so far; None before there is one.
-    """
-
-    def __init__(self, folder: RunFolder, settings: Settings, epoch: int, env_steps: int, best: float | None) -> None:
-        """Begin, or go on after an epoch: figures that a stopped run wrote beyond it are dropped.
+    def __init__(self, folder: RunFolder, settings: Settings, counters: Counters) -> None:
+        """Begin, or go on after an epoch: metrics that a stopped run wrote beyond it are dropped.
 
         Args:
             folder: The run folder.
-            settings: How often, how many checkpoints are kept, and what follows where one cannot be written.
-            epoch: Epochs done.
-            env_steps: Environment steps done.
-            best: The best score so far.
+            settings: How often, how many checkpoints are kept, and what follows if one cannot be written.
+            counters: Of the run; the best score among them is updated here.
 
         Raises:
             CheckpointError: The files cannot be written.
         """
         self._folder = folder
         self._settings = settings
-        self._saved_epoch = epoch if folder.holds(epoch) else None
-        self.best = best
-        with self._loudly():
-            self._metrics = MetricsWriter(folder.path, [*FIGURES, "digest"], epoch, env_steps)
+        self._counters = counters
+        self._saved_epoch = counters.epoch if folder.holds(counters.epoch) else None
+        with self._raise_checkpoint_error():
+            columns = [*METRICS, "digest"]
+            self._metrics = MetricsWriter(folder.path, columns, counters.epoch, counters.env_steps)
 
     def keep(
-        self, report: EpochReport, make_checkpoint: Callable[[], Checkpoint], is_last: bool, is_representative: bool
+        self, report: EpochReport, make_checkpoint: MakeCheckpoint, is_last: bool, is_representative: bool
     ) -> None:
-        """Keep what an epoch reported, and a checkpoint if one is due or it is the best so far.
+        """Write the metrics of an epoch, and a checkpoint if one is due or it is the best so far.
 
-        Where no score was one to choose by until the last epoch, the last checkpoint is the best one.
+        If no epoch before had a score to choose by, the last checkpoint is the best one.
 
         Args:
             report: Of the epoch.
             make_checkpoint: Makes one of it.
             is_last: Whether no epoch follows.
-            is_representative: Whether its mean return is one to choose by, where no evaluations are.
+            is_representative: Whether its mean return is a score to choose by, if there are no evaluations.
 
         Raises:
             CheckpointError: The disk refused, and ``on_checkpoint_error`` is "stop".
         """
+        best = self._counters.best
         is_due = report.epoch % self._settings.checkpoint_interval == 0 or is_last
         if self._settings.evaluation_interval is None:
             score = report.mean_return if is_due and is_representative else None
         else:
             score = report.evaluation.greedy.mean if report.evaluation else None
-        is_best = score is not None and (self.best is None or score > self.best)
-        checkpoint = make_checkpoint() if is_due or is_best else None
-        with self._as_wished():
+        is_best = score is not None and (best is None or score > best)
+        checkpoint = make_checkpoint(score if is_best else best) if is_due or is_best else None
+        with self._apply_error_policy():
             self._metrics.write({**report.figures(), "digest": checkpoint.digest if checkpoint else None})
         if checkpoint:
-            with self._as_wished():
-                self._save(checkpoint, report.epoch, is_best or (is_last and self.best is None), score)
+            with self._apply_error_policy():
+                self._save(checkpoint, report.epoch, is_best or (is_last and best is None))
 
-    def keep_last(self, epoch: int, make_checkpoint: Callable[[], Checkpoint]) -> None:
-        """Make sure that the epoch a run was left after has a checkpoint, and that some checkpoint is the best one.
+    def keep_last(self, make_checkpoint: MakeCheckpoint) -> None:
+        """Make sure that the last epoch has a checkpoint, and that some checkpoint is the best one.
 
         Raises:
             CheckpointError: The disk refused.
         """
+        best, epoch = self._counters.best, self._counters.epoch
         if self._saved_epoch != epoch or not self._folder.best.exists():
-            checkpoint = make_checkpoint()
-            with self._loudly():
-                self._save(checkpoint, epoch, self.best is None)
+            checkpoint = make_checkpoint(best)
+            with self._raise_checkpoint_error():
+                self._save(checkpoint, epoch, best is None)
 
     def keep_evaluation_before(self, evaluation: Evaluation) -> None:
-        """Keep the evaluation of the first weights, to stand beside that of the last.
+        """Write the evaluation of the first weights, beside which that of the last ones will stand.
 
         Raises:
             CheckpointError: The disk refused.
         """
-        with self._loudly():
+        with self._raise_checkpoint_error():
             self._folder.write_evaluation({"epoch": 0, "before_training": evaluation.to_document()})
 
-    def keep_evaluation(self, evaluation: Evaluation, epoch: int, env_steps: int) -> None:
-        """Keep the evaluation of the last weights.
+    def keep_evaluation(self, evaluation: Evaluation) -> None:
+        """Write the evaluation of the last weights.
 
         Raises:
             CheckpointError: The disk refused.
         """
-        document: dict[str, Any] = {"epoch": epoch, "env_steps": env_steps, **evaluation.to_document()}
+        env_steps = self._counters.env_steps
+        document: dict[str, Any] = {"epoch": self._counters.epoch, "env_steps": env_steps, **evaluation.to_document()}
         before = (self._folder.read_evaluation() or {}).get("before_training")
-        figures = {f"last_{name}": figure for name, figure in evaluation.figures().items()}
-        self._metrics.write_scalars({"env_steps": env_steps, **figures})
-        with self._loudly():
+        metrics = {f"last_{name}": value for name, value in evaluation.figures().items()}
+        self._metrics.write_scalars({"env_steps": env_steps, **metrics})
+        with self._raise_checkpoint_error():
             self._folder.write_evaluation(document | ({"before_training": before} if before else {}))
 
     def close(self) -> None:
         """Close the files.
 
         Raises:
-            CheckpointError: The disk refused figures to the end.
+            CheckpointError: The disk refused the last metrics.
         """
-        with self._loudly():
+        with self._raise_checkpoint_error():
             self._metrics.close()
 
-    def _save(self, checkpoint: Checkpoint, epoch: int, is_best: bool, score: float | None = None) -> None:
-        """Save a checkpoint, and its score where it is the best so far."""
-        checkpoint.records["best"] = score if is_best else self.best
+    def _save(self, checkpoint: Checkpoint, epoch: int, is_best: bool) -> None:
+        """Save a checkpoint, and note the best score once it is durable."""
         try:
             self._metrics.sync()  # first: a resumed run goes on with the rows up to its checkpoint
         finally:  # which are less than it, if the disk takes only one of them
             path = self._folder.save(checkpoint, epoch, is_best, self._settings.keep_checkpoints)
             self._saved_epoch = epoch
-            self.best = checkpoint.records["best"]
+            self._counters.best = checkpoint.records["best"]
             log.info("checkpoint %s%s", path, " (best so far)" if is_best else "")
 
     @contextlib.contextmanager
-    def _loudly(self) -> Iterator[None]:
-        """Where the disk refuses, say what it was, why, and what to do."""
+    def _raise_checkpoint_error(self) -> Iterator[None]:
+        """Raise a CheckpointError that names the file, the reason and the remedy if the disk refuses."""
         try:
             yield
         except (OSError, CheckpointError) as error:
@@ -137,10 +139,10 @@ class Recorder:
             raise CheckpointError(f"{why}; make room on the disk or let it be written to, then {then}") from None
 
     @contextlib.contextmanager
-    def _as_wished(self) -> Iterator[None]:
-        """The same, or where ``on_checkpoint_error`` says so a line of the log and no more."""
+    def _apply_error_policy(self) -> Iterator[None]:
+        """Raise as above, or only log if ``on_checkpoint_error`` says so."""
         if self._settings.on_checkpoint_error == "stop":
-            with self._loudly():
+            with self._raise_checkpoint_error():
                 yield
             return
         try:

@@ -1,4 +1,4 @@
-"""Proof that a run is what its settings say: a stretch of it is computed again, and its digests compared."""
+"""Verification of a run: some of its epochs are computed again, and their digests compared."""
 
 import contextlib
 import csv
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actor_critic.agent import check_spaces, trusted_settings
+from actor_critic.config import Settings
 from actor_critic.errors import CheckpointError, ConfigError, VerificationError
 from actor_critic.networks import EncoderMaker
 from actor_critic.storage import (
+    Checkpoint,
     check_is_run,
     checkpoints,
     different_versions,
@@ -25,7 +27,7 @@ log = logging.getLogger("actor_critic")
 
 @dataclass(frozen=True)
 class Verification:
-    """What was computed again, and came out the same.
+    """The epochs that were computed again, with the same digests.
 
     Attributes:
         first: The epoch it began after; 0 is the very beginning.
@@ -63,6 +65,54 @@ def verify(
         EnvironmentFault: The environment failed, or does not replay its episodes.
     """
     folder = Path(run_folder)
+    evidence = _evidence(folder)
+    known = evidence.digests
+    first = max(evidence.kept, default=0) if from_epoch is None else from_epoch
+    expected = {epoch: digest for epoch, digest in known.items() if epoch > first}
+    if not expected:
+        since = "" if evidence.left is None else f" and before new episodes were begun, after epoch {evidence.left:.0f}"
+        raise ConfigError(f"{folder} kept no digest after epoch {first}{since}; there is nothing to compare")
+    if first not in {0, *evidence.kept}:
+        choices = "".join(f", {epoch}" for epoch in sorted(evidence.kept))
+        raise ConfigError(f"--from-epoch: {folder} keeps no checkpoint of epoch {first}; expected 0{choices}")
+    origin, checkpoint = evidence.newest, evidence.checkpoint
+    if first:
+        origin = evidence.kept[first]
+        checkpoint = checkpoints.load(origin)
+    settings = trusted_settings(checkpoint, origin, encoder, trust_code)
+    last = max(expected)
+    # Neither ends before the last digest, which decides no bit where nothing is annealed.
+    settings = settings.replace(max_hours=None, target_return=None)
+    settings = settings if settings.is_annealed else settings.replace(num_epochs=last)
+    if first:
+        trainer = Trainer.from_state(checkpoint, settings, origin, encoder=encoder)
+    else:
+        trainer = _from_the_beginning(checkpoint, settings, origin, encoder)
+    _compare(trainer, expected, folder, first)
+    return Verification(first, last, sum(epoch > first for epoch in known))
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What a run kept on the way.
+
+    Attributes:
+        digests: By epoch.
+        kept: The checkpoints to begin from, by epoch.
+        left: The epoch after which running episodes were replaced by new ones; None if they never were.
+        newest: The checkpoint whose settings count.
+        checkpoint: Its content.
+    """
+
+    digests: dict[int, str]
+    kept: dict[int, Path]
+    left: float | None
+    newest: Path
+    checkpoint: Checkpoint
+
+
+def _evidence(folder: Path) -> _Evidence:
+    """Read what a run kept that can be computed again."""
     known, kept = _witnesses(folder)
     newest, checkpoint, _ = newest_sound(folder)
     if edited := edited_settings(folder, checkpoint):
@@ -82,31 +132,30 @@ def verify(
         log.warning("%s", differences)
     is_exact = checkpoint.settings.get("replay") != "none"
     kept = {epoch: path for epoch, path in kept.items() if is_exact and epoch < max(known, default=0)}
-    first = max(kept, default=0) if from_epoch is None else from_epoch
-    expected = {epoch: digest for epoch, digest in known.items() if epoch > first}
-    if not expected:
-        since = "" if left is None else f" and before new episodes were begun, after epoch {left:.0f}"
-        raise ConfigError(f"{folder} kept no digest after epoch {first}{since}; there is nothing to compare")
-    if first not in {0, *kept}:
-        choices = "".join(f", {epoch}" for epoch in sorted(kept))
-        raise ConfigError(f"--from-epoch: {folder} keeps no checkpoint of epoch {first}; expected 0{choices}")
-    if first:
-        newest, checkpoint = kept[first], checkpoints.load(kept[first])
-    settings = trusted_settings(checkpoint, newest, encoder, trust_code)
+    return _Evidence(known, kept, left, newest, checkpoint)
+
+
+def _from_the_beginning(
+    checkpoint: Checkpoint, settings: Settings, origin: Path, encoder: EncoderMaker | None
+) -> Trainer:
+    """Return the run at its very beginning, with the spaces that its checkpoint has."""
+    begin = settings if settings.is_random_states else settings.replace(input_dim=None, output_dim=None)
+    trainer = Trainer(begin, encoder=encoder)
+    try:
+        check_spaces(checkpoint, (trainer.agent.observations, trainer.agent.actions))
+    except CheckpointError as error:
+        trainer.close()
+        raise CheckpointError(f"{origin} does not fit {settings.environment}: {error}") from None
+    return trainer
+
+
+def _compare(trainer: Trainer, expected: dict[int, str], folder: Path, first: int) -> None:
+    """Train, and compare the digest of each epoch with the expected one.
+
+    Raises:
+        VerificationError: An epoch came out otherwise, or was not reached.
+    """
     last = max(expected)
-    # Neither ends before the last digest, which decides no bit where nothing is annealed.
-    settings = settings.replace(max_hours=None, target_return=None)
-    settings = settings if settings.is_annealed else settings.replace(num_epochs=last)
-    if first:
-        trainer = Trainer.from_state(checkpoint, settings, newest, encoder=encoder)
-    else:
-        begin = settings if settings.is_random_states else settings.replace(input_dim=None, output_dim=None)
-        trainer = Trainer(begin, encoder=encoder)
-        try:
-            check_spaces(checkpoint, (trainer.agent.observations, trainer.agent.actions))
-        except CheckpointError as error:
-            trainer.close()
-            raise CheckpointError(f"{newest} does not fit {settings.environment}: {error}") from None
     for report in trainer:
         digest = expected.pop(report.epoch, None)
         if digest is not None and trainer.digest != digest:
@@ -119,12 +168,10 @@ def verify(
             break
     if expected:
         raise VerificationError(f"{folder} kept a digest of epoch {max(expected)}, which its settings do not come to")
-    compared = sum(epoch > first for epoch in known)
-    return Verification(first, last, compared)
 
 
 def _witnesses(folder: Path) -> tuple[dict[int, str], dict[int, Path]]:
-    """The digests that a run logged and those of its sound checkpoints, by epoch; and these checkpoints."""
+    """Return the digests that a run logged and those of its sound checkpoints, by epoch; and these checkpoints."""
     check_is_run(folder)
     known: dict[int, str] = {}
     kept: dict[int, Path] = {}

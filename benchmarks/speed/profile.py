@@ -61,7 +61,7 @@ def _measure(work: Workload, contender: Contender) -> dict[str, float]:
     config = Config(**settings | contender.settings, num_epochs=10**6)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(config, Path(folder) / "run")
-        environment, agent = trainer._environment, trainer.agent
+        environment, agent = trainer._environments.current, trainer.agent
         environment.step_choices = timed("stepping", environment.step_choices)  # type: ignore[method-assign]
         agent.choose = timed("choosing", agent.choose)  # type: ignore[method-assign]
         agent.prepare = timed("preparing", agent.prepare)  # type: ignore[method-assign]

@@ -73,7 +73,7 @@ def test_a_copy_goes_on_as_the_agent_would_have_and_neither_moves_the_other(
     others = iter(other)
     next(others)
     vars(other)["agent"] = twin
-    other._collection._agent = twin  # type: ignore[union-attr]
+    other._state.source._agent = twin  # type: ignore[union-attr]
     for _ in range(2):
         next(others)
     assert _same(twin.state(), agent.state())

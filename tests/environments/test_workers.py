@@ -213,7 +213,7 @@ def test_workers_ignore_the_signals_of_a_terminal_and_leave_when_they_are_left()
         worker.send_signal(signal.SIGTERM)
     reports = iter(trainer)
     assert next(reports).epoch == 1
-    for pipe in trainer._environment._pipes:  # type: ignore[union-attr]
+    for pipe in trainer._environments.current._pipes:  # type: ignore[union-attr]
         pipe.close()
     deadline = time.monotonic() + 5
     while _workers() and time.monotonic() < deadline:

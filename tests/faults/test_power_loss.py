@@ -11,7 +11,7 @@ import pytest
 from actor_critic.errors import CheckpointError
 from actor_critic.storage.metrics import _rows_until
 from actor_critic.storage.runs import newest_sound
-from actor_critic.training.epoch_report import FIGURES
+from actor_critic.training.report import METRICS
 from tests.faults import tracing
 from tests.faults.conftest import Campaign
 from tests.faults.nursery import Nursery
@@ -142,7 +142,7 @@ def _check(files: dict[str, bytes], saved: int, expected: dict[int, str], folder
     epoch = checkpoint.counters["epoch"]
     assert epoch in (saved, saved + 1)
     assert checkpoint.digest == expected[epoch]
-    rows = csv.DictReader(_rows_until(folder / "metrics.csv", [*FIGURES, "digest"], epoch).decode().splitlines())
+    rows = csv.DictReader(_rows_until(folder / "metrics.csv", [*METRICS, "digest"], epoch).decode().splitlines())
     assert [row["digest"] for row in rows] == [expected[number] for number in range(1, epoch + 1)]
     assert (folder / "settings.json").stat().st_size
 

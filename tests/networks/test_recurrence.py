@@ -119,7 +119,7 @@ def test_a_cell_is_the_one_of_torch(kind: str) -> None:
 def test_what_is_trained_on_is_what_was_acted_with(shared: bool) -> None:
     trainer = Trainer(Config(**(RECALL | {"num_steps": 13, "memory": "lstm", "shared_encoder": shared})))
     agent = trainer.agent
-    collection = trainer._open()
+    collection = trainer._environments.open(trainer._state)
     assert isinstance(collection, Sequential)
     collector = collection._collector
     for epoch in (1, 2):  # the second rollout begins in the middle of memories
@@ -223,14 +223,14 @@ def test_a_nested_environment_is_trained_and_resumed_to_the_same_bits(tmp_path: 
     for _ in resumed:
         pass
     assert torch.equal(resumed.agent.parameters.values, straight.agent.parameters.values)
-    observation, _ = straight._environment.envs[0].reset(seed=1)
+    observation, _ = straight._environments.current.envs[0].reset(seed=1)
     action = ActorCriticAgent.load(tmp_path / "run" / "last.safetensors").act(observation, deterministic=True)
-    assert straight._environment.single_action_space.contains((action[0], action[1]))
+    assert straight._environments.current.single_action_space.contains((action[0], action[1]))
 
 
 def test_collector_forgets_at_an_end() -> None:
     trainer = Trainer(Config(**RECALL, memory="gru"))
-    collector = Collector(trainer._environment, trainer.agent.observations, trainer.agent.actions, 4, 16)
+    collector = Collector(trainer._environments.current, trainer.agent.observations, trainer.agent.actions, 4, 16)
     collector.reset(seed=0)
     seen = []
 

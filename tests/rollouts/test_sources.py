@@ -30,7 +30,7 @@ def test_a_rollout_is_collected_by_the_policy_of_one_update_ago(environment: str
     # The same by hand, one thing after the other.
     trainer = Trainer(Config(**settings, num_epochs=5))
     agent = trainer.agent
-    collector = Collector(trainer._environment, agent.observations, agent.actions, 16, buffers=2)
+    collector = Collector(trainer._environments.current, agent.observations, agent.actions, 16, buffers=2)
     collector.reset(7)
     actor = agent.actor()
     rollout = collector.collect(actor.choose, agent.action_noise)
@@ -72,14 +72,14 @@ def test_a_run_made_longer_is_the_one_that_was_longer_from_the_start(tmp_path: P
 
 def test_what_fails_in_either_thread_ends_the_run() -> None:
     trainer = Trainer(Config(**SETTINGS, num_epochs=5))
-    collection = trainer._open()
+    collection = trainer._environments.open(trainer._state)
     assert isinstance(collection, Overlapped)
     collection.take()
     with pytest.raises(ZeroDivisionError):
         collection.learn(lambda: 1 / 0, is_last=False)
     # What fails while the next rollout is collected is that epoch's fault: this one is done.
-    trainer._environment.step_choices = lambda choices: 1 / 0  # type: ignore[assignment, method-assign, union-attr]
-    collection._collector._environment = trainer._environment
+    trainer._environments.current.step_choices = lambda choices: 1 / 0  # type: ignore[assignment, method-assign, union-attr]
+    collection._collector._environment = trainer._environments.current
     assert collection.learn(lambda: "learned", is_last=False) == "learned"
     with pytest.raises(ZeroDivisionError):
         collection.take()

@@ -132,8 +132,8 @@ def test_a_run_without_a_folder_goes_on_from_before_an_error() -> None:
 def test_where_keeping_a_state_is_dear_a_run_goes_back_to_an_earlier_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actor_critic.training.trainer._KEEPING_SECONDS", -1.0)
-    monkeypatch.setattr("actor_critic.training.trainer._KEEPING_SHARE", 0.0)
+    monkeypatch.setattr("actor_critic.training.run_state._SNAPSHOT_SECONDS", -1.0)
+    monkeypatch.setattr("actor_critic.training.run_state._SNAPSHOT_SHARE", 0.0)
     expected = _straight(checkpoint_interval=2)
     trainer = Trainer(Config(**RUN | {"checkpoint_interval": 2}), tmp_path / "run")
     _at(32 * 5 + 9, _fail)
@@ -159,7 +159,7 @@ def test_workers_that_died_between_two_epochs_cost_what_came_after_the_state_kep
     with pytest.raises(ZeroDivisionError):
         for report in trainer:
             if report.epoch == 3:
-                monkeypatch.setattr(trainer._collection, "save_state", lost)
+                monkeypatch.setattr(trainer._state.source, "save_state", lost)
                 raise ZeroDivisionError
     assert (trainer.epoch, trainer.digest) == (2, expected[2])
     assert newest_sound(tmp_path / "run")[1].digest == expected[2]

@@ -107,10 +107,10 @@ def test_leaving_the_loop_closes_the_environments_and_iterating_again_goes_on_ex
     trainer = Trainer(Config(**(CARTPOLE | PPO | {"num_epochs": 6})))
     for stop in (1, 4, 6):
         for report in trainer:
-            assert not trainer._environment.closed
+            assert not trainer._environments.current.closed
             if report.epoch == stop:
                 break
-        assert trainer._environment.closed
+        assert trainer._environments.current.closed
     assert trainer.epoch == 6
     assert torch.equal(trainer.agent.parameters.values, straight.agent.parameters.values)
 
@@ -485,7 +485,7 @@ def test_a_run_cut_off_before_its_evaluation_is_evaluated_when_resumed(tmp_path:
 
 def test_reward_model_arguments_reach_the_model_of_random_states() -> None:
     first, other = (Trainer(Config(reward_model_kwargs={"seed": seed}, num_epochs=1)) for seed in (0, 1))
-    directions = [trainer._environment.reward_model.directions for trainer in (first, other)]
+    directions = [trainer._environments.current.reward_model.directions for trainer in (first, other)]
     assert not np.allclose(*directions)
 
 
@@ -643,7 +643,7 @@ def test_the_best_checkpoint_is_not_chosen_by_the_short_episodes_that_ended_firs
     )  # fmt: skip
     trainer, means = Trainer(config, tmp_path / "run"), {}
     for report in trainer:
-        means[report.epoch] = (report.mean_episodes, report.mean_return, trainer._progress.totals.is_representative)
+        means[report.epoch] = (report.mean_episodes, report.mean_return, trainer._counters.totals.is_representative)
     assert means[1][0] >= 100  # the window is full of episodes of one step
     assert means[1][1] == -1.0
     found = {epoch for epoch, (*_, is_representative) in means.items() if is_representative}
@@ -710,9 +710,9 @@ def test_what_draws_from_the_global_generators_draws_the_same_from_the_first_res
 
 
 def test_an_environment_registered_here_is_code_of_others_and_gymnasiums_own_is_not() -> None:
-    assert Trainer(Config(environment="Countdown-v0"))._runs_code_of_others
-    assert not Trainer(Config(**CARTPOLE))._runs_code_of_others
-    assert not Trainer(Config())._runs_code_of_others
+    assert Trainer(Config(environment="Countdown-v0"))._seeds.is_needed
+    assert not Trainer(Config(**CARTPOLE))._seeds.is_needed
+    assert not Trainer(Config())._seeds.is_needed
 
 
 class Dropped(nn.Module):

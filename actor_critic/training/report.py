@@ -1,4 +1,4 @@
-"""What an iteration of a training run tells whoever is looping over it."""
+"""The report of one training epoch."""
 
 from dataclasses import dataclass, fields
 
@@ -7,7 +7,7 @@ from actor_critic.evaluation import EVALUATED, Evaluation
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What one epoch did.
+    """The report of one training epoch.
 
     Attributes:
         epoch: Its number, from 1.
@@ -52,12 +52,12 @@ class EpochReport:
     evaluation: Evaluation | None = None
 
     def figures(self) -> dict[str, float | int | None]:
-        """Every figure by name, the epoch first."""
+        """Return every metric by name, the epoch first."""
         evaluated = self.evaluation.figures() if self.evaluation else {}
         return {name: getattr(self, name) for name in _OWN} | dict.fromkeys(EVALUATED) | evaluated
 
     def describe(self, num_epochs: int) -> str:
-        """This in one line."""
+        """Return the report in one line."""
         parts = [f"epoch {self.epoch}/{num_epochs}", f"steps {self.env_steps}"]
         if self.mean_return is not None:
             covered = "1 episode" if self.mean_episodes == 1 else f"{self.mean_episodes} episodes"
@@ -76,4 +76,4 @@ class EpochReport:
 
 
 _OWN = [field.name for field in fields(EpochReport) if field.name != "evaluation"]
-FIGURES = [*_OWN, *EVALUATED]
+METRICS = [*_OWN, *EVALUATED]

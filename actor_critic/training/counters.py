@@ -1,4 +1,6 @@
-"""How far a run has come: counted epoch by epoch, reported of each, kept in its checkpoints."""
+"""Counters and episode statistics of a run."""
+
+import time
 
 import numpy as np
 import numpy.typing as npt
@@ -9,26 +11,26 @@ from actor_critic.agent import UpdateResult
 from actor_critic.ops.returns import episode_sums
 from actor_critic.rollouts import Rollout
 from actor_critic.storage import Checkpoint
-from actor_critic.training.epoch_report import EpochReport
+from actor_critic.training.report import EpochReport
 
 _RECENT = 100
 
 
 class EpisodeTotals:
-    """Sums of per-step figures over episodes: their returns, say, and with ones for rewards their lengths.
+    """Sums of per-step quantities over episodes: of rewards (their returns), and of ones (their lengths).
 
     Attributes:
         running: [K, N], sums over the episodes that are running.
         recent: [K, M], those of the window: the last 100 episodes that ended, or all that ended in the last epoch where
             these are more.
-        since_oldest: How many episodes have ended since the last one that had begun before all that still run.
+        since_oldest: Episodes that have ended since the last one that had begun before all that still run.
     """
 
     def __init__(self, names: list[str], num_envs: int) -> None:
         """Begin with no episode.
 
         Args:
-            names: Of the K figures, "length" among them.
+            names: Of the K quantities, "length" among them.
             num_envs: N.
         """
         self._names = names
@@ -40,13 +42,13 @@ class EpisodeTotals:
         self._means: list[float] = []
         self._averaged: npt.NDArray[np.float64] | None = None
 
-    def update(self, figures: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_]) -> int:
+    def update(self, quantities: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_]) -> int:
         """Add an epoch of T steps [K, T, N].
 
         Returns:
             How many episodes ended.
         """
-        finished, self.running = episode_sums(figures, ended, self.running)
+        finished, self.running = episode_sums(quantities, ended, self.running)
         count = finished.shape[1]
         if count:
             self.recent = np.concatenate([self.recent, finished], axis=1)[:, -max(_RECENT, count) :]
@@ -58,7 +60,7 @@ class EpisodeTotals:
         return count
 
     def load(self, running: npt.NDArray[np.float64], recent: npt.NDArray[np.float64]) -> None:
-        """Take over saved sums; where the last figure is missing, of a run from before it, it is as the first one."""
+        """Load saved sums; if the last quantity is missing, as in older checkpoints, the first one stands for it."""
         missing = len(self._names) - len(running)
         self.running, self.recent = (np.concatenate([sums, sums[:missing]]) for sums in (running, recent))
 
@@ -81,16 +83,16 @@ class EpisodeTotals:
         return self.count_is_full and self.since_oldest < self.count
 
     def mean(self, name: str) -> float | None:
-        """Mean of a figure over the window; None before the first episode ended, or where unknown."""
+        """Return the mean of a quantity over the window; None before the first episode ended, or if it is unknown."""
         if name not in self._names or not self.recent.shape[1]:
             return None
         if self._averaged is not self.recent:
-            self._averaged, self._means = self.recent, [float(figures.mean()) for figures in self.recent]
+            self._averaged, self._means = self.recent, [float(sums.mean()) for sums in self.recent]
         return self._means[self._names.index(name)]
 
 
-class Progress:
-    """Counters and sums of a run.
+class Counters:
+    """Counters, episode statistics and records of a run.
 
     Attributes:
         epoch: Epochs done.
@@ -98,45 +100,65 @@ class Progress:
         episodes: Episodes that have ended.
         totals: Returns and lengths of episodes.
         best: The best score so far; None before there is one.
-        hours: Of training, up to the last time that it was left.
-        new_episodes_after: The epoch after which running episodes were last left for new ones; None if they never were.
+        new_episodes_after: The epoch after which running episodes were last replaced by new ones; None if they never
+            were.
     """
 
-    def __init__(self, num_envs: int, figures: list[str]) -> None:
+    def __init__(self, num_envs: int, names: list[str]) -> None:
         """Begin a run.
 
         Args:
             num_envs: N.
-            figures: What is summed up over episodes, as :attr:`Settings.episode_figures` names it.
+            names: The quantities that are summed over episodes, as :attr:`Settings.episode_figures` names them.
         """
         self.epoch = 0
         self.env_steps = 0
         self.episodes = 0
-        self.totals = EpisodeTotals(figures, num_envs)
+        self.totals = EpisodeTotals(names, num_envs)
         self.best: float | None = None
-        self.hours = 0.0
         self.new_episodes_after: float | None = None
+        self._hours = 0.0  # up to the last time that the clock was stopped
+        self._started: float | None = None
+
+    @property
+    def hours(self) -> float:
+        """Hours of training since the run's very beginning."""
+        running = 0.0 if self._started is None else (time.monotonic() - self._started) / 3600
+        return self._hours + running
+
+    def start_clock(self) -> None:
+        """Begin to count hours."""
+        self._started = time.monotonic()
+
+    def stop_clock(self) -> None:
+        """Add the hours since the clock was started."""
+        self._hours, self._started = self.hours, None
 
     def count(self, rollout: Rollout, model_rewards: npt.NDArray[np.float32] | None) -> None:
-        """Count an epoch that has been learned from.
+        """Count an epoch after its update.
 
         Args:
             rollout: Its steps.
-            model_rewards: [T, N], what a reward model pays for them; None without one.
+            model_rewards: [T, N], the reward model's rewards for them; None without one.
         """
         live = np.ones_like(rollout.rewards) if rollout.live is None else rollout.live
         if rollout.own_rewards is None:
-            figures = [rollout.rewards, live] if model_rewards is None else [rollout.rewards, live, model_rewards]
+            sums = [rollout.rewards, live] if model_rewards is None else [rollout.rewards, live, model_rewards]
         else:
             between = [] if model_rewards is None else [model_rewards]
-            figures = [rollout.own_rewards, live, *between, rollout.rewards]
+            sums = [rollout.own_rewards, live, *between, rollout.rewards]
         self.epoch += 1
         self.env_steps += rollout.num_live
-        self.episodes += self.totals.update(np.array(figures, np.float32), rollout.ended)
+        self.episodes += self.totals.update(np.array(sums, np.float32), rollout.ended)
 
-    def report(self, learned: UpdateResult, steps_per_second: float) -> EpochReport:
-        """What there is to tell of the epoch counted last."""
-        statistics = dict(vars(learned.statistics))
+    def begin_new_episodes(self) -> None:
+        """Drop the sums over the running episodes, which are replaced by new ones."""
+        self.new_episodes_after = self.epoch
+        self.totals.running[:] = 0.0
+
+    def report(self, result: UpdateResult, steps_per_second: float) -> EpochReport:
+        """Return the report of the epoch that was counted last."""
+        statistics = dict(vars(result.statistics))
         del statistics["steps"]
         return EpochReport(
             epoch=self.epoch,
@@ -147,34 +169,34 @@ class Progress:
             mean_model_return=self.totals.mean("model_return"),
             mean_training_return=self.totals.mean("training_return"),
             mean_length=self.totals.mean("length"),
-            explained_variance=learned.explained_variance,
-            learning_rate=learned.learning_rate,
+            explained_variance=result.explained_variance,
+            learning_rate=result.learning_rate,
             steps_per_second=steps_per_second,
             **statistics,
         )
 
-    def counters(self) -> dict[str, int]:
-        """The counters, for a checkpoint."""
+    def counts(self) -> dict[str, int]:
+        """Return the whole numbers that a checkpoint holds."""
         return {"epoch": self.epoch, "env_steps": self.env_steps, "episodes": self.episodes}
 
     def tensors(self) -> dict[str, Tensor]:
-        """The sums, for a checkpoint."""
+        """Return the sums over episodes that a checkpoint holds."""
         totals = self.totals
         return {
             "episodes.running": torch.from_numpy(totals.running),
             "episodes.recent": torch.from_numpy(totals.recent),
         }
 
-    def records(self, hours: float) -> dict[str, float | None]:
-        """What else a checkpoint keeps; ``hours`` are those up to it. The best score is added where it is saved."""
+    def records(self) -> dict[str, float | None]:
+        """Return the records that a checkpoint holds beside its own score."""
         return {
-            "hours": hours,
+            "hours": self.hours,
             "new_episodes_after": self.new_episodes_after,
             "since_oldest": float(self.totals.since_oldest),
         }
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint.
+        """Return to the counts of a checkpoint; hours and the best score stay as they are.
 
         Raises:
             KeyError: It is no training state.
@@ -183,8 +205,11 @@ class Progress:
         self.env_steps = checkpoint.counters["env_steps"]
         self.episodes = checkpoint.counters["episodes"]
         self.totals.load(*(checkpoint.tensors[f"episodes.{name}"].numpy() for name in ("running", "recent")))
-        self.best = checkpoint.records.get("best")
-        self.hours = checkpoint.records.get("hours") or 0.0
         self.new_episodes_after = checkpoint.records.get("new_episodes_after")
         since = checkpoint.records.get("since_oldest")  # older checkpoints have none
         self.totals.since_oldest = self.episodes if since is None else int(since)
+
+    def restore_records(self, checkpoint: Checkpoint) -> None:
+        """Take the hours and the best score from a checkpoint."""
+        self.best = checkpoint.records.get("best")
+        self._hours = checkpoint.records.get("hours") or 0.0

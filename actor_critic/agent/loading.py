@@ -1,70 +1,26 @@
-"""Whether a checkpoint may be taken up: it names no code without trust, and holds what its settings ask for."""
+"""Checks a checkpoint before it is loaded: trusted code, sizes, finite weights.
 
-import logging
+The only place that decides whether a file may name code to import.
+"""
+
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from actor_critic.backends import choose_device
 from actor_critic.config import Settings, settings_from_document
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.imports import require_trust
 from actor_critic.networks import EncoderMaker, make_networks
-from actor_critic.process import begin_with
 from actor_critic.spaces import ActionSpec, ObservationSpec, Spec, spec_mismatch
-from actor_critic.storage import Checkpoint, different_versions, runs
-
-log = logging.getLogger("actor_critic")
+from actor_critic.storage import Checkpoint, runs
 
 _OWN = ("policy.", "value.", "optimizer.", "observation_normalizer.", "reward_normalizer.")
 
 
-def newest_state(
-    folder: Path, ends: dict[str, Any], encoder: EncoderMaker | None, trust_code: bool
-) -> tuple[Path, Checkpoint, Settings]:
-    """What a run goes on from: its newest sound checkpoint.
-
-    Args:
-        folder: The run folder.
-        ends: Other settings of its end than it began with: ``num_epochs``, ``target_return``, ``max_hours``.
-        encoder: The module class that encodes observations, where it is not to be imported by its name.
-        trust_code: Whether code that its settings name as ``module:Class`` may be imported.
-
-    Returns:
-        Where it lies, the checkpoint, and the settings to go on with.
-
-    Raises:
-        ConfigError: It is no run folder, its settings were edited, or the new length contradicts the run.
-        CheckpointError: It holds no sound checkpoint, or names code to import without ``trust_code``.
-    """
-    path, checkpoint, passed_over = runs.newest_sound(folder)
-    for why in passed_over:
-        log.warning("passed over: %s", why)
-    if edited := runs.edited_settings(folder, checkpoint):
-        raise ConfigError(
-            f"{edited}; a run goes on with the settings that it began with: put them back, or start a new run "
-            f"with {begin_with(path)}"
-        )
-    for name, said in runs.other_ends(folder, checkpoint).items():
-        if name not in ends:
-            known = checkpoint.settings[name]
-            log.warning(
-                "%s says %s=%s, and the run goes on with %s; another end is said to resume",
-                folder / "settings.json",
-                name,
-                said,
-                known,
-            )
-    if differences := different_versions(checkpoint.versions, path):
-        log.warning("%s", differences)
-    settings = trusted_settings(checkpoint, path, encoder, trust_code)
-    check_ends(settings, checkpoint, path, ends.get("num_epochs"))
-    return path, checkpoint, settings.replace(**ends)
-
-
 def weights_to_begin_with(path: Path, settings: Settings, spaces: Spec) -> tuple[Path, Checkpoint]:
-    """The checkpoint whose weights a new run begins with.
+    """Return the checkpoint whose weights a new run begins with.
 
     Args:
         path: A checkpoint, or a run folder.
@@ -86,15 +42,31 @@ def weights_to_begin_with(path: Path, settings: Settings, spaces: Spec) -> tuple
     return source.resolve(), checkpoint
 
 
+def check_trust(settings: Settings, origin: object, is_trusted: bool, *, has_encoder: bool) -> None:
+    """Refuse to import code that the settings of a file name, unless the user trusts it.
+
+    Args:
+        settings: As the file has them.
+        origin: The name of the file in an error.
+        is_trusted: Whether the user trusts the file's code.
+        has_encoder: Whether the encoder is there already, and needs no import.
+
+    Raises:
+        CheckpointError: There is code to import and no trust.
+    """
+    named = [name for name in settings.code_to_trust if not has_encoder or name != settings.encoder]
+    require_trust(named, origin, is_trusted)
+
+
 def trusted_settings(
     checkpoint: Checkpoint, origin: str | Path, encoder: EncoderMaker | None, trust_code: bool
 ) -> Settings:
-    """The settings of a run's checkpoint, checked against what it holds.
+    """Return the settings of a run's checkpoint, checked against what it holds.
 
     Args:
         checkpoint: The checkpoint.
-        origin: How to call it in an error.
-        encoder: The module class that encodes observations, where it is not to be imported by its name.
+        origin: The name of the checkpoint in an error.
+        encoder: The module class that encodes observations, if it is not to be imported by its name.
         trust_code: Whether code that the settings name as ``module:Class`` may be imported.
 
     Raises:
@@ -102,41 +74,48 @@ def trusted_settings(
         CheckpointError: They name code to import without ``trust_code``, or ask for more than the checkpoint holds.
     """
     settings = settings_from_document(checkpoint.settings, origin)
-    named = [name for name in settings.code_to_trust if encoder is None or name != settings.encoder]
-    require_trust(named, origin, trust_code)
+    check_trust(settings, origin, trust_code, has_encoder=encoder is not None)
     check_sizes(checkpoint, settings, origin)
     return settings
 
 
-def check_ends(settings: Settings, checkpoint: Checkpoint, origin: str | Path, num_epochs: int | None) -> None:
-    """Make sure that a run may have another length.
+def agent_settings(
+    checkpoint: Checkpoint, origin: str | Path, device: str, encoder: EncoderMaker | None, trust_code: bool
+) -> Settings:
+    """Return the settings of the agent that a checkpoint holds, checked against what it holds.
+
+    An agent imports no code but its encoder; what its evaluation needs besides is checked there.
 
     Args:
-        settings: Of the run.
-        checkpoint: That it goes on from.
-        origin: How to call it in an error.
-        num_epochs: The new length, in epochs from the run's beginning; None keeps the old one.
+        checkpoint: The checkpoint.
+        origin: The name of the checkpoint in an error.
+        device: Where to put the agent.
+        encoder: The module class that encodes observations, if it is not to be imported by its name.
+        trust_code: Whether the encoder that the settings name as ``module:Class`` may be imported.
 
     Raises:
-        ConfigError: Its coefficients depend on its length, or it is past the new one.
+        ConfigError: The device is not there.
+        CheckpointError: They are not complete and valid, name an encoder that was not given, or ask for more than the
+            checkpoint holds.
     """
-    if num_epochs is None or num_epochs == settings.num_epochs:
-        return
-    if settings.is_annealed:
-        raise ConfigError(
-            f"num_epochs: {num_epochs} would change this run, which is annealed over {settings.num_epochs} epochs; "
-            f"start a new run with {begin_with(origin)}"
+    choose_device(device)  # before the checkpoint is, which has no part in it
+    try:
+        settings = settings_from_document(checkpoint.settings, origin).replace(device=device)
+    except ConfigError as error:
+        raise CheckpointError(f"{origin} cannot be used: {error}") from None
+    if ":" in settings.encoder and encoder is None and not trust_code:
+        raise CheckpointError(
+            f"{origin} was trained with the encoder {settings.encoder}; hand that class over as encoder=..., "
+            f"or set trust_code=True if you know and trust it"
         )
-    if num_epochs < (done := checkpoint.counters.get("epoch", 0)):
-        raise ConfigError(
-            f"num_epochs: {num_epochs} is less than the {done} epochs that are done; expected at least that"
-        )
+    check_sizes(checkpoint, settings, origin)
+    return settings
 
 
 def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) -> None:
-    """Make sure that a checkpoint holds the weights that its settings ask for, and finite ones, before any are made.
+    """Check that a checkpoint holds the weights that its settings ask for, and finite ones, before any are made.
 
-    An encoder of somebody's own is not looked into: it is imported only where its origin is trusted.
+    A user's own encoder is not checked: it is imported only if its origin is trusted.
 
     Raises:
         CheckpointError: It does not.
@@ -160,12 +139,12 @@ def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) 
             memory = torch.empty(settings.num_envs, value.trunk.state_dim, dtype=torch.float32)
         tensor_like(checkpoint.tensors, "value_memory", memory)
         if "episodes.running" in checkpoint.tensors:  # a training state, and not an agent alone
-            figures = len(settings.episode_figures)
-            if checkpoint.tensors["episodes.running"].shape[0] == figures - 1 and settings.wrappers:
-                figures -= 1  # from before training returns were told from the environment's own
+            count = len(settings.episode_figures)
+            if checkpoint.tensors["episodes.running"].shape[0] == count - 1 and settings.wrappers:
+                count -= 1  # from before training returns were told from the environment's own
             known = {"running": settings.num_envs, "recent": checkpoint.tensors["episodes.recent"].shape[-1]}
-            for key, count in known.items():
-                like = torch.empty(figures, count, dtype=torch.float64, device="meta")
+            for key, width in known.items():
+                like = torch.empty(count, width, dtype=torch.float64, device="meta")
                 tensor_like(checkpoint.tensors, f"episodes.{key}", like)
         for name, network in (("policy", policy), ("value", value)):
             for key, tensor in network.state_dict().items():
@@ -175,7 +154,7 @@ def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) 
 
 
 def check_spaces(checkpoint: Checkpoint, spaces: Spec) -> None:
-    """Make sure that a checkpoint's agent was built for the spaces of an environment.
+    """Check that a checkpoint's agent was built for the spaces of an environment.
 
     Raises:
         CheckpointError: It was not, or has none.
@@ -189,7 +168,7 @@ def check_spaces(checkpoint: Checkpoint, spaces: Spec) -> None:
 
 
 def read_spaces_of(checkpoint: Checkpoint) -> Spec:
-    """The spaces that a checkpoint's agent was built for.
+    """Return the spaces that a checkpoint's agent was built for.
 
     Raises:
         KeyError: It has none.
@@ -200,10 +179,10 @@ def read_spaces_of(checkpoint: Checkpoint) -> Spec:
 
 
 def tensor_like(tensors: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
-    """A checkpoint's tensor, which must have the shape and dtype of another one.
+    """Return a tensor of a checkpoint, which must have the shape and dtype of another one.
 
     Raises:
-        CheckpointError: It has not, or is not there.
+        CheckpointError: It has others, or is not there.
     """
     found = tensors.get(name)
     if found is None or found.shape != like.shape or found.dtype != like.dtype:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actor_critic.training.progress import EpisodeTotals
+from actor_critic.training.counters import EpisodeTotals
 
 
 def test_totals_count_episodes_across_collections() -> None:

@@ -1,0 +1,77 @@
+"""Evaluations of a run: before training, every ``evaluation_interval`` epochs, and of the last weights."""
+
+import logging
+
+from actor_critic.agent import ActorCriticAgent
+from actor_critic.errors import ConfigError, NotMadeError
+from actor_critic.evaluation import Evaluation, evaluate
+from actor_critic.process import recognized
+from actor_critic.seeding import Purpose
+from actor_critic.training.training_environments import EVALUATING, GlobalSeeds, TrainingEnvironments
+
+log = logging.getLogger("actor_critic")
+
+
+class Evaluations:
+    """Evaluates the agent of a run."""
+
+    def __init__(self, agent: ActorCriticAgent, environments: TrainingEnvironments, seeds: GlobalSeeds) -> None:
+        """Begin.
+
+        Args:
+            agent: The agent.
+            environments: Of its training, which some evaluations cannot be beside.
+            seeds: For the global generators.
+        """
+        self._agent = agent
+        self._environments = environments
+        self._seeds = seeds
+
+    def before(self) -> Evaluation | None:
+        """Evaluate the first weights if there is an optimum to compare the last ones with; else return None."""
+        if not self._agent.settings.is_random_states:
+            return None
+        self._seeds(0, EVALUATING)
+        evaluation = evaluate(self._agent)
+        log.info("evaluation before training: %s", evaluation.describe())
+        return evaluation
+
+    def after(self, epoch: int) -> Evaluation:
+        """Evaluate the last weights, with the environments of training closed.
+
+        Args:
+            epoch: The last epoch.
+        """
+        self._environments.close()  # what can exist only once cannot be evaluated beside them
+        self._seeds(epoch, EVALUATING)
+        evaluation = evaluate(self._agent)
+        log.info("evaluation after training: %s", evaluation.describe())
+        return evaluation
+
+    def if_due(self, epoch: int) -> Evaluation | None:
+        """Evaluate the weights after an epoch if that is due; else return None."""
+        interval = self._agent.settings.evaluation_interval
+        if interval is None or epoch % interval:
+            return None
+        with recognized():
+            self._seeds(epoch, EVALUATING)
+            try:
+                evaluation = evaluate(self._agent, purpose=Purpose.SELECTION)
+            except NotMadeError as error:  # those of training could be made
+                evaluation = self._alone(error)
+        log.info("evaluation after epoch %d: %s", epoch, evaluation.describe())
+        return evaluation
+
+    def _alone(self, error: NotMadeError) -> Evaluation:
+        """Evaluate with the environments of training closed meanwhile.
+
+        Args:
+            error: Why none could be made beside them.
+        """
+        if not self._environments.current.is_exact:
+            raise ConfigError(
+                f"{error}; those of training could be made, so it may be that it can exist only once, and their "
+                f"running episodes cannot be rebuilt; set evaluation_interval to off"
+            )
+        with self._environments.closed_meanwhile():
+            return evaluate(self._agent, purpose=Purpose.SELECTION)

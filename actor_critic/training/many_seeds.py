@@ -1,0 +1,152 @@
+"""Several seeds of one run, each in a process of its own."""
+
+import contextlib
+import logging
+import multiprocessing
+import multiprocessing.connection
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any, Self
+
+from actor_critic.config import Settings
+from actor_critic.errors import ActorCriticError
+from actor_critic.process import Interrupted, ending_signals, here_alone
+from actor_critic.training.stopping import INTERRUPTED
+from actor_critic.training.trainer import Trainer
+
+log = logging.getLogger("actor_critic")
+
+_SIGNALS = ending_signals()
+
+TrainSeed = Callable[[Settings, Path, Connection], None]
+"""Trains one seed in its process, and sends its evaluation, its error, or None (if it was stopped) to the parent."""
+
+
+class SeedProcesses:
+    """A process for each running seed, with a pipe: a stop request goes to the process, its outcome comes back.
+
+    Leaving the block asks all processes to stop and waits for them.
+
+    Attributes:
+        running: The seed and the process of each pipe.
+        are_told: Whether the processes were asked to stop.
+    """
+
+    def __init__(self, train: TrainSeed) -> None:
+        """Begin with no process.
+
+        Args:
+            train: What each process does; a function at the top of a module.
+        """
+        self.running: dict[Connection, tuple[int, SpawnProcess]] = {}
+        self.are_told = False
+        self._train = train
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.tell_to_stop()
+        while self.running:
+            for _seed, _outcome in self.ended(None):
+                pass
+
+    def start(self, seed: int, settings: Settings, folder: Path) -> None:
+        """Start the process of a seed."""
+        # Spawned, not forked: a fork would copy the thread pools of a process that has already computed something.
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=self._train, args=(settings, folder, theirs))
+        with _held_back_signals():  # and in the process until it has handlers: importing PyTorch takes seconds
+            process.start()
+        theirs.close()  # else the pipe would not end with the process
+        self.running[ours] = seed, process
+
+    def tell_to_stop(self) -> None:
+        """Ask all running processes to stop after their epoch, once."""
+        if not self.are_told:
+            self.are_told = True
+            for connection in self.running:
+                with contextlib.suppress(OSError):  # it has just ended
+                    connection.send(None)
+
+    def ended(self, timeout: float | None) -> Iterator[tuple[int, dict[str, Any] | Exception | None]]:
+        """Wait for processes that end: yield each seed with its evaluation, its error, or None if it was stopped."""
+        ready = multiprocessing.connection.wait(list(self.running), timeout)
+        for connection in [each for each in self.running if each in ready]:
+            seed, process = self.running.pop(connection)
+            try:
+                outcome = connection.recv()
+            except (EOFError, OSError):
+                process.join()
+                outcome = ActorCriticError(f"its process was ended from outside (exit code {process.exitcode})")
+            process.join()
+            connection.close()
+            yield seed, outcome
+
+
+class StopRequest:
+    """In a seed's process: ends the run after its epoch on SIGTERM, SIGHUP, or the parent's request or death.
+
+    Ctrl-C is ignored here: a terminal sends it to the parent too, and ``kill -INT`` to the parent alone.
+
+    Attributes:
+        is_asked: Whether the process is to end.
+    """
+
+    def __init__(self, parent: Connection) -> None:
+        """Install the handlers, and listen to the parent."""
+        self.is_asked = parent.poll()  # at once, as the thread below may be slow to begin
+        self._trainer: Trainer | None = None
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in _SIGNALS:
+            if number != signal.SIGINT:
+                signal.signal(number, here_alone(self._on_signal))
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        threading.Thread(target=self._listen, args=(parent,), daemon=True).start()
+
+    @contextlib.contextmanager
+    def ends(self, trainer: Trainer) -> Iterator[None]:
+        """Stop this run if a stop is, or was, asked for while the block runs; then close it."""
+        self._trainer = trainer
+        try:
+            if self.is_asked:
+                trainer.stop(INTERRUPTED)
+            yield
+        except Interrupted:
+            log.info("interrupted in the evaluation of the last weights")
+        finally:
+            self._trainer = None
+            trainer.close()
+
+    def _listen(self, parent: Connection) -> None:
+        with contextlib.suppress(EOFError, OSError):  # the parent is dead
+            parent.recv()
+        signal.raise_signal(signal.SIGTERM)  # what the main thread does in its handler, it does not do twice at a time
+
+    def _on_signal(self, *_: object) -> None:
+        if self.is_asked:
+            return
+        self.is_asked = True
+        if self._trainer is not None:
+            self._trainer.interrupt()
+
+
+@contextlib.contextmanager
+def _held_back_signals() -> Iterator[None]:
+    """Hold signals back while the block runs; a process that is started in it holds them back until it says so."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # where the first process starts it, it would let the signals through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,44 @@
+"""The rewards of an epoch: those of the reward model, and those that are learned from."""
+
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.rewards import RewardRule
+from actor_critic.rollouts import Rollout
+from actor_critic.spaces import ActionSpec
+
+Rewards = npt.NDArray[np.float32]
+
+
+class EpochRewards:
+    """Applies a run's reward rule to its rollouts."""
+
+    def __init__(self, rule: RewardRule | None, actions: ActionSpec) -> None:
+        """Begin.
+
+        Args:
+            rule: How a reward model meets the environment's rewards; None without a model.
+            actions: The action space, in whose numbers a model sees the actions.
+        """
+        self._rule = rule
+        self._actions = actions
+
+    def of(self, rollout: Rollout) -> tuple[Rewards, Rewards | None]:
+        """Return the rewards [T, N] to learn from, and those of the reward model [T, N]; None without one.
+
+        Raises:
+            EnvironmentFault: The model raised, or returned another shape or a number that is not finite.
+        """
+        if self._rule is None:
+            return rollout.rewards, None
+        count = rollout.rewards.size
+        shape = rollout.observations.shape[2:]
+        rewards = self._rule.model_rewards(
+            rollout.observations[:-1].reshape(count, *shape),
+            self._actions.numbers(rollout.actions.reshape(count, -1)),
+            rollout.next_observations().reshape(count, *shape),
+            rollout.terminated.reshape(count),
+            rollout.rewards.reshape(count),
+        ).reshape(rollout.rewards.shape)
+        rewards = rewards if rollout.live is None else np.where(rollout.live, rewards, np.float32(0))
+        return self._rule.training_rewards(rollout.rewards, rewards), rewards

@@ -1,0 +1,152 @@
+"""The training state of a run: what its checkpoints hold, and the return to the state before a cut-short epoch."""
+
+import logging
+import time
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from actor_critic.agent import ActorCriticAgent
+from actor_critic.errors import EnvironmentFault
+from actor_critic.imports import load_class
+from actor_critic.networks import CustomEncoder
+from actor_critic.rollouts import RolloutSource
+from actor_critic.storage import Checkpoint
+from actor_critic.training.code_digest import source_digest
+from actor_critic.training.counters import Counters
+
+log = logging.getLogger("actor_critic")
+
+# The most that snapshots may cost: seconds, and a share of the time since the loop began.
+_SNAPSHOT_SECONDS, _SNAPSHOT_SHARE = 0.01, 1 / 300
+
+_EPISODES = "environment."
+
+
+class RunState:
+    """An agent, its counters and its source of rollouts, saved and restored together.
+
+    Attributes:
+        agent: The agent in training.
+        counters: Epochs, steps, episodes, hours and the best score.
+        code: SHA-256 of the user's own code, by the setting that names it.
+        source: The open source of rollouts; None while the environments are closed.
+        running_episodes: What the source saved when it was closed; None before the run began.
+    """
+
+    def __init__(self, agent: ActorCriticAgent, counters: Counters) -> None:
+        """Begin before the first epoch."""
+        self.agent = agent
+        self.counters = counters
+        self.code = _code_digests(agent)
+        self.source: RolloutSource | None = None
+        self.running_episodes: dict[str, npt.NDArray[Any]] | None = None
+        self._snapshot: Checkpoint | None = None  # the state to return to, without settings
+        self._began = self._spent = 0.0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there are running episodes, and with them a whole state."""
+        return self.source is not None or self.running_episodes is not None
+
+    def attach(self, source: RolloutSource) -> None:
+        """Hold an open source of rollouts."""
+        self.source = source
+        self._began, self._spent = time.monotonic(), 0.0
+
+    def checkpoint(self, best: float | None) -> Checkpoint:
+        """Return the state as a checkpoint, and keep it as the state to return to.
+
+        Args:
+            best: The best score so far, that of this checkpoint included.
+        """
+        checkpoint = self._checkpoint(best)
+        if self.source is not None:
+            self._snapshot = checkpoint
+        return checkpoint
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all that determines the rest of the run, as 64 hexadecimal digits."""
+        return self._checkpoint(self.counters.best).digest
+
+    def take_snapshot(self) -> None:
+        """Keep the state to return to, unless snapshots have taken too much of the time since the loop began."""
+        now = time.monotonic()
+        if self._spent <= _SNAPSHOT_SECONDS + _SNAPSHOT_SHARE * (now - self._began):
+            counts = {"optimizer_steps": self.agent.optimizer_steps, **self.counters.counts()}
+            self._snapshot = Checkpoint({}, {}, counts, self.agent.state() | self._tensors(), self.counters.records())
+            self._spent += time.monotonic() - now
+
+    def detach(self, is_cut_short: bool) -> EnvironmentFault | None:
+        """Save where the running episodes stand, and let go of the source.
+
+        The last snapshot is restored where an epoch was cut short, or where the episodes cannot be saved.
+
+        Returns:
+            Why they could not be saved; None if they were, or nothing was to be saved.
+        """
+        source, self.source = self.source, None
+        snapshot, self._snapshot = self._snapshot, None
+        fault = None
+        if source is not None and not is_cut_short:
+            try:
+                self.running_episodes = source.save_state()
+                return None
+            except EnvironmentFault as error:  # its workers are gone, and the episodes with them
+                log.warning("%s", error)
+                fault = error
+        if snapshot is not None:
+            self.restore(snapshot)
+            log.info("back at the state after epoch %d", self.counters.epoch)
+        return fault
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Return to the state that a checkpoint or a snapshot holds; hours and the best score stay as they are.
+
+        Raises:
+            CheckpointError: Its tensors do not fit.
+            KeyError: It is no training state.
+        """
+        self.agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])
+        self.counters.restore(checkpoint)
+        self.running_episodes = {
+            name.removeprefix(_EPISODES): tensor.numpy()
+            for name, tensor in checkpoint.tensors.items()
+            if name.startswith(_EPISODES)
+        }
+
+    def reset_running_episodes(self, source: RolloutSource) -> None:
+        """Replace the running episodes, which a source could not rebuild, by new ones.
+
+        Args:
+            source: The source, which has begun new episodes.
+        """
+        self.counters.begin_new_episodes()
+        self.agent.forget_running_episodes()
+        source.forget()
+
+    def _checkpoint(self, best: float | None) -> Checkpoint:
+        counters = self.counters
+        return self.agent.checkpoint(
+            counters.counts(), self._tensors(), {**counters.records(), "best": best}, dict(self.code)
+        )
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        tensors = self.counters.tensors()
+        episodes = self.source.save_state() if self.source else self.running_episodes or {}
+        for name, array in episodes.items():
+            tensors[_EPISODES + name] = torch.from_numpy(array)
+        return tensors
+
+
+def _code_digests(agent: ActorCriticAgent) -> dict[str, str]:
+    """Return digests of the files or code behind the user's own reward model and encoder, by their settings."""
+    used: dict[str, type[Any]] = {}
+    if ":" in agent.settings.reward_model:
+        used["reward_model"] = load_class(agent.settings.reward_model, "reward_model")
+    encoder = agent.policy.trunk.encoder
+    if isinstance(encoder, CustomEncoder):
+        used["encoder"] = type(encoder.module)
+    return {field: source_digest(found) for field, found in used.items()}

@@ -1,0 +1,130 @@
+"""The set-up of a run: settings become complete, environments and networks are built, in one order and once."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from actor_critic.agent import ActorCriticAgent, weights_to_begin_with
+from actor_critic.backends import choose_device
+from actor_critic.config import Config, Settings, check_fits_in_memory, settings_of
+from actor_critic.environments import (
+    VectorEnvironment,
+    check_same_spaces,
+    choose_replay,
+    choose_vectorization,
+    runs_code_of_others,
+)
+from actor_critic.errors import CheckpointError, ConfigError
+from actor_critic.networks import EncoderMaker
+from actor_critic.rewards import make_reward_rule
+from actor_critic.spaces import read_spaces
+from actor_critic.storage import here
+from actor_critic.training.counters import Counters
+from actor_critic.training.resume import SavedRun, restore
+from actor_critic.training.rewards import EpochRewards
+from actor_critic.training.run_state import RunState
+from actor_critic.training.training_environments import GlobalSeeds, TrainingEnvironments, make_environments
+
+log = logging.getLogger("actor_critic")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is set up.
+
+    Attributes:
+        state: The agent, with complete settings, and its counters.
+        environments: What it is trained on.
+        rewards: What it learns from.
+        seeds: For the global generators.
+        started_in: The folder that relative paths are meant from; environments may change to another one.
+    """
+
+    state: RunState
+    environments: TrainingEnvironments
+    rewards: EpochRewards
+    seeds: GlobalSeeds
+    started_in: Path
+
+
+def prepare(config: Config | Settings | SavedRun, encoder: EncoderMaker | None) -> Prepared:
+    """Set up a run: device, vectorization, replay, environments, sizes, memory check, networks, first weights.
+
+    After it no setting is "auto" and no size is open.
+
+    Args:
+        config: What to train, or the saved run to go on with.
+        encoder: A module class that encodes observations, instead of the one that the settings name.
+
+    Raises:
+        ConfigError: A setting is wrong, the environment cannot be made, or the run does not fit in memory.
+        CheckpointError: The saved run does not fit its environment or the code of today.
+    """
+    started_in = here()
+    saved = config if isinstance(config, SavedRun) else None
+    settings = settings_of(config.settings_to_begin_with() if isinstance(config, SavedRun) else config, encoder)
+    torch.set_num_threads(1)  # the first weights are the same on any number
+    settings = settings.replace(device=str(choose_device(settings.device)))
+    if settings.is_random_states:
+        check_fits_in_memory(settings)
+    seeds = GlobalSeeds(settings.seed, runs_code_of_others(settings))
+    seeds(0)
+    settings = choose_replay(choose_vectorization(settings))
+    environment = make_environments(settings, seeds)
+    try:
+        agent, rewards = _build(settings, environment, encoder, None if saved else started_in)
+        torch.set_num_threads(agent.settings.torch_threads)
+        _check_overlap(agent)
+        state = RunState(agent, Counters(settings.num_envs, settings.episode_figures))
+        if saved:
+            restore(state, saved)
+    except BaseException:
+        environment.close()
+        raise
+    environments = TrainingEnvironments(agent.settings, seeds, environment)
+    return Prepared(state, environments, rewards, seeds, started_in)
+
+
+def _build(
+    settings: Settings, environment: VectorEnvironment, encoder: EncoderMaker | None, weights_from: Path | None
+) -> tuple[ActorCriticAgent, EpochRewards]:
+    """Build the agent for an environment's spaces, and the rewards that it learns from.
+
+    Args:
+        settings: With everything chosen but the sizes and the backend.
+        environment: The environments.
+        encoder: As in :func:`prepare`.
+        weights_from: The folder that ``init_from`` is meant from; None where the weights come from elsewhere.
+    """
+    space, action_space = environment.single_observation_space, environment.single_action_space
+    spaces = observations, actions = read_spaces(settings.environment, space, action_space)
+    settings = settings.fitted(observations.num_features, actions.num_logits)
+    is_encoded = observations.has_images and settings.encoder != "mlp"
+    is_encoded |= settings.embedding_dim is not None or ":" in settings.encoder
+    check_fits_in_memory(settings, not is_encoded)
+    if settings.vectorization == "native":
+        check_same_spaces(settings, space, action_space)
+    rule = make_reward_rule(settings, space, action_space)
+    init_from, first = settings.init_from, None
+    try:
+        if init_from is not None and weights_from is not None:
+            source, first = weights_to_begin_with(weights_from / init_from, settings, spaces)
+            settings = settings.replace(init_from=str(source))
+        agent = ActorCriticAgent(settings, observations, actions, encoder)
+        if first is not None:
+            agent.load_weights(first.tensors)
+            log.info("weights from %s", settings.init_from)
+    except CheckpointError as error:
+        raise ConfigError(f"init_from: {init_from} does not fit: {error}") from None
+    return agent, EpochRewards(rule, actions)
+
+
+def _check_overlap(agent: ActorCriticAgent) -> None:
+    """Refuse to overlap collecting with learning where the policy of one update ago cannot be kept."""
+    if agent.settings.overlap and any(True for _ in agent.policy.buffers()):
+        raise ConfigError(
+            f"overlap: the encoder {agent.settings.encoder} keeps buffers beside its parameters, as batch "
+            f"normalisation does, and these are not a policy's of one update ago; leave overlap out"
+        )

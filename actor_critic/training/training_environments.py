@@ -1,0 +1,141 @@
+"""The training environments of a run: made, closed, and made again at the point where the run stands."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+from actor_critic.config import Settings
+from actor_critic.environments import VectorEnvironment, make_vector_environment
+from actor_critic.errors import ReplayFault
+from actor_critic.process import recognized
+from actor_critic.rollouts import Collector, Overlapped, RolloutSource, Sequential
+from actor_critic.seeding import seed_global_generators
+from actor_critic.training.run_state import RunState
+
+log = logging.getLogger("actor_critic")
+
+# Streams of the global generators besides that of collecting.
+LEARNING, EVALUATING = 3, 4
+
+
+class GlobalSeeds:
+    """Seeds the global generators that code of others may draw from, where such code runs.
+
+    Attributes:
+        is_needed: Whether code of others runs.
+    """
+
+    def __init__(self, seed: int, is_needed: bool) -> None:
+        """Seed nothing yet.
+
+        Args:
+            seed: Of the run.
+            is_needed: Whether code of others runs.
+        """
+        self._seed = seed
+        self.is_needed = is_needed
+
+    def __call__(self, epoch: int, *stream: int) -> None:
+        """Seed the generators for an epoch."""
+        if self.is_needed:
+            seed_global_generators(self._seed, epoch, *stream)
+
+
+class TrainingEnvironments:
+    """The vector environment that a run is trained on.
+
+    Attributes:
+        current: The one in use, or the last one if it is closed.
+    """
+
+    def __init__(self, settings: Settings, seeds: GlobalSeeds, first: VectorEnvironment) -> None:
+        """Begin with environments that are made already.
+
+        Args:
+            settings: Of the run, complete.
+            seeds: For the environments' constructors.
+            first: The environments.
+        """
+        self.current = first
+        self._settings = settings
+        self._seeds = seeds
+        self._is_open = True
+
+    def open(self, state: RunState) -> RolloutSource:
+        """Return a source of rollouts at the point where a run stands.
+
+        Raises:
+            ConfigError: The environments cannot be made.
+            EnvironmentFault: They cannot be reset, or do not replay their running episodes.
+            CheckpointError: The running episodes are not those of a run.
+        """
+        if not self._is_open:
+            self._make()
+        self._seeds(state.counters.epoch)
+        source = self._source(state)
+        if state.running_episodes is None:
+            source.begin(self._settings.seed)
+            return source
+        try:
+            source.load_state(state.running_episodes)
+        except ReplayFault as fault:
+            raise ReplayFault(
+                f"{fault}; it is no function of its seed and actions, or has changed since: --new-episodes (in Python: "
+                f"new_episodes=True) leaves the running episodes and begins new ones"
+            ) from None
+        if not self.current.is_exact:
+            is_native = self._settings.vectorization == "native"
+            log.warning(
+                "resume not exact: %s of %s cannot rebuild running episodes, so new ones begin%s",
+                "the native vector form" if is_native else "single instances",
+                self._settings.environment,
+                "; use vectorization sync, shared or workers for a run that may be stopped" if is_native else "",
+            )
+            state.reset_running_episodes(source)
+        return source
+
+    def close(self) -> None:
+        """Close the environments if they are open."""
+        if self._is_open:
+            self._is_open = False
+            with recognized():
+                self.current.close()
+
+    @contextlib.contextmanager
+    def closed_meanwhile(self) -> Iterator[None]:
+        """Close the environments while the block runs; then make them again, in the state that they were in."""
+        episodes = self.current.save_state()
+        self.close()
+        try:
+            yield
+        finally:
+            self._make()
+            self._collector.go_on_in(self.current, episodes)
+
+    def _make(self) -> None:
+        self.current = make_environments(self._settings, self._seeds)
+        self._is_open = True
+
+    def _source(self, state: RunState) -> RolloutSource:
+        settings, agent = self._settings, state.agent
+        self._collector = Collector(
+            self.current,
+            agent.observations,
+            agent.actions,
+            settings.num_steps,
+            agent.policy.trunk.state_dim,
+            buffers=2 if settings.overlap else 1,
+        )
+        if settings.overlap:
+            return Overlapped(self._collector, agent, settings.torch_threads)
+        return Sequential(self._collector, agent)
+
+
+def make_environments(settings: Settings, seeds: GlobalSeeds) -> VectorEnvironment:
+    """Make the environments of a run; their constructors draw the same random numbers each time.
+
+    Raises:
+        ConfigError: They cannot be made.
+    """
+    seeds(0)
+    return make_vector_environment(settings)
