@@ -2,6 +2,23 @@
 
 from actor_critic.algorithm.batch import Batch, Sequences, UpdateStatistics, not_finite
 from actor_critic.algorithm.minibatches import minibatches
+from actor_critic.algorithm.objective import Metrics, actor_critic_loss, exceeds_target_kl
 from actor_critic.algorithm.schedule import Coefficients, coefficients_of
+from actor_critic.algorithm.targets import Targets, bootstrap_values, clip_rewards, compute_targets
 
-__all__ = ["Batch", "Coefficients", "Sequences", "UpdateStatistics", "coefficients_of", "minibatches", "not_finite"]
+__all__ = [
+    "Batch",
+    "Coefficients",
+    "Metrics",
+    "Sequences",
+    "Targets",
+    "UpdateStatistics",
+    "actor_critic_loss",
+    "bootstrap_values",
+    "clip_rewards",
+    "coefficients_of",
+    "compute_targets",
+    "exceeds_target_kl",
+    "minibatches",
+    "not_finite",
+]

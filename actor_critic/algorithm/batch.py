@@ -1,4 +1,4 @@
-"""The transitions of one epoch, as the objective sees them, and what an update reports."""
+"""The transitions of one epoch as the objective takes them, and the statistics of an update."""
 
 from dataclasses import dataclass
 
@@ -7,25 +7,25 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Sequences:
-    """What networks with memory need besides: a batch as T steps of N environments, flattened time-major.
+    """A batch for networks with memory: T steps of N environments, flattened time-major.
 
     Attributes:
         policy_state: [N, S], the policy's hidden states before the first step.
         value_state: [N, S], the value function's.
         starts: [T, N] boolean, True where an episode begins and the state before the step is 0.
-        live: [T · N] boolean, False where a row is no transition but a pause between two episodes; None if all are.
+        valid: [T · N] boolean, False where a row is a pause between two episodes, no transition; None if all are.
     """
 
     policy_state: Tensor
     value_state: Tensor
     starts: Tensor
-    live: Tensor | None = None
+    valid: Tensor | None = None
 
     def select(self, rows: Tensor) -> "Sequences":
-        """The part for whole environments, given by the rows of a time-major minibatch."""
-        envs = rows[: len(rows) // len(self.starts)]  # those of the first step are the environments' own numbers
-        live = None if self.live is None else self.live[rows]
-        return Sequences(self.policy_state[envs], self.value_state[envs], self.starts[:, envs], live)
+        """Return the part for whole environments, given by the rows of a time-major minibatch."""
+        envs = rows[: len(rows) // len(self.starts)]  # the rows of the first step are the numbers of the environments
+        valid = None if self.valid is None else self.valid[rows]
+        return Sequences(self.policy_state[envs], self.value_state[envs], self.starts[:, envs], valid)
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Batch:
 
     Attributes:
         features: [B, F], encoded and normalised observations.
-        actions: [B, G] int64 choices.
+        actions: [B, G] int64 action indices, one per group.
         masks: [B, A] boolean, True where a choice is allowed; None where all are.
-        log_probs: [B], of those actions under the policy that took them; None where it is the one that now learns, and
-            takes a single step: their ratios are 1.
+        log_probs: [B], of these actions under the policy that took them; None where that policy takes one optimizer
+            step, so that all ratios are 1.
         values: [B], before the first step.
         advantages: [B].
         returns: [B], targets of the value function.
-        sequences: For networks with memory; None without.
+        sequences: Where episodes begin, for networks with memory; None without memory.
     """
 
     features: Tensor
@@ -54,13 +54,13 @@ class Batch:
     sequences: Sequences | None = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that is there, by name."""
+        """Return all tensors by name."""
         found = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         known = vars(self.sequences) if self.sequences is not None else {}
         return found | {f"sequences.{name}": value for name, value in known.items() if isinstance(value, Tensor)}
 
     def select(self, rows: Tensor | slice, sequences: Sequences | None = None) -> "Batch":
-        """The transitions of some rows, and the sequences that they are."""
+        """Return the transitions of some rows, with the sequences that these rows form."""
         return Batch(
             self.features[rows],
             self.actions[rows],
@@ -97,7 +97,7 @@ class UpdateStatistics:
 
 
 def not_finite(step: int, loss: float) -> str:
-    """What to say of an optimizer step that was not taken because its gradient is not finite."""
+    """Return the message about an optimizer step that was skipped because its gradient is not finite."""
     return (
         f"the gradient of optimizer step {step} is not finite (loss {loss:g}); the step was not taken: lower "
         f"learning_rate, set max_grad_norm, or look for extreme observations or rewards"

@@ -1,4 +1,4 @@
-"""Which transitions each optimizer step of an epoch sees."""
+"""The minibatches of an epoch: which transitions each optimizer step sees."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,20 +8,20 @@ from actor_critic.seeding import Purpose, generator
 
 
 def minibatches(
-    settings: Settings, epoch: int, live: npt.NDArray[np.bool_] | None = None
+    settings: Settings, epoch: int, valid: npt.NDArray[np.bool_] | None = None
 ) -> list[npt.NDArray[np.int64]]:
-    """The minibatches of an epoch's passes, each as indices into the batch.
+    """Return the minibatches of an epoch's passes, each as indices into the batch.
 
-    Where environments paused, the batch holds the live transitions alone: minibatches then differ in size by one, and
-    one that would be empty is left out. With memory they are whole environments of the time-major batch [T · N].
+    Where environments paused, the batch holds the valid transitions alone: minibatches then differ in size by one, and
+    an empty one is left out. With memory, minibatches are whole environments of the time-major batch [T · N].
 
     Args:
-        settings: How many, and of what.
-        epoch: Whose, counted from 1.
-        live: [T, N], False where an environment paused; None where none did.
+        settings: The resolved settings.
+        epoch: Number of the epoch, from 1.
+        valid: [T, N], False where an environment paused; None where none did.
     """
     has_memory = settings.memory is not None
-    count = settings.batch_size if live is None else int(live.sum())
+    count = settings.batch_size if valid is None else int(valid.sum())
     units = settings.num_envs if has_memory else count
     if settings.num_minibatches == 1:
         parts = [np.arange(units)] * settings.update_epochs
@@ -31,8 +31,8 @@ def minibatches(
         parts = [part for order in passes for part in np.array_split(order, settings.num_minibatches)]
     if not has_memory:
         return [part for part in parts if len(part)]
-    if live is not None:
-        parts = [part for part in parts if live[:, part].any()]
-    steps = settings.num_steps if live is None else len(live)
+    if valid is not None:
+        parts = [part for part in parts if valid[:, part].any()]
+    steps = settings.num_steps if valid is None else len(valid)
     first = np.arange(steps)[:, None] * settings.num_envs  # of each step
     return [(first + envs).reshape(-1) for envs in parts]

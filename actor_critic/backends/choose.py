@@ -1,10 +1,12 @@
-"""Which backend executes a pair of networks: a matter of the networks alone, so settings mean the same anywhere."""
+"""The choice of a backend. It depends on networks and coefficients alone, so settings mean the same on any machine."""
 
 import importlib.util
 import logging
+from dataclasses import fields
 
 import torch
 
+from actor_critic.algorithm import Coefficients, coefficients_of
 from actor_critic.backends.base import Backend
 from actor_critic.backends.eager import EagerBackend
 from actor_critic.config import Settings
@@ -16,18 +18,33 @@ log = logging.getLogger("actor_critic")
 
 _NEEDED = ("numba", "scipy", "threadpoolctl")
 
+_FUSED_COEFFICIENTS = {
+    "learning_rate",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "clip_coef",
+    "clip_vloss",
+    "normalize_advantages",
+    "ent_coef",
+    "vf_coef",
+    "max_grad_norm",
+    "target_kl",
+}
+"""The coefficients that the fused backend computes with. Any other must be off, which is its default."""
+
 
 def choose_backend(settings: Settings, policy: PolicyNetwork, device: torch.device) -> str:
-    """The backend that settings mean: "eager" or "fused".
+    """Return the backend that settings mean: "eager" or "fused".
 
     "auto" is fused where that is faster, on the CPU: multilayer perceptrons and small CNNs.
 
     Raises:
-        ConfigError: The fused backend is asked for and cannot serve.
+        ConfigError: The fused backend is asked for and cannot execute these networks or compute a coefficient.
     """
     if settings.backend == "eager":
         return "eager"
-    if reason := _what_fused_lacks(policy, device):
+    if reason := _what_fused_lacks(settings, policy, device):
         if settings.backend == "fused":
             raise ConfigError(f'backend: "fused" {reason}; expected "auto" or "eager"')
         return "eager"
@@ -48,7 +65,7 @@ def make_backend(
     parameters: FlatParameters,
     sizes: tuple[int, ...],
 ) -> Backend:
-    """The backend of resolved settings, around two networks and their flat buffer."""
+    """Make the backend of resolved settings, around two networks and their flat buffer."""
     if settings.backend == "eager":
         return EagerBackend(policy, value, parameters, sizes)
     from actor_critic.backends.fused import FusedBackend  # Numba is loaded only where it is used
@@ -57,13 +74,14 @@ def make_backend(
 
 
 def _sees_pictures(policy: PolicyNetwork) -> bool:
-    """Whether images are so large that PyTorch's own convolutions are the faster ones."""
+    """Return whether images are so large that PyTorch's own convolutions are faster."""
     encoder = policy.trunk.encoder
     convolutions = encoder.convolutions if isinstance(encoder, PartsEncoder) else None
     return convolutions is not None and min(convolutions.shape[1:]) >= PICTURE_SIDE
 
 
-def _what_fused_lacks(policy: PolicyNetwork, device: torch.device) -> str | None:
+def _what_fused_lacks(settings: Settings, policy: PolicyNetwork, device: torch.device) -> str | None:
+    """Return why the fused backend cannot be used; None where it can."""
     encoder = policy.trunk.encoder
     if device.type != "cpu":
         return f"runs on the CPU, and the device is {device}"
@@ -71,4 +89,9 @@ def _what_fused_lacks(policy: PolicyNetwork, device: torch.device) -> str | None
         return "has no memory"
     if not (isinstance(encoder, PartsEncoder) and (encoder.is_identity or encoder.convolutions is not None)):
         return "takes numbers alone or one image alone, and not embeddings, images beside others or a module of yours"
+    coefficients = coefficients_of(settings, epoch=1)
+    for field in fields(Coefficients):
+        value = getattr(coefficients, field.name)
+        if field.name not in _FUSED_COEFFICIENTS and value != field.default:
+            return f"has no term for {field.name}, which is {value} and not {field.default} (off)"
     return None

@@ -1,4 +1,4 @@
-"""Which device a setting means."""
+"""The device that a setting names."""
 
 import re
 
@@ -8,7 +8,7 @@ from actor_critic.errors import ConfigError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device a setting means: "auto" is the first CUDA GPU if there is one, else the CPU.
+    """Return the device that a setting names: "auto" is the first CUDA GPU if there is one, else the CPU.
 
     Raises:
         ConfigError: It is not there.

@@ -11,11 +11,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from actor_critic.algorithm import Batch, Coefficients, Sequences, UpdateStatistics, not_finite
+from actor_critic.algorithm import (
+    Batch,
+    Coefficients,
+    Metrics,
+    Sequences,
+    UpdateStatistics,
+    actor_critic_loss,
+    exceeds_target_kl,
+    not_finite,
+)
 from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy
 from actor_critic.errors import NumericalError
 from actor_critic.networks import CustomEncoder, FlatParameters, PartsEncoder, PolicyNetwork, ValueNetwork
-from actor_critic.ops import categorical, losses
+from actor_critic.ops import categorical
 from actor_critic.ops.adam import adam_step, clip_gradient_norm
 from actor_critic.ops.returns import generalized_advantage
 
@@ -36,7 +45,7 @@ class EagerPolicy(ExecutedPolicy):
         mask: npt.NDArray[np.bool_] | None,
         state: npt.NDArray[np.float32],
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Choose; see :class:`ExecutedPolicy`."""
+        """Sample action indices; see :class:`ExecutedPolicy`."""
         network = self._network
         if isinstance(features, np.ndarray):
             features = torch.from_numpy(features)
@@ -49,7 +58,7 @@ class EagerPolicy(ExecutedPolicy):
 
     @torch.no_grad()
     def log_probs(self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None) -> Tensor:
-        """Log-probabilities; see :class:`ExecutedPolicy`."""
+        """Return log-probabilities; see :class:`ExecutedPolicy`."""
         if sequences is None:
             logits = _run(self._network, features)
         else:
@@ -58,15 +67,15 @@ class EagerPolicy(ExecutedPolicy):
         return categorical.log_prob(log_probs, self._sizes, actions)
 
     def frozen(self) -> "EagerPolicy":
-        """A copy of the network; see :class:`ExecutedPolicy`."""
+        """Copy the network; see :class:`ExecutedPolicy`."""
         return EagerPolicy(copy.deepcopy(self._network), self._sizes, self._device)
 
     def state(self) -> Tensor:
-        """The parameters; see :class:`ExecutedPolicy`."""
+        """Copy the parameters; see :class:`ExecutedPolicy`."""
         return parameters_to_vector(self._network.parameters()).detach().clone()
 
     def load(self, state: Tensor) -> None:
-        """Take over parameters; see :class:`ExecutedPolicy`."""
+        """Load parameters; see :class:`ExecutedPolicy`."""
         vector_to_parameters(state.to(self._device), self._network.parameters())
 
 
@@ -74,7 +83,7 @@ class EagerBackend(Backend):
     """PyTorch, one operation at a time; advantages are the reference's own.
 
     Attributes:
-        policy: The policy as it is.
+        policy: The present policy.
         first_moment: [P], Adam's m.
         second_moment: [P], Adam's v.
         steps: Optimizer steps taken so far.
@@ -91,14 +100,14 @@ class EagerBackend(Backend):
             policy: The actor.
             value: The critic; it may share its encoder with the policy.
             parameters: The buffer of both.
-            sizes: Choices per group of an action.
+            sizes: Number of choices in each action group.
         """
         self.policy = EagerPolicy(policy, sizes, parameters.values.device)
         self._policy = policy
         self._value = value
         self._parameters = parameters
         self._sizes = sizes
-        # Modules of the user's own: dropout, batch normalisation and the like do something else while they learn.
+        # Modules of the user's own: dropout, batch normalisation and the like behave differently in training.
         self._encoders = [net.trunk.encoder for net in (policy, value) if isinstance(net.trunk.encoder, CustomEncoder)]
         self.first_moment = torch.zeros_like(parameters.values)
         self.second_moment = torch.zeros_like(parameters.values)
@@ -108,7 +117,7 @@ class EagerBackend(Backend):
     def evaluate_actions(
         self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None, log_probs: bool
     ) -> Estimates:
-        """Values and log-probabilities; see :class:`Backend`."""
+        """Return values and log-probabilities; see :class:`Backend`."""
         count = len(actions)
         if log_probs or sequences is not None:
             logits, values, states = self._forward(features[:count], sequences)
@@ -127,14 +136,14 @@ class EagerBackend(Backend):
 
     @torch.no_grad()
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Values; see :class:`Backend`."""
+        """Return values; see :class:`Backend`."""
         if self._value.trunk.memory is None:
             return _run(self._value, features).squeeze(-1), state
         values, states = self._value.unroll(features, state)
         return values, states[-1]
 
     def update(
-        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: Coefficients
+        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], coefficients: Coefficients
     ) -> UpdateStatistics:
         """Take one optimizer step per minibatch.
 
@@ -146,27 +155,27 @@ class EagerBackend(Backend):
             encoder.train()
         try:
             with torch.enable_grad():  # whatever the program around this has set
-                return self._update(batch, minibatches, rules)
+                return self._update(batch, minibatches, coefficients)
         finally:
             for encoder in self._encoders:
                 encoder.eval()
 
     def _update(
-        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: Coefficients
+        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], coefficients: Coefficients
     ) -> UpdateStatistics:
         totals = torch.zeros(6, dtype=torch.float32, device="cpu")
         taken = 0
         for part in _gathered(batch, minibatches):
-            loss, figures = self._loss(part, rules)
-            if rules.target_kl is not None and float(figures[3]) > 1.5 * rules.target_kl:
+            loss, metrics = self._loss(part, coefficients)
+            if exceeds_target_kl(metrics, coefficients):
                 break
             self._parameters.gradients.zero_()
             loss.backward()  # type: ignore[no-untyped-call]
             gradient_norm = self._parameters.gradients.norm()
             if not torch.isfinite(gradient_norm):
                 raise NumericalError(not_finite(self.steps + 1, float(loss.detach())))
-            if rules.max_grad_norm is not None:
-                clip_gradient_norm(self._parameters.gradients, gradient_norm, rules.max_grad_norm)
+            if coefficients.max_grad_norm is not None:
+                clip_gradient_norm(self._parameters.gradients, gradient_norm, coefficients.max_grad_norm)
             self.steps += 1
             adam_step(
                 self._parameters.values,
@@ -174,18 +183,18 @@ class EagerBackend(Backend):
                 self.first_moment,
                 self.second_moment,
                 self.steps,
-                rules.learning_rate,
-                rules.adam_beta1,
-                rules.adam_beta2,
-                rules.adam_epsilon,
+                coefficients.learning_rate,
+                coefficients.adam_beta1,
+                coefficients.adam_beta2,
+                coefficients.adam_epsilon,
             )
-            totals += torch.stack([*figures, gradient_norm]).cpu()
+            totals += torch.stack([*metrics, gradient_norm]).cpu()
             taken += 1
-        policy_loss, value_loss, entropy, kl, outside, norm = (totals / max(taken, 1)).tolist()
-        return UpdateStatistics(policy_loss, value_loss, entropy, kl, outside, norm, taken)
+        policy_loss, value_loss, entropy, kl, clip_fraction, norm = (totals / max(taken, 1)).tolist()
+        return UpdateStatistics(policy_loss, value_loss, entropy, kl, clip_fraction, norm, taken)
 
     def _forward(self, features: Tensor, sequences: Sequences | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Logits [B, A], values [B] and the value function's hidden states; a shared trunk runs once."""
+        """Return logits [B, A], values [B] and the value function's hidden states; a shared trunk runs once."""
         policy, value = self._policy, self._value
         if sequences is None:
             if policy.trunk is not value.trunk:
@@ -197,60 +206,41 @@ class EagerBackend(Backend):
             return policy.head(outputs), value.head(outputs).squeeze(-1), states
         return policy.head(outputs), *value.unroll(features, sequences.value_state, sequences.starts)
 
-    def _loss(self, batch: Batch, rules: Coefficients) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The loss of one minibatch with gradient, and its parts without: policy, value, entropy, KL, clip fraction."""
+    def _loss(self, batch: Batch, coefficients: Coefficients) -> tuple[Tensor, Metrics]:
+        """Return the loss of one minibatch with gradient, and its metrics."""
         logits, values, _ = self._forward(batch.features, batch.sequences)
-        if batch.sequences is not None and batch.sequences.live is not None:
-            live = batch.sequences.live
-            logits, values, batch = logits[live], values[live], replace(batch, sequences=None).select(live)
-        log_probs = categorical.log_probabilities(logits, self._sizes, batch.masks)
-        chosen = categorical.log_prob(log_probs, self._sizes, batch.actions)
-        log_ratios = chosen - (chosen.detach() if batch.log_probs is None else batch.log_probs)
-        advantages = batch.advantages
-        if rules.normalize_advantages:
-            advantages = losses.normalize_advantages(advantages)
-        if rules.clip_coef is None:
-            policy_loss = losses.policy_gradient_loss(chosen, advantages)
-        else:
-            policy_loss = losses.clipped_policy_loss(log_ratios, advantages, rules.clip_coef)
-        if rules.clip_vloss and rules.clip_coef is not None:
-            value_loss = losses.clipped_value_loss(values, batch.values, batch.returns, rules.clip_coef)
-        else:
-            value_loss = losses.value_loss(values, batch.returns)
-        entropy = categorical.entropy(log_probs, batch.masks).mean()
-        loss = policy_loss - rules.ent_coef * entropy + rules.vf_coef * value_loss
-        with torch.no_grad():
-            kl = losses.approximate_kl(log_ratios)
-            outside = (torch.expm1(log_ratios).abs() > (rules.clip_coef or torch.inf)).float().mean()
-        return loss, (policy_loss.detach(), value_loss.detach(), entropy.detach(), kl, outside)
+        if batch.sequences is not None and batch.sequences.valid is not None:
+            valid = batch.sequences.valid
+            logits, values, batch = logits[valid], values[valid], replace(batch, sequences=None).select(valid)
+        return actor_critic_loss(logits, values, batch, self._sizes, coefficients)
 
 
 def _gathered(batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]]) -> Iterator[Batch]:
-    """The transitions of each minibatch, gathered a pass over the batch at a time."""
+    """Yield the transitions of each minibatch, gathered one pass over the batch at a time."""
     count = len(batch.actions)
-    waiting: list[npt.NDArray[np.int64]] = []
+    pending: list[npt.NDArray[np.int64]] = []
     size = 0
     for index, indices in enumerate(minibatches):
-        waiting.append(indices)
+        pending.append(indices)
         size += len(indices)
         if index + 1 < len(minibatches) and size + len(minibatches[index + 1]) <= count:
             continue
-        rows = torch.from_numpy(np.concatenate(waiting)).to(batch.features.device)
+        rows = torch.from_numpy(np.concatenate(pending)).to(batch.features.device)
         gathered = replace(batch, sequences=None).select(rows)
         first = 0
-        for part in waiting:
+        for part in pending:
             piece = slice(first, first + len(part))
             first += len(part)
             yield gathered.select(piece, batch.sequences and batch.sequences.select(rows[piece]))
-        waiting.clear()
+        pending.clear()
         size = 0
 
 
 def _run(network: PolicyNetwork | ValueNetwork, features: Tensor) -> Tensor:
-    """What a network without memory puts out, [B, outputs].
+    """Return the outputs [B, outputs] of a network without memory.
 
-    Linear layers are applied as they are: going through a module's call, and its look for hooks, takes as long as
-    computing a small one.
+    Linear layers are applied directly: the call of a module, with its search for hooks, takes as long as the
+    computation of a small layer.
     """
     trunk = network.trunk
     encoder = trunk.encoder

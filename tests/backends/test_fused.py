@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -20,7 +21,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from actor_critic import Config, Trainer
-from actor_critic.algorithm import Batch, Coefficients
+from actor_critic.algorithm import Batch, Coefficients, coefficients_of
 from actor_critic.backends import Backend, EagerBackend, Estimates, choose
 from actor_critic.backends.fused import cache, kernels, layers
 from actor_critic.backends.fused.backend import FusedBackend
@@ -440,6 +441,28 @@ def test_auto_is_fused_where_that_serves_and_says_so_in_the_settings() -> None:
 def test_a_fused_backend_that_cannot_serve_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         _backend_of(backend="fused", **settings)
+
+
+@dataclass(frozen=True)
+class _WithOneMore(Coefficients):
+    extra_coef: float = 0.0
+
+
+def test_a_coefficient_that_the_fused_backend_does_not_know_is_off_or_eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {field.name for field in fields(Coefficients)} == choose._FUSED_COEFFICIENTS
+    extra = 0.0
+
+    def coefficients(settings: Any, epoch: int) -> _WithOneMore:
+        return _WithOneMore(**vars(coefficients_of(settings, epoch)), extra_coef=extra)
+
+    monkeypatch.setattr(choose, "Coefficients", _WithOneMore)
+    monkeypatch.setattr(choose, "coefficients_of", coefficients)
+    assert _backend_of()[0] == _backend_of(backend="fused")[0] == "fused"
+    extra = 0.1
+    assert _backend_of()[0] == "eager"
+    words = r'backend: "fused" has no term for extra_coef, which is 0.1 and not 0.0 \(off\); expected "auto" or "eager"'
+    with pytest.raises(ConfigError, match=words):
+        _backend_of(backend="fused")
 
 
 def test_without_numba_auto_is_eager_with_a_warning_and_a_fused_run_is_not_resumed(

@@ -1,4 +1,4 @@
-"""The backend around the compiled functions: which arrays they get, and what comes back."""
+"""The backend around the compiled functions: their arguments and their results."""
 
 import contextlib
 import math
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from actor_critic.algorithm import Batch, Coefficients, Sequences, UpdateStatistics, not_finite
 from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy
 from actor_critic.backends.fused import kernels
-from actor_critic.backends.fused.barrier import BOARD_SIZE, CAN_MEET
+from actor_critic.backends.fused.barrier import HAS_BARRIER, NUM_FLAGS
 from actor_critic.backends.fused.blas import load_blas
 from actor_critic.backends.fused.layers import ACTIVATION, COLUMNS, ELU, GELU, NONE, RELU, SIDE, SILU, TANH
 from actor_critic.errors import NumericalError
@@ -29,7 +29,7 @@ KINDS: dict[type[nn.Module], int] = {
     nn.GELU: GELU,
 }
 
-# Rows times parameters of an update that is worth another thread: a smaller one is done before that has woken up.
+# Rows times parameters of an update from which a second thread pays: a smaller one ends before the thread has woken up.
 _WORTH_WAKING = 10**7
 
 
@@ -42,7 +42,7 @@ class FusedPolicy(ExecutedPolicy):
         Args:
             parameters: The buffer.
             layers: What they are and where they lie in it, as ``fused.layers`` has it.
-            sizes: Choices per group of an action.
+            sizes: Number of choices in each action group.
         """
         self._parameters = parameters
         self._values = parameters.numpy()
@@ -50,7 +50,7 @@ class FusedPolicy(ExecutedPolicy):
         self._sizes = sizes
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy has a buffer of its own, and sees it both ways."""
+        """Rebuild a copy around a buffer of its own."""
         return FusedPolicy, (self._parameters.clone(), self._network[0], self._sizes)
 
     def act(
@@ -60,8 +60,8 @@ class FusedPolicy(ExecutedPolicy):
         mask: npt.NDArray[np.bool_] | None,
         state: npt.NDArray[np.float32],
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Choose; see :class:`ExecutedPolicy`."""
-        choices = kernels.act(
+        """Sample action indices; see :class:`ExecutedPolicy`."""
+        action_indices = kernels.act(
             features if isinstance(features, np.ndarray) else features.numpy(),
             _NO_NUMBERS if uniforms is None else uniforms,
             uniforms is None,
@@ -71,21 +71,21 @@ class FusedPolicy(ExecutedPolicy):
             self._values,
             *self._network,
         )
-        return choices, state
+        return action_indices, state
 
     def log_probs(self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None) -> Tensor:
-        """Log-probabilities; see :class:`ExecutedPolicy`."""
+        """Return log-probabilities; see :class:`ExecutedPolicy`."""
         found = kernels.action_log_probs(
             features.numpy(), actions.numpy(), *_mask(masks), self._sizes, self._values, *self._network
         )
         return torch.from_numpy(found)
 
     def frozen(self) -> "FusedPolicy":
-        """A copy of the buffer; see :class:`ExecutedPolicy`."""
+        """Copy the policy; see :class:`ExecutedPolicy`."""
         return FusedPolicy(self._parameters.clone(), self._network[0], self._sizes)
 
     def state(self) -> Tensor:
-        """The buffer; see :class:`ExecutedPolicy`."""
+        """Copy the buffer; see :class:`ExecutedPolicy`."""
         return self._parameters.clone()
 
     def load(self, state: Tensor) -> None:
@@ -97,7 +97,7 @@ class FusedBackend(Backend):
     """Multilayer perceptrons and CNNs on the CPU, an epoch of optimizer steps in one compiled function.
 
     Attributes:
-        policy: The policy as it is.
+        policy: The present policy.
         first_moment: [P], Adam's m.
         second_moment: [P], Adam's v.
         steps: Optimizer steps taken so far.
@@ -117,13 +117,13 @@ class FusedBackend(Backend):
             policy: The actor; linear layers, activations and the convolutions of one image alone.
             value: The critic; it may share its trunk with the policy.
             parameters: The buffer of both.
-            sizes: Choices per group of an action.
+            sizes: Number of choices in each action group.
             threads: With two, policy and value function learn side by side where that takes long; more are not used.
         """
         load_blas()
         threadpool_limits(limits=1, user_api="blas")  # what a sum's order, and so its bits, would depend on
         is_apart = policy.trunk is not value.trunk
-        self._beside = ThreadPoolExecutor(1, "value") if threads > 1 and is_apart and CAN_MEET else None
+        self._beside = ThreadPoolExecutor(1, "value") if threads > 1 and is_apart and HAS_BARRIER else None
         self._parameters = parameters
         self._values = parameters.values.numpy()
         self._gradients = parameters.gradients.numpy()
@@ -133,22 +133,25 @@ class FusedBackend(Backend):
         self.steps = 0
 
         own, self._value = self._layers_of(policy), self._layers_of(value)
-        # What the update runs: the shared layers once, then what is each network's own.
+        # The update runs the shared layers once, then the own layers of each network.
         shared = 0 if is_apart else len(own) - 1
-        self._shared, self._own_policy, self._own_value = own[:shared], own[shared:], self._value[shared:]
+        self._networks = kernels.Networks(
+            self._values, self._gradients, own[:shared], own[shared:], self._value[shared:], _convolves(self._value),
+            self._sizes,
+        )  # fmt: skip
         self.policy = FusedPolicy(parameters.values, own, self._sizes)
 
     def evaluate_actions(
         self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None, log_probs: bool
     ) -> Estimates:
-        """Values and log-probabilities; see :class:`Backend`."""
+        """Return values and log-probabilities; see :class:`Backend`."""
         count = len(actions)
         values = torch.from_numpy(self._states(features))
         found = self.policy.log_probs(features[:count], actions, masks, sequences) if log_probs else None
         return Estimates(found, values[:count], values[count:], None)
 
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Values; see :class:`Backend`."""
+        """Return values; see :class:`Backend`."""
         return torch.from_numpy(self._states(features)), state
 
     def advantages(
@@ -161,7 +164,7 @@ class FusedBackend(Backend):
         gamma: float,
         gae_lambda: float,
     ) -> npt.NDArray[np.float32]:
-        """Advantages; see :class:`Backend`."""
+        """Return advantages; see :class:`Backend`."""
         found: npt.NDArray[np.float32] = kernels.advantages(
             np.ascontiguousarray(rewards), values, next_values, terminated, ended,
             np.float32(gamma), np.float32(gamma * gae_lambda),
@@ -169,7 +172,7 @@ class FusedBackend(Backend):
         return found
 
     def update(
-        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], rules: Coefficients
+        self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], coefficients: Coefficients
     ) -> UpdateStatistics:
         """Take one optimizer step per minibatch.
 
@@ -178,43 +181,36 @@ class FusedBackend(Backend):
         """
         self._parameters.check()
         rows = np.concatenate([np.zeros(0, np.int64), *minibatches])  # of no minibatch at all, too
-        off = np.inf
-        clip_coef = off if rules.clip_coef is None else rules.clip_coef
         arguments = (
-            batch.features.numpy(), batch.actions.numpy(), *_mask(batch.masks),
-            _NO_NUMBERS[0] if batch.log_probs is None else batch.log_probs.numpy(), batch.log_probs is None,
-            batch.values.numpy(), batch.advantages.numpy(), batch.returns.numpy(),
-            rows, np.cumsum([0, *map(len, minibatches)]), self._sizes,
-            self._values, self._gradients, self.first_moment.numpy(), self.second_moment.numpy(),
-            self._shared, self._own_policy, self._own_value, _convolves(self._value),
-            self.steps, rules.learning_rate, rules.adam_beta1, rules.adam_beta2, rules.adam_epsilon,
-            clip_coef, clip_coef if rules.clip_vloss else off, rules.normalize_advantages, rules.ent_coef,
-            rules.vf_coef, off if rules.max_grad_norm is None else rules.max_grad_norm,
-            off if rules.target_kl is None else rules.target_kl,
-        )  # fmt: skip
-        board, figures = np.zeros(BOARD_SIZE, np.int64), np.zeros((len(minibatches), 3))
+            _transitions(batch),
+            rows,
+            np.cumsum([0, *map(len, minibatches)]),
+            self._networks,
+            *_coefficients(coefficients, self.first_moment, self.second_moment, self.steps),
+        )
+        flags, shared = np.zeros(NUM_FLAGS, np.int64), np.zeros((len(minibatches), 3))
         totals = np.zeros(6)
         if self._beside is None or len(rows) * len(self._values) < _WORTH_WAKING:
-            taken, is_bad = kernels.update(*arguments, kernels.BOTH, board, figures, totals)
+            taken, is_bad = kernels.update(*arguments, kernels.BOTH, flags, shared, totals)
         else:
             theirs = np.zeros(6)
 
             def run(side: int, sums: npt.NDArray[np.float64]) -> tuple[int, bool]:
-                with _releasing(board, figures):
-                    found: tuple[int, bool] = kernels.update(*arguments, side, board, figures, sums)
+                with _releasing(flags, shared):
+                    found: tuple[int, bool] = kernels.update(*arguments, side, flags, shared, sums)
                 return found
 
-            with _releasing(board, figures):
+            with _releasing(flags, shared):
                 value = self._beside.submit(run, kernels.VALUE, theirs)
                 taken, is_bad = run(kernels.POLICY, totals)
             value.result()
             totals += theirs
         self.steps += taken
         if is_bad:
-            loss = totals[0] - rules.ent_coef * totals[2] + rules.vf_coef * totals[1]
+            loss = totals[0] - coefficients.ent_coef * totals[2] + coefficients.vf_coef * totals[1]
             raise NumericalError(not_finite(self.steps + 1, loss))
-        policy_loss, value_loss, entropy, kl, outside, norm = (totals / max(taken, 1)).tolist()
-        return UpdateStatistics(policy_loss, value_loss, entropy, kl, outside, norm, taken)
+        policy_loss, value_loss, entropy, kl, clip_fraction, norm = (totals / max(taken, 1)).tolist()
+        return UpdateStatistics(policy_loss, value_loss, entropy, kl, clip_fraction, norm, taken)
 
     def _states(self, features: Tensor) -> npt.NDArray[np.float32]:
         found: npt.NDArray[np.float32] = kernels.state_values(
@@ -223,7 +219,7 @@ class FusedBackend(Backend):
         return found
 
     def _layers_of(self, network: PolicyNetwork | ValueNetwork) -> npt.NDArray[np.int64]:
-        """What a network's layers are and where they lie in the flat buffer, [layers, COLUMNS]."""
+        """Return the layers of a network and their places in the flat buffer, [layers, COLUMNS]."""
         first, size = self._parameters.values.data_ptr(), self._parameters.values.element_size()
         encoder = network.trunk.encoder
         convolutions = encoder.convolutions if isinstance(encoder, PartsEncoder) else None
@@ -247,18 +243,18 @@ class FusedBackend(Backend):
 
 
 def _convolves(layers: npt.NDArray[np.int64]) -> bool | None:
-    """Whether there are convolutions among layers: True, or, as :mod:`fused.layers` takes it, None."""
+    """Return True if there are convolutions among layers, else None, as :mod:`fused.layers` takes it."""
     return True if layers[:, SIDE].any() else None
 
 
 @contextlib.contextmanager
-def _releasing(board: npt.NDArray[np.int64], figures: npt.NDArray[np.float64]) -> Iterator[None]:
-    """Let the other side stop at its next meeting where this one does not come: no memory, or Ctrl-C on the way."""
+def _releasing(flags: npt.NDArray[np.int64], shared: npt.NDArray[np.float64]) -> Iterator[None]:
+    """Let the other side stop at the barrier if this one never reaches it: out of memory, or Ctrl-C on the way."""
     try:
         yield
     except BaseException:
-        figures[:, 2] = 1.0
-        board[:] = np.iinfo(np.int64).max
+        shared[:, 2] = 1.0
+        flags[:] = np.iinfo(np.int64).max
         raise
 
 
@@ -267,5 +263,40 @@ _NO_MASK = np.zeros((1, 1), np.bool_)
 
 
 def _mask(mask: Tensor | None) -> tuple[npt.NDArray[np.bool_], bool]:
-    """A mask as the kernels take it: an array in any case, and whether it is one."""
+    """Return a mask as the kernels take it: an array in any case, and whether there is a mask."""
     return (_NO_MASK, False) if mask is None else (mask.contiguous().numpy(), True)
+
+
+def _transitions(batch: Batch) -> kernels.Transitions:
+    return kernels.Transitions(
+        batch.features.numpy(), batch.actions.numpy(), *_mask(batch.masks),
+        _NO_NUMBERS[0] if batch.log_probs is None else batch.log_probs.numpy(), batch.log_probs is None,
+        batch.values.numpy(), batch.advantages.numpy(), batch.returns.numpy(),
+    )  # fmt: skip
+
+
+def _coefficients(
+    coefficients: Coefficients, first_moment: Tensor, second_moment: Tensor, steps: int
+) -> tuple[kernels.Objective, kernels.Optimizer]:
+    """Return the coefficients as the kernels take them: infinite where they are off."""
+    off = np.inf
+    clip_coef = off if coefficients.clip_coef is None else coefficients.clip_coef
+    objective = kernels.Objective(
+        clip_coef,
+        clip_coef if coefficients.clip_vloss else off,
+        coefficients.normalize_advantages,
+        coefficients.ent_coef,
+        coefficients.vf_coef,
+        off if coefficients.target_kl is None else coefficients.target_kl,
+    )
+    optimizer = kernels.Optimizer(
+        first_moment.numpy(),
+        second_moment.numpy(),
+        steps,
+        coefficients.learning_rate,
+        coefficients.adam_beta1,
+        coefficients.adam_beta2,
+        coefficients.adam_epsilon,
+        off if coefficients.max_grad_norm is None else coefficients.max_grad_norm,
+    )
+    return objective, optimizer

@@ -68,7 +68,7 @@ def _forget_unused(folder: Path) -> None:
 
 
 def _sources() -> str:
-    """A name for the sources of compiled functions as they are."""
+    """Return a name for the present sources of compiled functions."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())

@@ -16,7 +16,7 @@ Array = Any
 
 
 def compiled_with(**options: Any) -> Any:
-    """A decorator that compiles a function, with these options of Numba's besides our own."""
+    """Return a decorator that compiles a function, with these options of Numba besides our own."""
     return njit(cache=_IS_KEPT, error_model="numpy", **options)
 
 
@@ -25,7 +25,7 @@ compiled = compiled_with()
 
 
 def when_compiling(tell: Callable[[], None]) -> AbstractContextManager[Any]:
-    """A context in which ``tell`` is called once, should anything have to be compiled, before it is."""
+    """Return a context that calls ``tell`` once before the first compilation, if there is one."""
     return event.install_listener("numba:compile", _Once(tell))
 
 

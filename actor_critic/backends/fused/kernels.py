@@ -1,14 +1,15 @@
-"""What the fused backend runs: acting, values, log-probabilities, advantages, and an epoch of optimizer steps.
+"""The compiled functions of the fused backend: acting, values, log-probabilities, advantages, and an epoch's update.
 
-Each function does what the one of the same purpose in :mod:`actor_critic.ops`, with autograd, does, in the same order
-of steps. All arrays are contiguous; a minibatch's figures are summed in 64 bits.
+Each function is the twin of one in :mod:`actor_critic.ops` or :mod:`actor_critic.algorithm`, with the same order of
+steps. All arrays are contiguous; the metrics of a minibatch are summed in 64 bits.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from actor_critic.backends.fused.barrier import meet
+from actor_critic.backends.fused.barrier import wait
 from actor_critic.backends.fused.compiling import Array, compiled, compiled_with
 from actor_critic.backends.fused.layers import BIASES, INPUTS, WEIGHTS, backward, forward, widths
 
@@ -19,7 +20,7 @@ CHUNK = 512  # rows that pass the layers at a time: what they put out stays in t
 
 @compiled
 def normalize(logits: Array, sizes: Array, masks: Array, has_mask: bool, log_probs: Array, probs: Array) -> None:
-    """Log-probabilities [n, A] within each group, −∞ where masked, and the probabilities themselves."""
+    """Compute log-probabilities [n, A] within each group, −∞ where masked, and the probabilities."""
     for r in range(logits.shape[0]):
         first = 0
         for size in sizes:
@@ -42,9 +43,9 @@ def normalize(logits: Array, sizes: Array, masks: Array, has_mask: bool, log_pro
 
 @compiled
 def choose(
-    logits: Array, sizes: Array, masks: Array, has_mask: bool, uniforms: Array, greedy: bool, choices: Array
+    logits: Array, sizes: Array, masks: Array, has_mask: bool, uniforms: Array, greedy: bool, action_indices: Array
 ) -> None:
-    """The most probable choices [n, G], or those where the cumulative distribution first exceeds uniform numbers."""
+    """Sample action indices [n, G] at uniform numbers, or take the most probable ones."""
     weights = np.empty(sizes.max(), np.float32)
     for r in range(logits.shape[0]):
         first = 0
@@ -67,13 +68,13 @@ def choose(
                     best = j
                     if cumulative > limit:
                         break
-            choices[r, g] = best
+            action_indices[r, g] = best
             first += size
 
 
 @compiled
 def log_prob_of(log_probs: Array, sizes: Array, actions: Array, out: Array) -> None:
-    """Log-probability [n] of actions [n, G]."""
+    """Write the log-probabilities [n] of actions [n, G] into ``out``."""
     for r in range(log_probs.shape[0]):
         first = 0
         total = np.float32(0.0)
@@ -103,11 +104,11 @@ def normalize_advantages(advantages: Array) -> None:
 @compiled
 def policy_slopes(
     log_probs: Array, probs: Array, sizes: Array, actions: Array, old_log_probs: Array, advantages: Array, n: int,
-    is_single: bool, clip_coef: float, ent_coef: float, slopes: Array, figures: Array,
+    is_single: bool, clip_coef: float, ent_coef: float, slopes: Array, metrics: Array,
 ) -> None:  # fmt: skip
-    """∂(policy loss − ent_coef · entropy)/∂logits [n, A] into ``slopes``; loss, entropy, KL and clip fraction added.
+    """Write ∂(policy loss − ent_coef · entropy)/∂logits [n, A] into ``slopes``, and add to the policy's metrics.
 
-    These are some of the n rows of a minibatch. With p the probabilities and H the entropy of a group,
+    The rows given are some of the n rows of a minibatch. With p the probabilities and H the entropy of a group,
     ∂log π(a)/∂logit = 1[a] − p and ∂H/∂logit = −p (log p + H).
     """
     for r in range(log_probs.shape[0]):
@@ -118,16 +119,16 @@ def policy_slopes(
             first += sizes[g]
         log_ratio = 0.0 if is_single else chosen - old_log_probs[r]
         over = math.expm1(log_ratio)
-        figures[3] += (over - log_ratio) / n
+        metrics[3] += (over - log_ratio) / n
         if clip_coef == np.inf:
-            figures[0] -= chosen * advantages[r] / n
+            metrics[0] -= chosen * advantages[r] / n
             slope = -advantages[r] / n
         else:
             ratio = math.exp(log_ratio)
             free = ratio * advantages[r]
             clipped = min(max(ratio, 1.0 - clip_coef), 1.0 + clip_coef) * advantages[r]
-            figures[0] -= min(free, clipped) / n
-            figures[4] += (1.0 if abs(over) > clip_coef else 0.0) / n
+            metrics[0] -= min(free, clipped) / n
+            metrics[4] += (1.0 if abs(over) > clip_coef else 0.0) / n
             slope = 0.0 if free > clipped else -free / n
             if math.isnan(free):  # a comparison would hide it
                 slope = free
@@ -137,7 +138,7 @@ def policy_slopes(
             for j in range(first, first + sizes[g]):
                 if log_probs[r, j] != -np.inf:
                     entropy -= probs[r, j] * log_probs[r, j]
-            figures[2] += entropy / n
+            metrics[2] += entropy / n
             for j in range(first, first + sizes[g]):
                 slopes[r, j] = 0.0
                 if log_probs[r, j] != -np.inf:
@@ -148,11 +149,11 @@ def policy_slopes(
 
 @compiled
 def value_slopes(
-    values: Array, old_values: Array, returns: Array, n: int, clip: float, vf_coef: float, slopes: Array, figures: Array
+    values: Array, old_values: Array, returns: Array, n: int, clip: float, vf_coef: float, slopes: Array, metrics: Array
 ) -> None:
-    """∂(vf_coef · value loss)/∂values [rows, 1] into ``slopes``; the loss added. ``clip`` is infinite where it is off.
+    """Write ∂(vf_coef · value loss)/∂values [rows, 1] into ``slopes``, and add to the value loss in ``metrics``.
 
-    These are some of the n rows of a minibatch.
+    The rows given are some of the n rows of a minibatch. ``clip`` is infinite where it is off.
     """
     for r in range(values.shape[0]):
         error = values[r, 0] - returns[r]
@@ -163,7 +164,7 @@ def value_slopes(
             if near * near > error * error:
                 error = near
                 slope = near if abs(moved) <= clip else 0.0
-        figures[1] += 0.5 * error * error / n
+        metrics[1] += 0.5 * error * error / n
         slopes[r, 0] = vf_coef * slope / n
 
 
@@ -189,7 +190,7 @@ def adam_step(
 
 @compiled_with(fastmath={"reassoc"})  # see layers.plain_sum
 def square_sum(numbers: Array) -> float:
-    """Σ x² in 64 bits."""
+    """Return Σ x² in 64 bits."""
     total = 0.0
     for j in range(numbers.size):
         x = np.float64(numbers[j])
@@ -197,33 +198,85 @@ def square_sum(numbers: Array) -> float:
     return total
 
 
-@compiled_with(nogil=True)
-def update(
-    features: Array, actions: Array, masks: Array, has_mask: bool, old_log_probs: Array, is_single: bool,
-    old_values: Array, advantages: Array, returns: Array, rows: Array, borders: Array, sizes: Array,
-    params: Array, grads: Array, first_moment: Array, second_moment: Array,
-    trunk: Array, policy: Array, value: Array, convolves: bool | None,
-    steps: int, learning_rate: float, beta1: float, beta2: float, epsilon: float,
-    clip_coef: float, value_clip: float, normalizes: bool, ent_coef: float, vf_coef: float,
-    max_grad_norm: float, target_kl: float, side: int, board: Array, shared_figures: Array, totals: Array,
-) -> tuple[int, bool]:  # fmt: skip
-    """One optimizer step per minibatch: entries ``borders[k]`` to ``borders[k + 1]`` of ``rows``, rows of the batch.
+class Transitions(NamedTuple):
+    """The transitions of an epoch, as :class:`actor_critic.algorithm.Batch` has them.
+
+    Without ``has_mask`` nobody reads ``masks``. Where ``is_single`` all ratios are 1, and nobody reads
+    ``old_log_probs``.
+    """
+
+    features: Array
+    actions: Array
+    masks: Array
+    has_mask: bool
+    old_log_probs: Array
+    is_single: bool
+    old_values: Array
+    advantages: Array
+    returns: Array
+
+
+class Networks(NamedTuple):
+    """Both networks in flat arrays.
 
     ``trunk`` holds the layers that both networks share, none where they share nothing; ``policy`` and ``value`` are
-    what follows it. Where ``is_single`` the ratios are 1, and nobody knows old log-probabilities. ``clip_coef``,
-    ``value_clip``, ``max_grad_norm`` and ``target_kl`` are infinite where they are off. Sums over the steps taken go
-    into ``totals``: policy loss, value loss, entropy, KL, clip fraction, gradient norm.
-
-    ``side`` is BOTH, or two threads call this at once, one for the POLICY and one for the VALUE function: each then
-    keeps to its own network, and they meet at ``board`` [16] to tell each other in ``shared_figures`` [steps, 3] the
-    squared norms of their gradients, and whether to stop. The numbers are the same either way.
-
-    Returns:
-        The steps taken, and whether the gradient of the next one was not finite; the totals are then its figures.
+    the layers above it. ``sizes`` are the numbers of action_indices in each action group.
     """
-    is_shared = trunk.shape[0] > 0
-    has_policy, has_value = side != VALUE, side != POLICY
-    (most_t, sum_t), (most_p, sum_p), (most_v, sum_v) = widths(trunk), widths(policy), widths(value)
+
+    params: Array
+    grads: Array
+    trunk: Array
+    policy: Array
+    value: Array
+    convolves: bool | None
+    sizes: Array
+
+
+class Objective(NamedTuple):
+    """The coefficients of the loss; ``clip_coef``, ``value_clip`` and ``target_kl`` are infinite where they are off."""
+
+    clip_coef: float
+    value_clip: float
+    normalizes: bool
+    ent_coef: float
+    vf_coef: float
+    target_kl: float
+
+
+class Optimizer(NamedTuple):
+    """Adam: its moments, the steps taken so far, and its coefficients; ``max_grad_norm`` infinite is off."""
+
+    first_moment: Array
+    second_moment: Array
+    steps: int
+    learning_rate: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    max_grad_norm: float
+
+
+class Workspace(NamedTuple):
+    """Memory for a chunk of rows: the outputs of all layers before and after activation, and their gradients.
+
+    ``part`` holds the gradients of a chunk after the first one.
+    """
+
+    zt: Array
+    yt: Array
+    zp: Array
+    yp: Array
+    zv: Array
+    yv: Array
+    deltas: Array
+    part: Array
+
+
+@compiled
+def workspace(networks: Networks, borders: Array, has_policy: bool, has_value: bool) -> Workspace:
+    """Allocate the memory for the largest of all minibatches."""
+    (most_t, sum_t), (most_p, sum_p) = widths(networks.trunk), widths(networks.policy)
+    most_v, sum_v = widths(networks.value)
     most = 0
     for k in range(borders.size - 1):
         most = max(most, borders[k + 1] - borders[k])
@@ -232,9 +285,92 @@ def update(
     zp, yp = np.empty(room * sum_p * has_policy, np.float32), np.empty(room * sum_p * has_policy, np.float32)
     zv, yv = np.empty(room * sum_v * has_value, np.float32), np.empty(room * sum_v * has_value, np.float32)
     deltas = np.empty((4, room * max(most_t, most_p, most_v)), np.float32)
-    part = np.empty(grads.size if most > CHUNK else 0, np.float32)  # gradients of a chunk after the first
-    figures = np.empty(6)
+    part = np.empty(networks.grads.size if most > CHUNK else 0, np.float32)
+    return Workspace(zt, yt, zp, yp, zv, yv, deltas, part)
+
+
+@compiled
+def gradients(
+    batch: Transitions, rows: Array, networks: Networks, objective: Objective, has_policy: bool, has_value: bool,
+    work: Workspace, first: int, last: int, metrics: Array,
+) -> None:  # fmt: skip
+    """Write the gradients of a minibatch, given by its rows of the batch, into entries ``first`` to ``last``.
+
+    The metrics are those of :class:`actor_critic.algorithm.Metrics`; the first five of ``metrics`` are set.
+    """
+    params, trunk, policy, value, sizes = (
+        networks.params,
+        networks.trunk,
+        networks.policy,
+        networks.value,
+        networks.sizes,
+    )
+    convolves, deltas, has_mask, is_single = networks.convolves, work.deltas, batch.has_mask, batch.is_single
+    is_shared = trunk.shape[0] > 0
     num_logits = sizes.sum()
+    n = rows.size
+    advantage = batch.advantages[rows] if has_policy else batch.advantages[:0]
+    if has_policy and objective.normalizes:
+        normalize_advantages(advantage)
+    metrics[:] = 0.0
+    for begin in range(0, n, CHUNK):
+        these = rows[begin : begin + CHUNK]
+        count = these.size
+        into = networks.grads if begin == 0 else work.part
+        x = batch.features[these]
+        seen = forward(x, params, trunk, convolves, work.zt, work.yt) if is_shared else x
+        if has_policy:
+            action = batch.actions[these]
+            mask = batch.masks[these] if has_mask else batch.masks
+            logits = forward(seen, params, policy, convolves, work.zp, work.yp)
+            log_probs = np.empty_like(logits)
+            probs = np.empty_like(logits)
+            normalize(logits, sizes, mask, has_mask, log_probs, probs)
+            old = batch.old_log_probs if is_single else batch.old_log_probs[these]
+            slopes = deltas[0, : count * num_logits].reshape(count, num_logits)
+            policy_slopes(
+                log_probs, probs, sizes, action, old, advantage[begin : begin + CHUNK], n, is_single,
+                objective.clip_coef, objective.ent_coef, slopes, metrics,
+            )  # fmt: skip
+            above = backward(seen, params, into, policy, convolves, work.zp, work.yp, deltas[0], deltas[1], is_shared)
+        if has_value:
+            values = forward(seen, params, value, convolves, work.zv, work.yv)
+            slopes = deltas[2, :count].reshape(count, 1)
+            value_slopes(
+                values, batch.old_values[these], batch.returns[these], n, objective.value_clip, objective.vf_coef,
+                slopes, metrics,
+            )  # fmt: skip
+            beside = backward(seen, params, into, value, convolves, work.zv, work.yv, deltas[2], deltas[3], is_shared)
+        if is_shared:
+            used = count * policy[0, INPUTS]
+            above[:used] += beside[:used]
+            backward(x, params, into, trunk, convolves, work.zt, work.yt, above, beside, False)
+        if begin > 0:
+            for j in range(first, last):
+                networks.grads[j] += work.part[j]
+
+
+@compiled_with(nogil=True)
+def update(
+    batch: Transitions, rows: Array, borders: Array, networks: Networks, objective: Objective, optimizer: Optimizer,
+    side: int, flags: Array, shared: Array, totals: Array,
+) -> tuple[int, bool]:  # fmt: skip
+    """Take one optimizer step per minibatch: entries ``borders[k]`` to ``borders[k + 1]`` of ``rows``.
+
+    Sums over the steps taken go into ``totals``: policy loss, value loss, entropy, KL, clip fraction, gradient norm.
+
+    ``side`` is BOTH, or two threads call this at once, one for the POLICY and one for the VALUE function. Each thread
+    then computes its own network alone, and both wait for each other once per step, at a barrier on ``flags`` [16].
+    They exchange in ``shared`` [steps, 3] the squared norms of their gradients, and whether to stop. The numbers are
+    the same either way.
+
+    Returns:
+        The steps taken, and whether the gradient of the next one was not finite; the totals are then its metrics.
+    """
+    has_policy, has_value = side != VALUE, side != POLICY
+    work = workspace(networks, borders, has_policy, has_value)
+    params, grads, value = networks.params, networks.grads, networks.value
+    metrics = np.empty(6)
     # The value function's own parameters lie behind all others.
     split = value[0, WEIGHTS]
     for index in range(value.shape[0]):
@@ -242,69 +378,33 @@ def update(
     first, last = (split if side == VALUE else 0), (split if side == POLICY else params.size)
     taken = 0
     for k in range(borders.size - 1):
-        whole = rows[borders[k] : borders[k + 1]]
-        n = whole.size
-        if n == 0:
+        minibatch = rows[borders[k] : borders[k + 1]]
+        if minibatch.size == 0:
             continue
-        advantage = advantages[whole] if has_policy else advantages[:0]
-        if has_policy and normalizes:
-            normalize_advantages(advantage)
-        figures[:] = 0.0
-        for begin in range(0, n, CHUNK):
-            these = whole[begin : begin + CHUNK]
-            count = these.size
-            into = grads if begin == 0 else part
-            x = features[these]
-            seen = forward(x, params, trunk, convolves, zt, yt) if is_shared else x
-            if has_policy:
-                action = actions[these]
-                mask = masks[these] if has_mask else masks
-                logits = forward(seen, params, policy, convolves, zp, yp)
-                log_probs = np.empty_like(logits)
-                probs = np.empty_like(logits)
-                normalize(logits, sizes, mask, has_mask, log_probs, probs)
-                old = old_log_probs if is_single else old_log_probs[these]
-                slopes = deltas[0, : count * num_logits].reshape(count, num_logits)
-                policy_slopes(
-                    log_probs, probs, sizes, action, old, advantage[begin : begin + CHUNK], n, is_single,
-                    clip_coef, ent_coef, slopes, figures,
-                )  # fmt: skip
-                above = backward(seen, params, into, policy, convolves, zp, yp, deltas[0], deltas[1], is_shared)
-            if has_value:
-                values = forward(seen, params, value, convolves, zv, yv)
-                slopes = deltas[2, :count].reshape(count, 1)
-                value_slopes(values, old_values[these], returns[these], n, value_clip, vf_coef, slopes, figures)
-                beside = backward(seen, params, into, value, convolves, zv, yv, deltas[2], deltas[3], is_shared)
-            if is_shared:
-                used = count * policy[0, INPUTS]
-                above[:used] += beside[:used]
-                backward(x, params, into, trunk, convolves, zt, yt, above, beside, False)
-            if begin > 0:
-                for j in range(first, last):
-                    grads[j] += part[j]
-
+        gradients(batch, minibatch, networks, objective, has_policy, has_value, work, first, last, metrics)
         if has_policy:
-            shared_figures[k, 2] = 1.0 if figures[3] > 1.5 * target_kl else 0.0
-            shared_figures[k, 0] = square_sum(grads[:split])
+            shared[k, 2] = 1.0 if metrics[3] > 1.5 * objective.target_kl else 0.0
+            shared[k, 0] = square_sum(grads[:split])
         if has_value:
-            shared_figures[k, 1] = square_sum(grads[split:])
+            shared[k, 1] = square_sum(grads[split:])
         if side != BOTH:
-            meet(board, side, k + 1)
-        if shared_figures[k, 2] > 0:
+            wait(flags, side, k + 1)
+        if shared[k, 2] > 0:
             break
-        norm = math.sqrt(shared_figures[k, 0] + shared_figures[k, 1])
+        norm = math.sqrt(shared[k, 0] + shared[k, 1])
         if has_policy:
-            figures[5] = norm
+            metrics[5] = norm
         if not math.isfinite(norm):
-            totals[:] = figures
+            totals[:] = metrics
             return taken, True
-        scale = min(1.0, max_grad_norm / (norm + 1e-6))
+        scale = min(1.0, optimizer.max_grad_norm / (norm + 1e-6))
         taken += 1
         adam_step(
-            params[first:last], grads[first:last], first_moment[first:last], second_moment[first:last], scale,
-            steps + taken, learning_rate, beta1, beta2, epsilon,
+            params[first:last], grads[first:last],
+            optimizer.first_moment[first:last], optimizer.second_moment[first:last], scale, optimizer.steps + taken,
+            optimizer.learning_rate, optimizer.beta1, optimizer.beta2, optimizer.epsilon,
         )  # fmt: skip
-        totals += figures
+        totals += metrics
     return taken, False
 
 
@@ -313,15 +413,15 @@ def act(
     features: Array, uniforms: Array, greedy: bool, masks: Array, has_mask: bool, sizes: Array,
     params: Array, layers: Array, convolves: bool | None,
 ) -> Array:  # fmt: skip
-    """Choices [n, G] of a policy whose layers are ``layers``."""
+    """Return action indices [n, G] of a policy whose layers are ``layers``."""
     n = features.shape[0]
     units = widths(layers)[1]
     logits = forward(
         features, params, layers, convolves, np.empty(n * units, np.float32), np.empty(n * units, np.float32)
     )
-    choices = np.empty((n, sizes.size), np.int64)
-    choose(logits, sizes, masks, has_mask, uniforms, greedy, choices)
-    return choices
+    action_indices = np.empty((n, sizes.size), np.int64)
+    choose(logits, sizes, masks, has_mask, uniforms, greedy, action_indices)
+    return action_indices
 
 
 @compiled
@@ -329,7 +429,7 @@ def action_log_probs(
     features: Array, actions: Array, masks: Array, has_mask: bool, sizes: Array,
     params: Array, layers: Array, convolves: bool | None,
 ) -> Array:  # fmt: skip
-    """Log-probabilities [n] of actions [n, G]."""
+    """Return log-probabilities [n] of actions [n, G]."""
     count = features.shape[0]
     units = widths(layers)[1]
     zs, ys = np.empty(min(count, CHUNK) * units, np.float32), np.empty(min(count, CHUNK) * units, np.float32)
@@ -347,7 +447,7 @@ def action_log_probs(
 def advantages(
     rewards: Array, values: Array, next_values: Array, terminated: Array, ended: Array, gamma: Array, decay: Array
 ) -> Array:
-    """Generalized advantage estimates [T, N]; ``decay`` is γλ. Each number is rounded as NumPy does it."""
+    """Return generalized advantage estimates [T, N]; ``decay`` is γλ. Each number is rounded as NumPy rounds it."""
     found = np.empty_like(rewards)
     running = np.zeros(rewards.shape[1], np.float32)
     for t in range(rewards.shape[0] - 1, -1, -1):
@@ -362,7 +462,7 @@ def advantages(
 
 @compiled
 def state_values(features: Array, params: Array, layers: Array, convolves: bool | None) -> Array:
-    """Values [n]."""
+    """Return values [n]."""
     count = features.shape[0]
     units = widths(layers)[1]
     zs, ys = np.empty(min(count, CHUNK) * units, np.float32), np.empty(min(count, CHUNK) * units, np.float32)

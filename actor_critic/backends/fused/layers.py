@@ -89,7 +89,7 @@ def deactivate(d: Array, z: Array, y: Array, kind: int) -> None:
 
 @compiled
 def unfold(x: Array, layer: Array, workspace: Array) -> Array:
-    """What each of the K entries of a filter meets at each place of images x [n, C · H · W]: [K, n · P]."""
+    """Return the inputs of each of the K entries of a filter at each place of images x [n, C · H · W]: [K, n · P]."""
     height, width, side, stride = layer[HEIGHT], layer[WIDTH], layer[SIDE], layer[STRIDE]
     down, across = (height - side) // stride + 1, (width - side) // stride + 1
     entries, size = layer[CHANNELS] * side * side, x.shape[0] * down * across
@@ -233,7 +233,7 @@ def forward(x: Array, params: Array, layers: Array, convolves: bool | None, zs: 
 
 @compiled
 def column_sums(d: Array, sums: Array) -> None:
-    """Sums [o] ← Σ over rows of d [n, o]."""
+    """Set sums [o] to Σ over rows of d [n, o]."""
     sums[:] = np.float32(0.0)
     for r in range(d.shape[0]):
         row = d[r]
@@ -279,7 +279,7 @@ def backward(
 
 @compiled
 def widths(layers: Array) -> tuple[int, int]:
-    """The most and the sum of what layers put out; the most counts what they take in, too."""
+    """Return the largest number of inputs or outputs of a layer, and the sum of all outputs."""
     most, total = 1, 0
     for index in range(layers.shape[0]):
         most = max(most, layers[index, INPUTS], layers[index, OUTPUTS])
