@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments.masks import random_choices, read_mask
+from actor_critic.environments.masks import random_action_indices, read_mask
 from actor_critic.environments.vectorized import seed_spaces
 from actor_critic.errors import ConfigError, describe
 from actor_critic.process import Interrupted, boundary, recognized
@@ -355,7 +355,7 @@ class _RandomPlay:
     def step(self) -> tuple[Any, ...]:
         """Take one action; returns whatever the environment does."""
         mask = read_mask(self._info, self._actions)
-        choices = random_choices(self._actions, mask, self._random)
+        choices = random_action_indices(self._actions, mask, self._random)
         result: tuple[Any, ...] = self._env.step(self._actions.one_by_one(choices)[0])
         self._info = result[4] if len(result) == 5 else {}
         return result

@@ -22,6 +22,7 @@ from actor_critic.environments.own_rewards import OwnRewards
 from actor_critic.environments.random_states import RandomStatesVectorEnv
 from actor_critic.environments.replay import try_replays
 from actor_critic.environments.stacking import FrameStack
+from actor_critic.environments.vector_environment import VectorEnvironment
 from actor_critic.environments.vectorized import Replay, SameStepVectorEnv, close_environment
 from actor_critic.environments.workers import WorkerVectorEnv
 from actor_critic.errors import ActorCriticError, ConfigError, NotMadeError, describe
@@ -31,8 +32,6 @@ from actor_critic.seeding import Purpose
 from actor_critic.spaces import spaces_of
 
 log = logging.getLogger("actor_critic")
-
-VectorEnvironment = SameStepVectorEnv | WorkerVectorEnv | NativeVectorEnv | RandomStatesVectorEnv
 
 # Packages that Gymnasium's own environments need, and how to get them.
 _PACKAGES = {

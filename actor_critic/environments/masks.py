@@ -177,7 +177,7 @@ def read_mask(info: dict[str, Any], actions: ActionSpec) -> npt.NDArray[np.bool_
     return mask.astype(np.bool_)
 
 
-def random_choices(
+def random_action_indices(
     actions: ActionSpec, mask: npt.NDArray[np.bool_] | None, random: np.random.Generator
 ) -> npt.NDArray[np.int64]:
     """Allowed choices [1, G], each drawn uniformly; where a mask allows none, any at all."""

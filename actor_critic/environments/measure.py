@@ -79,11 +79,11 @@ def _rate(environment: SameStepVectorEnv | WorkerVectorEnv, seed: int) -> float:
 def _steps_per_second(environment: SameStepVectorEnv | WorkerVectorEnv, actions: ActionSpec, seed: int) -> float:
     draw = np.random.default_rng(0)
     even = np.zeros((environment.num_envs, actions.num_logits), np.float32)
-    _, infos = environment.reset(seed=seed)
+    masks = environment.begin(seed).masks
     steps, started = -_WARM_UP, time.perf_counter()
     while (seconds := time.perf_counter() - started) < _SECONDS or steps <= 0:
         numbers = draw.random((environment.num_envs, actions.num_groups), np.float32)
-        *_, infos = environment.step_choices(choose(even, actions.sizes, infos.get("action_mask"), numbers))
+        masks = environment.step_indices(choose(even, actions.sizes, masks, numbers)).masks
         steps += 1
         if steps == 0:
             started = time.perf_counter()

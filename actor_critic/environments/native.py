@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
-from actor_critic.environments.masks import KEY, random_choices, read_mask
+from actor_critic.environments.masks import KEY, random_action_indices, read_mask
+from actor_critic.environments.vector_environment import GymnasiumInterface, Observed, State, Step
 from actor_critic.environments.vectorized import close_environment
 from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, describe
 from actor_critic.process import Interrupted, boundary
@@ -19,11 +20,11 @@ from actor_critic.spaces import read_spaces
 _TRIAL_STEPS, _TRIAL_EPISODES = 2000, 3
 
 
-class NativeVectorEnv:
+class NativeVectorEnv(GymnasiumInterface):
     """A Gymnasium vector environment, stepped as the collector expects.
 
     An environment that resets in the step after an end (next-step autoreset) ignores the action of that step; such a
-    row is no transition, and ``live`` in the infos is False there. One that does not reset by itself (disabled) is
+    row is no transition, and ``valid`` is False there. One that does not reset by itself (disabled) is
     reset at once, which makes it one that resets in the same step.
 
     Attributes:
@@ -51,12 +52,13 @@ class NativeVectorEnv:
                 f"vectorization: the native vector form of {self._name} does not say in its metadata how it resets "
                 f"(autoreset_mode={self._mode}); use sync, shared or workers"
             )
+        self.pauses = self._mode is AutoresetMode.NEXT_STEP
         self.num_envs = environment.num_envs
         self.single_observation_space = environment.single_observation_space
         self.single_action_space = environment.single_action_space
         try:
             spaces = self.single_observation_space, self.single_action_space
-            self._spec, self._actions = read_spaces(self._name, *spaces)
+            self._spec, self.actions = read_spaces(self._name, *spaces)
         except BaseException:
             close_environment(environment)
             raise
@@ -65,44 +67,34 @@ class NativeVectorEnv:
         self._seed = 0
         self._restarts = 0
 
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
-        """Begin an episode in every environment; the seed is the run's (0 where none is given)."""
-        self._seed = (seed[0] if isinstance(seed, list) else seed) or 0
+    def begin(self, seed: int, options: dict[str, Any] | None = None) -> Observed:
+        """Begin an episode in every environment; the seed is the run's."""
+        self._seed = seed
         return self._begin(options)
 
-    def step(
-        self, actions: Any
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
-        """Step every environment; see :meth:`SameStepVectorEnv.step`, and ``live`` above.
+    def step_indices(self, action_indices: npt.NDArray[np.int64]) -> Step:
+        """Step every environment; see :meth:`VectorEnvironment.step_indices`.
 
         Raises:
             EnvironmentFault: The environment raised, or returned something else than its spaces promise.
         """
-        return self.step_choices(self._actions.to_choices(actions))
-
-    def step_choices(
-        self, choices: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
-        """The same with choices [N, G], each counted from 0."""
         was_over = self._ended
         try:
             with boundary.inside() if boundary.is_crossed() else contextlib.nullcontext():
                 found, rewards, terminated, truncated, infos = self._environment.step(
-                    self._actions.to_environment(choices)
+                    self.actions.to_environment(action_indices)
                 )
             observations = self._read(found)
             rewards = np.array(rewards, np.float64).reshape(self.num_envs)
             terminated = np.array(terminated, np.bool_).reshape(self.num_envs)
             truncated = np.array(truncated, np.bool_).reshape(self.num_envs)
             self._ended = terminated | truncated
-            ours: dict[str, Any] = {}
+            final_observations = None
             # Masks of final observations are never used: they may allow nothing.
             has_new = self._mode is AutoresetMode.SAME_STEP
             self._read_masks(infos, np.ones_like(self._ended) if has_new else ~self._ended)
             if self._ended.any():
-                ours |= {"final_obs": self._final(observations, infos), "_final_obs": self._ended}
+                final_observations = self._final(observations, infos)
                 if self._mode is AutoresetMode.DISABLED:
                     # What comes back for the others is theirs: only rows of the mask are new.
                     found, infos = self._environment.reset(options={"reset_mask": self._ended})
@@ -112,24 +104,21 @@ class NativeVectorEnv:
             raise
         except BaseException as error:  # whatever somebody's environment raises or returns
             raise EnvironmentFault(f"{self._name}: the vector form raised {describe(error)}") from error
-        if self._mode is AutoresetMode.NEXT_STEP:
-            ours["live"] = ~was_over
+        valid = None
+        if self.pauses:
+            valid = ~was_over
             rewards[was_over] = 0.0
-        return observations, rewards, terminated, truncated, ours | self._mask_infos()
+        masks = None if self._masks is None else self._masks.copy()
+        return Step(observations, rewards, terminated, truncated, masks, final_observations, valid=valid)
 
     is_exact = False
     """Its running episodes cannot be rebuilt."""
 
-    @property
-    def pauses(self) -> bool:
-        """Whether a step between two episodes is spent on a reset, and is no transition."""
-        return self._mode is AutoresetMode.NEXT_STEP
-
-    def save_state(self) -> dict[str, npt.NDArray[np.int64]]:
+    def save_state(self) -> State:
         """All that can be kept: the seed, and how often the episodes were begun anew."""
         return {"native": np.array([self._seed, self._restarts], np.int64)}
 
-    def load_state(self, state: dict[str, npt.NDArray[np.int64]]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    def load_state(self, state: State) -> Observed:
         """Begin new episodes, on other seeds than before: the running ones cannot be rebuilt."""
         self._seed, restarts = state["native"].tolist()
         self._restarts = restarts + 1
@@ -139,7 +128,7 @@ class NativeVectorEnv:
         """Close the environment."""
         close_environment(self._environment)
 
-    def _begin(self, options: dict[str, Any] | None) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    def _begin(self, options: dict[str, Any] | None) -> Observed:
         self._ended = np.zeros(self.num_envs, np.bool_)
         seed = integer_seed(self._seed, Purpose.EPISODES, self._restarts) % 2**30
         try:
@@ -151,7 +140,7 @@ class NativeVectorEnv:
             raise EnvironmentFault(f"{self._name}: reset raised {describe(error)}") from error
         self._masks = None
         self._read_masks(infos, ~self._ended)
-        return self._read(found), self._mask_infos()
+        return Observed(self._read(found), None if self._masks is None else self._masks.copy())
 
     def _read(self, observation: Any) -> npt.NDArray[Any]:
         """A batch [N, *shape] of what the environment returned, as an array of its own."""
@@ -184,27 +173,21 @@ class NativeVectorEnv:
             if self._masks is not None:
                 self._masks[rows] = True
             return
-        masks = np.ones((self.num_envs, self._actions.num_logits), np.bool_) if self._masks is None else self._masks
+        masks = np.ones((self.num_envs, self.actions.num_logits), np.bool_) if self._masks is None else self._masks
         given = infos.get(f"_{KEY}", np.ones(self.num_envs, np.bool_))
         for index in np.flatnonzero(rows):
             masks[index] = True
             if given[index]:
-                mask = read_mask({KEY: _row(infos[KEY], int(index))}, self._actions)
+                mask = read_mask({KEY: _row(infos[KEY], int(index))}, self.actions)
                 assert mask is not None
                 masks[index] = mask
-        allows = self._actions.allows_an_action(masks[rows])
+        allows = self.actions.allows_an_action(masks[rows])
         if not allows.all():
             raise EnvironmentFault(
                 f"{self._name}, environment {np.flatnonzero(rows)[np.argmin(allows)]}: a mask allows no action, though "
                 f"the episode goes on"
             )
         self._masks = masks
-
-    def _mask_infos(self) -> dict[str, Any]:
-        """The masks [N, A] of the observations returned, where the environment gives any."""
-        if self._masks is None:
-            return {}
-        return {KEY: self._masks.copy(), f"_{KEY}": np.ones(self.num_envs, np.bool_)}
 
 
 def _row(batch: Any, index: int) -> Any:
@@ -276,7 +259,7 @@ def _compare(native: gym.vector.VectorEnv[Any, Any, Any], singles: list[gym.Env[
     over, ends = [False, False], [0, 0]
     reward: Any
     for _ in range(_TRIAL_STEPS):
-        choices = np.concatenate([random_choices(actions, read_mask(info, actions), random) for info in infos])
+        choices = np.concatenate([random_action_indices(actions, read_mask(info, actions), random) for info in infos])
         batch, rewards, *flags, native_infos = native.step(actions.to_environment(choices))
         for row, (single, action) in enumerate(zip(singles, actions.one_by_one(choices), strict=True)):
             if over[row]:

@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments.masks import KEY, random_choices
+from actor_critic.environments.masks import random_action_indices
 from actor_critic.environments.vectorized import Replay, SameStepVectorEnv
 from actor_critic.environments.worker import end_children, leave_signals_to_the_parent, may_have_children
 from actor_critic.errors import ConfigError, EnvironmentFault, ReplayFault
@@ -22,7 +22,7 @@ from actor_critic.process import boundary
 log = logging.getLogger("actor_critic")
 
 _Step = tuple[npt.NDArray[np.int64], float]
-"""Choices, and the reward for them."""
+"""Action indices, and the reward for them."""
 
 _SECONDS_TO_START = 120.0  # of another process: imports take their time
 _SECONDS_TO_LEAVE = 5.0
@@ -122,32 +122,31 @@ def _try(make: Callable[[], gym.Env[Any, Any]], way: Replay) -> str:
     """
     random = np.random.default_rng(0)
 
-    def act(environment: SameStepVectorEnv, infos: dict[str, Any], steps: int) -> list[_Step]:
+    def act(environment: SameStepVectorEnv, steps: int) -> list[_Step]:
         taken = []
         for _ in range(steps):
-            mask = infos[KEY][0] if KEY in infos else None
-            choices = random_choices(environment.actions, mask, random)
-            _, rewards, *_, infos = environment.step_choices(choices)
-            taken.append((choices, float(rewards[0])))
+            masks = environment.observed().masks
+            action_indices = random_action_indices(environment.actions, None if masks is None else masks[0], random)
+            taken.append((action_indices, float(environment.step_indices(action_indices).rewards[0])))
         return taken
 
     started = time.monotonic()
     with contextlib.closing(SameStepVectorEnv(make, 1, replay=way)) as played:
-        _, infos = played.reset(seed=0)
+        played.begin(0)
         tries = []
         for number in range(_EPISODES):
-            act(played, infos, _FEWEST_STEPS + number % _STEPS)  # else short episodes would always end just there
+            act(played, _FEWEST_STEPS + number % _STEPS)  # else short episodes would always end just there
             state = played.save_state()
-            tries.append((state, act(played, played.infos(), _STEPS_AFTER), played.proof()))
+            tries.append((state, act(played, _STEPS_AFTER), played.proof()))
             if time.monotonic() - started > _SECONDS / 3:
                 break
-            _, infos = played.begin_anew()
+            played.begin_anew()
     tried = 0
     with contextlib.closing(SameStepVectorEnv(make, 1, replay=way)) as used:
         for state, steps, proof in tries:
             used.load_state(state)
             _go_on(used, steps, proof)
-            act(used, used.infos(), 3)  # which the other one has not seen
+            act(used, 3)  # which the other one has not seen
             tried += 1
             if time.monotonic() - started > _SECONDS:
                 break
@@ -166,7 +165,7 @@ def _go_on(environment: SameStepVectorEnv, steps: list[_Step], proof: dict[str, 
     Raises:
         ReplayFault: They show something else than before.
     """
-    rewards = [float(environment.step_choices(choices)[1][0]) for choices, _ in steps]
+    rewards = [float(environment.step_indices(action_indices).rewards[0]) for action_indices, _ in steps]
     is_same = np.array_equal(rewards, [reward for _, reward in steps], equal_nan=True)
     if not is_same or any((array != proof[name]).any() for name, array in environment.proof().items()):
         raise ReplayFault(f"{environment.name}: shows other observations or rewards after a replay than it did before")

@@ -16,6 +16,7 @@ from gymnasium.vector.utils import batch_space
 from actor_critic.environments.masks import KEY, read_mask, warn_of_other_masks, with_late_masks
 from actor_critic.environments.own_rewards import own_rewards_of
 from actor_critic.environments.snapshots import INTERVAL, Snapshot, pack, saver_of, unpack
+from actor_critic.environments.vector_environment import GymnasiumInterface, Observed, Step
 from actor_critic.errors import (
     ActorCriticError,
     ConfigError,
@@ -38,7 +39,9 @@ _REWARDS = frozenset((float, int, np.float64, np.float32, np.int64))
 _FLAGS = frozenset((bool, np.bool_))
 
 
-class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]):
+class SameStepVectorEnv(
+    GymnasiumInterface, gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]
+):
     """N environments stepped one after the other, in same-step autoreset.
 
     Episode k of environment i begins with ``reset(seed=episode_seed(seed, purpose, i, k))``: what an environment does
@@ -121,6 +124,9 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         self._masks_come_late: bool | None = None  # None until a reset has shown whether
         self._takes = [own_rewards_of(env) for env in self.envs]
         self._own_rewards = np.zeros(num_envs, np.float64) if self._takes[0] else None
+        self._step = Step(
+            self._observations, self._rewards, self._terminated, self._truncated, own_rewards=self._own_rewards
+        )
         # Whether environments may sample from their spaces. Gymnasium's own never do, and a seed takes its time.
         self._samples = not is_gymnasiums_own(template)
         # Of the running episodes: lengths; choices, if they can be replayed; a checksum over all observations; the
@@ -146,45 +152,32 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 )
         return read_spaces(self.name, template.observation_space, template.action_space)
 
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    def begin(self, seed: int, options: dict[str, Any] | None = None) -> Observed:
         """Begin episode 0 of every environment.
 
         Args:
-            seed: The run's seed, an integer (0 where none is given); the environments' own are derived from it.
-            options: Handed to every environment.
-        """
-        self._seed = (seed[0] if isinstance(seed, list) else seed) or 0
-        self._episodes[:] = 0
-        return self._begin(options)
-
-    def step(
-        self, actions: Any
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
-        """Step every environment with its action: an array [N] or [N, *shape], or a dict or tuple of such arrays.
-
-        The returned arrays are overwritten by the next step. Where an episode ended, ``final_obs`` (marked by
-        ``_final_obs``) is its last observation, and the observation returned is the first of the next. ``action_mask``
-        [N, A], where the environments give one, belongs to the observations returned.
+            seed: The run's seed; the seeds of all episodes are derived from it.
+            options: Passed to every environment.
 
         Raises:
             EnvironmentFault: An environment raised, or returned something else than its space promises.
         """
-        return self.step_choices(self.actions.to_choices(actions))
+        self._seed = seed
+        self._episodes[:] = 0
+        return self._begin(options)
 
-    def step_choices(
-        self, choices: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
-        """The same with choices [N, G], each counted from 0."""
+    def step_indices(self, action_indices: npt.NDArray[np.int64]) -> Step:
+        """Step every environment with its action indices [N, G], each counted from 0.
+
+        Raises:
+            EnvironmentFault: An environment raised, or returned something else than its space promises.
+        """
         if boundary.is_crossed():
             with boundary.inside():
-                return self._step_choices(choices)
-        return self._step_choices(choices)
+                return self._step_all(action_indices)
+        return self._step_all(action_indices)
 
-    def _step_choices(
-        self, choices: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
+    def _step_all(self, action_indices: npt.NDArray[np.int64]) -> Step:
         any_ended = False
         self._terminated.fill(False)
         self._truncated.fill(False)
@@ -192,7 +185,7 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         rows, checksums = self._rows, self._checksums
         own, keeps_actions = self._own_rewards, self._keeps_actions
         self._lengths += 1
-        taken, actions = choices.tolist(), self.actions.one_by_one(choices)
+        taken, actions = action_indices.tolist(), self.actions.one_by_one(action_indices)
         for index, (step, action, past) in enumerate(zip(self._steps, actions, self._actions, strict=True)):
             if self._quotas is not None and self._episodes[index] >= self._quotas[index]:
                 rewards[index] = 0.0
@@ -235,19 +228,15 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 self._write(index, observation, self._parts)
             checksums[index] = crc32(rows[index], checksums[index])
         self._totals += rewards
-        infos = self.infos()
-        if own is not None:
-            infos["own_rewards"] = own
         if self._savers[0]:
             for index in np.flatnonzero(self._lengths % INTERVAL == 0).tolist():
                 self._save_snapshot(index)
         if any_ended:
             self._totals[self._terminated | self._truncated] = 0.0
-            infos |= {"final_obs": self._final_observations, "_final_obs": self._terminated | self._truncated}
-        return self._observations, self._rewards, self._terminated, self._truncated, infos
-
-    pauses = False
-    """Every step is a transition."""
+        shown = self._step
+        shown.masks = self._masks
+        shown.final_observations = self._final_observations if any_ended else None
+        return shown
 
     @property
     def is_exact(self) -> bool:
@@ -269,17 +258,12 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
         """What the running episodes have shown: a checksum [N] over the observations, and the sum [N] of rewards."""
         return {"checksums": np.array(self._checksums, np.int64), "totals": self._totals.copy()}
 
-    def load_state(
-        self, state: dict[str, npt.NDArray[Any]], replayed: Callable[[], None] = lambda: None
-    ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    def load_state(self, state: dict[str, npt.NDArray[Any]], replayed: Callable[[], None] = lambda: None) -> Observed:
         """Rebuild the running episodes by resetting with their seeds and replaying their actions.
 
         Args:
             state: What :meth:`save_state` gave.
             replayed: Called after each step.
-
-        Returns:
-            The observations to act on, and what belongs to them, as from :meth:`reset`.
 
         Raises:
             ReplayFault: An episode went another way than before.
@@ -301,20 +285,20 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
                 raise self._fault(
                     index, "shows other observations or rewards on replay than it did before", ReplayFault
                 )
-        return self._observations, self.infos()
+        return self.observed()
 
-    def begin_anew(self) -> tuple[npt.NDArray[Any], dict[str, Any]]:
-        """Leave the running episodes and begin the next one of every environment; returns as :meth:`reset`."""
+    def begin_anew(self) -> Observed:
+        """Leave the running episodes and begin the next one of every environment."""
         self._episodes += 1
         return self._begin()
 
-    def _begin(self, options: dict[str, Any] | None = None) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    def _begin(self, options: dict[str, Any] | None = None) -> Observed:
         self._totals[:] = 0.0
         with boundary.inside():
             for index in range(self.num_envs):
                 self._write(index, self._reset_one(index, options), self._parts)
                 self._checksums[index] = crc32(self._rows[index])
-        return self._observations, self.infos()
+        return self.observed()
 
     def _save_snapshot(self, index: int) -> None:
         """Save the state of a running episode, and replay it from the snapshot before this one from now on."""
@@ -463,9 +447,9 @@ class SameStepVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.in
             raise self._fault(index, "returned a mask that allows no action, though the episode goes on")
         self._masks[index] = mask
 
-    def infos(self) -> dict[str, Any]:
-        """What belongs to the observations returned last: their masks, where there are any."""
-        return {} if self._masks is None else {KEY: self._masks, f"_{KEY}": np.ones(self.num_envs, np.bool_)}
+    def observed(self) -> Observed:
+        """Return the observations that were returned last, and their masks."""
+        return Observed(self._observations, self._masks)
 
     def _fault(self, index: int, what: str, kind: type[EnvironmentFault] = EnvironmentFault) -> EnvironmentFault:
         return kind(

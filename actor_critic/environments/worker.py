@@ -14,7 +14,6 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments.masks import KEY
 from actor_critic.environments.vectorized import Replay, SameStepVectorEnv
 from actor_critic.errors import ActorCriticError, EnvironmentFault, describe
 from actor_critic.spaces import ActionSpec, ObservationSpec
@@ -30,7 +29,7 @@ def shared_layout(observations: ObservationSpec, actions: ActionSpec, count: int
     """What is shared, as one structured dtype."""
     return np.dtype(
         [
-            ("choices", np.int64, (count, actions.num_groups)),
+            ("action_indices", np.int64, (count, actions.num_groups)),
             ("rewards", np.float64, (count,)),
             ("own_rewards", np.float64, (count,)),
             ("checksums", np.int64, (count,)),
@@ -227,21 +226,21 @@ class Share:
         count = numbers.stop - numbers.start
         self._vector = SameStepVectorEnv(make, count, first=numbers.start, replay=replay)
 
-    def reset(self, seed: Any, options: dict[str, Any] | None) -> None:
-        """As :meth:`SameStepVectorEnv.reset`."""
-        self._show(*self._vector.reset(seed=seed, options=options))
+    def begin(self, seed: int, options: dict[str, Any] | None) -> None:
+        """Begin episode 0 of every environment; see :meth:`SameStepVectorEnv.begin`."""
+        self._show(*self._vector.begin(seed, options))
 
     def step(self) -> None:
-        """Take the choices that are shared."""
-        observations, rewards, terminated, truncated, infos = self._vector.step_choices(self._mine["choices"])
-        self._show(observations, infos)
-        self._mine["rewards"][...] = rewards
-        if "own_rewards" in infos:
-            self._mine["own_rewards"][...] = infos["own_rewards"]
-        self._mine["terminated"][...] = terminated
-        self._mine["truncated"][...] = truncated
-        if "final_obs" in infos:
-            self._mine["final_observations"][...] = infos["final_obs"]
+        """Take the shared action indices."""
+        step = self._vector.step_indices(self._mine["action_indices"])
+        self._show(step.observations, step.masks)
+        self._mine["rewards"][...] = step.rewards
+        if step.own_rewards is not None:
+            self._mine["own_rewards"][...] = step.own_rewards
+        self._mine["terminated"][...] = step.terminated
+        self._mine["truncated"][...] = step.truncated
+        if step.final_observations is not None:
+            self._mine["final_observations"][...] = step.final_observations
 
     def save_state(self) -> dict[str, npt.NDArray[Any]]:
         """As :meth:`SameStepVectorEnv.save_state`."""
@@ -259,12 +258,12 @@ class Share:
         """Replaying may take as long as all these steps took; each of them is a sign of life."""
         self._mine["replayed"][0] += 1
 
-    def _show(self, observations: npt.NDArray[Any], infos: dict[str, Any]) -> None:
+    def _show(self, observations: npt.NDArray[Any], masks: npt.NDArray[np.bool_] | None) -> None:
         # At once, and not as each is stepped: cores that write side by side take the memory from each other.
         self._mine["observations"][...] = observations
         if self._proves:
             for name, values in self._vector.proof().items():
                 self._mine[name][...] = values
-        if KEY in infos:
+        if masks is not None:
             self._mine["has_mask"][...] = True
-            self._mine["masks"][...] = infos[KEY]
+            self._mine["masks"][...] = masks

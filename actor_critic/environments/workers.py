@@ -18,9 +18,9 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from actor_critic.environments.masks import KEY
 from actor_critic.environments.own_rewards import own_rewards_of
 from actor_critic.environments.recovery import RunningEpisodes, Watch
+from actor_critic.environments.vector_environment import GymnasiumInterface, Observed, State, Step
 from actor_critic.environments.vectorized import Replay, choice_typecode, close_environment, environment_name
 from actor_critic.environments.worker import (
     CALL,
@@ -46,7 +46,9 @@ _SECONDS_TO_LEAVE = 5.0
 _SECONDS_TO_START = 120.0  # besides the timeout: imports take their time
 
 
-class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]):
+class WorkerVectorEnv(
+    GymnasiumInterface, gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]
+):
     """N environments spread over W processes, each a :class:`SameStepVectorEnv` over its share of them.
 
     This process is one of them, unless all environments are to be apart from it, where they may crash or hang.
@@ -114,9 +116,16 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         # Not forked: a copy of a process with threads (PyTorch's, a writer's) may hang in a lock.
         self._context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
         self._memory = self._context.RawArray(ctypes.c_byte, self._layout.itemsize)
-        self._shared = views(self._memory, self._layout)
+        self._shared = shared = views(self._memory, self._layout)
+        self._step = Step(
+            shared["observations"],
+            shared["rewards"],
+            shared["terminated"],
+            shared["truncated"],
+            own_rewards=shared["own_rewards"] if self._has_own_rewards else None,
+        )
         self._life = [self._shared["replayed"][share] for share in self._shares]
-        typecode = choice_typecode(self._actions)
+        typecode = choice_typecode(self.actions)
         self._episodes = RunningEpisodes(num_envs, typecode) if max_restarts and replay != "none" else None
         self._watch = Watch(timeout) if timeout is not None else None
         try:
@@ -168,66 +177,50 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         self.observation_space = batch_space(first.observation_space, self.num_envs)
         self.action_space = batch_space(first.action_space, self.num_envs)
         name = environment_name(first)
-        observations, self._actions = read_spaces(name, first.observation_space, first.action_space)
-        self._layout = shared_layout(observations, self._actions, self.num_envs)
+        observations, self.actions = read_spaces(name, first.observation_space, first.action_space)
+        self._layout = shared_layout(observations, self.actions, self.num_envs)
 
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
-        """Begin episode 0 of every environment; as :meth:`SameStepVectorEnv.reset`."""
-        self._ask("reset", lambda _: (seed, options))
+    def begin(self, seed: int, options: dict[str, Any] | None = None) -> Observed:
+        """Begin episode 0 of every environment; as :meth:`SameStepVectorEnv.begin`."""
+        self._ask("begin", lambda _: (seed, options))
         if self._episodes:
-            self._episodes.begin((seed[0] if isinstance(seed, list) else seed) or 0, np.zeros(self.num_envs, np.int64))
-        return self._remembered()
+            self._episodes.begin(seed, np.zeros(self.num_envs, np.int64))
+        return self._observed()
 
-    def step(
-        self, actions: Any
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
-        """Step every environment; as :meth:`SameStepVectorEnv.step`.
+    def step_indices(self, action_indices: npt.NDArray[np.int64]) -> Step:
+        """Step every environment; as :meth:`SameStepVectorEnv.step_indices`.
 
         Raises:
             EnvironmentFault: An environment failed, or a worker died.
         """
-        return self.step_choices(self._actions.to_choices(actions))
-
-    def step_choices(
-        self, choices: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
-        """The same with choices [N, G], each counted from 0."""
-        self._shared["choices"][...] = choices
+        self._shared["action_indices"][...] = action_indices
         self._tell(None)
         self._gather(self._own.step if self._own else None)
-        terminated, truncated = self._shared["terminated"], self._shared["truncated"]
-        ended = terminated | truncated
+        shown = self._step
+        ended = shown.terminated | shown.truncated
         if self._episodes:
-            self._episodes.extend(choices, ended)
-        observations, infos = self._remembered()
-        if self._has_own_rewards:
-            infos["own_rewards"] = self._shared["own_rewards"]
-        if ended.any():
-            infos |= {"final_obs": self._shared["final_observations"], "_final_obs": ended}
-        return observations, self._shared["rewards"], terminated, truncated, infos
-
-    pauses = False
-    """As in :class:`SameStepVectorEnv`."""
+            self._episodes.extend(action_indices, ended)
+        shown.masks = self._observed().masks
+        shown.final_observations = self._shared["final_observations"] if ended.any() else None
+        return shown
 
     @property
     def is_exact(self) -> bool:
         """As :attr:`SameStepVectorEnv.is_exact`."""
         return self._replay != "none"
 
-    def save_state(self) -> dict[str, npt.NDArray[Any]]:
+    def save_state(self) -> State:
         """The running episodes; as :meth:`SameStepVectorEnv.save_state` of all environments in one process."""
         states = self._ask("save_state", lambda _: ())
         joined = {name: np.concatenate([state[name] for state in states]) for name in states[0]}
         return joined | {"seed": states[0]["seed"]}
 
-    def load_state(self, state: dict[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    def load_state(self, state: State) -> Observed:
         """Rebuild the running episodes; as :meth:`SameStepVectorEnv.load_state`."""
         self._ask("load_state", lambda share: (_part(state, share),))
         if self._episodes:
             self._episodes.load(state)
-        return self._remembered()
+        return self._observed()
 
     def close_extras(self, **kwargs: Any) -> None:
         """Send every worker home."""
@@ -242,13 +235,11 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
             self._watch.end()
         _end_all(self._pipes, self._processes)
 
-    def _remembered(self) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    def _observed(self) -> Observed:
         if self._episodes:
             self._episodes.proof = {name: self._shared[name].copy() for name in ("checksums", "totals")}
-        infos: dict[str, Any] = {}
-        if b"\x01" in self._shared["has_mask"].tobytes():  # NumPy would take longer to look
-            infos = {KEY: self._shared["masks"], f"_{KEY}": np.ones(self.num_envs, np.bool_)}
-        return self._shared["observations"], infos
+        has_mask = b"\x01" in self._shared["has_mask"].tobytes()  # NumPy would take longer to look
+        return Observed(self._shared["observations"], self._shared["masks"] if has_mask else None)
 
     def _ask(self, what: str, arguments: Callable[[slice], tuple[Any, ...]]) -> list[Any]:
         """Have all do something, each with the arguments for its share, and wait for all answers."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.config import Settings, check_evaluation_fits_in_memory
-from actor_critic.environments import RandomStatesVectorEnv, VectorEnvironment, has_step_limit, make_vector_environment
+from actor_critic.environments import VectorEnvironment, has_step_limit, make_vector_environment
 from actor_critic.errors import ConfigError, EnvironmentFault, OneAtATimeError
 from actor_critic.imports import require_trust
 from actor_critic.ops.statistics import Summary, plainly, summarize
@@ -234,10 +234,9 @@ def long_evaluations(settings: Settings, environment: VectorEnvironment) -> str 
         settings: Of the run.
         environment: Of its training.
     """
-    if settings.is_random_states:
+    if environment.is_bandit:
         return None
-    spec = getattr(environment, "spec", None)
-    limit = spec.max_episode_steps if spec is not None else None
+    limit = environment.spec.max_episode_steps if environment.spec is not None else None
     count = 1 + (settings.num_epochs // settings.evaluation_interval if settings.evaluation_interval else 0)
     steps = 2 * count * settings.evaluation_episodes * (limit or settings.evaluation_max_steps)
     if steps <= settings.total_timesteps:
@@ -289,7 +288,7 @@ def _play(
     if other := difference((agent.observations, agent.actions), found):
         raise ConfigError(f"environment: {agent.settings.environment}: {other}")
     rule = make_reward_rule(agent.settings, environment.single_observation_space, environment.single_action_space)
-    observations, infos = environment.reset(seed=seed)
+    observations, masks = environment.begin(seed)
     reference = _reference(environment, observations)
     count = environment.num_envs
     running, done = np.zeros((count, 3)), np.zeros(count, np.int64)  # return, model return and length
@@ -300,21 +299,22 @@ def _play(
     while (done < quotas).any():
         uniforms = noise.random((count, agent.actions.num_groups), np.float32)
         seen = observations.astype(agent.observations.dtype, copy=False)
-        choices, states = choose(seen, uniforms, infos.get("action_mask"), states)
+        action_indices, states = choose(seen, uniforms, masks, states)
         before = observations.copy() if rule else observations  # the next step overwrites it
-        observations, rewards, terminated, truncated, infos = environment.step_choices(choices)
-        ended = terminated | truncated
+        step = environment.step_indices(action_indices)
+        observations, masks, terminated = step.observations, step.masks, step.terminated
+        ended = terminated | step.truncated
         states[ended] = 0.0
-        running[:, 0] += infos.get("own_rewards", rewards)
+        running[:, 0] += step.rewards if step.own_rewards is None else step.own_rewards
         running[:, 2] += 1
         _check_finite(agent, observations, running)
         if rule:
             following = observations
-            if "final_obs" in infos:
+            if step.final_observations is not None:
                 following = observations.copy()
-                following[ended] = infos["final_obs"][ended]
-            paid = rewards.astype(np.float32)
-            running[:, 1] += rule.model_rewards(before, agent.actions.numbers(choices), following, terminated, paid)
+                following[ended] = step.final_observations[ended]
+            taken, paid = agent.actions.numbers(action_indices), step.rewards.astype(np.float32)
+            running[:, 1] += rule.model_rewards(before, taken, following, terminated, paid)
         for index in np.flatnonzero(ended & (done < quotas)):
             cut += int(running[index, 2] == limit and not terminated[index])
             finished.append(running[index].copy())
@@ -337,7 +337,5 @@ def _check_finite(agent: ActorCriticAgent, observations: npt.NDArray[Any], runni
 
 
 def _reference(environment: VectorEnvironment, states: npt.NDArray[np.generic]) -> Reference | None:
-    if not isinstance(environment, RandomStatesVectorEnv):
-        return None
-    expected = environment.reward_model.expected_rewards(states)
+    expected = environment.expected_rewards(states)
     return None if expected is None else Reference(float(expected.max(1).mean()), float(expected.mean()))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments import VectorEnvironment
+from actor_critic.environments import Observed, VectorEnvironment
 from actor_critic.errors import EnvironmentFault
 from actor_critic.process import boundary
 from actor_critic.spaces import ActionSpec, ObservationSpec
@@ -142,7 +142,7 @@ class Collector:
 
     def reset(self, seed: int) -> None:
         """Begin the first episodes of a run."""
-        self._begin(*self._environment.reset(seed=seed))
+        self._begin(self._environment.begin(seed))
 
     @np.errstate(over="ignore")  # a reward too large for float32 is told with those that are not finite
     def collect(self, policy: Policy, noise: Callable[[int], npt.NDArray[np.float32]]) -> Rollout:
@@ -180,32 +180,32 @@ class Collector:
         finals: list[npt.NDArray[Any]] = []
         uniforms = _Uniforms(noise, self._num_steps)
         block = None if self._has_pauses else uniforms.from_the_start_of(self._live_steps)
-        step, has_memory = self._environment.step_choices, self._states.size > 0
+        take_step, has_memory = self._environment.step_indices, self._states.size > 0
         missing = self._num_steps * self._environment.num_envs
         for t in range(len(arrays.rewards)):
             mask = None if arrays.masks is None else arrays.masks[t]
             numbers = uniforms.at(self._live_steps) if block is None or self._has_pauses else block[t]
-            choices, states = policy(arrays.observations[t], numbers, mask, self._states)
-            observations, rewards, terminated, truncated, infos = step(choices)
-            arrays.actions[t] = choices
-            arrays.observations[t + 1] = observations
-            arrays.rewards[t] = rewards
-            arrays.terminated[t] = terminated
-            arrays.truncated[t] = truncated
+            action_indices, states = policy(arrays.observations[t], numbers, mask, self._states)
+            step = take_step(action_indices)
+            arrays.actions[t] = action_indices
+            arrays.observations[t + 1] = step.observations
+            arrays.rewards[t] = step.rewards
+            arrays.terminated[t] = step.terminated
+            arrays.truncated[t] = step.truncated
             if has_memory:
                 self._states = states
-                self._states[terminated | truncated] = 0.0
+                self._states[step.terminated | step.truncated] = 0.0
             self._live_steps += 1
-            missing -= len(choices)
-            if infos:
-                self._keep_mask(t + 1, infos)
-                if "own_rewards" in infos:
-                    self._keep_own_rewards(t, infos["own_rewards"])
-                if "final_obs" in infos:
-                    finals.append(infos["final_obs"][infos["_final_obs"]])
-                if "live" in infos:
-                    self._keep_live(t, infos["live"])
-                    missing += int((~infos["live"]).sum())
+            missing -= len(action_indices)
+            if step.masks is not None:
+                self._keep_masks(t + 1, step.masks)
+            if step.own_rewards is not None:
+                self._keep_own_rewards(t, step.own_rewards)
+            if step.final_observations is not None:
+                finals.append(step.final_observations[step.terminated | step.truncated])
+            if step.valid is not None:
+                self._keep_live(t, step.valid)
+                missing += int((~step.valid).sum())
             if missing <= 0:
                 break
         arrays.steps = t + 1
@@ -250,7 +250,7 @@ class Collector:
         if (self._live_steps < 0).any():
             raise ValueError(f"{own[1]} counts backwards")
         self._has_pauses = bool((self._live_steps != self._live_steps[0]).any())
-        self._begin(*self._environment.load_state({name: array for name, array in state.items() if name not in own}))
+        self._begin(self._environment.load_state({name: array for name, array in state.items() if name not in own}))
 
     def go_on_in(self, environment: VectorEnvironment, episodes: dict[str, npt.NDArray[Any]]) -> None:
         """Go on in other environments of the same kind, with the running episodes that these saved."""
@@ -274,22 +274,20 @@ class Collector:
                 minutes,
             )
 
-    def _begin(self, observations: npt.NDArray[Any], infos: dict[str, Any]) -> None:
-        self._arrays.observations[self._arrays.steps] = observations
-        self._keep_mask(self._arrays.steps, infos)
+    def _begin(self, observed: Observed) -> None:
+        self._arrays.observations[self._arrays.steps] = observed.observations
+        if observed.masks is not None:
+            self._keep_masks(self._arrays.steps, observed.masks)
         self._started = True
 
-    def _keep_mask(self, row: int, infos: dict[str, Any]) -> None:
-        """Keep the masks of a row of observations, where the environments give any."""
-        if "action_mask" not in infos:
-            return
-        mask = infos["action_mask"]
+    def _keep_masks(self, row: int, masks: npt.NDArray[np.bool_]) -> None:
+        """Keep the masks of a row of observations."""
         if self._arrays.masks is None:
             # Environments that mask at all mostly do so from their first observation on; what came before allowed all.
             for arrays in self._buffers:
-                arrays.masks = np.ones((len(arrays.observations), *mask.shape), np.bool_)
+                arrays.masks = np.ones((len(arrays.observations), *masks.shape), np.bool_)
         assert self._arrays.masks is not None
-        self._arrays.masks[row] = mask
+        self._arrays.masks[row] = masks
 
     def _keep_own_rewards(self, t: int, rewards: npt.NDArray[np.float64]) -> None:
         if self._arrays.own_rewards is None:

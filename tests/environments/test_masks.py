@@ -58,8 +58,8 @@ def test_the_vectoriser_shows_the_mask_of_the_observation_it_shows() -> None:
         actions = np.stack([masks[:, :3].argmax(1), masks[:, 3:].argmax(1)], 1)
         observations, _, _, _, infos = vector.step(actions)
     copy = SameStepVectorEnv(toys.Guarded, 2)
-    _, rebuilt = copy.load_state(vector.save_state())
-    np.testing.assert_array_equal(rebuilt["action_mask"], infos["action_mask"])
+    rebuilt = copy.load_state(vector.save_state())
+    np.testing.assert_array_equal(rebuilt.masks, infos["action_mask"])
 
 
 @pytest.mark.parametrize(

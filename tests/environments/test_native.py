@@ -91,7 +91,7 @@ def test_a_pause_is_marked_and_pays_nothing() -> None:
     seen = []
     for _ in range(5):
         observations, rewards, terminated, _, infos = native.step(np.ones(1, np.int64))
-        seen.append((observations[0, 0], bool(infos["live"][0]), bool(terminated[0]), rewards[0] > 0))
+        seen.append((observations[0, 0], bool(infos["valid"][0]), bool(terminated[0]), rewards[0] > 0))
     assert seen == [(1, True, False, True), (2, True, True, True), (0, False, False, False), (1, True, False, True), (2, True, True, True)]  # noqa: E501 # fmt: skip
     native.close()
 

@@ -71,9 +71,9 @@ def test_a_replay_counts_nothing_again() -> None:
     whole, resumed = SameStepVectorEnv(make, 1), SameStepVectorEnv(make, 1)
     whole.reset(seed=0)
     for _ in range(3):
-        whole.step_choices(np.zeros((1, 1), np.int64))
+        whole.step_indices(np.zeros((1, 1), np.int64))
     resumed.load_state(whole.save_state())
-    owns = [vector.step_choices(np.zeros((1, 1), np.int64))[4]["own_rewards"].tolist() for vector in (whole, resumed)]
+    owns = [vector.step_indices(np.zeros((1, 1), np.int64)).own_rewards.tolist() for vector in (whole, resumed)]
     assert owns == [[1.0], [1.0]]
 
 

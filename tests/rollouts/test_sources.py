@@ -78,7 +78,7 @@ def test_what_fails_in_either_thread_ends_the_run() -> None:
     with pytest.raises(ZeroDivisionError):
         collection.learn(lambda: 1 / 0, is_last=False)
     # What fails while the next rollout is collected is that epoch's fault: this one is done.
-    trainer._environment.step_choices = lambda choices: 1 / 0  # type: ignore[assignment, method-assign, union-attr]
+    trainer._environment.step_indices = lambda action_indices: 1 / 0  # type: ignore[assignment, method-assign]
     collection._collector._environment = trainer._environment
     assert collection.learn(lambda: "learned", is_last=False) == "learned"
     with pytest.raises(ZeroDivisionError):
