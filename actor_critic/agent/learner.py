@@ -89,7 +89,7 @@ class Learner:
             actor: Who chose the actions, if not the policy as it is now.
         """
         batch, explained = self._prepare(rollout, self._training_rewards(rewards, rollout), actor)
-        parts = minibatches(self._settings, epoch, rollout.live)
+        parts = minibatches(self._settings, epoch, rollout.valid)
         return Update(batch, parts, coefficients_of(self._settings, epoch), explained)
 
     def learn(self, update: Update) -> UpdateResult:
@@ -110,7 +110,7 @@ class Learner:
     def _training_rewards(self, rewards: npt.NDArray[np.float32], rollout: Rollout) -> npt.NDArray[np.float32]:
         if self._settings.clip_rewards is not None:
             rewards = rewards.clip(-self._settings.clip_rewards, self._settings.clip_rewards)
-        return self.reward_normalizer(rewards, rollout.ended, rollout.live) if self.reward_normalizer else rewards
+        return self.reward_normalizer(rewards, rollout.ended, rollout.valid) if self.reward_normalizer else rewards
 
     @np.errstate(over="ignore", invalid="ignore")  # bad numbers are told where the loss is
     def _prepare(
@@ -122,7 +122,7 @@ class Learner:
         observed = rollout.observations.reshape((steps + 1) * envs, *rollout.observations.shape[2:])
         # Before the pass below, so that the ratios of this update compare two policies under the same statistics.
         seen = observed[:count]
-        self._features.update(seen if rollout.live is None else seen[rollout.live.reshape(-1)])
+        self._features.update(seen if rollout.valid is None else seen[rollout.valid.reshape(-1)])
         features = self._features(observed)
         actions = self._tensor(rollout.actions.reshape(count, -1))
         masks = None if rollout.masks is None else self._tensor(rollout.masks.reshape(count, -1))
@@ -162,10 +162,10 @@ class Learner:
             self._tensor(returns.reshape(-1)),
             sequences,
         )
-        if rollout.live is not None:
-            advantages, returns = advantages[rollout.live], returns[rollout.live]
+        if rollout.valid is not None:
+            advantages, returns = advantages[rollout.valid], returns[rollout.valid]
             if sequences is None:  # with memory they stay in their sequences, and are left out of the loss
-                batch = batch.select(self._tensor(np.flatnonzero(rollout.live)))
+                batch = batch.select(self._tensor(np.flatnonzero(rollout.valid)))
         traced = min(steps, 1 / max(1 - self._settings.gamma * self._settings.gae_lambda, 1e-9))
         return batch, _explained_variance(advantages, returns, traced)
 
@@ -176,7 +176,7 @@ class Learner:
             self._tensor(rollout.states),
             self._tensor(before),
             self._tensor(rollout.starts),
-            None if rollout.live is None else self._tensor(rollout.live.reshape(-1)),
+            None if rollout.valid is None else self._tensor(rollout.valid.reshape(-1)),
         )
 
     def _bootstrap(self, next_values: npt.NDArray[np.float32], rollout: Rollout, states: Tensor | None) -> None:
@@ -195,7 +195,7 @@ class Learner:
             known = none if states is None else states[at]
             next_values[at] = _array(self._backend.values(features, known)[0])
         if states is not None:
-            self.value_states = np.where(rollout.forgets[-1][:, None], np.float32(0), _array(states[-1]))
+            self.value_states = np.where(rollout.resets_after[-1][:, None], np.float32(0), _array(states[-1]))
 
     def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self._device)

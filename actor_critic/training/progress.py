@@ -124,14 +124,14 @@ class Progress:
             rollout: Its steps.
             model_rewards: [T, N], what a reward model pays for them; None without one.
         """
-        live = np.ones_like(rollout.rewards) if rollout.live is None else rollout.live
+        live = np.ones_like(rollout.rewards) if rollout.valid is None else rollout.valid
         if rollout.own_rewards is None:
             figures = [rollout.rewards, live] if model_rewards is None else [rollout.rewards, live, model_rewards]
         else:
             between = [] if model_rewards is None else [model_rewards]
             figures = [rollout.own_rewards, live, *between, rollout.rewards]
         self.epoch += 1
-        self.env_steps += rollout.num_live
+        self.env_steps += rollout.num_valid
         self.episodes += self.totals.update(np.array(figures, np.float32), rollout.ended)
 
     def report(self, learned: UpdateResult, steps_per_second: float) -> EpochReport:

@@ -469,7 +469,7 @@ class Trainer(FixedAttributes):
         started = time.perf_counter()
         self._begun = epoch = self.epoch + 1
         self._seed(epoch)
-        rollout, actor = collection.take()
+        rollout, actor = collection.next()
         model_rewards = self._model_rewards(rollout)
         rewards = rollout.rewards
         if self._reward_rule and model_rewards is not None:
@@ -485,7 +485,7 @@ class Trainer(FixedAttributes):
             raise keep_failed_batch(self._folder.path, epoch, update.batch.tensors(), error) from None
         self._progress.count(rollout, model_rewards)
         seconds = time.perf_counter() - started
-        return self._progress.report(learned, rollout.num_live / max(seconds, 1e-9))
+        return self._progress.report(learned, rollout.num_valid / max(seconds, 1e-9))
 
     def _model_rewards(self, rollout: Rollout) -> npt.NDArray[np.float32] | None:
         """What the reward model pays for a rollout's steps, [T, N]; None without one."""
@@ -501,7 +501,7 @@ class Trainer(FixedAttributes):
             rollout.rewards.reshape(count),
         )
         rewards = rewards.reshape(rollout.rewards.shape)
-        return rewards if rollout.live is None else np.where(rollout.live, rewards, np.float32(0))
+        return rewards if rollout.valid is None else np.where(rollout.valid, rewards, np.float32(0))
 
     def _decide_to_stop(self, hours: float) -> None:
         settings = self.settings
@@ -626,7 +626,7 @@ class Trainer(FixedAttributes):
             )
             self._progress.totals.running[:] = 0.0
             agent.forget_running_episodes()
-            collection.forget()
+            collection.reset_hidden_state()
         return collection
 
     def _make_environment(self, settings: Settings) -> None:

@@ -10,8 +10,9 @@ import torch
 
 from actor_critic import Config, Trainer, evaluate
 from actor_critic.environments import SameStepVectorEnv
-from actor_critic.environments.check import check_environment
-from actor_critic.environments.masks import read_mask, with_masks_in_info
+from actor_critic.environments.masks.giving import with_masks_in_info
+from actor_critic.environments.masks.reading import read_mask
+from actor_critic.environments.trials.check import check_environment
 from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.spaces import ActionSpec
 from tests import toys

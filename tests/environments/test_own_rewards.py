@@ -10,7 +10,7 @@ import torch
 
 from actor_critic import Config, Trainer, evaluate
 from actor_critic.environments import SameStepVectorEnv
-from actor_critic.environments.own_rewards import OwnRewards
+from actor_critic.environments.wrappers.own_rewards import OwnRewards
 from tests.toys import Steady
 
 RUN: dict[str, Any] = {

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from actor_critic import Config, Trainer
-from actor_critic.environments import SameStepVectorEnv, WorkerVectorEnv, snapshots
-from actor_critic.environments.recovery import RunningEpisodes
+from actor_critic.environments import SameStepVectorEnv, WorkerVectorEnv
+from actor_critic.environments.vector import snapshots
+from actor_critic.environments.vector.running_episodes import RunningEpisodes
 from actor_critic.errors import ReplayFault
 
 
@@ -134,9 +135,8 @@ def test_a_worker_that_is_replaced_after_a_resume_goes_on_from_the_snapshot() ->
     single = SameStepVectorEnv(Drift, 2)
     single.reset(seed=1)
     _walk(single, 2500, 0)
-    episodes = RunningEpisodes(2, "B")
+    episodes = RunningEpisodes(2, single.actions)
     episodes.load(single.save_state())
-    episodes.proof = single.proof()
     again = SameStepVectorEnv(Drift, 2)
     again.load_state(episodes.state())
     assert _walk(again, 5, 1) == _walk(single, 5, 1)

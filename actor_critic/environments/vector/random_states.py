@@ -1,4 +1,4 @@
-"""The described problem as an environment: a random state, one decision, one reward."""
+"""The random-states problem as an environment: a random state, one decision, one reward."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from actor_critic.environments.vector_environment import GymnasiumInterface, Observed, State, Step
+from actor_critic.environments.vector.contract import GymnasiumInterface, Observed, State, Step
 from actor_critic.rewards import RewardModel, compute_rewards, make_reward_model
 from actor_critic.seeding import Purpose, generator
 from actor_critic.spaces import ActionSpec
 
-_BLOCK = 4096  # states drawn at a time: a fixed number, since the stream is cut along its borders
+_BLOCK = 4096  # states drawn at a time; fixed, since every block has its own generator
 
 
 class RandomStatesVectorEnv(
@@ -100,11 +100,11 @@ class RandomStatesVectorEnv(
     """Its state is saved whole."""
 
     def save_state(self) -> State:
-        """All that determines the rest of the stream."""
+        """Return all that determines the rest of the stream."""
         return {"step": np.array([self._seed, self._step_count], np.int64)}
 
     def load_state(self, state: State) -> Observed:
-        """Go on where :meth:`save_state` was called."""
+        """Continue where :meth:`save_state` was called."""
         self._seed, self._step_count = state["step"].tolist()
         self._draw_block()
         return Observed(self._states(), None)
@@ -119,4 +119,6 @@ class RandomStatesVectorEnv(
         return self._block[self._step_count % self._rows]
 
 
-gym.register(id="random-states", vector_entry_point="actor_critic.environments.random_states:RandomStatesVectorEnv")
+gym.register(
+    id="random-states", vector_entry_point="actor_critic.environments.vector.random_states:RandomStatesVectorEnv"
+)

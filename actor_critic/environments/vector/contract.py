@@ -7,18 +7,18 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments.masks import KEY
+from actor_critic.environments.masks.reading import KEY
 from actor_critic.spaces import ActionSpec
 
 State = dict[str, npt.NDArray[Any]]
-"""What rebuilds running episodes, as arrays by name."""
+"""The arrays that rebuild running episodes, by name."""
 
 GymnasiumStep = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]
-"""What Gymnasium's ``VectorEnv.step`` returns."""
+"""The return type of Gymnasium's ``VectorEnv.step``."""
 
 
 class Observed(NamedTuple):
-    """What to act on.
+    """Observations and masks to act on.
 
     Attributes:
         observations: [N, *shape].
