@@ -97,9 +97,9 @@ class Learner:
         """
         rewards = clip_rewards(rewards, self._settings.clip_rewards)
         if self.reward_normalizer:
-            rewards = self.reward_normalizer(rewards, rollout.ended, rollout.live)
+            rewards = self.reward_normalizer(rewards, rollout.ended, rollout.valid)
         batch, explained_variance = self._batch(rollout, rewards, actor)
-        parts = minibatches(self._settings, epoch, rollout.live)
+        parts = minibatches(self._settings, epoch, rollout.valid)
         return Update(batch, parts, coefficients_of(self._settings, epoch), explained_variance)
 
     def learn(self, update: Update) -> UpdateResult:
@@ -127,7 +127,7 @@ class Learner:
         observed = rollout.observations.reshape((steps + 1) * envs, *rollout.observations.shape[2:])
         # Before the pass below, so that the ratios of this update compare two policies under the same statistics.
         seen = observed[:count]
-        self._features.update(seen if rollout.live is None else seen[rollout.live.reshape(-1)])
+        self._features.update(seen if rollout.valid is None else seen[rollout.valid.reshape(-1)])
         features = self._features(observed)
         actions = self._tensor(rollout.actions.reshape(count, -1))
         masks = None if rollout.masks is None else self._tensor(rollout.masks.reshape(count, -1))
@@ -147,7 +147,7 @@ class Learner:
         next_values = bootstrap_values(values, last_values, *self._final_values(rollout, estimates.value_states))
         if estimates.value_states is not None:
             after = _array(estimates.value_states[-1])
-            self.value_states = np.where(rollout.forgets[-1][:, None], np.float32(0), after)
+            self.value_states = np.where(rollout.resets_after[-1][:, None], np.float32(0), after)
         targets = compute_targets(
             rewards,
             values,
@@ -156,7 +156,7 @@ class Learner:
             rollout.ended,
             self._settings.gamma,
             self._settings.gae_lambda,
-            rollout.live,
+            rollout.valid,
             self._backend.advantages,
         )
         batch = Batch(
@@ -169,8 +169,8 @@ class Learner:
             self._tensor(targets.returns.reshape(-1)),
             sequences,
         )
-        if rollout.live is not None and sequences is None:  # sequences stay whole; the loss leaves the pauses out
-            batch = batch.select(self._tensor(np.flatnonzero(rollout.live)))
+        if rollout.valid is not None and sequences is None:  # sequences stay whole; the loss leaves the pauses out
+            batch = batch.select(self._tensor(np.flatnonzero(rollout.valid)))
         return batch, targets.explained_variance
 
     def _sequences(self, rollout: Rollout) -> Sequences:
@@ -180,7 +180,7 @@ class Learner:
             self._tensor(rollout.states),
             self._tensor(before),
             self._tensor(rollout.starts),
-            None if rollout.live is None else self._tensor(rollout.live.reshape(-1)),
+            None if rollout.valid is None else self._tensor(rollout.valid.reshape(-1)),
         )
 
     def _final_values(

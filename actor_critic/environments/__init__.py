@@ -1,27 +1,26 @@
-"""Environments: making them, stepping many side by side, and the built-in random states."""
+"""Environments: making them, trying them, stepping many side by side, and the built-in random states."""
 
-from actor_critic.environments.check import check_environment
-from actor_critic.environments.limits import has_step_limit
-from actor_critic.environments.make import (
-    EnvironmentMaker,
-    VectorEnvironment,
-    check_same_spaces,
-    choose_replay,
-    choose_vectorization,
-    make_vector_environment,
-)
-from actor_critic.environments.native import NativeVectorEnv
+from actor_critic.environments.choose import check_same_spaces, choose_replay, choose_vectorization
+from actor_critic.environments.make import EnvironmentMaker, make_evaluation_environment, make_vector_environment
+from actor_critic.environments.masks.observations import read_masks, take_mask
 from actor_critic.environments.others import runs_code_of_others
-from actor_critic.environments.random_states import RandomStatesVectorEnv
-from actor_critic.environments.raw import read_masks, take_mask
-from actor_critic.environments.vectorized import SameStepVectorEnv, close_environment
-from actor_critic.environments.workers import WorkerVectorEnv
+from actor_critic.environments.trials.check import check_environment
+from actor_critic.environments.vector.contract import Observed, State, Step, VectorEnvironment
+from actor_critic.environments.vector.instances import close_environment
+from actor_critic.environments.vector.native import NativeVectorEnv
+from actor_critic.environments.vector.random_states import RandomStatesVectorEnv
+from actor_critic.environments.vector.same_step import SameStepVectorEnv
+from actor_critic.environments.vector.workers import WorkerVectorEnv
+from actor_critic.environments.wrappers.limits import has_step_limit
 
 __all__ = [
     "EnvironmentMaker",
     "NativeVectorEnv",
+    "Observed",
     "RandomStatesVectorEnv",
     "SameStepVectorEnv",
+    "State",
+    "Step",
     "VectorEnvironment",
     "WorkerVectorEnv",
     "check_environment",
@@ -30,6 +29,7 @@ __all__ = [
     "choose_vectorization",
     "close_environment",
     "has_step_limit",
+    "make_evaluation_environment",
     "make_vector_environment",
     "read_masks",
     "runs_code_of_others",

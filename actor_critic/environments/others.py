@@ -1,4 +1,4 @@
-"""Whether a run steps code that is neither this package's nor Gymnasium's."""
+"""Detection of code that is neither this package's nor Gymnasium's."""
 
 import gymnasium as gym
 
@@ -6,7 +6,7 @@ from actor_critic.config import Settings
 
 
 def runs_code_of_others(settings: Settings) -> bool:
-    """Whether code runs that may draw from the global random generators: a user's, or of a package of environments."""
+    """Return whether code of a user or of another package runs, which may draw from the global random generators."""
     if settings.imported_code:
         return True
     if settings.is_random_states:

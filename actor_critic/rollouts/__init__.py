@@ -1,7 +1,8 @@
 """Transitions: the rollout, the collector, and the sources of rollouts."""
 
 from actor_critic.rollouts.actor import Actor
-from actor_critic.rollouts.rollout import Collector, Policy, Rollout
+from actor_critic.rollouts.collector import Collector, Policy
+from actor_critic.rollouts.rollout import Rollout
 from actor_critic.rollouts.sources import Overlapped, RolloutSource, Sequential
 
 __all__ = [

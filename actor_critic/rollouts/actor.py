@@ -1,4 +1,4 @@
-"""Actor: who chooses while transitions are collected, the agent's policy as it is or as it was."""
+"""The policy that acts while transitions are collected: the current one, or one of an earlier update."""
 
 from typing import Any
 
@@ -28,31 +28,31 @@ class Actor:
         mask: npt.NDArray[np.bool_] | None,
         states: npt.NDArray[np.float32],
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Choices for a batch.
+        """Choose actions for a batch.
 
         Args:
             observations: [B, *shape], raw.
-            uniforms: [B, G], the uniform numbers to sample at; None takes the most probable choices.
-            mask: [B, A], True where a choice is allowed; None allows all.
+            uniforms: [B, G], the uniform numbers to sample at; None takes the most probable actions.
+            mask: [B, A], True where an action is allowed; None allows all.
             states: [B, S], hidden states before.
 
         Returns:
-            Choices [B, G], each counted from 0, and hidden states [B, S] afterwards.
+            Action indices [B, G], each counted from 0, and hidden states [B, S] afterwards.
         """
         features = observations if self._features.is_identity else self._features(observations)
         return self.policy.act(features, uniforms, mask, states)
 
     def frozen(self) -> "Actor":
-        """This as it is now, whatever is learned from here on."""
+        """Return a copy that later updates do not change."""
         return Actor(self._features.frozen(), self.policy.frozen())
 
     def state(self) -> dict[str, Tensor]:
-        """All that decides its choices, as tensors by name."""
+        """Return all that determines the actions, as tensors by name."""
         moments = self._features.normalizer.moments.state() if self._features.normalizer else {}
         return {"parameters": self.policy.state(), **moments}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Take over what :meth:`state` gave of a policy of the same sizes."""
+        """Load what :meth:`state` returned for a policy of the same sizes."""
         self.policy.load(state["parameters"])
         if self._features.normalizer:
             self._features.normalizer.moments.load(state)

@@ -1,27 +1,10 @@
-"""Collects transitions, given a policy: environments on one side, preallocated time-major arrays on the other."""
+"""The contract of a rollout: T steps of N environments."""
 
-import logging
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from actor_critic.environments import VectorEnvironment
-from actor_critic.errors import EnvironmentFault
-from actor_critic.process import boundary
-from actor_critic.spaces import ActionSpec, ObservationSpec
-
-log = logging.getLogger("actor_critic")
-
-Policy = Callable[
-    [npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.bool_] | None, npt.NDArray[np.float32]],
-    tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]],
-]
-"""Choices [N, G] and hidden states [N, S] afterwards, for observations [N, *shape], uniform numbers [N, G], masks
-[N, A] or None, and hidden states [N, S] before."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +13,8 @@ class Rollout:
 
     Attributes:
         observations: [T + 1, N, *shape]; the last row is what the next collection begins with.
-        actions: [T, N, G] choices.
-        masks: [T, N, A], True where a choice was allowed; None where all always are.
+        actions: [T, N, G] action indices.
+        masks: [T, N, A], True where an action was allowed; None where all always are.
         rewards: [T, N] float32, what the environments paid, wrappers included.
         terminated: [T, N].
         truncated: [T, N].
@@ -39,7 +22,7 @@ class Rollout:
         final_steps: [E], the step each ended in.
         final_envs: [E], the environment each ended in.
         states: [N, S], the policy's hidden states before the first step; no columns without memory.
-        live: [T, N], False where an environment only paused between two episodes; None where all are transitions.
+        valid: [T, N], False where an environment only paused between two episodes; None where all are transitions.
         own_rewards: [T, N] float32, what they paid below all wrappers; None where there are none.
     """
 
@@ -53,7 +36,7 @@ class Rollout:
     final_steps: npt.NDArray[np.int64]
     final_envs: npt.NDArray[np.int64]
     states: npt.NDArray[np.float32]
-    live: npt.NDArray[np.bool_] | None = None
+    valid: npt.NDArray[np.bool_] | None = None
     own_rewards: npt.NDArray[np.float32] | None = None
 
     @property
@@ -62,295 +45,22 @@ class Rollout:
         return self.terminated | self.truncated
 
     @property
-    def num_live(self) -> int:
-        """How many of the steps are transitions."""
-        return self.rewards.size if self.live is None else int(self.live.sum())
+    def num_valid(self) -> int:
+        """Return how many of the steps are transitions."""
+        return self.rewards.size if self.valid is None else int(self.valid.sum())
 
     @property
-    def forgets(self) -> npt.NDArray[np.bool_]:
+    def resets_after(self) -> npt.NDArray[np.bool_]:
         """[T, N], whether what follows a step knows nothing of it: an episode ended there, or paused."""
-        return self.ended if self.live is None else self.ended | ~self.live
+        return self.ended if self.valid is None else self.ended | ~self.valid
 
     @property
     def starts(self) -> npt.NDArray[np.bool_]:
         """[T, N], whether an episode began between this step and the one before it in this rollout."""
-        return np.concatenate([np.zeros_like(self.ended[:1]), self.forgets[:-1]])
+        return np.concatenate([np.zeros_like(self.ended[:1]), self.resets_after[:-1]])
 
     def next_observations(self) -> npt.NDArray[Any]:
         """[T, N, *shape], what followed each step: at an episode's end its final observation."""
         following = self.observations[1:].copy()
         following[self.final_steps, self.final_envs] = self.final_observations
         return following
-
-
-class _Arrays:
-    """Room for one rollout.
-
-    Attributes:
-        steps: How many steps of it are used.
-    """
-
-    def __init__(self, observations: ObservationSpec, actions: ActionSpec, steps: int, count: int) -> None:
-        self.steps = steps
-        self.observations = np.zeros((steps + 1, count, *observations.shape), observations.dtype)
-        self.actions = np.zeros((steps, count, actions.num_groups), np.int64)
-        self.masks: npt.NDArray[np.bool_] | None = None  # [T + 1, N, A] once the environments gave one
-        self.rewards = np.zeros((steps, count), np.float32)
-        self.own_rewards: npt.NDArray[np.float32] | None = None  # [T, N] once the environments gave some
-        self.terminated = np.zeros((steps, count), np.bool_)
-        self.truncated = np.zeros((steps, count), np.bool_)
-        self.live = np.ones((steps, count), np.bool_)
-
-
-class Collector:
-    """Steps environments with a policy and keeps what they return."""
-
-    def __init__(
-        self,
-        environment: VectorEnvironment,
-        observations: ObservationSpec,
-        actions: ActionSpec,
-        num_steps: int,
-        state_dim: int = 0,
-        buffers: int = 1,
-    ) -> None:
-        """Allocate the arrays of rollouts.
-
-        Args:
-            environment: N environments.
-            observations: Their observation space.
-            actions: Their action space.
-            num_steps: T.
-            state_dim: S, numbers in a hidden state of the policy.
-            buffers: How many rollouts are kept apart; each is overwritten when this many more have begun.
-        """
-        count = environment.num_envs
-        self._environment = environment
-        self._observation_spec = observations
-        self._started = False
-        self._num_steps = num_steps
-        # An environment that pauses between two episodes pauses in every other step at most.
-        room = 2 * num_steps if environment.pauses else num_steps
-        self._buffers = [_Arrays(observations, actions, room, count) for _ in range(buffers)]
-        self._arrays = self._buffers[0]
-        self._states = np.zeros((count, state_dim), np.float32)
-        self._has_pauses = False  # once an environment paused
-        self._live_steps = np.zeros(count, np.int64)  # since the run began
-        self._num_groups = actions.num_groups
-        self._seconds_per_step = 0.0
-        self._has_warned = False
-
-    def reset(self, seed: int) -> None:
-        """Begin the first episodes of a run."""
-        self._begin(*self._environment.reset(seed=seed))
-
-    @np.errstate(over="ignore")  # a reward too large for float32 is told with those that are not finite
-    def collect(self, policy: Policy, noise: Callable[[int], npt.NDArray[np.float32]]) -> Rollout:
-        """Take T steps in every environment; where some pause, as many as it takes for T · N transitions.
-
-        Args:
-            policy: Who chooses.
-            noise: The k-th block [T, N, G] of the run's uniform numbers. Transition j of environment i is sampled at
-                entry (j mod T, i) of block j // T, however often the environment paused.
-
-        Raises:
-            EnvironmentFault: An environment failed, or returned a number that is not finite.
-        """
-        assert self._started, "reset or load_state comes before the first collection"
-        last = self._arrays
-        self._buffers.append(self._buffers.pop(0))
-        arrays = self._arrays = self._buffers[-1]
-        arrays.observations[0] = last.observations[last.steps]
-        if arrays.masks is not None and last.masks is not None:
-            arrays.masks[0] = last.masks[last.steps]
-        arrays.live.fill(True)
-        before = self._states
-        started = time.perf_counter()
-        with boundary.watched():
-            finals = self._fill(arrays, policy, noise)
-        self._seconds_per_step = (time.perf_counter() - started) / arrays.rewards[: arrays.steps].size
-        rollout = self._rollout(arrays, finals, before)
-        self._check_finite(rollout)
-        return rollout
-
-    def _fill(
-        self, arrays: _Arrays, policy: Policy, noise: Callable[[int], npt.NDArray[np.float32]]
-    ) -> list[npt.NDArray[Any]]:
-        """Step the environments until the arrays hold a rollout; returns the final observations."""
-        finals: list[npt.NDArray[Any]] = []
-        uniforms = _Uniforms(noise, self._num_steps)
-        block = None if self._has_pauses else uniforms.from_the_start_of(self._live_steps)
-        step, has_memory = self._environment.step_choices, self._states.size > 0
-        missing = self._num_steps * self._environment.num_envs
-        for t in range(len(arrays.rewards)):
-            mask = None if arrays.masks is None else arrays.masks[t]
-            numbers = uniforms.at(self._live_steps) if block is None or self._has_pauses else block[t]
-            choices, states = policy(arrays.observations[t], numbers, mask, self._states)
-            observations, rewards, terminated, truncated, infos = step(choices)
-            arrays.actions[t] = choices
-            arrays.observations[t + 1] = observations
-            arrays.rewards[t] = rewards
-            arrays.terminated[t] = terminated
-            arrays.truncated[t] = truncated
-            if has_memory:
-                self._states = states
-                self._states[terminated | truncated] = 0.0
-            self._live_steps += 1
-            missing -= len(choices)
-            if infos:
-                self._keep_mask(t + 1, infos)
-                if "own_rewards" in infos:
-                    self._keep_own_rewards(t, infos["own_rewards"])
-                if "final_obs" in infos:
-                    finals.append(infos["final_obs"][infos["_final_obs"]])
-                if "live" in infos:
-                    self._keep_live(t, infos["live"])
-                    missing += int((~infos["live"]).sum())
-            if missing <= 0:
-                break
-        arrays.steps = t + 1
-        return finals
-
-    def _rollout(self, arrays: _Arrays, finals: list[npt.NDArray[Any]], states: npt.NDArray[np.float32]) -> Rollout:
-        used = slice(arrays.steps)
-        steps, envs = np.nonzero(arrays.terminated[used] | arrays.truncated[used])
-        return Rollout(
-            arrays.observations[: arrays.steps + 1],
-            arrays.actions[used],
-            None if arrays.masks is None else arrays.masks[used],
-            arrays.rewards[used],
-            arrays.terminated[used],
-            arrays.truncated[used],
-            np.concatenate(finals) if finals else arrays.observations[:0, 0],
-            steps,
-            envs,
-            states,
-            arrays.live[used] if self._has_pauses else None,
-            None if arrays.own_rewards is None else arrays.own_rewards[used],
-        )
-
-    def save_state(self) -> dict[str, npt.NDArray[Any]]:
-        """What rebuilds the running episodes, and the policy's memory of them."""
-        state = self._environment.save_state()
-        self._warn_of_long_replays(state)
-        return {
-            **state,
-            "collector.memory": self._states.copy(),
-            "collector.live_steps": self._live_steps.copy(),
-        }
-
-    def load_state(self, state: dict[str, npt.NDArray[Any]]) -> None:
-        """Rebuild the running episodes."""
-        own = ("collector.memory", "collector.live_steps")
-        mine: tuple[npt.NDArray[Any], ...] = (self._states, self._live_steps)
-        for name, expected in zip(own, mine, strict=True):
-            if (state[name].shape, state[name].dtype) != (expected.shape, expected.dtype):
-                raise ValueError(f"{name} has another shape or dtype")
-        self._states, self._live_steps = (state[name].copy() for name in own)
-        if (self._live_steps < 0).any():
-            raise ValueError(f"{own[1]} counts backwards")
-        self._has_pauses = bool((self._live_steps != self._live_steps[0]).any())
-        self._begin(*self._environment.load_state({name: array for name, array in state.items() if name not in own}))
-
-    def go_on_in(self, environment: VectorEnvironment, episodes: dict[str, npt.NDArray[Any]]) -> None:
-        """Go on in other environments of the same kind, with the running episodes that these saved."""
-        environment.load_state(episodes)
-        self._environment = environment
-
-    def forget(self) -> None:
-        """Let the policy know nothing of what was before."""
-        self._states[:] = 0.0
-
-    def _warn_of_long_replays(self, state: dict[str, npt.NDArray[Any]]) -> None:
-        """Say once that resuming here would take long: acting is in the estimate, and other processes are not."""
-        steps = int(state["lengths"].sum()) // self._num_groups if "lengths" in state else 0
-        minutes = steps * self._seconds_per_step / 60
-        if minutes > 1 and not self._has_warned:
-            self._has_warned = True
-            log.warning(
-                "replay: resuming from here takes the %d steps of the running episodes again, about %.0f minutes; "
-                "max_episode_steps bounds it, and with replay none new episodes begin instead",
-                steps,
-                minutes,
-            )
-
-    def _begin(self, observations: npt.NDArray[Any], infos: dict[str, Any]) -> None:
-        self._arrays.observations[self._arrays.steps] = observations
-        self._keep_mask(self._arrays.steps, infos)
-        self._started = True
-
-    def _keep_mask(self, row: int, infos: dict[str, Any]) -> None:
-        """Keep the masks of a row of observations, where the environments give any."""
-        if "action_mask" not in infos:
-            return
-        mask = infos["action_mask"]
-        if self._arrays.masks is None:
-            # Environments that mask at all mostly do so from their first observation on; what came before allowed all.
-            for arrays in self._buffers:
-                arrays.masks = np.ones((len(arrays.observations), *mask.shape), np.bool_)
-        assert self._arrays.masks is not None
-        self._arrays.masks[row] = mask
-
-    def _keep_own_rewards(self, t: int, rewards: npt.NDArray[np.float64]) -> None:
-        if self._arrays.own_rewards is None:
-            for arrays in self._buffers:
-                arrays.own_rewards = np.zeros_like(arrays.rewards)
-        assert self._arrays.own_rewards is not None
-        self._arrays.own_rewards[t] = rewards
-
-    def _keep_live(self, t: int, live: npt.NDArray[np.bool_]) -> None:
-        """Keep which environments paused."""
-        self._has_pauses = True
-        self._arrays.live[t] = live
-        self._live_steps -= ~live
-        self._states[~live] = 0.0
-
-    def _check_finite(self, rollout: Rollout) -> None:
-        """Stop bad numbers before any optimizer step sees them."""
-        floats = self._observation_spec.floats
-        for what, arrays in (
-            ("reward", [rollout.rewards]),
-            ("own reward", [] if rollout.own_rewards is None else [rollout.own_rewards]),
-            ("observation", floats(rollout.observations)),
-            ("final observation", floats(rollout.final_observations) if len(rollout.final_steps) else []),
-        ):
-            for array in arrays:
-                if not np.isfinite(array).all():
-                    first = np.argwhere(~np.isfinite(array))[0]
-                    if what == "final observation":
-                        step, env = rollout.final_steps[first[0]], rollout.final_envs[first[0]]
-                    else:
-                        # Row t + 1 of the observations is what step t returned, or the reset that came after it.
-                        step, env = first[0] - (what == "observation"), first[1]
-                    when = f"of step {step} of this rollout" if step >= 0 else "before step 0 of this rollout"
-                    spec = self._environment.spec
-                    name = f"{spec.id}, " if spec else ""
-                    raise EnvironmentFault(f"{name}environment {env}: the {what} {when} is not finite")
-
-
-class _Uniforms:
-    """The numbers that a rollout's actions are sampled at: which ones is a matter of environment and live step."""
-
-    def __init__(self, noise: Callable[[int], npt.NDArray[np.float32]], num_steps: int) -> None:
-        self._noise = noise
-        self._num_steps = num_steps
-        self._blocks: dict[int, npt.NDArray[np.float32]] = {}
-
-    def from_the_start_of(self, live_steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float32] | None:
-        """Numbers [T, N, G] of a block at whose beginning all environments stand; None where they stand elsewhere."""
-        block, row = divmod(int(live_steps[0]), self._num_steps)
-        return self._block(block) if row == 0 else None
-
-    def at(self, live_steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Numbers [N, G] for each environment's next transition."""
-        blocks, rows = np.divmod(live_steps, self._num_steps)
-        numbers = np.empty_like(self._block(int(blocks[0]))[0])
-        for k in sorted(set(blocks.tolist())):
-            envs = np.flatnonzero(blocks == k)
-            numbers[envs] = self._block(k)[rows[envs], envs]
-        return numbers
-
-    def _block(self, k: int) -> npt.NDArray[np.float32]:
-        if k not in self._blocks:
-            self._blocks[k] = self._noise(k)
-        return self._blocks[k]

@@ -1,4 +1,4 @@
-"""When transitions are collected: in turn with learning from them, or the next ones meanwhile."""
+"""Sources of rollouts: sequential, or overlapped with the update."""
 
 import contextlib
 import threading
@@ -12,7 +12,8 @@ import torch
 
 from actor_critic.errors import CheckpointError
 from actor_critic.rollouts.actor import Actor
-from actor_critic.rollouts.rollout import Collector, Rollout
+from actor_critic.rollouts.collector import Collector
+from actor_critic.rollouts.rollout import Rollout
 
 Result = TypeVar("Result")
 State = dict[str, npt.NDArray[Any]]
@@ -21,7 +22,7 @@ _ACTOR = "actor."
 
 
 class Acting(Protocol):
-    """What chooses the actions of a rollout: an agent, as a source of rollouts sees it."""
+    """The agent as a source of rollouts sees it: it chooses actions."""
 
     def choose(
         self,
@@ -30,47 +31,47 @@ class Acting(Protocol):
         mask: npt.NDArray[np.bool_] | None,
         states: npt.NDArray[np.float32],
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Choices [N, G] for observations; see :meth:`Actor.choose`."""
+        """Choose actions for observations; see :meth:`Actor.choose`."""
 
     def action_noise(self, block: int) -> npt.NDArray[np.float32]:
-        """A block [T, N, G] of the uniform numbers that actions are sampled at."""
+        """Return a block [T, N, G] of the uniform numbers that actions are sampled at."""
 
     def actor(self) -> Actor:
-        """The policy as it is now."""
+        """Return a copy of the current policy."""
 
 
 class RolloutSource(Protocol):
-    """Where an epoch's rollout comes from."""
+    """A source of rollouts, one for each epoch."""
 
     def begin(self, seed: int) -> None:
         """Begin the first episodes of a run."""
 
-    def take(self) -> tuple[Rollout, Actor | None]:
-        """The epoch's rollout, and who chose its actions if not the policy as it is now."""
+    def next(self) -> tuple[Rollout, Actor | None]:
+        """Return the epoch's rollout, and the policy that chose its actions if it is not the current one."""
 
     def learn(self, steps: Callable[[], Result], is_last: bool) -> Result:
         """Take the optimizer steps of the epoch; ``is_last`` says that no rollout will be asked for after it."""
 
     def save_state(self) -> State:
-        """All that the rest of the collection depends on, but for the agent."""
+        """Return all that the rest of the collection depends on, except the agent."""
 
     def load_state(self, state: State) -> None:
-        """Go on where :meth:`save_state` was called.
+        """Continue where :meth:`save_state` was called.
 
         Raises:
-            CheckpointError: No run could have come to such a state.
+            CheckpointError: No run can have reached such a state.
             ReplayFault: The episodes go another way than before.
         """
 
-    def forget(self) -> None:
-        """Let the policy know nothing of what was before."""
+    def reset_hidden_state(self) -> None:
+        """Reset the policy's hidden states."""
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Release threads."""
 
 
 class Sequential(RolloutSource):
-    """Collects with the policy as it is, then learns from that."""
+    """Collects with the current policy, then learns."""
 
     def __init__(self, collector: Collector, agent: Acting) -> None:
         self._collector = collector
@@ -80,7 +81,7 @@ class Sequential(RolloutSource):
         """See :class:`RolloutSource`."""
         self._collector.reset(seed)
 
-    def take(self) -> tuple[Rollout, Actor | None]:
+    def next(self) -> tuple[Rollout, Actor | None]:
         """Collect; see :class:`RolloutSource`."""
         return self._collector.collect(self._agent.choose, self._agent.action_noise), None
 
@@ -89,7 +90,7 @@ class Sequential(RolloutSource):
         return steps()
 
     def save_state(self) -> State:
-        """The running episodes; see :class:`RolloutSource`."""
+        """Return the running episodes; see :class:`RolloutSource`."""
         return self._collector.save_state()
 
     def load_state(self, state: State) -> None:
@@ -97,9 +98,9 @@ class Sequential(RolloutSource):
         with _of_a_sound_run():
             self._collector.load_state(state)
 
-    def forget(self) -> None:
+    def reset_hidden_state(self) -> None:
         """See :class:`RolloutSource`."""
-        self._collector.forget()
+        self._collector.reset_hidden_state()
 
     def close(self) -> None:
         """See :class:`RolloutSource`."""
@@ -127,8 +128,8 @@ class Overlapped(RolloutSource):
         self._actor = agent.actor()
         self._before: State = {}
         self._waiting: Rollout | None = None
-        self._failure: Exception | None = None  # of the collection of that rollout: it belongs to the next epoch
-        # PyTorch counts threads for each thread that computes.
+        self._failure: Exception | None = None  # of collecting the waiting rollout; raised in the next epoch
+        # PyTorch's thread count is set per calling thread.
         self._pool = ThreadPoolExecutor(1, "learning", torch.set_num_threads, (threads,))
 
     def begin(self, seed: int) -> None:
@@ -136,8 +137,8 @@ class Overlapped(RolloutSource):
         self._collector.reset(seed)
         self._before = self._collector.save_state()
 
-    def take(self) -> tuple[Rollout, Actor | None]:
-        """What was collected during the last epoch; see :class:`RolloutSource`."""
+    def next(self) -> tuple[Rollout, Actor | None]:
+        """Return what was collected during the last epoch; see :class:`RolloutSource`."""
         if self._failure:
             raise self._failure
         rollout, self._waiting = self._waiting, None
@@ -155,7 +156,7 @@ class Overlapped(RolloutSource):
 
         learned = self._pool.submit(announced)
         try:
-            has_begun.wait()  # else the interpreter would let this thread run on for milliseconds before that begins
+            has_begun.wait()  # otherwise this thread could run for milliseconds before learning begins
             if not is_last:
                 self._waiting = self._collect()
         except Exception as error:
@@ -165,7 +166,7 @@ class Overlapped(RolloutSource):
         return result
 
     def save_state(self) -> State:
-        """The episodes, and the policy, that the rollout in waiting begins with; see :class:`RolloutSource`."""
+        """Return the episodes and the policy that the waiting rollout begins with; see :class:`RolloutSource`."""
         return self._before | {_ACTOR + name: tensor.cpu().numpy() for name, tensor in self._actor.state().items()}
 
     def load_state(self, state: State) -> None:
@@ -176,9 +177,9 @@ class Overlapped(RolloutSource):
             self._collector.load_state({name: array for name, array in state.items() if not name.startswith(_ACTOR)})
         self._before = self._collector.save_state()
 
-    def forget(self) -> None:
+    def reset_hidden_state(self) -> None:
         """See :class:`RolloutSource`."""
-        self._collector.forget()
+        self._collector.reset_hidden_state()
         self._before = self._collector.save_state()
 
     def close(self) -> None:
@@ -191,7 +192,7 @@ class Overlapped(RolloutSource):
 
 @contextlib.contextmanager
 def _of_a_sound_run() -> Iterator[None]:
-    """Whoever writes a checkpoint with the right digests can write into it what no run ever came to."""
+    """Report an impossible state as CheckpointError: a checkpoint with valid digests may still hold one."""
     try:
         yield
     except (LookupError, ArithmeticError, TypeError, ValueError, RuntimeError) as error:

@@ -141,14 +141,14 @@ class Counters:
             rollout: Its steps.
             model_rewards: [T, N], the reward model's rewards for them; None without one.
         """
-        live = np.ones_like(rollout.rewards) if rollout.live is None else rollout.live
+        live = np.ones_like(rollout.rewards) if rollout.valid is None else rollout.valid
         if rollout.own_rewards is None:
             sums = [rollout.rewards, live] if model_rewards is None else [rollout.rewards, live, model_rewards]
         else:
             between = [] if model_rewards is None else [model_rewards]
             sums = [rollout.own_rewards, live, *between, rollout.rewards]
         self.epoch += 1
-        self.env_steps += rollout.num_live
+        self.env_steps += rollout.num_valid
         self.episodes += self.totals.update(np.array(sums, np.float32), rollout.ended)
 
     def begin_new_episodes(self) -> None:

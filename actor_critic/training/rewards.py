@@ -40,5 +40,5 @@ class EpochRewards:
             rollout.terminated.reshape(count),
             rollout.rewards.reshape(count),
         ).reshape(rollout.rewards.shape)
-        rewards = rewards if rollout.live is None else np.where(rollout.live, rewards, np.float32(0))
+        rewards = rewards if rollout.valid is None else np.where(rollout.valid, rewards, np.float32(0))
         return self._rule.training_rewards(rollout.rewards, rewards), rewards

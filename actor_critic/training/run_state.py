@@ -125,7 +125,7 @@ class RunState:
         """
         self.counters.begin_new_episodes()
         self.agent.forget_running_episodes()
-        source.forget()
+        source.reset_hidden_state()
 
     def _checkpoint(self, best: float | None) -> Checkpoint:
         counters = self.counters

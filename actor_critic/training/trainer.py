@@ -130,7 +130,7 @@ class Trainer(Run):
         started = time.perf_counter()
         self._epoch_begun = epoch = self.epoch + 1
         self._seeds(epoch)
-        rollout, actor = source.take()
+        rollout, actor = source.next()
         rewards, model_rewards = self._rewards.of(rollout)
         update = self.agent.prepare(rollout, rewards, epoch, actor)  # advantages and minibatches
         if self._learns_by_code_of_others:  # its random numbers must not depend on how many the environments drew
@@ -143,7 +143,7 @@ class Trainer(Run):
             raise keep_failed_batch(self._folder.path, epoch, update.batch.tensors(), error) from None
         self._counters.count(rollout, model_rewards)
         seconds = time.perf_counter() - started
-        return self._counters.report(result, rollout.num_live / max(seconds, 1e-9))
+        return self._counters.report(result, rollout.num_valid / max(seconds, 1e-9))
 
     def _leave(self) -> None:
         """End an iteration over the run, however it was left."""

@@ -62,7 +62,7 @@ def _measure(work: Workload, contender: Contender) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(config, Path(folder) / "run")
         environment, agent = trainer._environments.current, trainer.agent
-        environment.step_choices = timed("stepping", environment.step_choices)  # type: ignore[method-assign]
+        environment.step_indices = timed("stepping", environment.step_indices)  # type: ignore[method-assign]
         agent.choose = timed("choosing", agent.choose)  # type: ignore[method-assign]
         agent.prepare = timed("preparing", agent.prepare)  # type: ignore[method-assign]
         agent.learn = timed("learning", agent.learn)  # type: ignore[method-assign]

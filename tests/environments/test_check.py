@@ -9,7 +9,7 @@ import pytest
 
 from actor_critic.config import Config, Layer, resolve
 from actor_critic.environments import EnvironmentMaker
-from actor_critic.environments.check import Finding, check_environment
+from actor_critic.environments.trials.check import Finding, check_environment
 from actor_critic.errors import ConfigError
 from actor_critic.process.interrupts import Interrupted
 from tests import toys
@@ -17,7 +17,7 @@ from tests import toys
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actor_critic.environments.check._SECONDS_OF_SPEED", 0.02)
+    monkeypatch.setattr("actor_critic.environments.trials.check._SECONDS_OF_SPEED", 0.02)
 
 
 def _check(make: Any) -> list[Finding]:
@@ -55,7 +55,7 @@ def test_a_slow_simulator_is_tried_for_seconds(monkeypatch: pytest.MonkeyPatch) 
             time.sleep(0.005)
             return super().step(action)
 
-    monkeypatch.setattr("actor_critic.environments.check._SECONDS", 0.3)  # a tenth of all times
+    monkeypatch.setattr("actor_critic.environments.trials.check._SECONDS", 0.3)  # a tenth of all times
     started = time.perf_counter()
     findings = _check(Slow)
     assert time.perf_counter() - started < 2.5

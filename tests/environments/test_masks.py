@@ -10,8 +10,9 @@ import torch
 
 from actor_critic import Config, Trainer, evaluate
 from actor_critic.environments import SameStepVectorEnv
-from actor_critic.environments.check import check_environment
-from actor_critic.environments.masks import read_mask, with_masks_in_info
+from actor_critic.environments.masks.giving import with_masks_in_info
+from actor_critic.environments.masks.reading import read_mask
+from actor_critic.environments.trials.check import check_environment
 from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.spaces import ActionSpec
 from tests import toys
@@ -58,8 +59,8 @@ def test_the_vectoriser_shows_the_mask_of_the_observation_it_shows() -> None:
         actions = np.stack([masks[:, :3].argmax(1), masks[:, 3:].argmax(1)], 1)
         observations, _, _, _, infos = vector.step(actions)
     copy = SameStepVectorEnv(toys.Guarded, 2)
-    _, rebuilt = copy.load_state(vector.save_state())
-    np.testing.assert_array_equal(rebuilt["action_mask"], infos["action_mask"])
+    rebuilt = copy.load_state(vector.save_state())
+    np.testing.assert_array_equal(rebuilt.masks, infos["action_mask"])
 
 
 @pytest.mark.parametrize(

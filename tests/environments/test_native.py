@@ -12,9 +12,9 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from actor_critic import Config, Trainer
 from actor_critic.config import Layer, resolve
 from actor_critic.environments import NativeVectorEnv, choose_vectorization
-from actor_critic.environments.native import difference
+from actor_critic.environments.trials.difference import difference
 from actor_critic.errors import ConfigError, EnvironmentFault
-from actor_critic.rollouts.rollout import Collector, Rollout
+from actor_critic.rollouts import Collector, Rollout
 from actor_critic.spaces import read_spaces
 from tests.toys import Countdown, Nested, Recall, Sampled, Steady
 
@@ -55,10 +55,10 @@ def _live(make: Any, mode: AutoresetMode) -> list[list[tuple[Any, ...]]]:
         asked.clear()
         rollout = collector.collect(policy, noise)
         following = rollout.next_observations()
-        assert STEPS * ENVS <= rollout.num_live < (STEPS + 1) * ENVS  # whatever paused on the way
+        assert STEPS * ENVS <= rollout.num_valid < (STEPS + 1) * ENVS  # whatever paused on the way
         for t in range(len(rollout.rewards)):
             for env in range(ENVS):
-                if rollout.live is None or rollout.live[t, env]:
+                if rollout.valid is None or rollout.valid[t, env]:
                     transitions[env].append(
                         (
                             seen(rollout.observations[t, env]),
@@ -91,7 +91,7 @@ def test_a_pause_is_marked_and_pays_nothing() -> None:
     seen = []
     for _ in range(5):
         observations, rewards, terminated, _, infos = native.step(np.ones(1, np.int64))
-        seen.append((observations[0, 0], bool(infos["live"][0]), bool(terminated[0]), rewards[0] > 0))
+        seen.append((observations[0, 0], bool(infos["valid"][0]), bool(terminated[0]), rewards[0] > 0))
     assert seen == [(1, True, False, True), (2, True, True, True), (0, False, False, False), (1, True, False, True), (2, True, True, True)]  # noqa: E501 # fmt: skip
     native.close()
 
@@ -123,11 +123,11 @@ def test_what_follows_a_pause_is_not_learned_from(memory: str, monkeypatch: pyte
 
     def poisoned(self: Collector, *arguments: Any) -> Rollout:
         rollout = collect(self, *arguments)
-        assert rollout.live is not None
-        dead.append(int((~rollout.live).sum()))
-        rollout.actions[~rollout.live] = 2
+        assert rollout.valid is not None
+        dead.append(int((~rollout.valid).sum()))
+        rollout.actions[~rollout.valid] = 2
         assert rollout.masks is not None
-        rollout.masks[~rollout.live] = True
+        rollout.masks[~rollout.valid] = True
         return rollout
 
     monkeypatch.setattr(Collector, "collect", poisoned)

@@ -10,7 +10,7 @@ import torch
 
 from actor_critic import Config, Trainer, evaluate
 from actor_critic.environments import SameStepVectorEnv
-from actor_critic.environments.own_rewards import OwnRewards
+from actor_critic.environments.wrappers.own_rewards import OwnRewards
 from tests.toys import Steady
 
 RUN: dict[str, Any] = {
@@ -71,9 +71,9 @@ def test_a_replay_counts_nothing_again() -> None:
     whole, resumed = SameStepVectorEnv(make, 1), SameStepVectorEnv(make, 1)
     whole.reset(seed=0)
     for _ in range(3):
-        whole.step_choices(np.zeros((1, 1), np.int64))
+        whole.step_indices(np.zeros((1, 1), np.int64))
     resumed.load_state(whole.save_state())
-    owns = [vector.step_choices(np.zeros((1, 1), np.int64))[4]["own_rewards"].tolist() for vector in (whole, resumed)]
+    owns = [vector.step_indices(np.zeros((1, 1), np.int64)).own_rewards.tolist() for vector in (whole, resumed)]
     assert owns == [[1.0], [1.0]]
 
 

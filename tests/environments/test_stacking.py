@@ -8,7 +8,7 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 
 from actor_critic import Config, Trainer
-from actor_critic.environments.stacking import FrameStack
+from actor_critic.environments.wrappers.stacking import FrameStack
 from actor_critic.spaces import ObservationSpec
 
 SPACES = [

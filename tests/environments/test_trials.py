@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from actor_critic import ActionSpec, ActorCriticAgent, Config, ConfigError, ObservationSpec, Trainer, evaluate
-from actor_critic.environments import SameStepVectorEnv, replay
+from actor_critic.environments import SameStepVectorEnv
+from actor_critic.environments.trials import replay
 from tests.toys import Countdown
 
 
@@ -88,16 +89,15 @@ def test_what_cannot_be_evaluated_on_the_way_names_the_setting() -> None:
 
 
 def test_an_environment_that_samples_from_its_spaces_replays() -> None:
-    assert replay.try_replays(Sampling, apart=False, timeout=60) == ("reset", "", "")
+    assert replay.try_replays(Sampling, separate_processes=False, timeout=60) == ("reset", "", "")
     shown = []
     for past in (0, 3):
         vector = SameStepVectorEnv(Sampling, 2)
         vector.reset(seed=4)
         for _ in range(past):
-            vector.step_choices(np.zeros((2, 2), np.int64))
+            vector.step_indices(np.zeros((2, 2), np.int64))
         vector.reset(seed=5)
-        steps = [vector.step_choices(np.zeros((2, 2), np.int64)) for _ in range(12)]
-        shown.append([(rewards.copy().tolist()) for _, rewards, *_ in steps])
+        shown.append([vector.step_indices(np.zeros((2, 2), np.int64)).rewards.tolist() for _ in range(12)])
     assert shown[0] == shown[1]
 
 
@@ -123,7 +123,7 @@ class Remembering(gym.Env[Any, Any]):
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 8, 100])
 def test_what_is_remembered_beyond_an_episode_is_found_whatever_its_length(length: int) -> None:
-    way, against, _ = replay.try_replays(partial(Remembering, length), apart=False, timeout=60)
+    way, against, _ = replay.try_replays(partial(Remembering, length), separate_processes=False, timeout=60)
     assert way == "fresh"
     assert "shows other observations or rewards" in against
 
@@ -157,7 +157,7 @@ def test_a_wrapper_that_remembers_is_not_made_anew_for_every_episode(
 def test_a_trial_of_a_slow_environment_is_cut_short_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "_SECONDS", 0.2)
     started = time.monotonic()
-    way, against, untried = replay.try_replays(Slow, apart=False, timeout=60)
+    way, against, untried = replay.try_replays(Slow, separate_processes=False, timeout=60)
     assert time.monotonic() - started < 2
     assert (way, against) == ("reset", "")
     tried = int(untried.split()[0])

@@ -17,7 +17,7 @@ import pytest
 
 from actor_critic import Config, Trainer
 from actor_critic.environments import WorkerVectorEnv
-from actor_critic.environments.vectorized import SameStepVectorEnv
+from actor_critic.environments.vector.same_step import SameStepVectorEnv
 from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.process import cores
 from actor_critic.storage.checkpoints import load
@@ -44,43 +44,46 @@ def test_any_number_of_workers_gives_the_same_digest(environment: str, tmp_path:
         assert _digest(folder, environment=environment, vectorization=vectorization, workers=workers) == expected
 
 
-@pytest.mark.parametrize("apart", [False, True])
-@pytest.mark.parametrize("busy", [0, 99])
+@pytest.mark.parametrize("separate_processes", [False, True])
+@pytest.mark.parametrize("reserved_cores", [0, 99])
 def test_who_waits_awake_and_who_waits_asleep_see_the_same(
-    apart: bool, busy: int, monkeypatch: pytest.MonkeyPatch
+    separate_processes: bool, reserved_cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cores, "available", lambda: 8)
     make = functools.partial(gym.make, "CartPole-v1")
-    alone, several = SameStepVectorEnv(make, 5), WorkerVectorEnv(make, 5, 3, apart=apart, busy=busy)
+    alone, several = (
+        SameStepVectorEnv(make, 5),
+        WorkerVectorEnv(make, 5, 3, separate_processes=separate_processes, reserved_cores=reserved_cores),
+    )
     try:
         assert np.array_equal(alone.reset(seed=3)[0], several.reset(seed=3)[0])
         for actions in np.random.default_rng(0).integers(0, 2, (50, 5, 1)):
-            one, other = alone.step_choices(actions), several.step_choices(actions)
-            for ours, theirs in zip(one[:4], other[:4], strict=True):
-                assert np.array_equal(ours, theirs)
+            ours, theirs = alone.step_indices(actions), several.step_indices(actions)
+            for name in ("observations", "rewards", "terminated", "truncated"):
+                assert np.array_equal(getattr(ours, name), getattr(theirs, name))
     finally:
         several.close()
 
 
 def test_the_fault_of_this_process_is_told_and_not_the_death_of_another() -> None:
-    vector = WorkerVectorEnv(_FaultyHereAndDeadThere(), 2, 2, apart=False)
+    vector = WorkerVectorEnv(_FaultyHereAndDeadThere(), 2, 2, separate_processes=False)
     try:
         vector.reset(seed=0)
-        vector.step_choices(np.zeros((2, 1), np.int64))
+        vector.step_indices(np.zeros((2, 1), np.int64))
         with pytest.raises(EnvironmentFault, match="environment 0, episode 0, step 2: raised RuntimeError"):
-            vector.step_choices(np.zeros((2, 1), np.int64))
+            vector.step_indices(np.zeros((2, 1), np.int64))
     finally:
         vector.close()
     assert not _workers()
 
 
 def test_a_death_in_another_process_is_told_and_leaves_none_behind() -> None:
-    vector = WorkerVectorEnv(_FaultyHereAndDeadThere("nothing"), 2, 2, apart=False)
+    vector = WorkerVectorEnv(_FaultyHereAndDeadThere("nothing"), 2, 2, separate_processes=False)
     try:
         vector.reset(seed=0)
-        vector.step_choices(np.zeros((2, 1), np.int64))
+        vector.step_indices(np.zeros((2, 1), np.int64))
         with pytest.raises(EnvironmentFault, match=r"worker of environments 1 to 1 died \(exit code 3\)"):
-            vector.step_choices(np.zeros((2, 1), np.int64))
+            vector.step_indices(np.zeros((2, 1), np.int64))
     finally:
         vector.close()
     assert not _workers()
@@ -88,7 +91,7 @@ def test_a_death_in_another_process_is_told_and_leaves_none_behind() -> None:
 
 def test_environments_that_cannot_be_made_here_leave_no_process_behind() -> None:
     with pytest.raises(ConfigError, match="not twice in one process"):
-        WorkerVectorEnv(_OnlyOnce(), 4, 2, apart=False)
+        WorkerVectorEnv(_OnlyOnce(), 4, 2, separate_processes=False)
     assert not _workers()
 
 
@@ -255,7 +258,7 @@ def test_a_replay_may_take_longer_than_an_answer() -> None:
     try:
         vector.reset(seed=3)
         for _ in range(60):  # of a hundredth of a second in each of the two
-            vector.step_choices(np.zeros((2, 1), np.int64))
+            vector.step_indices(np.zeros((2, 1), np.int64))
         state, began = vector.save_state(), time.monotonic()
         vector.load_state(state)
         assert time.monotonic() - began > 1.0

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from actor_critic import ActorCriticAgent, Config, Trainer, evaluate
-from actor_critic.evaluation.evaluation import Evaluation
+from actor_critic.evaluation import Evaluation
 from actor_critic.seeding import Purpose, episode_seed
 from tests import toys
 

@@ -16,7 +16,7 @@ from actor_critic.algorithm import Sequences, minibatches
 from actor_critic.backends import EagerBackend
 from actor_critic.networks.networks import PolicyNetwork, Trunk, ValueNetwork
 from actor_critic.networks.parameters import FlatParameters
-from actor_critic.rollouts.rollout import Collector
+from actor_critic.rollouts.collector import Collector
 from actor_critic.rollouts.sources import Sequential
 
 RECALL = {

@@ -5,7 +5,7 @@ import pytest
 
 from actor_critic.environments import SameStepVectorEnv
 from actor_critic.errors import EnvironmentFault
-from actor_critic.rollouts.rollout import Collector, Rollout
+from actor_critic.rollouts import Collector, Rollout
 from actor_critic.spaces import ActionSpec, ObservationSpec
 from tests.toys import Countdown, Faulty
 

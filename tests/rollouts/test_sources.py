@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from actor_critic import Config, ConfigError, Trainer
-from actor_critic.rollouts.rollout import Collector
+from actor_critic.rollouts.collector import Collector
 from actor_critic.rollouts.sources import Overlapped
 from actor_critic.storage.checkpoints import load
 from tests import toys  # noqa: F401 - registers the environments
@@ -74,15 +74,15 @@ def test_what_fails_in_either_thread_ends_the_run() -> None:
     trainer = Trainer(Config(**SETTINGS, num_epochs=5))
     collection = trainer._environments.open(trainer._state)
     assert isinstance(collection, Overlapped)
-    collection.take()
+    collection.next()
     with pytest.raises(ZeroDivisionError):
         collection.learn(lambda: 1 / 0, is_last=False)
     # What fails while the next rollout is collected is that epoch's fault: this one is done.
-    trainer._environments.current.step_choices = lambda choices: 1 / 0  # type: ignore[assignment, method-assign, union-attr]
+    trainer._environments.current.step_indices = lambda action_indices: 1 / 0  # type: ignore[assignment, method-assign, union-attr]
     collection._collector._environment = trainer._environments.current
     assert collection.learn(lambda: "learned", is_last=False) == "learned"
     with pytest.raises(ZeroDivisionError):
-        collection.take()
+        collection.next()
     collection.close()
     trainer.close()
 

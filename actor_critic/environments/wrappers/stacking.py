@@ -26,7 +26,7 @@ class FrameStack(gym.Wrapper[Any, Any, Any, Any]):
     def reset(self, **kwargs: Any) -> Any:
         """Begin an episode."""
         returned: Any = self.env.reset(**kwargs)
-        if not isinstance(returned, tuple):  # told where all is looked at
+        if not isinstance(returned, tuple):  # reported by the vectoriser
             return returned
         observation, *rest = returned
         self._frames = [np.repeat(array[None], self._count, 0) for array in self._read(observation)]
@@ -51,7 +51,7 @@ class FrameStack(gym.Wrapper[Any, Any, Any, Any]):
             arrays = zip(self._spec.parts, self._spec.read(observation), strict=True)
         except ValueError as error:
             raise ValueError(f"an observation {error}") from None
-        with np.errstate(over="ignore"):  # a number too large for its type is told where all are looked at
+        with np.errstate(over="ignore"):  # a number too large for its type is reported by the vectoriser
             return [array.astype(part.dtype, copy=False) for part, array in arrays]
 
     def _shown(self) -> Any:

@@ -1,26 +1,23 @@
-"""Action masks, whichever way an environment gives them: all become ``info["action_mask"]``."""
+"""Wrappers that move the masks of an environment into ``info["action_mask"]``, however it gives them."""
 
 import functools
 import inspect
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
-import numpy.typing as npt
 
+from actor_critic.environments.masks.reading import KEY
 from actor_critic.errors import ConfigError
 from actor_critic.errors import describe as describe_error
 from actor_critic.process import Interrupted
-from actor_critic.spaces import ActionSpec, Path, describe_path, parts_of, pick
+from actor_critic.spaces import describe_path, parts_of
 
 log = logging.getLogger("actor_critic")
 
-KEY = "action_mask"
 ATTRIBUTE = "action_masks"
 
-# What masks are called elsewhere; such a name is told of, since a mask that is overlooked would be missed.
+# Names of masks elsewhere. They cause a warning: a mask that is not read would not be noticed.
 _OTHER_NAMES = frozenset(
     {KEY, ATTRIBUTE, "valid_action_mask", "legal_action_mask", "available_actions", "legal_actions", "valid_actions"}
 )
@@ -51,7 +48,7 @@ def with_masks_in_info(env: gym.Env[Any, Any], bare: gym.Env[Any, Any] | None = 
 
 
 def with_late_masks(env: gym.Env[Any, Any], info: dict[str, Any]) -> tuple[gym.Env[Any, Any], dict[str, Any]]:
-    """The same for an environment that has ``action_masks`` only once it was reset, and the info of that reset."""
+    """Do the same for an environment that has ``action_masks`` only after a reset, and for the info of that reset."""
     layer: Any = env
     while isinstance(layer, gym.Wrapper):
         if isinstance(layer, (_MaskFromAttribute, _MaskFromObservation)):
@@ -65,9 +62,9 @@ def with_late_masks(env: gym.Env[Any, Any], info: dict[str, Any]) -> tuple[gym.E
 
 
 def _owner_of_masks(env: gym.Env[Any, Any], bare: gym.Env[Any, Any] | None) -> gym.Env[Any, Any] | None:
-    """The outermost layer of an environment, above ``bare``, that declares ``action_masks``; None where none does.
+    """Return the outermost layer of an environment, above ``bare``, that declares ``action_masks``, or None.
 
-    It is looked for without asking for it: to ``hasattr`` a property that raises is one that is not there.
+    ``hasattr`` is not used: it reports a property that raises as missing.
 
     Raises:
         ConfigError: It cannot be read, as a property that needs what only a reset sets, or wants arguments.
@@ -95,7 +92,7 @@ def _owner_of_masks(env: gym.Env[Any, Any], bare: gym.Env[Any, Any] | None) -> g
 
 
 def _declared(layer: Any, name: str) -> Any:
-    """An attribute as a class or an instance declares it, and None without one; a property is not asked for its value.
+    """Return an attribute as a class or an instance declares it, or None; a property is not evaluated.
 
     Unlike ``inspect.getattr_static`` it does not look into the instance's ``__dict__``, which would make all attributes
     of the instance slower from then on (in CPython 3.11 a step of CartPole takes a tenth longer).
@@ -109,7 +106,7 @@ def _declared(layer: Any, name: str) -> Any:
 def _refuse_deeper_masks(env: gym.Env[Any, Any]) -> None:
     try:
         paths = [path for path, _ in parts_of(env.observation_space)]
-    except ConfigError:  # what else is wrong with the space is told where it is read
+    except ConfigError:  # other errors of the space are reported where it is read
         return
     for path in paths:
         if KEY in path:
@@ -120,7 +117,7 @@ def _refuse_deeper_masks(env: gym.Env[Any, Any]) -> None:
 
 
 def warn_of_other_masks(env: gym.Env[Any, Any], observation: Any, info: dict[str, Any]) -> None:
-    """Tell of what looks like a mask and is not read as one, where an environment gives no other."""
+    """Warn of names that look like masks and are not read as such, if an environment gives no mask."""
     if KEY in info:
         return
     places = {f'info["{name}"]' for name in _OTHER_NAMES & info.keys()}
@@ -148,61 +145,18 @@ def _warn_once(place: str) -> None:
 
 
 def _wants_arguments(found: Any) -> bool:
-    """Whether something is a function or method that cannot be called without arguments."""
+    """Return whether an object is a function or method that cannot be called without arguments."""
     if not callable(found) or isinstance(found, type):
         return False
     try:
         parameters = inspect.signature(found).parameters.values()
-    except (TypeError, ValueError):  # of a function that is not written in Python nothing is known
+    except (TypeError, ValueError):  # the signature of a function in C may be unknown
         return True
     return any(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
 
 
-def read_mask(info: dict[str, Any], actions: ActionSpec) -> npt.NDArray[np.bool_] | None:
-    """The mask [A] that belongs to the observation just returned; None where the environment gives none.
-
-    A space of several choices may give one array of A entries, or one for each choice; a Dict or Tuple of spaces may
-    give a dict or tuple of masks.
-
-    Raises:
-        ValueError: It has another length, or entries that are neither 0 nor 1.
-    """
-    if info.get(KEY) is None:
-        return None
-    mask = np.concatenate(list(_arrays(info[KEY], [part.path for part in actions.parts])))
-    if mask.shape != (actions.num_logits,):
-        raise ValueError(f"{KEY} has {mask.size} entries; expected {actions.num_logits}")
-    if mask.dtype != np.bool_ and not (mask.dtype.kind in "iuf" and np.isin(mask, (0, 1)).all()):
-        raise ValueError(f"{KEY} is {mask.tolist()}; expected only 0 and 1, or false and true")
-    return mask.astype(np.bool_)
-
-
-def random_choices(
-    actions: ActionSpec, mask: npt.NDArray[np.bool_] | None, random: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """Allowed choices [1, G], each drawn uniformly; where a mask allows none, any at all."""
-    weights = random.random(actions.num_logits)
-    weights = weights if mask is None else np.where(mask, weights, -1.0)
-    groups = np.split(weights, np.cumsum(actions.sizes)[:-1])
-    return np.array([[group.argmax() for group in groups]])
-
-
-def _arrays(given: Any, paths: list[Path]) -> Iterator[npt.NDArray[Any]]:
-    """Every array in a mask, in the order of the action space's parts."""
-    if isinstance(given, dict):
-        if () in paths:
-            raise ValueError(f"{KEY} is a dict, and the action space has no parts")
-        for path in paths:
-            yield from _arrays(pick(given, path), [()])
-    elif isinstance(given, (tuple, list)):
-        for part in given:
-            yield from _arrays(part, [()])
-    else:
-        yield np.asarray(given).reshape(-1)
-
-
 class _MaskFromObservation(gym.Wrapper[Any, Any, Any, Any]):
-    """Takes the mask out of a Dict observation; where one other entry is left, that is the observation."""
+    """Takes the mask out of a Dict observation; if one other entry is left, it becomes the observation."""
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         super().__init__(env)
@@ -228,14 +182,14 @@ class _MaskFromObservation(gym.Wrapper[Any, Any, Any, Any]):
 
 
 class _MaskFromAttribute(gym.Wrapper[Any, Any, Any, Any]):
-    """Asks for ``action_masks`` after every reset and step: calls a method, and takes anything else as it is."""
+    """Reads ``action_masks`` after every reset and step: calls a method, and takes anything else as it is."""
 
     def __init__(self, env: gym.Env[Any, Any], owner: gym.Env[Any, Any]) -> None:
         super().__init__(env)
         self._owner = owner
 
     def with_mask(self, info: Any) -> Any:
-        """An info with the present mask in it; what is no info is told where all is looked at."""
+        """Return an info with the current mask; anything but a dict is returned as it is and reported later."""
         if not isinstance(info, dict):
             return info
         found = getattr(self._owner, ATTRIBUTE)
@@ -248,7 +202,8 @@ class _MaskFromAttribute(gym.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> Any:
         returned = self.env.step(action)
-        if not _has(returned, 5) or returned[2] or returned[3]:  # of a game that is over nothing is allowed, or asked
+        # A finished episode allows no action, and its mask is not read.
+        if not _has(returned, 5) or returned[2] or returned[3]:
             return returned
         return *returned[:4], self.with_mask(returned[4])
 

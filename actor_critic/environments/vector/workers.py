@@ -18,21 +18,23 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from actor_critic.environments.masks import KEY
-from actor_critic.environments.own_rewards import own_rewards_of
-from actor_critic.environments.recovery import RunningEpisodes, Watch
-from actor_critic.environments.vectorized import Replay, choice_typecode, close_environment, environment_name
-from actor_critic.environments.worker import (
+from actor_critic.environments.vector.contract import GymnasiumInterface, Observed, State, Step
+from actor_critic.environments.vector.instances import close_environment, environment_name
+from actor_critic.environments.vector.running_episodes import RunningEpisodes
+from actor_critic.environments.vector.single_environments import Replay
+from actor_critic.environments.vector.watch import Watch
+from actor_critic.environments.vector.worker import (
     CALL,
     CLOSE,
     STEP,
     Line,
-    Share,
+    WorkerShard,
     may_have_children,
     shared_layout,
     views,
     work,
 )
+from actor_critic.environments.wrappers.own_rewards import own_rewards_of
 from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, describe
 from actor_critic.process import Interrupted, cores
 from actor_critic.spaces import read_spaces
@@ -40,16 +42,18 @@ from actor_critic.spaces import read_spaces
 log = logging.getLogger("actor_critic")
 
 _Request = tuple[str, Callable[[slice], tuple[Any, ...]]]
-"""What is asked of a share of the environments, and with which arguments."""
+"""A method of a :class:`WorkerShard`, and its arguments for the environments of a slice."""
 
 _SECONDS_TO_LEAVE = 5.0
-_SECONDS_TO_START = 120.0  # besides the timeout: imports take their time
+_SECONDS_TO_START = 120.0  # added to the timeout, for imports
 
 
-class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]):
+class WorkerVectorEnv(
+    GymnasiumInterface, gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]
+):
     """N environments spread over W processes, each a :class:`SameStepVectorEnv` over its share of them.
 
-    This process is one of them, unless all environments are to be apart from it, where they may crash or hang.
+    This process is one of them, unless all environments are to run in separate processes, where they may crash or hang.
 
     Actions go out and transitions come back through shared memory; the pipes carry only signals. Every environment has
     its number for a seed, not its worker's, so the transitions, and what rebuilds them, are those of one process.
@@ -61,8 +65,8 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         num_envs: int,
         workers: int,
         *,
-        apart: bool = True,
-        busy: int = 0,
+        separate_processes: bool = True,
+        reserved_cores: int = 0,
         replay: Replay = "reset",
         timeout: float | None = None,
         max_restarts: int = 0,
@@ -73,68 +77,72 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
             make: Makes one environment; it is sent to the workers.
             num_envs: N.
             workers: W, at most N.
-            apart: Whether none of them is this process.
-            busy: Cores that others need while environments are stepped. Where enough are left, a process that waits
-                for another one does so awake.
+            separate_processes: Whether no environment runs in this process.
+            reserved_cores: Cores that other work needs while environments are stepped. If enough cores are left, a
+                waiting process spins before it blocks.
             replay: How a running episode can be rebuilt; see :class:`SameStepVectorEnv`.
             timeout: Seconds after which a worker that does not answer is taken for dead and killed, where it is not
                 replaying steps; None waits.
             max_restarts: How many workers, in all, may be replaced when they die; their episodes are replayed. Only
-                where all are apart.
+                with separate processes.
 
         Raises:
             ConfigError: An environment cannot be made, or its spaces are not supported.
             EnvironmentFault: A worker does not start.
         """
-        assert apart or not max_restarts, "this process cannot be replaced"
+        assert separate_processes or not max_restarts, "this process cannot be replaced"
         parts = np.array_split(np.arange(num_envs), workers)
         shares = [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
-        self._shares = shares if apart else shares[1:]  # of the workers
-        self._stays_awake = workers + apart + busy <= cores.available()
+        self._shares = shares if separate_processes else shares[1:]  # of the workers
+        self._stays_awake = workers + separate_processes + reserved_cores <= cores.available()
         self._processes: list[BaseProcess] = []
         self._pipes: list[Any] = []  # of Connections
         self._lines: list[Line] = []  # through them
-        self._own: Share | None = None  # of this process
+        self._own: WorkerShard | None = None  # of this process
         self._is_waiting = False
         self._has_begun = False
         self._make, self._replay = make, replay
         self._restarts_left = max_restarts
-        self._request: _Request | None = None  # that is being answered; None is a step
+        self._request: _Request | None = None  # the request in progress; None is a step
         self.num_envs = num_envs
-        first = make()
-        try:
-            self._set_up(first)
-        except (ActorCriticError, Interrupted):
-            raise
-        except BaseException as error:  # whatever somebody's property raises
-            name = type(first.unwrapped).__name__
-            raise ConfigError(f"environment: {name} cannot be used: {describe(error)}") from error
-        finally:
-            close_environment(first)
-        # Not forked: a copy of a process with threads (PyTorch's, a writer's) may hang in a lock.
-        self._context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-        self._memory = self._context.RawArray(ctypes.c_byte, self._layout.itemsize)
-        self._shared = views(self._memory, self._layout)
+        self._set_up()
+        self._share_memory()
         self._life = [self._shared["replayed"][share] for share in self._shares]
-        typecode = choice_typecode(self._actions)
-        self._episodes = RunningEpisodes(num_envs, typecode) if max_restarts and replay != "none" else None
+        self._episodes = RunningEpisodes(num_envs, self.actions) if max_restarts and replay != "none" else None
         self._watch = Watch(timeout) if timeout is not None else None
         try:
-            for index in range(len(self._shares)):
-                process, pipe = self._start(index)
-                self._processes.append(process)
-                self._pipes.append(pipe)
-                self._lines.append(Line(pipe, self._stays_awake))
-            # Before the interpreter waits for them at exit: a worker leaves when its pipe is closed. It is no daemon,
-            # since environments may have processes of their own, and daemons may not.
-            self._at_exit = Finalize(self, _end_all, args=(self._pipes, self._processes), exitpriority=10)
-            if not apart:  # while the workers make theirs
-                self._own = Share(make, shares[0], self._shared, replay, proves=False)
-            self._gather()
+            self._start_all(None if separate_processes else shares[0])
         except BaseException:
             self.close()
             raise
         self._has_begun = True
+
+    def _share_memory(self) -> None:
+        # Not forked: a copy of a process with threads (PyTorch's, a writer's) may hang in a lock.
+        self._context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+        self._memory = self._context.RawArray(ctypes.c_byte, self._layout.itemsize)
+        self._shared = shared = views(self._memory, self._layout)
+        self._step = Step(
+            shared["observations"],
+            shared["rewards"],
+            shared["terminated"],
+            shared["truncated"],
+            own_rewards=shared["own_rewards"] if self._has_own_rewards else None,
+        )
+
+    def _start_all(self, shard: slice | None) -> None:
+        """Start every worker; then make the environments of this process, if any, while the workers make theirs."""
+        for index in range(len(self._shares)):
+            process, pipe = self._start(index)
+            self._processes.append(process)
+            self._pipes.append(pipe)
+            self._lines.append(Line(pipe, self._stays_awake))
+        # Before the interpreter waits for them at exit: a worker leaves when its pipe is closed. It is no daemon,
+        # since environments may have processes of their own, and daemons may not.
+        self._at_exit = Finalize(self, _end_all, args=(self._pipes, self._processes), exitpriority=10)
+        if shard is not None:  # while the workers make theirs
+            self._own = WorkerShard(self._make, shard, self._shared, self._replay, share_checksums=False)
+        self._gather()
 
     def _start(self, index: int) -> tuple[BaseProcess, Connection]:
         share = self._shares[index]
@@ -158,7 +166,19 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         far_end.close()
         return process, pipe
 
-    def _set_up(self, first: gym.Env[Any, Any]) -> None:
+    def _set_up(self) -> None:
+        first = self._make()
+        try:
+            self._read(first)
+        except (ActorCriticError, Interrupted):
+            raise
+        except BaseException as error:  # whatever somebody's property raises
+            name = type(first.unwrapped).__name__
+            raise ConfigError(f"environment: {name} cannot be used: {describe(error)}") from error
+        finally:
+            close_environment(first)
+
+    def _read(self, first: gym.Env[Any, Any]) -> None:
         self.spec = first.spec
         self._has_own_rewards = own_rewards_of(first) is not None
         self.render_mode = None
@@ -168,72 +188,56 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         self.observation_space = batch_space(first.observation_space, self.num_envs)
         self.action_space = batch_space(first.action_space, self.num_envs)
         name = environment_name(first)
-        observations, self._actions = read_spaces(name, first.observation_space, first.action_space)
-        self._layout = shared_layout(observations, self._actions, self.num_envs)
+        observations, self.actions = read_spaces(name, first.observation_space, first.action_space)
+        self._layout = shared_layout(observations, self.actions, self.num_envs)
 
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
-        """Begin episode 0 of every environment; as :meth:`SameStepVectorEnv.reset`."""
-        self._ask("reset", lambda _: (seed, options))
+    def begin(self, seed: int, options: dict[str, Any] | None = None) -> Observed:
+        """Begin episode 0 of every environment; as :meth:`SameStepVectorEnv.begin`."""
+        self._ask("begin", lambda _: (seed, options))
         if self._episodes:
-            self._episodes.begin((seed[0] if isinstance(seed, list) else seed) or 0, np.zeros(self.num_envs, np.int64))
-        return self._remembered()
+            self._episodes.begin(seed, 0)
+        return self._observed()
 
-    def step(
-        self, actions: Any
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
-        """Step every environment; as :meth:`SameStepVectorEnv.step`.
+    def step_indices(self, action_indices: npt.NDArray[np.int64]) -> Step:
+        """Step every environment; as :meth:`SameStepVectorEnv.step_indices`.
 
         Raises:
             EnvironmentFault: An environment failed, or a worker died.
         """
-        return self.step_choices(self._actions.to_choices(actions))
-
-    def step_choices(
-        self, choices: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
-        """The same with choices [N, G], each counted from 0."""
-        self._shared["choices"][...] = choices
+        self._shared["action_indices"][...] = action_indices
         self._tell(None)
         self._gather(self._own.step if self._own else None)
-        terminated, truncated = self._shared["terminated"], self._shared["truncated"]
-        ended = terminated | truncated
+        shown = self._step
+        ended = shown.terminated | shown.truncated
         if self._episodes:
-            self._episodes.extend(choices, ended)
-        observations, infos = self._remembered()
-        if self._has_own_rewards:
-            infos["own_rewards"] = self._shared["own_rewards"]
-        if ended.any():
-            infos |= {"final_obs": self._shared["final_observations"], "_final_obs": ended}
-        return observations, self._shared["rewards"], terminated, truncated, infos
-
-    pauses = False
-    """As in :class:`SameStepVectorEnv`."""
+            self._episodes.extend(action_indices, ended)
+        shown.masks = self._observed().masks
+        shown.final_observations = self._shared["final_observations"] if ended.any() else None
+        return shown
 
     @property
     def is_exact(self) -> bool:
-        """As :attr:`SameStepVectorEnv.is_exact`."""
+        """Return whether :meth:`load_state` rebuilds the running episodes; otherwise it begins new ones."""
         return self._replay != "none"
 
-    def save_state(self) -> dict[str, npt.NDArray[Any]]:
-        """The running episodes; as :meth:`SameStepVectorEnv.save_state` of all environments in one process."""
+    def save_state(self) -> State:
+        """Return the running episodes, as :meth:`SameStepVectorEnv.save_state` of all environments does."""
         states = self._ask("save_state", lambda _: ())
         joined = {name: np.concatenate([state[name] for state in states]) for name in states[0]}
         return joined | {"seed": states[0]["seed"]}
 
-    def load_state(self, state: dict[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    def load_state(self, state: State) -> Observed:
         """Rebuild the running episodes; as :meth:`SameStepVectorEnv.load_state`."""
         self._ask("load_state", lambda share: (_part(state, share),))
         if self._episodes:
             self._episodes.load(state)
-        return self._remembered()
+        return self._observed()
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Send every worker home."""
+        """Ask every worker to leave, then end those that do not."""
         for line in self._lines:
             with contextlib.suppress(OSError):
-                line.say(CLOSE)
+                line.send(CLOSE)
         for pipe in self._pipes:
             pipe.close()
         if self._own:
@@ -242,41 +246,39 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
             self._watch.end()
         _end_all(self._pipes, self._processes)
 
-    def _remembered(self) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    def _observed(self) -> Observed:
         if self._episodes:
-            self._episodes.proof = {name: self._shared[name].copy() for name in ("checksums", "totals")}
-        infos: dict[str, Any] = {}
-        if b"\x01" in self._shared["has_mask"].tobytes():  # NumPy would take longer to look
-            infos = {KEY: self._shared["masks"], f"_{KEY}": np.ones(self.num_envs, np.bool_)}
-        return self._shared["observations"], infos
+            self._episodes.show(self._shared["checksums"], self._shared["totals"])
+        has_mask = b"\x01" in self._shared["has_mask"].tobytes()  # faster than NumPy's any
+        return Observed(self._shared["observations"], self._shared["masks"] if has_mask else None)
 
     def _ask(self, what: str, arguments: Callable[[slice], tuple[Any, ...]]) -> list[Any]:
-        """Have all do something, each with the arguments for its share, and wait for all answers."""
+        """Call a method of every shard, each with its own arguments, and wait for all replies."""
         self._tell((what, arguments))
         own = self._own
         return self._gather((lambda: getattr(own, what)(*arguments(own.numbers))) if own else None)
 
     def _tell(self, request: _Request | None) -> None:
-        """Send every worker what is asked of it."""
+        """Send a request to every worker."""
         if self._is_waiting:
             raise EnvironmentFault("the workers were left in the middle of a step; make new ones")
         self._request = request
-        self._is_waiting = True  # until all have answered: what comes later would be taken for another answer
+        self._is_waiting = True  # until all have replied: a late reply would be taken for that to the next request
         for index in range(len(self._pipes)):
-            with contextlib.suppress(OSError):  # a dead worker is met where its answer is waited for
+            with contextlib.suppress(OSError):  # a dead worker is noticed where its reply is awaited
                 self._send(index)
 
     def _send(self, index: int) -> None:
         if self._request is None:
-            self._lines[index].say(STEP)
+            self._lines[index].send(STEP)
         else:
             what, arguments = self._request
-            self._lines[index].say(CALL)
+            self._lines[index].send(CALL)
             self._pipes[index].send((what, arguments(self._shares[index])))
 
     def _gather(self, own: Callable[[], Any] | None = None) -> list[Any]:
-        """What this process does itself, then an answer of every worker; that a step is done needs no object."""
-        answers = [own()] if own else []  # a fault here is that of the first environment: the others are not asked
+        """Run this process's shard, then collect one reply per worker; a finished step replies without an object."""
+        answers = [own()] if own else []  # the first environments are here: their fault comes first
         answers += [self._answer(index) for index in range(len(self._pipes))]
         self._is_waiting = False
         for answer in answers:  # the first environment's fault, as in one process
@@ -285,7 +287,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         return answers
 
     def _answer(self, index: int) -> Any:
-        """What a worker answers; one that died is replaced, where that is allowed."""
+        """Return the reply of a worker; replace a worker that died, if that is allowed."""
         while True:
             try:
                 return self._receive(index, is_starting=not self._has_begun)
@@ -305,13 +307,13 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
             slack = _SECONDS_TO_START if is_starting else 0.0
             self._watch.begin(self._processes[index], self._life[index], slack)
         try:
-            return None if self._lines[index].hear() == STEP else self._pipes[index].recv()
+            return None if self._lines[index].receive() == STEP else self._pipes[index].recv()
         finally:
             if self._watch:
                 self._watch.pause()
 
     def _replace(self, index: int) -> None:
-        """Start a worker anew, bring its environments to where they stood, and repeat what they were asked."""
+        """Start a new worker, rebuild its running episodes, and repeat the request."""
         assert self._episodes is not None
         self._pipes[index].close()
         self._processes[index], self._pipes[index] = self._start(index)
@@ -319,7 +321,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
         answer = self._receive(index, is_starting=True)
         is_begun = self._request is None or self._request[0] == "save_state"
         if is_begun and answer is None:
-            self._lines[index].say(CALL)
+            self._lines[index].send(CALL)
             self._pipes[index].send(("load_state", (_part(self._episodes.state(), self._shares[index]),)))
             answer = self._receive(index)
         if isinstance(answer, ActorCriticError):
@@ -344,7 +346,7 @@ class WorkerVectorEnv(gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int6
 
 
 def _part(state: dict[str, npt.NDArray[Any]], share: slice) -> dict[str, npt.NDArray[Any]]:
-    """The part of a state that belongs to some of the environments."""
+    """Return the part of a state that belongs to the environments of a slice."""
     part = {name: values[share] for name, values in state.items() if name not in ("seed", "actions", "snapshots")}
     for name, lengths in (("actions", "lengths"), ("snapshots", "snapshot_sizes")):
         if name in state:
@@ -354,7 +356,7 @@ def _part(state: dict[str, npt.NDArray[Any]], share: slice) -> dict[str, npt.NDA
 
 
 def _end_all(pipes: list[Any], processes: list[BaseProcess]) -> None:
-    """Have workers leave, and end those that do not."""
+    """Close the pipes, wait for the workers, and kill those that do not leave."""
     for pipe in pipes:
         pipe.close()
     deadline = time.monotonic() + _SECONDS_TO_LEAVE

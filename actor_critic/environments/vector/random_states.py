@@ -1,4 +1,4 @@
-"""The described problem as an environment: a random state, one decision, one reward."""
+"""The random-states problem as an environment: a random state, one decision, one reward."""
 
 from typing import Any
 
@@ -8,13 +8,17 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from actor_critic.environments.vector.contract import GymnasiumInterface, Observed, State, Step
 from actor_critic.rewards import RewardModel, compute_rewards, make_reward_model
 from actor_critic.seeding import Purpose, generator
+from actor_critic.spaces import ActionSpec
 
-_BLOCK = 4096  # states drawn at a time: a fixed number, since the stream is cut along its borders
+_BLOCK = 4096  # states drawn at a time; fixed, since every block has its own generator
 
 
-class RandomStatesVectorEnv(gym.vector.VectorEnv[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[Any]]):
+class RandomStatesVectorEnv(
+    GymnasiumInterface, gym.vector.VectorEnv[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[Any]]
+):
     """N contextual bandits: standard normal states, episodes of one step, rewards from a reward model.
 
     Autoreset is same-step: every step ends every episode, and returns the states of the next ones. The final
@@ -48,6 +52,7 @@ class RandomStatesVectorEnv(gym.vector.VectorEnv[npt.NDArray[np.float32], npt.ND
         self.num_envs = num_envs
         self.single_observation_space = gym.spaces.Box(-np.inf, np.inf, (input_dim,), np.float32)
         self.single_action_space = gym.spaces.Discrete(output_dim)
+        self.actions = ActionSpec.from_space(self.single_action_space)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.reward_model: RewardModel = make_reward_model(
@@ -55,67 +60,65 @@ class RandomStatesVectorEnv(gym.vector.VectorEnv[npt.NDArray[np.float32], npt.ND
         )
         self._purpose = purpose
         self._seed = 0
-        self._step = 0
+        self._step_count = 0
         self._rows = max(1, _BLOCK // num_envs)  # steps per block
         self._ones = np.ones(num_envs, np.bool_)
-        self._zeros = np.zeros(num_envs, np.bool_)
         self._no_reward = np.zeros(num_envs, np.float32)
+        unset = np.zeros((num_envs, input_dim), np.float32)
+        self._step = Step(unset, self._no_reward, self._ones, np.zeros(num_envs, np.bool_))
 
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Begin the stream of a seed (0 where none is given)."""
-        first = seed[0] if isinstance(seed, list) else seed
-        self._seed = first or 0
-        self._step = 0
+    def begin(self, seed: int, options: dict[str, Any] | None = None) -> Observed:
+        """Begin the stream of a seed."""
+        self._seed = seed
+        self._step_count = 0
         self._draw_block()
-        return self._states(), {}
+        return Observed(self._states(), None)
 
-    def step(
-        self, actions: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
-        """Reward every decision [N] and show the next states [N, D].
+    def step_indices(self, action_indices: npt.NDArray[np.int64]) -> Step:
+        """Reward the decisions [N, 1] and show the next states [N, D].
 
         Raises:
             EnvironmentFault: The reward model failed.
         """
-        return self.step_choices(np.asarray(actions)[:, None])
-
-    def step_choices(
-        self, choices: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
-        """The same with choices [N, 1]."""
-        states, actions = self._states(), choices[:, 0]
-        rewards = compute_rewards(self.reward_model, states, actions, states, self._ones, self._no_reward)
-        self._step += 1
-        if self._step % self._rows == 0:
+        states, actions = self._states(), action_indices[:, 0]
+        shown = self._step
+        shown.rewards = compute_rewards(self.reward_model, states, actions, states, self._ones, self._no_reward)
+        self._step_count += 1
+        if self._step_count % self._rows == 0:
             self._draw_block()
-        return self._states(), rewards, self._ones, self._zeros, {"final_obs": states, "_final_obs": self._ones}
+        shown.observations, shown.final_observations = self._states(), states
+        return shown
 
-    pauses = False
-    """Every step is a transition."""
+    def expected_rewards(self, observations: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+        """Return the expected reward [N, A] of every action, or None where the reward model does not know it."""
+        return self.reward_model.expected_rewards(observations)
+
+    is_bandit = True
+    """Every episode lasts one step."""
 
     is_exact = True
     """Its state is saved whole."""
 
-    def save_state(self) -> dict[str, npt.NDArray[np.int64]]:
-        """All that determines the rest of the stream."""
-        return {"step": np.array([self._seed, self._step], np.int64)}
+    def save_state(self) -> State:
+        """Return all that determines the rest of the stream."""
+        return {"step": np.array([self._seed, self._step_count], np.int64)}
 
-    def load_state(self, state: dict[str, npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Go on where :meth:`save_state` was called; returns what :meth:`reset` does."""
-        self._seed, self._step = state["step"].tolist()
+    def load_state(self, state: State) -> Observed:
+        """Continue where :meth:`save_state` was called."""
+        self._seed, self._step_count = state["step"].tolist()
         self._draw_block()
-        return self._states(), {}
+        return Observed(self._states(), None)
 
     def _draw_block(self) -> None:
-        random = generator(self._seed, self._purpose, self._step // self._rows)
+        random = generator(self._seed, self._purpose, self._step_count // self._rows)
         assert self.single_observation_space.shape is not None
         shape = (self._rows, self.num_envs, *self.single_observation_space.shape)
         self._block = random.standard_normal(shape, np.float32)
 
     def _states(self) -> npt.NDArray[np.float32]:
-        return self._block[self._step % self._rows]
+        return self._block[self._step_count % self._rows]
 
 
-gym.register(id="random-states", vector_entry_point="actor_critic.environments.random_states:RandomStatesVectorEnv")
+gym.register(
+    id="random-states", vector_entry_point="actor_critic.environments.vector.random_states:RandomStatesVectorEnv"
+)

@@ -13,7 +13,7 @@ class OwnRewards(gym.Wrapper[Any, Any, Any, Any]):
     """Adds up the rewards of the steps beneath the wrappers around it, which may be several for one of theirs.
 
     Attributes:
-        total: Since it was last taken. What a wrapper earns with steps of its own while it resets is taken by nobody.
+        total: Since it was last taken. What a wrapper earns with steps of its own during a reset does not count.
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
@@ -21,22 +21,22 @@ class OwnRewards(gym.Wrapper[Any, Any, Any, Any]):
         self.total = 0.0
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Take a step; what it returned is looked at where all is."""
+        """Take a step; what it returned is checked by the vectoriser."""
         returned = self.env.step(action)
         try:
             self.total += float(as_array(returned[1]).reshape(()))
         except (LookupError, OverflowError, TypeError, ValueError):
-            self.total = math.nan  # no number: told where what the wrappers make of it is looked at
+            self.total = math.nan  # no number: reported where the reward of the wrappers is checked
         return returned
 
     def take(self) -> float:
-        """The total, which begins anew."""
+        """Return the total and set it to 0."""
         total, self.total = self.total, 0.0
         return total
 
 
 def own_rewards_of(env: gym.Env[Any, Any]) -> Callable[[], float] | None:
-    """A function that takes an environment's own rewards since it was called last; None where no wrapper is there."""
+    """Return a function that takes the environment's own rewards since its last call; None without wrappers."""
     layer: Any = env
     while isinstance(layer, gym.Wrapper):
         if isinstance(layer, OwnRewards):

@@ -1,4 +1,4 @@
-"""How long an episode may be, by the environment's own limit or, in evaluations, by ours."""
+"""Step limits of episodes: the environment's own, or ours in evaluations."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import gymnasium as gym
 
 
 def has_step_limit(env: Any) -> bool:
-    """Whether an environment, or a vector of them, is known to cut its episodes after some number of steps."""
+    """Return whether an environment, or a vector of them, declares a step limit."""
     return env.spec is not None and env.spec.max_episode_steps is not None
 
 
@@ -24,7 +24,7 @@ class EvaluationLimit(gym.Wrapper[Any, Any, Any, Any]):
         return self.env.reset(**kwargs)
 
     def step(self, action: Any) -> Any:
-        """Take a step; what it returned is looked at where all is."""
+        """Take a step; what it returned is checked by the vectoriser."""
         returned = self.env.step(action)
         self._steps += 1
         if self._steps < self._most_steps or not isinstance(returned, tuple) or len(returned) != 5:

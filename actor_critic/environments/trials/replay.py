@@ -1,4 +1,4 @@
-"""Whether a running episode can be rebuilt from its seed and its actions: tried before a run begins."""
+"""Trial before a run: can a running episode be rebuilt from its seed and its actions?"""
 
 import contextlib
 import logging
@@ -13,18 +13,19 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments.masks import KEY, random_choices
-from actor_critic.environments.vectorized import Replay, SameStepVectorEnv
-from actor_critic.environments.worker import end_children, leave_signals_to_the_parent, may_have_children
+from actor_critic.environments.masks.reading import random_action_indices
+from actor_critic.environments.vector.same_step import SameStepVectorEnv
+from actor_critic.environments.vector.single_environments import Replay
+from actor_critic.environments.vector.worker import end_children, leave_signals_to_the_parent, may_have_children
 from actor_critic.errors import ConfigError, EnvironmentFault, ReplayFault
 from actor_critic.process import boundary
 
 log = logging.getLogger("actor_critic")
 
 _Step = tuple[npt.NDArray[np.int64], float]
-"""Choices, and the reward for them."""
+"""Action indices, and the reward for them."""
 
-_SECONDS_TO_START = 120.0  # of another process: imports take their time
+_SECONDS_TO_START = 120.0  # of another process, for imports
 _SECONDS_TO_LEAVE = 5.0
 _EPISODES, _FEWEST_STEPS, _STEPS, _STEPS_AFTER = 32, 4, 8, 3
 """Of a trial: its episodes, of 4 to 11 steps, and how many more steps show how it goes on after a replay. An
@@ -34,14 +35,16 @@ _SECONDS = 10.0
 finds decides what is computed, so where one is cut short, ``replay`` in the settings makes sure of it."""
 
 
-def try_replays(make: Callable[[], gym.Env[Any, Any]], apart: bool, timeout: float) -> tuple[Replay, str, str]:
-    """Replay episodes in instances with other pasts, and in new ones; no two instances are there at a time.
+def try_replays(
+    make: Callable[[], gym.Env[Any, Any]], separate_processes: bool, timeout: float
+) -> tuple[Replay, str, str]:
+    """Replay episodes in used instances and in new ones; only one instance exists at a time.
 
-    A trial proves nothing: what slips through is met when a run is resumed, by what its episodes then show.
+    A trial proves nothing. A difference that it misses is detected when a run is resumed, by the checksums.
 
     Args:
         make: Makes one environment.
-        apart: Whether to try in another process, which the environment may crash.
+        separate_processes: Whether to try in another process, which the environment may crash.
         timeout: Seconds that another process may take.
 
     Returns:
@@ -51,11 +54,11 @@ def try_replays(make: Callable[[], gym.Env[Any, Any]], apart: bool, timeout: flo
     Raises:
         ConfigError: The environment cannot be made.
     """
-    if not apart:
+    if not separate_processes:
         return _try_all(make)
     context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     answers, far_end = context.Pipe(duplex=False)
-    process = context.Process(target=_tell, args=(far_end, make))
+    process = context.Process(target=_send_result, args=(far_end, make))
     with may_have_children():
         process.start()
     far_end.close()
@@ -64,7 +67,7 @@ def try_replays(make: Callable[[], gym.Env[Any, Any]], apart: bool, timeout: flo
         if answers.poll(timeout + _SECONDS_TO_START):
             answer = answers.recv()
             process.join(_SECONDS_TO_LEAVE)
-        else:  # it will be met in training, too
+        else:  # training will meet it, too
             log.warning("replay: the environment hung in a trial of its replays; taken for one that replays")
             answer = ("reset", "", "")
     except EOFError:
@@ -79,8 +82,8 @@ def try_replays(make: Callable[[], gym.Env[Any, Any]], apart: bool, timeout: flo
     return answer
 
 
-def _tell(pipe: Connection, make: Callable[[], gym.Env[Any, Any]]) -> None:
-    """The other process: it ends with its answer, also where nobody is left to hear it."""
+def _send_result(pipe: Connection, make: Callable[[], gym.Env[Any, Any]]) -> None:
+    """Run the trial in another process and send its result; end even if nobody receives it."""
     leave_signals_to_the_parent()
     answer: tuple[Replay, str, str] | ConfigError
     try:
@@ -102,7 +105,7 @@ def _try_all(make: Callable[[], gym.Env[Any, Any]]) -> tuple[Replay, str, str]:
                 untried = _try(make, way)
         except ReplayFault as fault:
             against = str(fault)
-        except EnvironmentFault:  # whatever is wrong with it is met, and told, in training
+        except EnvironmentFault:  # training meets and reports it
             return way, against, untried
         else:
             return way, against, untried
@@ -122,32 +125,33 @@ def _try(make: Callable[[], gym.Env[Any, Any]], way: Replay) -> str:
     """
     random = np.random.default_rng(0)
 
-    def act(environment: SameStepVectorEnv, infos: dict[str, Any], steps: int) -> list[_Step]:
+    def act(environment: SameStepVectorEnv, steps: int) -> list[_Step]:
         taken = []
         for _ in range(steps):
-            mask = infos[KEY][0] if KEY in infos else None
-            choices = random_choices(environment.actions, mask, random)
-            _, rewards, *_, infos = environment.step_choices(choices)
-            taken.append((choices, float(rewards[0])))
+            masks = environment.observed().masks
+            action_indices = random_action_indices(environment.actions, None if masks is None else masks[0], random)
+            taken.append((action_indices, float(environment.step_indices(action_indices).rewards[0])))
         return taken
 
     with contextlib.closing(SameStepVectorEnv(make, 1, replay=way)) as played:
-        _, infos = played.reset(seed=0)
+        played.begin(0)
         started = time.monotonic()  # the first instance may have imported much, which no other one does
         tries = []
         for number in range(_EPISODES):
-            act(played, infos, _FEWEST_STEPS + number % _STEPS)  # else short episodes would always end just there
+            act(
+                played, _FEWEST_STEPS + number % _STEPS
+            )  # different lengths, so that short episodes do not always end here
             state = played.save_state()
-            tries.append((state, act(played, played.infos(), _STEPS_AFTER), played.proof()))
+            tries.append((state, act(played, _STEPS_AFTER), played.proof()))
             if time.monotonic() - started > _SECONDS / 3:
                 break
-            _, infos = played.begin_anew()
+            played.begin_anew()
     tried = 0
     with contextlib.closing(SameStepVectorEnv(make, 1, replay=way)) as used:
         for state, steps, proof in tries:
             used.load_state(state)
             _go_on(used, steps, proof)
-            act(used, used.infos(), 3)  # which the other one has not seen
+            act(used, 3)  # a past that the other instance does not have
             tried += 1
             if time.monotonic() - started > _SECONDS:
                 break
@@ -166,7 +170,7 @@ def _go_on(environment: SameStepVectorEnv, steps: list[_Step], proof: dict[str, 
     Raises:
         ReplayFault: They show something else than before.
     """
-    rewards = [float(environment.step_choices(choices)[1][0]) for choices, _ in steps]
+    rewards = [float(environment.step_indices(action_indices).rewards[0]) for action_indices, _ in steps]
     is_same = np.array_equal(rewards, [reward for _, reward in steps], equal_nan=True)
     if not is_same or any((array != proof[name]).any() for name, array in environment.proof().items()):
         raise ReplayFault(f"{environment.name}: shows other observations or rewards after a replay than it did before")

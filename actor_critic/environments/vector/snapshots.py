@@ -14,7 +14,7 @@ INTERVAL = 1024
 # Wrappers whose memory is there again: of the last frames by the steps that are replayed, and of TimeLimit its count.
 _WRAPPERS = frozenset({"OrderEnforcing", "PassiveEnvChecker", "TimeLimit", "AtariPreprocessing"})
 PACKAGES = {"ale_py"}
-"""Whose environments' ``clone_state`` and ``restore_state`` are known to hold all that decides an episode."""
+"""Packages whose environments save all that determines an episode in ``clone_state`` and ``restore_state``."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Saver:
         self._limits = [vars(layer) for layer in _wrappers(env) if isinstance(layer, gym.wrappers.TimeLimit)]
 
     def save(self) -> bytes:
-        """The state as it is."""
+        """Return the current state."""
         counts = np.array([limit["_elapsed_steps"] for limit in self._limits], np.int64)
         return counts.tobytes() + bytes(self._bare.clone_state(include_rng=True).serialize())
 
     def restore(self, state: bytes) -> None:
-        """Go on from a state that was saved, after a reset with the episode's seed."""
+        """Restore a saved state, after a reset with the episode's seed."""
         counts, inner = np.frombuffer(state[: 8 * len(self._limits)], np.int64), state[8 * len(self._limits) :]
         self._bare.restore_state(type(self._bare.clone_state(include_rng=True))(inner))
         for limit, count in zip(self._limits, counts.tolist(), strict=True):
@@ -55,7 +55,7 @@ class Saver:
 
 
 def saver_of(env: gym.Env[Any, Any]) -> Saver | None:
-    """How an environment's state is saved; None where it cannot be, or a wrapper may remember more than that.
+    """Return what saves an environment's state; None if it cannot be saved, or a wrapper may remember more.
 
     It can for environments of the Arcade Learning Environment: ``clone_state(include_rng=True)`` gives what has
     ``serialize()`` and is made of what that returns, and ``restore_state`` takes it.
@@ -76,7 +76,7 @@ def _wrappers(env: gym.Env[Any, Any]) -> Iterator[gym.Wrapper[Any, Any, Any, Any
 
 
 def pack(snapshots: list[Snapshot | None]) -> dict[str, npt.NDArray[Any]]:
-    """Snapshots of N episodes as arrays by name; a step of 0 is none."""
+    """Write the snapshots of N episodes as arrays by name; a step of 0 is none."""
     known = [snapshot or Snapshot(0, b"", 0, 0.0) for snapshot in snapshots]
     return {
         "snapshot_steps": np.array([snapshot.step for snapshot in known], np.int64),
@@ -85,12 +85,12 @@ def pack(snapshots: list[Snapshot | None]) -> dict[str, npt.NDArray[Any]]:
         "snapshot_totals": np.array([snapshot.total for snapshot in known], np.float64),
         "snapshots": np.frombuffer(
             bytearray().join(snapshot.state for snapshot in known), np.uint8
-        ),  # which can be written to
+        ),  # a writable array
     }
 
 
 def unpack(state: dict[str, npt.NDArray[Any]], count: int) -> list[Snapshot | None]:
-    """What :func:`pack` made of the snapshots of some episodes, and others put beside it; None for each without one.
+    """Read the snapshots that :func:`pack` wrote, one for each episode; None for an episode without one.
 
     Raises:
         ValueError: The sizes are not those of the states.

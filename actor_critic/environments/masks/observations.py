@@ -1,13 +1,13 @@
-"""Observations exactly as an environment returns them: those that hold their own mask are taken apart."""
+"""Splitting of an observation that holds its own mask, as some environments return it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments.masks import KEY
-from actor_critic.spaces import ActionSpec, ObservationSpec, as_array, pick
+from actor_critic.environments.masks.reading import KEY, mask_arrays
+from actor_critic.spaces import ActionSpec, ObservationSpec, pick
 
 
 def take_mask(observation: Any, spec: ObservationSpec) -> tuple[Any, Any]:
@@ -24,7 +24,7 @@ def take_mask(observation: Any, spec: ObservationSpec) -> tuple[Any, Any]:
     if not isinstance(observation, Mapping) or KEY not in observation:
         return observation, None
     mask = observation[KEY]
-    if any(part.path[:1] == (KEY,) for part in spec.parts):  # a policy that sees it as well
+    if any(part.path[:1] == (KEY,) for part in spec.parts):  # the policy sees the mask, too
         return observation, mask
     rest = {name: value for name, value in observation.items() if name != KEY}
     if len(rest) == 1:
@@ -35,13 +35,13 @@ def take_mask(observation: Any, spec: ObservationSpec) -> tuple[Any, Any]:
 
 
 def read_masks(given: Any, actions: ActionSpec, count: int | None) -> npt.NDArray[np.bool_]:
-    """Masks [count or 1, A] as observations hold them.
+    """Read masks [count or 1, A] in the form in which observations hold them.
 
-    A wrapper that stacks observations stacks their masks, too: an array then has an axis for these in front of its own,
-    and the last mask counts.
+    A wrapper that stacks observations also stacks their masks. An array then has one more axis in front, and the last
+    mask counts.
 
     Args:
-        given: What stood in the observation or the batch: one array, or one for each choice or part of an action.
+        given: What stood in the observation or the batch: one array, or one for each group or part of an action.
         actions: The action space.
         count: Observations in the batch; None for a single one.
 
@@ -49,7 +49,7 @@ def read_masks(given: Any, actions: ActionSpec, count: int | None) -> npt.NDArra
         ValueError: They do not fit.
     """
     rows, lead = (1, 0) if count is None else (count, 1)
-    arrays = list(_arrays(given, actions, lead))
+    arrays = list(mask_arrays(given, actions, lead, f"{KEY} in the observation"))
     if any(array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all() for array in arrays):
         raise ValueError(f"{KEY} in the observation: expected only 0 and 1, or false and true")
     frames, left = divmod(sum(array.size for array in arrays), rows * actions.num_logits)
@@ -69,24 +69,3 @@ def _has_all(value: Any, spec: ObservationSpec) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _arrays(given: Any, actions: ActionSpec, lead: int) -> Iterator[npt.NDArray[Any]]:
-    """Every array in a mask, in the order of the action space's parts; ``lead`` is 1 for a batch, else 0."""
-    if isinstance(given, Mapping):
-        if not actions.is_nested:
-            raise ValueError(f"{KEY} in the observation is a dict, and the action space has no parts")
-        for part in actions.parts:
-            yield from _arrays(pick(given, part.path), actions, lead)
-        return
-    if isinstance(given, (tuple, list)):
-        try:  # a list of numbers, one for each observation, or one for each that is stacked
-            whole = as_array(given)
-        except ValueError:  # arrays of other sizes, one for each choice
-            whole = np.zeros(())
-        if whole.ndim != lead + 1 and not (whole.ndim == lead + 2 and whole.shape[-1] == actions.num_logits):
-            for part in given:
-                yield from _arrays(part, actions, lead)
-            return
-        given = whole
-    yield as_array(given)

@@ -1,4 +1,4 @@
-"""Whether an environment will work, found out by trying it."""
+"""Check of an environment by trying it: spaces, numbers, episodes, speed, seeds."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,25 +9,26 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments.masks import random_choices, read_mask
-from actor_critic.environments.vectorized import is_truth_value, seed_spaces
+from actor_critic.environments.masks.reading import random_action_indices, read_mask
+from actor_critic.environments.vector.instances import seed_spaces
+from actor_critic.environments.vector.returned import is_truth_value
 from actor_critic.errors import ConfigError, describe
 from actor_critic.process import Interrupted, boundary, recognized
 from actor_critic.spaces import ActionSpec, ObservationPart, ObservationSpec, describe_path, spaces_of
 
-_STEPS = 1000  # of the trial of the contract
+_STEPS = 1000  # of the trial of the contract (step and reset)
 _EPISODES, _EPISODE_STEPS = 16, 200  # of the trial of seeds
-_SECONDS = 2.0  # after which a trial is ended before that
+_SECONDS = 2.0  # a trial ends after this time at the latest
 _SECONDS_OF_SPEED = 0.5
-_LARGE = 100  # what networks see at most without a warning
-_NOTICEABLE = 1e-4  # of what a number varies by: a smaller difference need not be seen
-_LEAST = 1e-8  # nor need one of this size, which no normalisation would bring out
-_MOST_NUMBERS = 1000  # of a part that are looked at one by one
+_LARGE = 100  # larger observations cause a warning
+_NOTICEABLE = 1e-4  # a difference below this part of a number's range may be lost
+_LEAST = 1e-8  # so may a difference below this size, which normalisation would not show either
+_MOST_NUMBERS = 1000  # of a part that are compared one by one
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found out.
+    """One result of a check.
 
     Attributes:
         verdict: "ok", "warning" (it trains, but not as one might hope) or "problem" (it will not train).
@@ -39,7 +40,7 @@ class Finding:
 
 
 def check_environment(make: Callable[[], gym.Env[Any, Any]]) -> Iterator[Finding]:
-    """Try an environment: its spaces, its numbers, its episodes, its speed, its seeds. One instance is there at a time.
+    """Try an environment: its spaces, numbers, episodes, speed and seeds. Only one instance exists at a time.
 
     Args:
         make: Makes one instance.
@@ -73,7 +74,7 @@ def _made(make: Callable[[], gym.Env[Any, Any]]) -> gym.Env[Any, Any]:
 
 
 def _tried(trial: Callable[[Any], list[Finding]], subject: Any) -> list[Finding]:
-    """What a trial finds; what the environment raises in it is a finding, too."""
+    """Return the findings of a trial; an exception of the environment becomes a finding."""
     try:
         with boundary.watched():
             return trial(subject)
@@ -146,7 +147,7 @@ def _check_contract(env: gym.Env[Any, Any]) -> list[Finding]:
 
 
 def _wrong_reward(reward: Any) -> str | None:
-    """A reward that is no finite number, in words; None for any other."""
+    """Return a description of a reward that is no finite number, or None."""
     try:
         number = float(np.asarray(reward).reshape(()))
     except (TypeError, ValueError, OverflowError):
@@ -155,7 +156,7 @@ def _wrong_reward(reward: Any) -> str | None:
 
 
 class _Seen:
-    """What observations showed."""
+    """Records the observations of a trial."""
 
     def __init__(self, spec: ObservationSpec) -> None:
         self._spec = spec
@@ -163,7 +164,7 @@ class _Seen:
         self._wide: list[list[npt.NDArray[Any]]] = [[] for _ in spec.parts]
 
     def look_at(self, observation: Any) -> str | None:
-        """What is wrong with an observation, in words; None where nothing is."""
+        """Return what is wrong with an observation, in words, or None."""
         try:
             arrays = self._spec.read(observation)
         except ValueError as error:
@@ -180,7 +181,7 @@ class _Seen:
         return None
 
     def warnings(self) -> list[Finding]:
-        """What networks will have trouble with."""
+        """Return findings about numbers that are difficult for networks."""
         found = []
         for part, largest, wide in zip(self._spec.parts, self._largest, self._wide, strict=True):
             where = f" at {describe_path(part.path)}" if part.path else ""
@@ -194,7 +195,7 @@ class _Seen:
 
 
 def _alike_in_float32(seen: npt.NDArray[Any], part: ObservationPart) -> str | None:
-    """Two numbers that networks would take for one, in words; None where there are none.
+    """Describe two numbers that are equal in float32, which networks compute in; return None if there are none.
 
     Args:
         seen: [observations, numbers].
@@ -249,7 +250,7 @@ def _check_seeds(make: Callable[[], gym.Env[Any, Any]]) -> list[Finding]:
     first: list[_Trace] = []
     with _Instance(make) as env:
         for seed in range(_EPISODES):
-            until = started + _SECONDS * (0.5 if seed == 0 else 1.0)  # there are two at least, to be compared
+            until = started + _SECONDS * (0.5 if seed == 0 else 1.0)  # at least two episodes are needed to compare them
             if seed > 1 and time.perf_counter() > until:
                 break
             first.append(_trace(env, seed, _EPISODE_STEPS, until))
@@ -288,7 +289,7 @@ def _check_seeds(make: Callable[[], gym.Env[Any, Any]]) -> list[Finding]:
 
 
 _Trace = list[Any]
-"""What an episode showed: its first observation, then each step."""
+"""Record of an episode: its first observation, then each step."""
 
 
 class _Instance:
@@ -340,7 +341,7 @@ class _RandomPlay:
         return observation
 
     def wrong_mask(self) -> str | None:
-        """What is wrong with the mask that the running episode goes on with, in words; None where nothing is."""
+        """Return what is wrong with the current mask of a running episode, in words, or None."""
         if not isinstance(self._info, dict):
             return f"info as {self._info!r}; expected a dict"
         try:
@@ -354,7 +355,7 @@ class _RandomPlay:
     def step(self) -> tuple[Any, ...]:
         """Take one action; returns whatever the environment does."""
         mask = read_mask(self._info, self._actions)
-        choices = random_choices(self._actions, mask, self._random)
-        result: tuple[Any, ...] = self._env.step(self._actions.one_by_one(choices)[0])
+        action_indices = random_action_indices(self._actions, mask, self._random)
+        result: tuple[Any, ...] = self._env.step(self._actions.one_by_one(action_indices)[0])
         self._info = result[4] if len(result) == 5 else {}
         return result

@@ -1,4 +1,4 @@
-"""How many processes environments are stepped fastest in, found by stepping them."""
+"""Measurement of the number of processes that steps environments fastest."""
 
 import time
 from collections.abc import Callable
@@ -7,16 +7,16 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from actor_critic.environments.vectorized import SameStepVectorEnv
-from actor_critic.environments.workers import WorkerVectorEnv
+from actor_critic.environments.vector.same_step import SameStepVectorEnv
+from actor_critic.environments.vector.workers import WorkerVectorEnv
 from actor_critic.ops.categorical import choose
 from actor_critic.process import boundary, cores
 from actor_critic.spaces import ActionSpec, read_spaces
 
 _SECONDS = 0.3  # of stepping, for each number of processes
 _WARM_UP = 20  # steps before the clock runs: first calls import and allocate
-_CHEAP = 100e-6  # seconds of a step of all environments, of which an exchange between processes takes a good part
-_WORTH = 1.15  # times as fast as fewer processes, to be worth more of them
+_CHEAP = 100e-6  # seconds: if all environments step faster than this, messages between processes cost too much
+_WORTH = 1.15  # more processes must be faster by this factor
 
 
 def measure_workers(
@@ -24,8 +24,8 @@ def measure_workers(
     num_envs: int,
     *,
     seed: int,
-    apart: bool,
-    busy: int,
+    separate_processes: bool,
+    reserved_cores: int,
     timeout: float,
 ) -> tuple[int, str]:
     """Step environments with random actions in one process, then in 2, 4 … as long as that is faster.
@@ -36,8 +36,8 @@ def measure_workers(
         make: Makes one environment.
         num_envs: N.
         seed: Of the episodes.
-        apart: Whether to step them in no other process than a worker, which they may crash.
-        busy: Cores that others need meanwhile; there is a process on each of the rest at most.
+        separate_processes: Whether to step them only in worker processes, which they may crash.
+        reserved_cores: Cores that other work needs; at most one process runs on each of the others.
         timeout: Seconds after which a worker that does not answer is taken for dead.
 
     Returns:
@@ -49,13 +49,20 @@ def measure_workers(
     """
 
     def in_processes(workers: int) -> WorkerVectorEnv:
-        return WorkerVectorEnv(make, num_envs, workers, apart=apart, busy=busy, timeout=timeout)
+        return WorkerVectorEnv(
+            make,
+            num_envs,
+            workers,
+            separate_processes=separate_processes,
+            reserved_cores=reserved_cores,
+            timeout=timeout,
+        )
 
-    best, rate = 1, _rate(in_processes(1) if apart else SameStepVectorEnv(make, num_envs), seed)
+    best, rate = 1, _rate(in_processes(1) if separate_processes else SameStepVectorEnv(make, num_envs), seed)
     found = f"{rate:,.0f} steps per second in one process"
-    if rate > num_envs / _CHEAP and not apart:
+    if rate > num_envs / _CHEAP and not separate_processes:
         return 1, f"{found}, too fast for messages between processes to pay"
-    most = max(1, min(cores.available() - busy, num_envs))
+    most = max(1, min(cores.available() - reserved_cores, num_envs))
     for workers in sorted({*(2**k for k in range(1, most.bit_length())), most} - {0, 1}):
         faster = _rate(in_processes(workers), seed)
         found += f", {faster:,.0f} in {workers}"
@@ -79,11 +86,11 @@ def _rate(environment: SameStepVectorEnv | WorkerVectorEnv, seed: int) -> float:
 def _steps_per_second(environment: SameStepVectorEnv | WorkerVectorEnv, actions: ActionSpec, seed: int) -> float:
     draw = np.random.default_rng(0)
     even = np.zeros((environment.num_envs, actions.num_logits), np.float32)
-    _, infos = environment.reset(seed=seed)
+    masks = environment.begin(seed).masks
     steps, started = -_WARM_UP, time.perf_counter()
     while (seconds := time.perf_counter() - started) < _SECONDS or steps <= 0:
         numbers = draw.random((environment.num_envs, actions.num_groups), np.float32)
-        *_, infos = environment.step_choices(choose(even, actions.sizes, infos.get("action_mask"), numbers))
+        masks = environment.step_indices(choose(even, actions.sizes, masks, numbers)).masks
         steps += 1
         if steps == 0:
             started = time.perf_counter()

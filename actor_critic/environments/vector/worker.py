@@ -1,4 +1,4 @@
-"""A share of the environments, and the worker process that steps it at the far end of a pipe."""
+"""A shard of the environments, and the worker process that steps it at the other end of a pipe."""
 
 import contextlib
 import multiprocessing
@@ -14,12 +14,12 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments.masks import KEY
-from actor_critic.environments.vectorized import Replay, SameStepVectorEnv
+from actor_critic.environments.vector.same_step import SameStepVectorEnv
+from actor_critic.environments.vector.single_environments import Replay
 from actor_critic.errors import ActorCriticError, EnvironmentFault, describe
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
-# What goes through a pipe: a step, or that it is done; that an object follows; that it is time to leave.
+# Signals: a step, or that it is done; that an object follows; that the worker must leave.
 STEP, CALL, CLOSE = b"s", b"c", b"x"
 
 _SECONDS_AWAKE = 1e-3
@@ -27,10 +27,10 @@ _IS_POSIX = os.name == "posix"  # where a pipe is a file, and a core can be yiel
 
 
 def shared_layout(observations: ObservationSpec, actions: ActionSpec, count: int) -> np.dtype[Any]:
-    """What is shared, as one structured dtype."""
+    """Return the layout of the shared memory as one structured dtype."""
     return np.dtype(
         [
-            ("choices", np.int64, (count, actions.num_groups)),
+            ("action_indices", np.int64, (count, actions.num_groups)),
             ("rewards", np.float64, (count,)),
             ("own_rewards", np.float64, (count,)),
             ("checksums", np.int64, (count,)),
@@ -48,16 +48,16 @@ def shared_layout(observations: ObservationSpec, actions: ActionSpec, count: int
 
 
 def views(memory: Any, layout: np.dtype[Any]) -> dict[str, npt.NDArray[Any]]:
-    """The arrays that lie in shared memory, by name."""
+    """Return the arrays of the shared memory by name."""
     whole = np.frombuffer(memory, layout)
     assert layout.names is not None
     return {name: whole[name][0] for name in layout.names}
 
 
 class Line:
-    """Says and hears signals of a byte each through a pipe; on POSIX twice as fast as messages of its own kind.
+    """Sends and receives signals of one byte through a pipe; on POSIX twice as fast as the pipe's own messages.
 
-    Who waits does so awake at first, where there is a core to do it on: one that fell asleep takes long to wake up.
+    A waiting process spins for 1 ms before it blocks, if a core is free: waking a blocked process is slow.
     """
 
     def __init__(self, pipe: Connection, stays_awake: bool) -> None:
@@ -65,7 +65,7 @@ class Line:
 
         Args:
             pipe: The end. Objects go through it, too: with ``send`` behind the signal :data:`CALL`, and ``recv``.
-            stays_awake: Whether there is such a core.
+            stays_awake: Whether a core is free for that.
         """
         self._pipe = pipe
         self._poll: Any = None
@@ -74,7 +74,7 @@ class Line:
             poller.register(pipe.fileno(), select.POLLIN)
             self._poll = poller.poll
 
-    def say(self, signal: bytes) -> None:
+    def send(self, signal: bytes) -> None:
         """Send a signal.
 
         Raises:
@@ -85,7 +85,7 @@ class Line:
         else:
             self._pipe.send_bytes(signal)
 
-    def hear(self) -> bytes:
+    def receive(self) -> bytes:
         """Wait for a signal.
 
         Raises:
@@ -96,10 +96,10 @@ class Line:
             until = time.perf_counter() + _SECONDS_AWAKE
             while not self._poll(0) and time.perf_counter() < until:
                 os.sched_yield()  # to whoever has to share this core
-        heard = os.read(self._pipe.fileno(), 1) if _IS_POSIX else self._pipe.recv_bytes()
-        if not heard:
+        received = os.read(self._pipe.fileno(), 1) if _IS_POSIX else self._pipe.recv_bytes()
+        if not received:
             raise EOFError
-        return heard
+        return received
 
 
 def work(
@@ -109,13 +109,13 @@ def work(
     memory: Any,
     layout: np.dtype[Any],
     replay: Replay,
-    proves: bool,
+    share_checksums: bool,
     stays_awake: bool,
 ) -> None:
-    """A worker's life: make the environments, then do what it is asked until the other end is closed."""
+    """Run a worker: make its environments, then serve requests until the other end of the pipe is closed."""
     leave_signals_to_the_parent()
     try:
-        _work(pipe, make, share, memory, layout, replay, proves, stays_awake)
+        _work(pipe, make, share, memory, layout, replay, share_checksums, stays_awake)
     finally:
         end_children()
 
@@ -127,24 +127,24 @@ def _work(
     memory: Any,
     layout: np.dtype[Any],
     replay: Replay,
-    proves: bool,
+    share_checksums: bool,
     stays_awake: bool,
 ) -> None:
     line = Line(pipe, stays_awake)
     try:
-        mine = Share(make, share, views(memory, layout), replay, proves)
+        mine = WorkerShard(make, share, views(memory, layout), replay, share_checksums)
     except BaseException as error:  # whatever somebody's environment raises
         with contextlib.suppress(OSError):
-            line.say(CALL)
+            line.send(CALL)
             pipe.send(_sendable(error, share))
         return
     with contextlib.suppress(EOFError, OSError):
-        line.say(STEP)
-        while (heard := line.hear()) != CLOSE:
+        line.send(STEP)
+        while (received := line.receive()) != CLOSE:
             try:
-                if heard == STEP:
+                if received == STEP:
                     mine.step()
-                    line.say(STEP)
+                    line.send(STEP)
                     continue
                 what, arguments = pipe.recv()
                 answer = getattr(mine, what)(*arguments)
@@ -152,20 +152,20 @@ def _work(
                 raise
             except BaseException as error:  # whatever somebody's environment raises
                 answer = _sendable(error, share)
-            line.say(CALL)
+            line.send(CALL)
             pipe.send(answer)
     mine.close()
 
 
 def leave_signals_to_the_parent() -> None:
-    """Ignore what reaches every process of a terminal: when to stop is for the one that trains to say."""
+    """Ignore signals that reach every process of a terminal: the training process decides when to stop."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def end_children() -> None:
-    """End the processes that environments have started and not ended: this one would wait for them for ever."""
+    """End the processes that environments started and did not end: this process would wait for them for ever."""
     for child in multiprocessing.active_children():
         child.kill()
         child.join()
@@ -173,7 +173,7 @@ def end_children() -> None:
 
 @contextlib.contextmanager
 def may_have_children() -> Iterator[None]:
-    """Let this process start others while the block runs, also where it is one of a pool, which are daemons."""
+    """Allow this process to start others while the block runs, even as a member of a pool, which is a daemon."""
     process = multiprocessing.current_process()
     is_daemon = process.daemon
     if is_daemon:
@@ -191,10 +191,10 @@ def _sendable(error: BaseException, share: slice) -> ActorCriticError:
     return EnvironmentFault(f"the worker of environments from {share.start} raised {describe(error)}")
 
 
-class Share:
-    """Some of the environments of a :class:`WorkerVectorEnv`: one method for each thing they are asked to do.
+class WorkerShard:
+    """Some of the environments of a :class:`WorkerVectorEnv`: one method for each request.
 
-    What they do is seen in shared memory.
+    Results are written into shared memory.
 
     Attributes:
         numbers: Which of all they are.
@@ -206,65 +206,65 @@ class Share:
         numbers: slice,
         shared: dict[str, npt.NDArray[Any]],
         replay: Replay,
-        proves: bool,
+        share_checksums: bool,
     ) -> None:
-        """Make them.
+        """Make the environments.
 
         Args:
             make: Makes one environment.
             numbers: Which of all they are.
             shared: What is shared of all of them, as :func:`views` has it.
             replay: As in :class:`SameStepVectorEnv`.
-            proves: Whether every step shares the proof of the running episodes.
+            share_checksums: Whether every step writes the proof of the running episodes into shared memory.
 
         Raises:
             ConfigError: One cannot be made, or its spaces are not supported.
         """
         self.numbers = numbers
-        self._proves = proves
+        self._share_checksums = share_checksums
         self._mine = {name: array[numbers] for name, array in shared.items()}
         self._mine["masks"][...] = True
         count = numbers.stop - numbers.start
         self._vector = SameStepVectorEnv(make, count, first=numbers.start, replay=replay)
 
-    def reset(self, seed: Any, options: dict[str, Any] | None) -> None:
-        """As :meth:`SameStepVectorEnv.reset`."""
-        self._show(*self._vector.reset(seed=seed, options=options))
+    def begin(self, seed: int, options: dict[str, Any] | None) -> None:
+        """Begin episode 0 of every environment; see :meth:`SameStepVectorEnv.begin`."""
+        self._show(*self._vector.begin(seed, options))
 
     def step(self) -> None:
-        """Take the choices that are shared."""
-        observations, rewards, terminated, truncated, infos = self._vector.step_choices(self._mine["choices"])
-        self._show(observations, infos)
-        self._mine["rewards"][...] = rewards
-        if "own_rewards" in infos:
-            self._mine["own_rewards"][...] = infos["own_rewards"]
-        self._mine["terminated"][...] = terminated
-        self._mine["truncated"][...] = truncated
-        if "final_obs" in infos:
-            self._mine["final_observations"][...] = infos["final_obs"]
+        """Take the shared action indices."""
+        step = self._vector.step_indices(self._mine["action_indices"])
+        self._show(step.observations, step.masks)
+        self._mine["rewards"][...] = step.rewards
+        if step.own_rewards is not None:
+            self._mine["own_rewards"][...] = step.own_rewards
+        self._mine["terminated"][...] = step.terminated
+        self._mine["truncated"][...] = step.truncated
+        if step.final_observations is not None:
+            self._mine["final_observations"][...] = step.final_observations
 
     def save_state(self) -> dict[str, npt.NDArray[Any]]:
-        """As :meth:`SameStepVectorEnv.save_state`."""
+        """Return the running episodes; see :meth:`SameStepVectorEnv.save_state`."""
         return self._vector.save_state()
 
     def load_state(self, state: dict[str, npt.NDArray[Any]]) -> None:
-        """As :meth:`SameStepVectorEnv.load_state`."""
-        self._show(*self._vector.load_state(state, self._live))
+        """Rebuild the running episodes; see :meth:`SameStepVectorEnv.load_state`."""
+        self._show(*self._vector.load_state(state, self._count_replayed))
 
     def close(self) -> None:
         """Close every environment."""
         self._vector.close()
 
-    def _live(self) -> None:
-        """Replaying may take as long as all these steps took; each of them is a sign of life."""
+    def _count_replayed(self) -> None:
+        """Count a replayed step: a sign of life, since a replay may take longer than the timeout."""
         self._mine["replayed"][0] += 1
 
-    def _show(self, observations: npt.NDArray[Any], infos: dict[str, Any]) -> None:
-        # At once, and not as each is stepped: cores that write side by side take the memory from each other.
+    def _show(self, observations: npt.NDArray[Any], masks: npt.NDArray[np.bool_] | None) -> None:
+        # All at once after the steps: processes that write to neighbouring memory slow each other down.
         self._mine["observations"][...] = observations
-        if self._proves:
+        if self._share_checksums:
             for name, values in self._vector.proof().items():
                 self._mine[name][...] = values
-        if KEY in infos:
+        if masks is not None:
             self._mine["has_mask"][...] = True
-            self._mine["masks"][...] = infos[KEY]
+            self._mine["masks"][...] = masks

@@ -1,0 +1,113 @@
+"""Choice of what the settings leave open: replay, vectoriser, and number of processes."""
+
+import logging
+from typing import Any
+
+import gymnasium as gym
+
+from actor_critic.config import Settings
+from actor_critic.environments.make import EnvironmentMaker
+from actor_critic.environments.registered import make_native
+from actor_critic.environments.trials.difference import difference
+from actor_critic.environments.trials.measure import measure_workers
+from actor_critic.environments.trials.replay import try_replays
+from actor_critic.environments.vector.instances import close_environment
+from actor_critic.errors import ConfigError
+
+log = logging.getLogger("actor_critic")
+
+
+def choose_replay(settings: Settings) -> Settings:
+    """Decide what replay "auto" means, by a trial in a process of its own where the environments have theirs.
+
+    Raises:
+        ConfigError: The environment cannot be made.
+    """
+    if settings.replay != "auto":
+        return settings
+    if settings.is_random_states or settings.vectorization == "native":
+        return settings.replace(replay="reset" if settings.is_random_states else "none")
+    log.info(
+        "replay: trying for some seconds at most whether %s replays its episodes; --replay skips this",
+        settings.environment,
+    )
+    maker, separate_processes = EnvironmentMaker(settings), settings.vectorization == "workers"
+    way, against, untried = try_replays(maker, separate_processes, settings.worker_timeout)
+    if untried:
+        log.info("replay: %s; what they showed counts, and replay in the settings makes sure of it", untried)
+    if way == "fresh" and settings.wrappers:  # a wrapper that normalizes, for example, must remember all episodes
+        way, against = "none", f"{against}, with the wrappers around it; replay fresh makes all anew for every episode"
+    if way == "fresh":
+        log.info(
+            "replay: every episode has an instance made for it, because %s; replay none keeps one, and with it what it "
+            "carries from one episode to the next",
+            against,
+        )
+    elif way == "none":
+        log.warning("resume not exact: %s; a run that is stopped and resumed begins new episodes", against)
+    return settings.replace(replay=way)
+
+
+def choose_vectorization(settings: Settings) -> Settings:
+    """Decide what "auto" means: the environment's own vector form if it behaves the same, else our vectoriser.
+
+    The vectoriser depends on the settings alone. The number of workers changes no bit, and may be measured.
+
+    Raises:
+        ConfigError: The environment cannot be made.
+    """
+    if settings.is_random_states:
+        return settings.replace(workers=1)
+    if settings.vectorization in ("shared", "workers") or settings.workers not in (1, "auto"):
+        return _choose_workers(settings)
+    if settings.vectorization != "auto":
+        return settings
+    if settings.max_worker_restarts:
+        return _choose_workers(settings)
+    spec = gym.registry.get(settings.environment)
+    needs_single = settings.wrappers or settings.frame_stack > 1 or settings.replay in ("reset", "fresh")
+    if spec is None or spec.vector_entry_point is None or needs_single:
+        return _choose_workers(settings)
+    reason = difference(lambda: make_native(settings, 2), EnvironmentMaker(settings))
+    if reason is None:
+        log.info("vectorization: native, the same in a trial; a run that is stopped and resumed begins new episodes")
+    else:
+        log.debug("vectorization: not native, because the native vector form of %s %s", settings.environment, reason)
+    return settings.replace(vectorization="native", workers=1) if reason is None else _choose_workers(settings)
+
+
+def _choose_workers(settings: Settings) -> Settings:
+    """Choose the number of processes; measure it if it is open. Transitions do not depend on it."""
+    workers = settings.workers
+    # Only a worker can be replaced, not this process.
+    separate_processes = settings.vectorization == "workers" or settings.max_worker_restarts > 0
+    if workers == "auto":
+        workers, found = measure_workers(
+            EnvironmentMaker(settings),
+            settings.num_envs,
+            seed=settings.seed,
+            separate_processes=separate_processes,
+            reserved_cores=settings.cores_beside,
+            timeout=settings.worker_timeout,
+        )
+        log.info("workers: %d, because %s made %s", workers, settings.environment, found)
+    if workers == 1 and not separate_processes:
+        return settings.replace(vectorization="sync", workers=1)
+    return settings.replace(vectorization="workers" if separate_processes else "shared", workers=workers)
+
+
+def check_same_spaces(settings: Settings, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
+    """Check that single environments, as evaluations use, have the spaces of the native vector form.
+
+    Raises:
+        ConfigError: It cannot be made, or has other spaces.
+    """
+    env = EnvironmentMaker(settings)()
+    single = env.observation_space, env.action_space
+    close_environment(env)
+    if single != (observation_space, action_space):
+        raise ConfigError(
+            f"vectorization: the native vector form of {settings.environment} has the spaces {observation_space} and "
+            f"{action_space}, and a single one, as evaluations use, {single[0]} and {single[1]}; use sync, shared or "
+            f"workers"
+        )

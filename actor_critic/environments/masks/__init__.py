@@ -1,0 +1,1 @@
+"""Action masks: the ways in which environments give them, and their reading."""

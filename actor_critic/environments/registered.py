@@ -1,0 +1,156 @@
+"""Making of registered environments: finding them by name, and one clear error where one cannot be made."""
+
+import copy
+import difflib
+import functools
+import importlib.util
+import traceback
+from typing import Any
+
+import gymnasium as gym
+
+from actor_critic.config import Settings
+from actor_critic.errors import ActorCriticError, ConfigError, NotMadeError, describe
+from actor_critic.imports import make_findable
+from actor_critic.process import Interrupted
+
+# Packages that Gymnasium's own environments need, and how to get them.
+_PACKAGES = {
+    "box2d": 'pip install "gymnasium[box2d]"',
+    "mujoco": 'pip install "gymnasium[mujoco]"',
+    "toy_text": 'pip install "gymnasium[toy-text]"',
+    "classic_control": 'pip install "gymnasium[classic-control]"',
+    "ale_py": "pip install ale-py",
+}
+
+# Environments that other packages register: the beginning of their ids, the module to import, the package to install.
+_REGISTRARS = {
+    "ALE/": ("ale_py", "ale-py"),
+    "MiniGrid-": ("minigrid", "minigrid"),
+    "BabyAI-": ("minigrid", "minigrid"),
+    "MinAtar/": ("minatar.gym", "minatar"),
+}
+
+
+def make_native(settings: Settings, count: int) -> gym.vector.VectorEnv[Any, Any, Any]:
+    """Make the environment's own vector form.
+
+    Raises:
+        ConfigError: It cannot be made.
+    """
+    name = settings.environment
+    _check_registered(name)
+    if settings.code_to_trust:
+        make_findable()
+    kwargs = copy.deepcopy(settings.environment_kwargs)
+    if settings.max_episode_steps is not None:
+        kwargs = {"max_episode_steps": settings.max_episode_steps, **kwargs}
+    try:
+        return gym.make_vec(name, count, vectorization_mode="vector_entry_point", **kwargs)
+    except Interrupted:
+        raise
+    except BaseException as error:  # whatever somebody's environment does while it is made
+        raise ConfigError(
+            f"vectorization: the native vector form of {name!r} cannot be made: {describe(error)}; "
+            f'use "sync", "shared" or "workers"'
+        ) from error
+
+
+def _check_registered(name: str) -> None:
+    import_registrar(name)
+    if ":" not in name and name not in gym.registry:
+        # For an id without a version, Gymnasium would take the newest: the same settings could mean another problem.
+        raise ConfigError(f"environment: {name!r} is not registered{_nearest_environments(name)}")
+
+
+def make_single(settings: Settings) -> gym.Env[Any, Any]:
+    """Make one instance, without wrappers.
+
+    Raises:
+        ConfigError: It cannot be made.
+    """
+    name = settings.environment
+    _check_registered(name)
+    kwargs = copy.deepcopy(settings.environment_kwargs)  # an environment may change its arguments
+    try:
+        env: gym.Env[Any, Any] = gym.make(
+            name, max_episode_steps=settings.max_episode_steps, disable_env_checker=True, **kwargs
+        )
+    except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv) as error:
+        raise ConfigError(f"environment: {name!r} is not registered{_nearest_environments(name)}") from error
+    except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:
+        raise ConfigError(
+            f"environment: {name!r} needs a package that is not installed: {_mend(name, error)}"
+        ) from error
+    except (ActorCriticError, Interrupted):
+        raise
+    except BaseException as error:  # whatever somebody's environment does while it is made
+        # Gymnasium raises the TypeError of a constructor again, with a longer message.
+        cause = error.__cause__ if isinstance(error, TypeError) and error.__cause__ else error
+        is_refused = isinstance(cause, TypeError) and not _was_entered(cause)
+        if is_refused and kwargs:
+            raise ConfigError(f"environment_kwargs: {name!r} refuses {settings.environment_kwargs}: {cause}") from error
+        mend = (
+            "; give it in environment_kwargs"
+            if is_refused and "missing" in describe(cause)
+            else _several_agents(name, cause)
+        )
+        raise NotMadeError(f"environment: {name!r} cannot be made: {describe(cause)}{mend}") from error
+    return env
+
+
+def _was_entered(error: BaseException) -> bool:
+    """Return whether an exception came from an environment's own code, and not from calling it with wrong arguments."""
+    last = list(traceback.walk_tb(error.__traceback__))[-1][0]
+    return not str(last.f_globals.get("__name__", "")).startswith("gymnasium.envs.registration")
+
+
+def _several_agents(name: str, error: BaseException) -> str:
+    """Return advice for an environment of several agents, which is no Gymnasium environment; "" for any other."""
+    spec = gym.registry.get(name.rpartition(":")[2])
+    made = spec.entry_point if spec else None
+    marks = ("agent_iter", "possible_agents", "observation_spaces")
+    if "pettingzoo" in describe(error) or any(hasattr(made, mark) for mark in marks):
+        return (
+            "; it is one of several agents, as PettingZoo's are: wrap it as a gymnasium.Env in which one agent acts "
+            "and the others' policies are part of the environment"
+        )
+    return ""
+
+
+@functools.cache  # called for every instance, and there may be one per episode
+def import_registrar(name: str) -> None:
+    """Import the well-known package that registers an environment, so that its plain id works."""
+    for prefix, (module, package) in _REGISTRARS.items():
+        if name.startswith(prefix):
+            if importlib.util.find_spec(module.partition(".")[0]) is None:
+                raise ConfigError(
+                    f"environment: {name!r} comes with a package that is not installed: pip install {package}"
+                )
+            try:
+                registered = importlib.import_module(module)
+            except Exception as error:  # whatever somebody's package does while it is imported
+                raise ConfigError(f"environment: {name!r}: {package} cannot be imported: {error}") from error
+            is_there = any(known.startswith(prefix) for known in gym.registry)
+            if not is_there and hasattr(registered, "register_envs"):
+                registered.register_envs()
+
+
+def _nearest_environments(name: str) -> str:
+    known = [*gym.registry, "random-states"]
+    base = name.rpartition("-v")[0] or name
+    same = [other for other in known if base and other.rpartition("-v")[0] == base]
+    near = same or difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if near:
+        return f"; did you mean {' or '.join(near)}?"
+    return '; an environment of another package is named "module:Id", with the module that registers it'
+
+
+def _mend(name: str, error: Exception) -> str:
+    """Return how to install what is missing."""
+    spec = gym.registry.get(name)
+    entry = str(spec.entry_point) if spec else ""
+    for package, command in _PACKAGES.items():
+        if package in entry:
+            return command
+    return str(error)

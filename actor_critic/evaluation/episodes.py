@@ -1,0 +1,94 @@
+"""Playing of whole episodes: every environment runs its quota of them to their ends."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.agent import ActorCriticAgent
+from actor_critic.environments import VectorEnvironment, has_step_limit
+from actor_critic.errors import ConfigError, EnvironmentFault
+from actor_critic.evaluation.results import Reference
+from actor_critic.rewards import make_reward_rule
+from actor_critic.rollouts import Policy
+from actor_critic.spaces import read_spaces, spec_mismatch
+
+
+@dataclass(frozen=True)
+class Played:
+    """Returns of all episodes, those of the reward model, and the reference where it is known."""
+
+    returns: npt.NDArray[np.float64]
+    model_returns: npt.NDArray[np.float64] | None
+    mean_length: float
+    cut: int
+    reference: Reference | None
+
+
+def play(
+    agent: ActorCriticAgent,
+    environment: VectorEnvironment,
+    choose: Policy,
+    quotas: npt.NDArray[np.int64],
+    seed: int,
+    noise: np.random.Generator,
+) -> Played:
+    """Run each environment's quota of episodes to their ends."""
+    found = read_spaces(
+        agent.settings.environment, environment.single_observation_space, environment.single_action_space
+    )
+    if other := spec_mismatch((agent.observations, agent.actions), found):
+        raise ConfigError(f"environment: {agent.settings.environment}: {other}")
+    rule = make_reward_rule(agent.settings, environment.single_observation_space, environment.single_action_space)
+    observations, masks = environment.begin(seed)
+    reference = _reference(environment, observations)
+    count = environment.num_envs
+    running, done = np.zeros((count, 3)), np.zeros(count, np.int64)  # return, model return and length
+    limit = np.inf if has_step_limit(environment) else agent.settings.evaluation_max_steps
+    cut = 0
+    finished: list[npt.NDArray[np.float64]] = []
+    states = agent.initial_state(count)
+    while (done < quotas).any():
+        uniforms = noise.random((count, agent.actions.num_groups), np.float32)
+        seen = observations.astype(agent.observations.dtype, copy=False)
+        action_indices, states = choose(seen, uniforms, masks, states)
+        before = observations.copy() if rule else observations  # the next step overwrites it
+        step = environment.step_indices(action_indices)
+        observations, masks, terminated = step.observations, step.masks, step.terminated
+        ended = terminated | step.truncated
+        states[ended] = 0.0
+        running[:, 0] += step.rewards if step.own_rewards is None else step.own_rewards
+        running[:, 2] += 1
+        _check_finite(agent, observations, running)
+        if rule:
+            following = observations
+            if step.final_observations is not None:
+                following = observations.copy()
+                following[ended] = step.final_observations[ended]
+            taken, paid = agent.actions.numbers(action_indices), step.rewards.astype(np.float32)
+            running[:, 1] += rule.model_rewards(before, taken, following, terminated, paid)
+        for index in np.flatnonzero(ended & (done < quotas)):
+            cut += int(running[index, 2] == limit and not terminated[index])
+            finished.append(running[index].copy())
+            running[index] = 0.0
+            done[index] += 1
+    returns, model_returns, lengths = np.stack(finished).T
+    return Played(returns, model_returns if rule else None, float(lengths.mean()), cut, reference)
+
+
+def _check_finite(agent: ActorCriticAgent, observations: npt.NDArray[Any], running: npt.NDArray[np.float64]) -> None:
+    """Raise an error for observations or returns that are not finite."""
+    floats = agent.observations.floats(observations)
+    for what, array in (("return", running[:, 0]), *(("observation", view) for view in floats)):
+        if not np.isfinite(array).all():
+            index = int(np.argwhere(~np.isfinite(array))[0][0])
+            raise EnvironmentFault(
+                f"{agent.settings.environment}, environment {index} of an evaluation: after {running[index, 2]:.0f} "
+                f"steps of an episode the {what} is not finite"
+            )
+
+
+def _reference(environment: VectorEnvironment, states: npt.NDArray[np.generic]) -> Reference | None:
+    expected = environment.expected_rewards(states)
+    return None if expected is None else Reference(float(expected.max(1).mean()), float(expected.mean()))
