@@ -138,7 +138,7 @@ def test_a_trial_is_not_cut_short_by_what_the_first_instance_imports(monkeypatch
             Importing.made += 1
 
     monkeypatch.setattr(replay, "_SECONDS", 0.4)
-    assert replay.try_replays(Importing, apart=False, timeout=60) == ("reset", "", "")
+    assert replay.try_replays(Importing, separate_processes=False, timeout=60) == ("reset", "", "")
 
 
 @pytest.mark.parametrize("wrappers", [[], ["gymnasium.wrappers:NormalizeReward"]])

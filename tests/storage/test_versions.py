@@ -70,6 +70,7 @@ def test_resume_and_verify_report_a_difference(tmp_path: Path, caplog: pytest.Lo
     run = tmp_path / "run"
     for _ in Trainer(Config(num_epochs=3, hidden_dim=4, checkpoint_interval=1), run):
         pass
+    caplog.clear()
     with caplog.at_level(logging.WARNING, "actor_critic"):
         verify(run)
         Trainer.resume(run).close()

@@ -138,9 +138,7 @@ def _try(make: Callable[[], gym.Env[Any, Any]], way: Replay) -> str:
         started = time.monotonic()  # the first instance may have imported much, which no other one does
         tries = []
         for number in range(_EPISODES):
-            act(
-                played, _FEWEST_STEPS + number % _STEPS
-            )  # different lengths, so that short episodes do not always end here
+            act(played, _FEWEST_STEPS + number % _STEPS)  # of the same length, short episodes would always end here
             state = played.save_state()
             tries.append((state, act(played, _STEPS_AFTER), played.proof()))
             if time.monotonic() - started > _SECONDS / 3:
