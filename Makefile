@@ -1,5 +1,5 @@
 # train: one command from a fresh clone to a trained policy. test, check: what continuous integration runs.
-# test-newest: the second pass of continuous integration, all but faults, on another Python and in an environment of its
+# test-newest: all but faults, on another Python and in an environment of its
 # own: make test-newest VENV=.venv-newest PYTHON=python3.13
 # bench: speed beside other libraries, each in an environment of its own (some 10 GB), an hour on two idle cores.
 # learning: scores of the presets over five seeds, some hours on two cores; goes on where it was stopped.

@@ -64,7 +64,7 @@ class Trunk(nn.Module):
         self.state_dim = {None: 0, "gru": hidden_dim, "lstm": 2 * hidden_dim}[memory]  # an LSTM's is (h, c)
 
     def forward(self, features: Tensor) -> Tensor:
-        """What comes before the memory, [B, units], of features [B, F]."""
+        """Return what comes before the memory, [B, units], for features [B, F]."""
         encoded: Tensor = self.hidden(self.encoder(features))
         return encoded
 
@@ -241,7 +241,7 @@ def hidden_stack(
 
 
 def orthogonal_linear(inputs: int, outputs: int, gain: float, generator: torch.Generator | None = None) -> nn.Linear:
-    """A linear layer with orthogonal weights times ``gain`` and zero bias (Saxe et al., 2014)."""
+    """Make a linear layer with orthogonal weights times ``gain`` and zero bias (Saxe et al., 2014)."""
     with torch.random.fork_rng(devices=[]):  # the usual initialisation draws from the global generator, for nothing
         layer = nn.Linear(inputs, outputs)
     nn.init.orthogonal_(layer.weight, gain, generator=generator)

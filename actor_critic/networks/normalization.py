@@ -46,7 +46,7 @@ class RunningMoments:
         return self.squares / self.count if self.count > 0 else torch.ones_like(self.squares)
 
     def state(self) -> dict[str, Tensor]:
-        """The statistics as tensors by name."""
+        """Return the statistics as tensors by name."""
         return {"count": self.count, "mean": self.mean, "squares": self.squares}
 
     def load(self, state: dict[str, Tensor]) -> None:

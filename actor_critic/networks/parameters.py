@@ -74,7 +74,7 @@ class FlatParameters:
             raise NumericalError("a parameter is not finite; lower learning_rate or max_grad_norm")
 
     def _parameters(self) -> list[nn.Parameter]:
-        """The parameters as they are now, in order of first appearance; a shared one is there once."""
+        """Return the present parameters in order of first appearance; a shared one appears once."""
         return list({id(p): p for module in self._modules for p in module.parameters()}.values())
 
     def _bind(self) -> None:

@@ -108,7 +108,7 @@ def _config(row: Row, seed: int) -> Config:
 
 
 def _key(row: Row, seed: int) -> str:
-    """A name for the settings that decide the result: with other settings it is another measurement."""
+    """Name the settings that decide the result: other settings are another measurement."""
     settings = resolve(Layer("benchmark", _config(row, seed))).settings
     document = computed_fields(settings.to_document()) | {"num_epochs": settings.num_epochs}
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
@@ -141,7 +141,7 @@ def _measure(row: Row, seed: int) -> dict[str, Any]:
 
 
 def _bar_beside(row: Row) -> float | None:
-    """The bar of another row on the same environment."""
+    """Return the bar of another row on the same environment."""
     bars = [other.at_least for other in ROWS if other.environment == row.environment and other.at_least is not None]
     return bars[0] if bars else None
 

@@ -22,7 +22,7 @@ DEVICE = torch.device("cpu")
 
 
 def orthogonal(layer: nn.Linear, gain: float = 2**0.5) -> nn.Linear:
-    """The layer with its initial weights."""
+    """Set a layer's initial weights, and return it."""
     nn.init.orthogonal_(layer.weight, gain)
     nn.init.constant_(layer.bias, 0.0)
     return layer
@@ -45,7 +45,7 @@ class Agent(nn.Module):
         return nn.Sequential(*layers, orthogonal(nn.Linear(sizes[-1], outputs), gain))
 
     def act_and_value(self, seen: Tensor, action: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Action, its log probability, the entropy and the value."""
+        """Return an action, its log probability, the entropy and the value."""
         distribution = Categorical(logits=self.actor(seen))
         if action is None:
             action = distribution.sample()
@@ -53,7 +53,7 @@ class Agent(nn.Module):
 
 
 def train(job: Job, clock: Clock) -> Agent:
-    """The whole training."""
+    """Train from beginning to end."""
     work = job.work
     steps, count = work.num_steps, work.num_envs
     np.random.seed(job.seed)
@@ -103,7 +103,7 @@ def train(job: Job, clock: Clock) -> Agent:
 
 
 def update(agent: Agent, optimizer: torch.optim.Optimizer, batch: list[Tensor], work: Workload) -> dict[str, float]:
-    """The passes over one batch; returns what the script would log."""
+    """Pass over one batch several times; return what the script would log."""
     seen, actions, logprobs, all_advantages, returns = batch
     order = np.arange(work.batch_size)
     clipped = []

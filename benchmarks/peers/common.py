@@ -102,14 +102,14 @@ class Clock:
         self._begun += 1
 
     def answer(self, work: Workload) -> dict[str, Any]:
-        """The rate, once the last update is done."""
+        """Return the rate, once the last update is done."""
         seconds = time.perf_counter() - self._started
         steps = (self._begun - self.left_out) * work.batch_size
         return {"rate": steps / seconds, "steps": steps}
 
 
 def read_job() -> Job:
-    """The document on the command line; sets PyTorch's threads."""
+    """Read the document on the command line, and set PyTorch's threads."""
     document = json.loads(sys.argv[1])
     job = Job(**document | {"work": Workload(**document["work"])})
     try:

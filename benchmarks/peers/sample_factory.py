@@ -33,11 +33,11 @@ class Updates(AlgoObserver):
         self.model: Any = None  # where the networks are in this process
 
     def on_training_step(self, runner: Runner, training_iteration_since_resume: int) -> None:
-        """The library's hook."""
+        """Serve as the library's hook."""
         self.times[training_iteration_since_resume] = time.perf_counter()
 
     def on_stop(self, runner: Runner) -> None:
-        """The library's hook."""
+        """Serve as the library's hook."""
         self.model = getattr(runner.learners[0].learner, "actor_critic", None)
 
 
@@ -47,7 +47,7 @@ def make(name: str, cfg: Any = None, env_config: Any = None, render_mode: str | 
 
 
 def options(job: Job, is_serial: bool, folder: str) -> list[str]:
-    """The library's command line."""
+    """Return the library's command line."""
     work = job.work
     chosen = {
         "env": work.environment,

@@ -91,7 +91,7 @@ class Watch(BaseCallback):
 
 
 def make_model(job: Job) -> BaseAlgorithm:
-    """The algorithm, its environments in one process."""
+    """Make the algorithm, with its environments in one process."""
     work = job.work
     env = DummyVecEnv([lambda: make_environment(work.environment)] * work.num_envs)
     if work.zoo:

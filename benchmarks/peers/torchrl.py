@@ -39,7 +39,7 @@ def network(inputs: int, outputs: int, gain: float, work: Workload) -> nn.Sequen
 
 
 def train(job: Job, clock: Clock) -> nn.Module:
-    """The whole training; returns the policy's network."""
+    """Train from beginning to end; return the policy's network."""
     work = job.work
     makers = [lambda: make_environment(work.environment)] * work.num_envs
     envs = GymWrapper(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP))  # faster than its SerialEnv

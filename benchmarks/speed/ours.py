@@ -17,7 +17,7 @@ TARGET_INTERVAL, TARGET_EPISODES = 5_000, 20
 
 
 def _trainer(job: dict[str, Any], folder: Path) -> Any:
-    """A run with log, metrics and checkpoints at their defaults."""
+    """Make a run with log, metrics and checkpoints at their defaults."""
     from actor_critic import Config, Trainer
 
     logging.getLogger("actor_critic").addHandler(logging.FileHandler(folder / "training.log"))
@@ -30,7 +30,7 @@ def _trainer(job: dict[str, Any], folder: Path) -> Any:
 
 
 def speed(job: dict[str, Any]) -> dict[str, Any]:
-    """Steps per second, the first epoch left out."""
+    """Measure steps per second without the first epoch."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = _trainer(job, Path(folder))
         started, steps = 0.0, 0
@@ -83,7 +83,7 @@ def learn(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def environment(job: dict[str, Any]) -> dict[str, Any]:
-    """Steps per second of the environment itself in one process, without any learning."""
+    """Measure steps per second of the environment itself in one process, without learning."""
     import gymnasium as gym
     import numpy as np
 

@@ -103,7 +103,7 @@ def write_page(results: dict[str, Any]) -> None:
 
 
 def _best(entry: dict[str, Any]) -> tuple[float, str] | None:
-    """The median rate at the better number of threads, and which that is."""
+    """Return the median rate at the better number of threads, and that number."""
     medians = {threads: statistics.median(found) for threads, found in entry.get("rates", {}).items()}
     if not medians:
         return None
