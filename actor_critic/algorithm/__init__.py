@@ -2,8 +2,8 @@
 
 from actor_critic.algorithm.batch import Batch, Sequences, UpdateStatistics, not_finite
 from actor_critic.algorithm.minibatches import minibatches
-from actor_critic.algorithm.objective import Metrics, actor_critic_loss, exceeds_target_kl
-from actor_critic.algorithm.schedule import Coefficients, coefficients_of
+from actor_critic.algorithm.objective import Coefficients, Metrics, actor_critic_loss, exceeds_target_kl
+from actor_critic.algorithm.schedule import coefficients_of
 from actor_critic.algorithm.targets import Targets, bootstrap_values, clip_rewards, compute_targets
 
 __all__ = [

@@ -4,14 +4,37 @@ Every backend computes this. The eager one calls it and differentiates it; the f
 (``backends/fused/kernels.py``), which the tests compare with it gradient by gradient.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from actor_critic.algorithm.batch import Batch
-from actor_critic.algorithm.schedule import Coefficients
 from actor_critic.ops import categorical, losses
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """The numbers of one epoch's update; meanings and ranges are those of the settings of the same name.
+
+    ``clip_coef`` None is the unclipped policy gradient; ``max_grad_norm`` and ``target_kl`` None are off.
+
+    A new term's coefficient is a field with its off value as default. A backend without that term is then used only
+    where the coefficient is off.
+    """
+
+    learning_rate: float
+    adam_beta1: float
+    adam_beta2: float
+    adam_epsilon: float
+    clip_coef: float | None
+    clip_vloss: bool
+    normalize_advantages: bool
+    ent_coef: float
+    vf_coef: float
+    max_grad_norm: float | None
+    target_kl: float | None
 
 
 class Metrics(NamedTuple):

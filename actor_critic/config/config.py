@@ -55,6 +55,8 @@ _Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$", examples
 _Count = Annotated[int, Field(ge=1, le=10**12)]
 _Positive = Annotated[float, Field(gt=0)]
 
+Algorithm = Literal["a2c", "ppo"]
+
 
 class Config(BaseModel):
     """What a user asks for. ``None`` (null in the file) means: from the preset, or else the default.
@@ -127,7 +129,7 @@ class Config(BaseModel):
     """Divide training rewards by the running standard deviation of the discounted return. Default: false."""
 
     # --- the run ---
-    algorithm: Annotated[Literal["a2c", "ppo"] | None, Default("ppo", random_states="a2c")] = None
+    algorithm: Annotated[Algorithm | None, Default("ppo", random_states="a2c")] = None
     """Whose preset fills the settings left null: "a2c" (one unclipped step per epoch) or "ppo" (several clipped
     passes). Default: "a2c" for random states, else "ppo"."""
     preset: Annotated[Literal["auto", "none"] | None, Default("auto")] = None

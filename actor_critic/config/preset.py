@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from actor_critic.config.config import Config
+from actor_critic.config.config import Algorithm, Config
 from actor_critic.config.reading import parse_json_object
 
 _FOLDER = files("actor_critic.config") / "presets"
@@ -18,7 +18,7 @@ class Preset(BaseModel):
 
     environment: str
     """A Gymnasium id, or "*" for every environment that has no preset of its own."""
-    algorithm: Literal["a2c", "ppo"]
+    algorithm: Algorithm
     """The algorithm."""
     source: str
     """The source of the settings."""
