@@ -28,10 +28,13 @@ class Default:
     Attributes:
         value: The default. None keeps the setting open: there is no such limit or source, or a space says it later.
         random_states: The default for random states; None if it is the same.
+        old: The value that versions without this setting used; runs that they saved are read with it. None if every
+            version that saved runs has this setting.
     """
 
     value: Any
     random_states: Any = None
+    old: Any = None
 
 
 _Off = Literal["off"]
@@ -251,7 +254,7 @@ class Config(BaseModel):
     episodes alone, which end first; the last one where there is none such)."""
     evaluation_episodes: Annotated[int | None, Field(ge=1, le=10**6), Default(100)] = None
     """Episodes per evaluation, for the greedy and for the sampled policy each. Default: 100 (random states: 1000)."""
-    evaluation_max_steps: Annotated[_Count | None, Default(27_000)] = None
+    evaluation_max_steps: Annotated[_Count | None, Default(27_000, old=10_000)] = None
     """Steps after which an evaluation cuts an episode of an environment that has no limit of its own; the result says
     how many were cut. Default: 27000, the limit of Atari games."""
     log_file: Annotated[_Path | None, Default("actor_critic_training.log")] = None

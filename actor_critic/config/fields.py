@@ -14,6 +14,9 @@ DEFAULTS: dict[str, Default] = {
 }
 """The declared defaults, by setting."""
 
+OLD_VALUES = {name: default.old for name, default in DEFAULTS.items() if default.old is not None}
+"""The values of settings that older versions did not have."""
+
 SWITCHABLE = frozenset(
     name for name, field in Config.model_fields.items() if Literal["off"] in alternatives(field.annotation)
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from actor_critic.config.adapting import adapt
 from actor_critic.config.config import MAX_ENVS, RANDOM_STATES, Config
-from actor_critic.config.fields import ALTERNATIVES, DEFAULTS, NULLABLE, SWITCHABLE, default_values
+from actor_critic.config.fields import ALTERNATIVES, DEFAULTS, NULLABLE, OLD_VALUES, SWITCHABLE, default_values
 from actor_critic.config.preset import find_preset
 from actor_critic.config.rules import NEW_RUN_RULES, RULES, Values, check
 from actor_critic.config.settings import Settings
@@ -15,9 +15,6 @@ from actor_critic.imports import class_name
 
 # The sizes of random states; for a named environment its spaces say them, and every saved run has them.
 _SIZES = {"input_dim", "output_dim"}
-
-# Settings that older versions did not have, with the values that these versions used.
-_OLD_VALUES: dict[str, Any] = {"evaluation_max_steps": 10_000}
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ def settings_from_document(document: dict[str, Any], origin: str | Path) -> Sett
     try:
         if len(document) > 2 * len(Config.model_fields):  # a "did you mean" for each of them would take minutes
             raise ConfigError(f"{len(document)} settings; there are {len(Config.model_fields)}")
-        document = _OLD_VALUES | document
+        document = OLD_VALUES | document
         config = Config(**document)
         may_be_open = NULLABLE - _SIZES
         missing = [f.name for f in fields(Settings) if f.name not in may_be_open and document.get(f.name) is None]
