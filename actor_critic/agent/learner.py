@@ -24,6 +24,8 @@ from actor_critic.config import Settings
 from actor_critic.networks import FeatureMaker, RewardNormalizer
 from actor_critic.rollouts import Actor, Rollout
 
+_NO_VALUES: npt.NDArray[np.float32] = np.zeros(0, np.float32)
+
 
 @dataclass(frozen=True)
 class UpdateResult:
@@ -192,10 +194,13 @@ class Learner:
             rollout: The steps.
             states: [T, N, S], the critic's hidden states after each step; None without memory.
         """
-        truncated = rollout.truncated[rollout.final_steps, rollout.final_envs]
-        at = rollout.final_steps[truncated], rollout.final_envs[truncated]
+        at = rollout.final_steps, rollout.final_envs
+        if not len(at[0]):  # most epochs of a few steps end no episode
+            return at, _NO_VALUES
+        truncated = rollout.truncated[at]
+        at = at[0][truncated], at[1][truncated]
         if not len(at[0]):
-            return at, np.zeros(0, np.float32)
+            return at, _NO_VALUES
         features = self._features(rollout.final_observations[truncated])
         none = torch.zeros(len(features), 0, dtype=torch.float32, device=self._device)
         return at, _array(self._backend.values(features, none if states is None else states[at])[0])

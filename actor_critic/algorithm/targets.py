@@ -66,7 +66,8 @@ def bootstrap_values(
     next_values[:-1] = values[1:]
     if last_values is not None:
         next_values[-1] = last_values
-    next_values[truncated_at] = final_values
+    if len(final_values):
+        next_values[truncated_at] = final_values
     return next_values
 
 
