@@ -1,7 +1,7 @@
-"""The objective of PPO and A2C: the loss of one minibatch, its metrics, and the rule that stops an epoch's steps.
+"""The objective of PPO and A2C: the loss of one minibatch, its metrics, and early stopping by KL divergence.
 
-Every backend computes this. The eager one calls it and differentiates it; the fused one has a compiled twin of it
-(``backends/fused/kernels.py``), which the tests compare with it gradient by gradient.
+Every backend computes this objective. The eager backend calls this module and differentiates it. The fused backend has
+a compiled version (``backends/fused/kernels.py``); tests compare the gradients of both.
 """
 
 from typing import NamedTuple
@@ -15,13 +15,13 @@ from actor_critic.ops import categorical, losses
 
 
 class Metrics(NamedTuple):
-    """Numbers that describe the loss of one minibatch: scalars without gradient.
+    """Metrics of one minibatch: scalars without gradient.
 
     Attributes:
         policy_loss: Policy loss, without the entropy bonus.
         value_loss: Half the mean squared error, without ``vf_coef``.
         entropy: Mean entropy of the policy, in nats.
-        approx_kl: Estimated KL divergence of the policy from the one that acted, before the step.
+        approx_kl: Estimated KL divergence from the policy that acted, before the step.
         clip_fraction: Share of the ratios outside the clip range.
     """
 
@@ -79,5 +79,5 @@ def actor_critic_loss(
 
 
 def exceeds_target_kl(metrics: Metrics, coefficients: Coefficients) -> bool:
-    """Return whether this step and the rest of the epoch's steps are skipped: approx_kl > 1.5 · ``target_kl``."""
+    """Return whether to skip this and all later steps of the epoch: approx_kl > 1.5 · ``target_kl``."""
     return coefficients.target_kl is not None and float(metrics.approx_kl) > 1.5 * coefficients.target_kl

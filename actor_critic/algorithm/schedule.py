@@ -1,4 +1,4 @@
-"""The coefficients of an epoch: constant, or falling linearly over the run."""
+"""The coefficients of an epoch: constant or linearly annealed over the run."""
 
 from dataclasses import dataclass, fields
 
@@ -7,12 +7,13 @@ from actor_critic.config import Settings
 
 @dataclass(frozen=True)
 class Coefficients:
-    """The numbers of one epoch's update; meanings and ranges are those of the settings of the same name.
+    """The coefficients of one update; each is documented at the setting of the same name.
 
-    ``clip_coef`` None is the unclipped policy gradient; ``max_grad_norm`` and ``target_kl`` None are off.
+    None turns ``clip_coef``, ``max_grad_norm`` or ``target_kl`` off; without ``clip_coef`` the policy gradient is
+    unclipped.
 
-    A new term's coefficient is a field with its off value as default. A backend without that term is then used only
-    where the coefficient is off.
+    To add a term, add its coefficient as a field whose default is its off value. A backend without that term is then
+    used only if the coefficient is off.
     """
 
     learning_rate: float
@@ -29,7 +30,7 @@ class Coefficients:
 
 
 def coefficients_of(settings: Settings, epoch: int) -> Coefficients:
-    """Return the coefficients of an epoch, counted from 1; an annealed one falls linearly over the run."""
+    """Return the coefficients of an epoch, from 1; annealed ones fall linearly over the run."""
     left = 1 - (epoch - 1) / settings.num_epochs
     values = {field.name: getattr(settings, field.name) for field in fields(Coefficients)}
     values["learning_rate"] *= left if settings.anneal_lr else 1.0
