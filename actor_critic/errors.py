@@ -1,69 +1,69 @@
-"""One family of errors: each message names the cause and the remedy, each class has its exit code."""
+"""The exceptions of the package. Each class has an exit code; each message names the cause and the remedy."""
 
 import linecache
 import traceback
 from pathlib import Path
 
-# Files that call the code of others: an error raised there has no place in that code.
+# Files that call user code. An error raised in one of them has no line in the user code.
 _ON_THE_WAY = (str(Path(__file__).parent), str(Path("gymnasium", "envs", "registration.py")))
 
 
 class ActorCriticError(Exception):
-    """Any failure that this package reports on purpose; its text is written for the user."""
+    """Base class of all errors that this package reports to the user."""
 
     exit_code = 1
 
 
 class ConfigError(ActorCriticError):
-    """A setting, flag or path is wrong: the message names the field, the value and what is allowed."""
+    """A setting, flag or path is wrong; the message names the field, the value and the allowed values."""
 
     exit_code = 2
 
 
 class NotMadeError(ConfigError):
-    """An environment cannot be made: the message names it and the reason."""
+    """An environment cannot be made; the message names it and the reason."""
 
 
 class OneAtATimeError(NotMadeError):
-    """One environment could be made, but a second one beside it could not."""
+    """One instance of an environment can be made, but not two at the same time."""
 
 
-class EnvironmentFault(ActorCriticError):  # noqa: N818 - the fault is the environment's, not the program's
-    """An environment broke its contract: the message names the environment, its index and the step."""
+class EnvironmentFault(ActorCriticError):  # noqa: N818 - a fault of the environment, not of the program
+    """An environment broke its contract; the message names the environment, its index and the step."""
 
     exit_code = 3
 
 
 class ReplayFault(EnvironmentFault):
-    """An environment did not replay a running episode: the message names the environment and the step."""
+    """An environment did not replay a running episode; the message names the environment and the step."""
 
 
 class CheckpointError(ActorCriticError):
-    """A checkpoint cannot be read, trusted or written: the message names the file and the reason."""
+    """A checkpoint cannot be read, trusted or written; the message names the file and the reason."""
 
     exit_code = 4
 
 
 class VerificationError(ActorCriticError):
-    """A run cannot be reproduced from its settings: the message names the first epoch that differs."""
+    """A run cannot be reproduced from its settings; the message names the first epoch that differs."""
 
     exit_code = 6
 
 
 class NumericalError(ActorCriticError):
-    """A loss, gradient, reward or parameter is not finite: the message names it and the epoch."""
+    """A loss, gradient, reward or parameter is not finite; the message names it and the epoch."""
 
     exit_code = 5
 
 
 def describe(error: BaseException) -> str:
-    """Describe an exception of other people's code in one line: its class, its text and where it was raised.
+    """Describe an exception of user code in one line: its class, its text and where it was raised.
 
-    An exception without a text (a bare ``assert``) is described by the line of code that raised it.
+    If the text is empty (a bare ``assert``), the line of code that raised the exception takes its place.
     """
     try:
         text = " ".join(str(error).split())
-    except Exception as failure:  # whatever __str__ of the exception raises
+    except Exception as failure:  # __str__ of the exception may raise anything
         text = f"its text cannot be shown: {type(failure).__name__}"
     place = ""
     steps = list(traceback.walk_tb(error.__traceback__))

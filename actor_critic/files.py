@@ -1,4 +1,4 @@
-"""The only durable writer: after any crash a file is the whole old one or the whole new one."""
+"""Write files durably: after a crash, a file is completely old or completely new. No other module writes so."""
 
 import contextlib
 import errno
@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-# Errors of systems that cannot sync a folder: Windows cannot open one, some network file systems cannot sync one.
+# Errors where a folder cannot be synced: Windows cannot open folders, some network file systems cannot sync them.
 _CANNOT_SYNC = {
     errno.EACCES, errno.EPERM, errno.EISDIR, errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS
 }  # fmt: skip
@@ -16,14 +16,14 @@ _TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Replace ``path`` by ``data`` atomically: temporary name, fsync, rename, fsync of the folder.
+    """Replace the content of ``path`` atomically: temporary name, fsync, rename, fsync of the folder.
 
     The temporary name starts with a dot and ends in ``.tmp``, so patterns for finished files do not match it. If
     anything fails, the temporary file is removed and the old file is unchanged.
 
     Raises:
-        OSError: The disk refused. The old content is unchanged, or, if only the fsync of the folder failed, the new
-            content is in its place.
+        OSError: Writing failed, and the old content is unchanged. If only the fsync of the folder failed, the new
+            content is in place.
     """
     temporary = _temporary_name(path)
     try:
@@ -36,10 +36,10 @@ def write_durably(path: Path, data: bytes) -> None:
 
 
 def link_durably(source: Path, target: Path) -> None:
-    """Make ``target`` a second name of ``source``, atomically; a copy if the file system has no hard links.
+    """Make ``target`` a hard link to ``source`` atomically, or a copy if the file system has no hard links.
 
     Raises:
-        OSError: The disk refused; ``target`` is the whole old file or the whole new one.
+        OSError: Writing failed; ``target`` is completely old or completely new.
     """
     temporary = _temporary_name(target)
     _discard(temporary)
@@ -51,25 +51,25 @@ def link_durably(source: Path, target: Path) -> None:
     try:
         os.replace(temporary, target)
     finally:
-        # rename(2) does nothing if both names are the same file already; then the temporary name still exists.
+        # If both names are already the same file, rename(2) does nothing and the temporary name remains.
         _discard(temporary)
     sync_folder(target.parent)
 
 
 def create_exclusively(path: Path, data: bytes) -> bool:
-    """Write ``data`` to a new file, never over an existing one.
+    """Write ``data`` to a new file; never overwrite an existing one.
 
     Returns:
-        False if ``path`` exists already; it is then unchanged.
+        False if ``path`` exists; it stays unchanged.
 
     Raises:
-        OSError: The disk refused; no part of a file is left.
+        OSError: Writing failed; no partial file remains.
     """
     temporary = _temporary_name(path)
     try:
         _write_and_sync(temporary, data)
         try:
-            os.link(temporary, path)  # unlike a rename, a link never replaces what is there
+            os.link(temporary, path)  # unlike a rename, a link never replaces a file
         except FileExistsError:
             return False
         except OSError:  # a file system without hard links
@@ -83,10 +83,10 @@ def create_exclusively(path: Path, data: bytes) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable, if the file system supports it.
+    """Make the entries of a folder durable, if the file system supports it.
 
     Raises:
-        OSError: The file system supports it, and the disk refused.
+        OSError: The file system supports it, but it failed.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -100,10 +100,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading; refuse pipes and devices, whose content may never come or never end.
+    """Open a regular file for reading; refuse pipes and devices, whose reading may block or never end.
 
     Raises:
-        OSError: It cannot be opened, or is no regular file.
+        OSError: The file cannot be opened, or is not a regular file.
     """
     stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
@@ -113,7 +113,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove temporary files of killed processes; only the one process that writes to the folder may call this."""
+    """Remove temporary files of killed processes; only the process that writes to the folder may call this."""
     for entry in folder.iterdir():
         if _TEMPORARY.fullmatch(entry.name):
             _discard(entry)
@@ -135,6 +135,6 @@ def _temporary_name(path: Path) -> Path:
 
 
 def _discard(temporary: Path) -> None:
-    # The error before this one is the one to report; a temporary file that stays is removed when the run is resumed.
+    # Do not hide the error that led here. If the file remains, the resumed run removes it.
     with contextlib.suppress(OSError):
         temporary.unlink()

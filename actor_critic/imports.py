@@ -1,4 +1,4 @@
-"""The only module that imports code which a setting names."""
+"""Import code that a setting names. No other module does this."""
 
 import contextlib
 import importlib
@@ -14,23 +14,23 @@ _folders: list[str] = []
 
 
 def look_in(folder: str) -> None:
-    """Let code that settings name be found in a folder, too.
+    """Also search a folder for code that settings name.
 
-    Nothing else is imported from there: libraries try to import optional packages, and the folder may hold files with
-    the names of these.
+    Nothing else is imported from there. Libraries try to import optional packages, and the folder may contain files
+    with the same names.
     """
     _folders[:] = [folder]
 
 
 def make_findable() -> None:
-    """Add the folder of :func:`look_in` to the import path; call it before code that a setting names is imported."""
+    """Add the folder of :func:`look_in` to the import path, before importing code that a setting names."""
     sys.path.extend(folder for folder in _folders if folder not in sys.path)
 
 
 def is_installed(module: str) -> bool:
     """Return whether a module is installed as a package, rather than found in the current folder.
 
-    Only its outermost package is located; nothing is imported.
+    Only the top-level package is located; nothing is imported.
     """
     package = module.partition(".")[0]
     here = {"", os.curdir, *_folders}
@@ -46,8 +46,8 @@ def load_class(name: str, field: str) -> type[Any]:
     """Import the class that a setting names as "module:Class".
 
     Args:
-        name: The module's dotted name, a colon, and the class.
-        field: The setting, for the error.
+        name: Dotted name of the module, a colon, and the class.
+        field: The setting, for the error message.
 
     Raises:
         ConfigError: There is no such module or class, or importing the module fails.
@@ -59,7 +59,7 @@ def load_class(name: str, field: str) -> type[Any]:
         module = importlib.import_module(module_name)
     except Interrupted:
         raise
-    except BaseException as error:  # whatever the user's own module raises
+    except BaseException as error:  # a user's module may raise anything
         raise ConfigError(
             f"{field}: module {module_name!r} of {name!r} cannot be imported ({type(error).__name__}: {error}); is it "
             f"installed, or in the folder you started from?"
@@ -71,10 +71,10 @@ def load_class(name: str, field: str) -> type[Any]:
 
 
 def class_name(found: Any, field: str) -> str:
-    """Return the name of a class in settings: "module:Class".
+    """Return the name of a class for settings: "module:Class".
 
     Raises:
-        ConfigError: It is no class, or not at the top level of a module, where it could be found again.
+        ConfigError: It is not a class at the top level of a module, so it cannot be imported by name.
     """
     if not isinstance(found, type) or "." in found.__qualname__:
         raise ConfigError(

@@ -1,8 +1,7 @@
-"""Every random number is a pure function of (seed, purpose, index): generators are derived, never kept.
+"""Random number streams. Every number is a pure function of (seed, purpose, index); generators are never stored.
 
 NumPy's ``SeedSequence`` spreads the key over a Philox counter generator (Salmon et al., 2011, "Parallel random
-numbers: as easy as 1, 2, 3"). So two streams with different keys are independent, and any of them can be derived again
-anywhere.
+numbers: as easy as 1, 2, 3"). So streams with different keys are independent, and any stream can be derived again.
 """
 
 import random
@@ -30,8 +29,8 @@ class Purpose(IntEnum):
     GLOBAL = 11
 
 
-# Training, best-checkpoint selection and final tests draw their episode seeds from three disjoint ranges. So a policy
-# is never reported on an episode that it was trained or chosen on. Seeds have 31 bits because some simulators, such as
+# Training, best-checkpoint selection and final tests use three disjoint ranges of episode seeds. So a policy is never
+# tested on an episode of its training or selection. Seeds have 31 bits because some simulators, such as
 # the Arcade Learning Environment, take no more.
 _EPISODE_SEED_RANGES = {
     Purpose.EPISODES: (0, 2**30),
@@ -46,30 +45,30 @@ def generator(seed: int, purpose: Purpose, *index: int) -> np.random.Generator:
     Args:
         seed: The run's seed, 0 to 2³² − 1.
         purpose: The purpose of the numbers.
-        index: The stream of that purpose, such as the epoch; each number from 0 to 2³² − 1.
+        index: Numbers of the stream, such as the epoch; each from 0 to 2³² − 1.
 
     Returns:
-        A fresh Philox generator; equal arguments give equal numbers on every machine.
+        A new Philox generator; equal arguments give equal numbers on every machine.
     """
     return np.random.Generator(np.random.Philox(_sequence(seed, purpose, *index)))
 
 
 def integer_seed(seed: int, purpose: Purpose, *index: int) -> int:
-    """Derive one integer in [0, 2³²), for libraries that take a plain seed."""
+    """Derive one integer in [0, 2³²), for libraries that take an integer seed."""
     return int(_sequence(seed, purpose, *index).generate_state(1)[0])
 
 
 def seed_global_generators(seed: int, epoch: int, *purpose: int) -> None:
-    """Seed the global generators of Python, NumPy and PyTorch, which code of others draws from.
+    """Seed the global generators of Python, NumPy and PyTorch, for user code that draws from them.
 
-    Nothing in this package draws from them. A user's module that does, such as dropout, does the same in a resumed run.
+    This package never draws from them. So user code with dropout, for example, gives the same numbers when resumed.
 
     Args:
         seed: The run's seed.
-        epoch: The epoch, from 1; 0 is the time before the first one.
+        epoch: The epoch, from 1; 0 means before the first epoch.
         purpose: A part of the epoch whose draws must not depend on earlier ones; from 3.
     """
-    import torch  # not above: to derive seeds does not need PyTorch, which takes long to import
+    import torch  # imported here because it is slow, and deriving seeds does not need it
 
     random.seed(integer_seed(seed, Purpose.GLOBAL, epoch, *purpose))
     np.random.seed(integer_seed(seed, Purpose.GLOBAL, epoch, *purpose, 1))
@@ -77,7 +76,7 @@ def seed_global_generators(seed: int, epoch: int, *purpose: int) -> None:
 
 
 def episode_seed(seed: int, purpose: Purpose, environment: int, episode: int) -> int:
-    """Derive the seed that one episode of one environment is reset with.
+    """Derive the reset seed of one episode of one environment.
 
     Args:
         seed: The run's seed.

@@ -1,1 +1,1 @@
-"""Measurements: how fast the package is, what it learns, and the libraries that it is compared with."""
+"""Benchmarks of speed and learning, and scripts for the libraries of the comparison."""

@@ -1,4 +1,4 @@
-"""What is computed: objective, targets, schedule and minibatches of PPO and A2C."""
+"""PPO and A2C: objective, targets, schedule and minibatches."""
 
 from actor_critic.algorithm.batch import Batch, Sequences, UpdateStatistics, not_finite
 from actor_critic.algorithm.minibatches import minibatches

@@ -1,4 +1,4 @@
-"""The transitions of one epoch as the objective takes them, and the statistics of an update."""
+"""The transitions of one epoch as input of the objective, and the statistics of an update."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Sequences:
-    """A batch for networks with memory: T steps of N environments, flattened time-major.
+    """What networks with memory need besides a batch of T steps of N environments, flattened time-major.
 
     Attributes:
-        policy_state: [N, S], the policy's hidden states before the first step.
-        value_state: [N, S], the value function's.
-        starts: [T, N] boolean, True where an episode begins and the state before the step is 0.
-        valid: [T · N] boolean, False where a row is a pause between two episodes, no transition; None if all are.
+        policy_state: [N, S], hidden states of the policy before the first step.
+        value_state: [N, S], hidden states of the value function before the first step.
+        starts: [T, N] boolean, True where an episode begins; the hidden state before that step is 0.
+        valid: [T · N] boolean, False where a row is a pause between episodes; None if all rows are transitions.
     """
 
     policy_state: Tensor
@@ -22,8 +22,8 @@ class Sequences:
     valid: Tensor | None = None
 
     def select(self, rows: Tensor) -> "Sequences":
-        """Return the part for whole environments, given by the rows of a time-major minibatch."""
-        envs = rows[: len(rows) // len(self.starts)]  # the rows of the first step are the numbers of the environments
+        """Return the part for the environments of a time-major minibatch, given by its rows."""
+        envs = rows[: len(rows) // len(self.starts)]  # the rows of the first step are the environment indices
         valid = None if self.valid is None else self.valid[rows]
         return Sequences(self.policy_state[envs], self.value_state[envs], self.starts[:, envs], valid)
 
@@ -36,12 +36,12 @@ class Batch:
         features: [B, F], encoded and normalised observations.
         actions: [B, G] int64 action indices, one per group.
         masks: [B, A] boolean, True where a choice is allowed; None where all are.
-        log_probs: [B], of these actions under the policy that took them; None where that policy takes one optimizer
+        log_probs: [B], of the actions under the policy that took them; None if this policy takes only one optimizer
             step, so that all ratios are 1.
-        values: [B], before the first step.
+        values: [B], before the first optimizer step.
         advantages: [B].
         returns: [B], targets of the value function.
-        sequences: Where episodes begin, for networks with memory; None without memory.
+        sequences: Hidden states and episode starts; None without memory.
     """
 
     features: Tensor
@@ -60,7 +60,7 @@ class Batch:
         return found | {f"sequences.{name}": value for name, value in known.items() if isinstance(value, Tensor)}
 
     def select(self, rows: Tensor | slice, sequences: Sequences | None = None) -> "Batch":
-        """Return the transitions of some rows, with the sequences that these rows form."""
+        """Return the transitions of some rows, with ``sequences`` for these rows."""
         return Batch(
             self.features[rows],
             self.actions[rows],
@@ -81,10 +81,10 @@ class UpdateStatistics:
         policy_loss: Policy loss, without entropy bonus.
         value_loss: Half the mean squared error, without ``vf_coef``.
         entropy: In nats.
-        approx_kl: KL divergence from the policy before the first step, estimated before each step.
+        approx_kl: Estimated KL divergence from the policy that acted, before each step.
         clip_fraction: Share of ratios outside the clip range.
-        gradient_norm: Before clipping.
-        steps: Optimizer steps taken; fewer than planned when ``target_kl`` stopped them.
+        gradient_norm: Euclidean norm of the gradient before clipping.
+        steps: Optimizer steps taken; fewer than planned if ``target_kl`` stopped them.
     """
 
     policy_loss: float
@@ -97,7 +97,7 @@ class UpdateStatistics:
 
 
 def not_finite(step: int, loss: float) -> str:
-    """Return the message about an optimizer step that was skipped because its gradient is not finite."""
+    """Return the error message for an optimizer step whose gradient is not finite."""
     return (
         f"the gradient of optimizer step {step} is not finite (loss {loss:g}); the step was not taken: lower "
         f"learning_rate, set max_grad_norm, or look for extreme observations or rewards"

@@ -1,4 +1,4 @@
-"""The minibatches of an epoch: which transitions each optimizer step sees."""
+"""The minibatches of an epoch: the transitions of each optimizer step."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +10,15 @@ from actor_critic.seeding import Purpose, generator
 def minibatches(
     settings: Settings, epoch: int, valid: npt.NDArray[np.bool_] | None = None
 ) -> list[npt.NDArray[np.int64]]:
-    """Return the minibatches of an epoch's passes, each as indices into the batch.
+    """Return the minibatches of all passes of an epoch, each as indices into the batch.
 
-    Where environments paused, the batch holds the valid transitions alone: minibatches then differ in size by one, and
-    an empty one is left out. With memory, minibatches are whole environments of the time-major batch [T · N].
+    If environments paused, the batch contains only the valid transitions. Minibatch sizes may then differ by one, and
+    empty minibatches are dropped. With memory, a minibatch is whole environments of the time-major batch [T · N].
 
     Args:
         settings: The resolved settings.
         epoch: Number of the epoch, from 1.
-        valid: [T, N], False where an environment paused; None where none did.
+        valid: [T, N], False where an environment paused; None if none paused.
     """
     has_memory = settings.memory is not None
     count = settings.batch_size if valid is None else int(valid.sum())
@@ -34,5 +34,5 @@ def minibatches(
     if valid is not None:
         parts = [part for part in parts if valid[:, part].any()]
     steps = settings.num_steps if valid is None else len(valid)
-    first = np.arange(steps)[:, None] * settings.num_envs  # of each step
+    first = np.arange(steps)[:, None] * settings.num_envs  # first row of each step
     return [(first + envs).reshape(-1) for envs in parts]

@@ -1,7 +1,7 @@
-"""The objective of PPO and A2C: the loss of one minibatch, its metrics, and the rule that stops an epoch's steps.
+"""The objective of PPO and A2C: the loss of one minibatch, its metrics, and early stopping by KL divergence.
 
-Every backend computes this. The eager one calls it and differentiates it; the fused one has a compiled twin of it
-(``backends/fused/kernels.py``), which the tests compare with it gradient by gradient.
+Every backend computes this objective. The eager backend calls this module and differentiates it. The fused backend has
+a compiled version (``backends/fused/kernels.py``); tests compare the gradients of both.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,13 @@ from actor_critic.ops import categorical, losses
 
 @dataclass(frozen=True)
 class Coefficients:
-    """The numbers of one epoch's update; meanings and ranges are those of the settings of the same name.
+    """The coefficients of one update; each is documented at the setting of the same name.
 
-    ``clip_coef`` None is the unclipped policy gradient; ``max_grad_norm`` and ``target_kl`` None are off.
+    None turns ``clip_coef``, ``max_grad_norm`` or ``target_kl`` off; without ``clip_coef`` the policy gradient is
+    unclipped.
 
-    A new term's coefficient is a field with its off value as default. A backend without that term is then used only
-    where the coefficient is off.
+    To add a term, add its coefficient as a field whose default is its off value. A backend without that term is then
+    used only if the coefficient is off.
     """
 
     learning_rate: float
@@ -38,13 +39,13 @@ class Coefficients:
 
 
 class Metrics(NamedTuple):
-    """Numbers that describe the loss of one minibatch: scalars without gradient.
+    """Metrics of one minibatch: scalars without gradient.
 
     Attributes:
         policy_loss: Policy loss, without the entropy bonus.
         value_loss: Half the mean squared error, without ``vf_coef``.
         entropy: Mean entropy of the policy, in nats.
-        approx_kl: Estimated KL divergence of the policy from the one that acted, before the step.
+        approx_kl: Estimated KL divergence from the policy that acted, before the step.
         clip_fraction: Share of the ratios outside the clip range.
     """
 
@@ -102,5 +103,5 @@ def actor_critic_loss(
 
 
 def exceeds_target_kl(metrics: Metrics, coefficients: Coefficients) -> bool:
-    """Return whether this step and the rest of the epoch's steps are skipped: approx_kl > 1.5 · ``target_kl``."""
+    """Return whether to skip this and all later steps of the epoch: approx_kl > 1.5 · ``target_kl``."""
     return coefficients.target_kl is not None and float(metrics.approx_kl) > 1.5 * coefficients.target_kl

@@ -1,4 +1,4 @@
-"""The coefficients of an epoch: constant, or falling linearly over the run."""
+"""The coefficients of an epoch: constant or linearly annealed over the run."""
 
 from dataclasses import fields
 
@@ -9,7 +9,7 @@ _NAMES = tuple(field.name for field in fields(Coefficients))
 
 
 def coefficients_of(settings: Settings, epoch: int) -> Coefficients:
-    """Return the coefficients of an epoch, counted from 1; an annealed one falls linearly over the run."""
+    """Return the coefficients of an epoch, from 1; annealed ones fall linearly over the run."""
     left = 1 - (epoch - 1) / settings.num_epochs
     values = {name: getattr(settings, name) for name in _NAMES}
     values["learning_rate"] *= left if settings.anneal_lr else 1.0

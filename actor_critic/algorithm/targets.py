@@ -1,4 +1,4 @@
-"""What the networks learn towards: clipped rewards, advantages and returns, and how well the values foresaw these."""
+"""The targets of the networks: clipped rewards, advantages, returns, and the explained variance of the values."""
 
 import math
 from collections.abc import Callable
@@ -21,7 +21,7 @@ AdvantageEstimator = Callable[
     ],
     npt.NDArray[np.float32],
 ]
-"""A function with the arguments and the result of :func:`actor_critic.ops.returns.generalized_advantage`."""
+"""A function with the signature of :func:`actor_critic.ops.returns.generalized_advantage`."""
 
 _ROUNDING = 2 * float(np.finfo(np.float32).eps)
 
@@ -33,7 +33,7 @@ class Targets:
     Attributes:
         advantages: [T, N].
         returns: [T, N], targets of the value function.
-        explained_variance: 1 − Var(R − V) / Var(R) over the valid steps; None where the returns do not vary.
+        explained_variance: 1 − Var(R − V) / Var(R) over the valid steps; None if the returns do not vary.
     """
 
     advantages: npt.NDArray[np.float32]
@@ -42,7 +42,7 @@ class Targets:
 
 
 def clip_rewards(rewards: npt.NDArray[np.float32], limit: float | None) -> npt.NDArray[np.float32]:
-    """Return rewards [T, N] clipped to ±``limit``, which is above 0; None leaves them as they are."""
+    """Return rewards [T, N] clipped to ±``limit``, above 0; None leaves them unchanged."""
     return rewards if limit is None else rewards.clip(-limit, limit)
 
 
@@ -52,13 +52,13 @@ def bootstrap_values(
     truncated_at: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
     final_values: npt.NDArray[np.float32],
 ) -> npt.NDArray[np.float32]:
-    """Return the values [T, N] of the states that followed each step.
+    """Return the values [T, N] of the state after each step.
 
-    A truncated step is followed by its final observation, not by the state in which the next episode begins.
+    After a truncated step, this is the final observation, not the first state of the next episode.
 
     Args:
         values: [T, N], of the states acted in.
-        last_values: [N], of the states after the last step; None where all episodes ended there.
+        last_values: [N], of the states after the last step; None if all episodes ended there.
         truncated_at: The step [E] and the environment [E] of each of the E truncated steps.
         final_values: [E], of the final observations of these steps.
     """
@@ -88,12 +88,12 @@ def compute_targets(
         rewards: [T, N], clipped and normalised.
         values: [T, N], of the states acted in.
         next_values: [T, N], as :func:`bootstrap_values` returns them.
-        terminated: [T, N], whether the step ended the task.
-        ended: [T, N], whether the step was its episode's last.
+        terminated: [T, N], whether the step terminated the episode.
+        ended: [T, N], whether the step was the last of its episode (terminated or truncated).
         gamma: Discount per step, in [0, 1].
         gae_lambda: Trace decay λ, in [0, 1].
-        valid: [T, N], False where an environment paused between two episodes; None where none did.
-        estimator: Generalized advantage estimation, or a compiled twin of it.
+        valid: [T, N], False where an environment paused between two episodes; None if none paused.
+        estimator: Generalized advantage estimation, or a compiled version of it.
 
     Raises:
         ValueError: Shapes or dtypes are not as above.
@@ -108,15 +108,15 @@ def compute_targets(
 def explained_variance(
     advantages: npt.NDArray[np.float32], returns: npt.NDArray[np.float32], horizon: float
 ) -> float | None:
-    """Return 1 − Var(R − V) / Var(R); None where the returns vary by no more than float32 rounds them.
+    """Return 1 − Var(R − V) / Var(R), or None if the returns vary only by float32 rounding errors.
 
-    A return sums over as many steps as an advantage reaches on average. Each step of the sum rounds the advantage and
-    the value, so the error of the sum grows with the root of the number of steps.
+    A return is a sum over about ``horizon`` steps. Each step rounds the advantage and the value, so the error of the
+    sum grows with the square root of the horizon.
 
     Args:
         advantages: R − V, of any shape.
         returns: R, of the same shape.
-        horizon: Steps that an advantage reaches on average, at least 1.
+        horizon: Average number of steps that an advantage sums over, at least 1.
     """
     if not returns.size:
         return None
@@ -128,7 +128,7 @@ def explained_variance(
 
 
 def _moments(array: npt.NDArray[np.float32]) -> tuple[float, float]:
-    """Return ``array.mean()`` and ``array.var()`` in float64, in a third of their time for a few numbers."""
+    """Return ``array.mean()`` and ``array.var()`` in float64; three times faster than these for small arrays."""
     numbers = array.reshape(-1).astype(np.float64)
     mean = np.add.reduce(numbers) / numbers.size
     numbers -= mean

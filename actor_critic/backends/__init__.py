@@ -1,4 +1,4 @@
-"""How act and update are executed. A backend is an execution strategy, never another algorithm."""
+"""Backends execute acting and updates. They differ in speed, never in the algorithm."""
 
 from actor_critic.backends.base import (
     Backend,

@@ -1,4 +1,4 @@
-"""The contract of a backend."""
+"""The interface of backends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class Estimates:
     """The outputs of both networks for a rollout, without gradient.
 
     Attributes:
-        log_probs: [T · N], of the actions taken; None where they were not asked for.
+        log_probs: [T · N], of the actions taken; None if they were not requested.
         values: [T · N], of the observations acted in.
-        next_values: [N], of the observations after the last step; empty where their features were left out.
+        next_values: [N], of the observations after the last step; empty if their features were left out.
         value_states: [T, N, S], hidden states of the value function after every step; None without memory.
     """
 
@@ -29,7 +29,7 @@ class Estimates:
 
 
 class ExecutedPolicy(Protocol):
-    """A policy that acts: the present one, or a frozen copy."""
+    """A policy that acts: the current one or a frozen copy."""
 
     def act(
         self,
@@ -42,12 +42,12 @@ class ExecutedPolicy(Protocol):
 
         Args:
             features: [B, F].
-            uniforms: [B, G] in [0, 1), the numbers to sample at; None takes the most probable action indices.
+            uniforms: [B, G] random numbers in [0, 1) for sampling; None takes the most probable action indices.
             mask: [B, A], True where a choice is allowed; None allows all.
-            state: [B, S], hidden states before; no columns without memory.
+            state: [B, S], hidden states before the step; no columns without memory.
 
         Returns:
-            Action indices [B, G], and hidden states [B, S] afterwards.
+            Action indices [B, G], and hidden states [B, S] after the step.
         """
 
     def log_probs(self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None) -> Tensor:
@@ -67,7 +67,7 @@ class Backend(Protocol):
     """Executes a policy and a value function, and updates both.
 
     Attributes:
-        policy: The present policy.
+        policy: The current policy.
         first_moment: [P], Adam's m.
         second_moment: [P], Adam's v.
         steps: Optimizer steps taken so far.
@@ -81,18 +81,18 @@ class Backend(Protocol):
     def evaluate_actions(
         self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None, log_probs: bool
     ) -> Estimates:
-        """Return values, and log-probabilities of the actions if they are asked for, without gradient.
+        """Return values and, if requested, log-probabilities of the actions, without gradient.
 
         Args:
             features: [(T + 1) · N, F]; the last N may be left out, since no action was taken there yet.
             actions: [T · N, G] action indices.
-            masks: [T · N, A], True where a choice is allowed; None where all are.
-            sequences: Where episodes begin, for networks with memory; None without memory.
-            log_probs: Whether log-probabilities are asked for.
+            masks: [T · N, A], True where a choice is allowed; None if all are.
+            sequences: Hidden states and episode starts; None without memory.
+            log_probs: Whether to return log-probabilities.
         """
 
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Return values [B] of features [B, F], and the hidden states [B, S] afterwards, without gradient."""
+        """Return values [B] and the next hidden states [B, S] for features [B, F], without gradient."""
 
     def advantages(
         self,
@@ -104,16 +104,16 @@ class Backend(Protocol):
         gamma: float,
         gae_lambda: float,
     ) -> npt.NDArray[np.float32]:
-        """Return advantages [T, N], equal to the bit to :func:`actor_critic.ops.returns.generalized_advantage`.
+        """Return advantages [T, N], bit-identical to :func:`actor_critic.ops.returns.generalized_advantage`.
 
-        It is part of a backend for speed: a rollout [128, 8] takes NumPy 185 µs and compiled code 4 µs.
+        Backends implement it for speed: for a rollout [128, 8], NumPy takes 185 µs and compiled code 4 µs.
         """
 
     def update(
         self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], coefficients: Coefficients
     ) -> UpdateStatistics:
-        """Take one optimizer step per minibatch, each given by its indices into the batch.
+        """Take one optimizer step per minibatch; a minibatch is given by its indices into the batch.
 
         Raises:
-            NumericalError: A loss or gradient is not finite; the step that would have used it is not taken.
+            NumericalError: A loss or gradient is not finite; its optimizer step is not taken.
         """

@@ -1,4 +1,4 @@
-"""The choice of a backend. It depends on networks and coefficients alone, so settings mean the same on any machine."""
+"""Choose a backend. The choice depends on networks, coefficients and device, not on measured speed."""
 
 import importlib.util
 import logging
@@ -31,16 +31,16 @@ _FUSED_COEFFICIENTS = {
     "max_grad_norm",
     "target_kl",
 }
-"""The coefficients that the fused backend computes with. Any other must be off, which is its default."""
+"""The coefficients that the fused backend supports. Any other must have its default value, off."""
 
 
 def choose_backend(settings: Settings, policy: PolicyNetwork, device: torch.device) -> str:
-    """Return the backend that settings mean: "eager" or "fused".
+    """Return the backend to use: "eager" or "fused".
 
-    "auto" is fused where that is faster, on the CPU: multilayer perceptrons and small CNNs.
+    "auto" means "fused" where it is faster: multilayer perceptrons and small CNNs on the CPU.
 
     Raises:
-        ConfigError: The fused backend is asked for and cannot execute these networks or compute a coefficient.
+        ConfigError: The setting is "fused", but this backend does not support the networks or a coefficient.
     """
     if settings.backend == "eager":
         return "eager"
@@ -65,30 +65,30 @@ def make_backend(
     parameters: FlatParameters,
     sizes: tuple[int, ...],
 ) -> Backend:
-    """Make the backend of resolved settings, around two networks and their flat buffer."""
+    """Make the backend that resolved settings name, for two networks and their flat buffer."""
     if settings.backend == "eager":
         return EagerBackend(policy, value, parameters, sizes)
-    from actor_critic.backends.fused import FusedBackend  # Numba is loaded only where it is used
+    from actor_critic.backends.fused import FusedBackend  # imported here because it loads Numba
 
     return FusedBackend(policy, value, parameters, sizes, settings.threads)
 
 
 def _sees_pictures(policy: PolicyNetwork) -> bool:
-    """Return whether images are so large that PyTorch's own convolutions are faster."""
+    """Return whether images are so large that the convolutions of PyTorch are faster."""
     encoder = policy.trunk.encoder
     convolutions = encoder.convolutions if isinstance(encoder, PartsEncoder) else None
     return convolutions is not None and min(convolutions.shape[1:]) >= PICTURE_SIDE
 
 
 def _what_fused_lacks(settings: Settings, policy: PolicyNetwork, device: torch.device) -> str | None:
-    """Return why the fused backend cannot be used; None where it can."""
+    """Return why the fused backend cannot be used, or None if it can."""
     encoder = policy.trunk.encoder
     if device.type != "cpu":
         return f"runs on the CPU, and the device is {device}"
     if policy.trunk.memory is not None:
-        return "has no memory"
+        return "does not support memory"
     if not (isinstance(encoder, PartsEncoder) and (encoder.is_identity or encoder.convolutions is not None)):
-        return "takes numbers alone or one image alone, and not embeddings, images beside others or a module of yours"
+        return "supports plain numbers or a single image, not embeddings, images with other parts or custom encoders"
     coefficients = coefficients_of(settings, epoch=1)
     for field in fields(Coefficients):
         value = getattr(coefficients, field.name)

@@ -8,10 +8,10 @@ from actor_critic.errors import ConfigError
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device that a setting names: "auto" is the first CUDA GPU if there is one, else the CPU.
+    """Return the device that a setting names; "auto" is the first CUDA GPU if there is one, else the CPU.
 
     Raises:
-        ConfigError: It is not there.
+        ConfigError: The device does not exist.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":

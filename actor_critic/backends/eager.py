@@ -80,10 +80,10 @@ class EagerPolicy(ExecutedPolicy):
 
 
 class EagerBackend(Backend):
-    """PyTorch, one operation at a time; advantages are the reference's own.
+    """Execute networks with PyTorch, one operation at a time.
 
     Attributes:
-        policy: The present policy.
+        policy: The current policy.
         first_moment: [P], Adam's m.
         second_moment: [P], Adam's v.
         steps: Optimizer steps taken so far.
@@ -94,7 +94,7 @@ class EagerBackend(Backend):
     def __init__(
         self, policy: PolicyNetwork, value: ValueNetwork, parameters: FlatParameters, sizes: tuple[int, ...]
     ) -> None:
-        """Execute two networks whose parameters live in one flat buffer.
+        """Wrap two networks whose parameters are in one flat buffer.
 
         Args:
             policy: The actor.
@@ -107,7 +107,7 @@ class EagerBackend(Backend):
         self._value = value
         self._parameters = parameters
         self._sizes = sizes
-        # Modules of the user's own: dropout, batch normalisation and the like behave differently in training.
+        # Custom encoders: modules such as dropout and batch normalisation behave differently in training mode.
         self._encoders = [net.trunk.encoder for net in (policy, value) if isinstance(net.trunk.encoder, CustomEncoder)]
         self.first_moment = torch.zeros_like(parameters.values)
         self.second_moment = torch.zeros_like(parameters.values)
@@ -148,13 +148,13 @@ class EagerBackend(Backend):
         """Take one optimizer step per minibatch.
 
         Raises:
-            NumericalError: A loss or gradient is not finite; the step that would have used it is not taken.
+            NumericalError: A loss or gradient is not finite; its optimizer step is not taken.
         """
         self._parameters.check()
         for encoder in self._encoders:
             encoder.train()
         try:
-            with torch.enable_grad():  # whatever the program around this has set
+            with torch.enable_grad():  # the program may have disabled it
                 return self._update(batch, minibatches, coefficients)
         finally:
             for encoder in self._encoders:
@@ -194,7 +194,7 @@ class EagerBackend(Backend):
         return UpdateStatistics(policy_loss, value_loss, entropy, kl, clip_fraction, norm, taken)
 
     def _forward(self, features: Tensor, sequences: Sequences | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return logits [B, A], values [B] and the value function's hidden states; a shared trunk runs once."""
+        """Return logits [B, A], values [B] and hidden states of the value function; a shared trunk runs once."""
         policy, value = self._policy, self._value
         if sequences is None:
             if policy.trunk is not value.trunk:
@@ -216,7 +216,7 @@ class EagerBackend(Backend):
 
 
 def _gathered(batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]]) -> Iterator[Batch]:
-    """Yield the transitions of each minibatch, gathered one pass over the batch at a time."""
+    """Yield the transitions of each minibatch; gather them for one pass over the batch at a time."""
     count = len(batch.actions)
     pending: list[npt.NDArray[np.int64]] = []
     size = 0
@@ -239,8 +239,8 @@ def _gathered(batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]]) -> Ite
 def _run(network: PolicyNetwork | ValueNetwork, features: Tensor) -> Tensor:
     """Return the outputs [B, outputs] of a network without memory.
 
-    Linear layers are applied directly: the call of a module, with its search for hooks, takes as long as the
-    computation of a small layer.
+    Linear layers are applied directly, because the call of a module, with its check for hooks, takes as long as a small
+    layer itself.
     """
     trunk = network.trunk
     encoder = trunk.encoder

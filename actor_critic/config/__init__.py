@@ -1,4 +1,4 @@
-"""Settings: Config (what the user sets), Settings (what it resolves to), presets, rules and messages."""
+"""Config (the settings that a user gives), Settings (the resolved ones), presets, rules and messages."""
 
 from actor_critic.config.config import MAX_OUTPUT_DIM, RANDOM_STATES, Config
 from actor_critic.config.fields import DEFAULT_LOG, allowed_values, base_type

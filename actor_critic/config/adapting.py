@@ -1,4 +1,4 @@
-"""Adapt presets and defaults to the settings of the user, where the two would contradict each other."""
+"""Adapt values of presets and defaults that contradict the settings of the user."""
 
 import math
 from collections.abc import Collection
@@ -7,19 +7,18 @@ from typing import Any
 from actor_critic.config.config import MAX_BATCH_SIZE, MAX_ENVS
 from actor_critic.config.fields import DEFAULTS
 
-_CLIP_COEF = 0.2  # PPO's, for a setting of the user that needs a clip range
+_CLIP_COEF = 0.2  # the value of PPO, used if a setting of the user needs a clip range
 
 
 def adapt(values: dict[str, Any], sources: dict[str, str], explicit: Collection[str]) -> None:
-    """Change values of presets and defaults that contradict the user's; each new source names the reason.
+    """Change values of presets and defaults that contradict the user's; the new source names the reason.
 
-    The user's values are never changed: where they contradict each other, the rules refuse them later. Values that
-    agree stay as they are.
+    The user's values never change. If they contradict each other, the rules refuse them later.
 
     Args:
-        values: Every setting that has a value, under whichever name its sizes were set; changed in place.
-        sources: The source of each; changed in place.
-        explicit: The names of those that the user set.
+        values: Every setting that has a value; sizes under the name that was set. Changed in place.
+        sources: The source of each setting; changed in place.
+        explicit: The names of the settings that the user set.
     """
     open_values = _Adaptable(values, sources, explicit)
     _adapt_num_envs(open_values)
@@ -34,14 +33,14 @@ def nearest_multiple(number: int, step: int) -> int:
 
 
 def nearest_divisor(number: int, wanted: int, multiple_of: int = 1) -> int:
-    """Return the divisor of ``number`` nearest to ``wanted``, among those that are multiples of ``multiple_of``."""
+    """Return the divisor of ``number`` that is nearest to ``wanted`` and a multiple of ``multiple_of``."""
     rest = number // multiple_of
     small = [k * multiple_of for k in range(1, min(rest, 1 << 16) + 1) if rest % k == 0]
     return min(small, key=lambda k: abs(k - wanted))
 
 
 class _Adaptable:
-    """The values of all settings; those that the user did not set may be changed."""
+    """The values of all settings. Settings that the user did not set are open: they may be changed."""
 
     def __init__(self, values: dict[str, Any], sources: dict[str, str], explicit: Collection[str]) -> None:
         self.values = values
@@ -53,7 +52,7 @@ class _Adaptable:
         return name not in self.explicit
 
     def change(self, name: str, value: Any, reason: str) -> None:
-        """Change an open value to fit another setting, the reason."""
+        """Change an open setting to fit another one, ``reason``."""
         if value == self.values.get(name):
             return
         before = self._before.setdefault(name, f"{self._sources.get(name, 'default')} says {self.values.get(name)}")
@@ -66,7 +65,7 @@ class _Adaptable:
 
     @property
     def num_envs(self) -> int | None:
-        """N; None if it follows from the batch size."""
+        """Number of environments; None if it follows from the batch size."""
         return self.values.get("num_envs", DEFAULTS["batch_size"].value if "num_steps" in self.values else None)
 
 

@@ -1,4 +1,4 @@
-"""What the fields of Config declare, as tables: their defaults, their types, and which of them may be off or open."""
+"""Tables of what the fields of Config declare: their defaults and types, and which may be "off" or None."""
 
 import copy
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -20,10 +20,10 @@ OLD_VALUES = {name: default.old for name, default in DEFAULTS.items() if default
 SWITCHABLE = frozenset(
     name for name, field in Config.model_fields.items() if Literal["off"] in alternatives(field.annotation)
 )
-"""Settings in which None means that the feature is off. A file says "off", since its null means "from the preset"."""
+"""Settings whose None means off. A Config uses "off" instead, since its None means "from the preset"."""
 
 NULLABLE = frozenset(name for name, default in DEFAULTS.items() if default.value is None)
-"""Settings that may stay open: there is no such limit, target or source, or the environment's spaces say it later."""
+"""Settings that may stay None: no limit, target or source, or a size that the environment's spaces decide later."""
 
 DEFAULT_LOG: str = DEFAULTS["log_file"].value
 
@@ -42,7 +42,7 @@ def default_values(is_random_states: bool) -> dict[str, Any]:
 
 
 def allowed_values(name: str) -> str:
-    """Say in words what field ``name`` of :class:`Config` accepts, such as "a finite number above 0"."""
+    """Describe in words the values that field ``name`` of :class:`Config` accepts, as "a finite number above 0"."""
     return describe_field(Config.model_fields[name])
 
 

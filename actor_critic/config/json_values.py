@@ -1,4 +1,4 @@
-"""JSON values: what Python's and NumPy's values are in JSON, and what JSON cannot hold."""
+"""Convert Python and NumPy values to JSON values, and refuse values that JSON cannot hold."""
 
 import os
 import sys
@@ -10,12 +10,12 @@ from actor_critic.config.messages import show
 from actor_critic.config.reading import MAX_DEPTH
 from actor_critic.errors import ConfigError
 
-# Settings are kept inside other documents (a settings file, a checkpoint's header), which nest MAX_DEPTH deep at most.
+# Settings are part of larger documents, such as the header of a checkpoint, whose nesting is limited to MAX_DEPTH.
 _MAX_KWARGS_DEPTH = MAX_DEPTH - 8
 
 
 def as_json(value: Any, depth: int = 0) -> Any:
-    """Convert scalars of NumPy, paths and tuples to JSON values; return anything else unchanged."""
+    """Convert NumPy scalars, paths and tuples to JSON values; return other values unchanged."""
     if isinstance(value, (np.floating, np.integer, np.bool_, np.str_)):
         return float(value) if isinstance(value, np.floating) else value.item()
     if isinstance(value, np.ndarray) and value.ndim == 0:
@@ -32,7 +32,7 @@ def as_json(value: Any, depth: int = 0) -> Any:
 
 
 def check_is_json(name: str, value: Any, depth: int = 1) -> None:
-    """Check that a JSON file can hold a setting, so that a run's settings can always be written and read back.
+    """Check that a JSON file can hold a setting, so that the settings of a run can be saved and loaded.
 
     Args:
         name: The setting, for the message.
@@ -40,7 +40,8 @@ def check_is_json(name: str, value: Any, depth: int = 1) -> None:
         depth: How deeply the value is nested in the setting.
 
     Raises:
-        ConfigError: It holds something else than finite numbers, valid texts, lists and dicts with texts as keys.
+        ConfigError: It contains anything but None, booleans, finite numbers, valid strings, lists and dicts with
+            string keys.
     """
     if depth > _MAX_KWARGS_DEPTH and isinstance(value, (list, dict)):
         raise ConfigError(f"{name} is nested too deeply; at most {_MAX_KWARGS_DEPTH} levels are allowed")

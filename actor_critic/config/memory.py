@@ -1,4 +1,4 @@
-"""Check that a run fits in memory, before anything is allocated."""
+"""Check that a run fits in memory before it allocates anything."""
 
 import psutil
 
@@ -6,18 +6,18 @@ from actor_critic.config.settings import FEWER_ACTIONS, SMALLER_OBSERVATIONS, Se
 from actor_critic.errors import ConfigError
 
 _FLOAT, _DOUBLE = 4, 8
-_STATES_AT_A_TIME = 4096  # random states are drawn in blocks of this many, and at least one for each environment
+_STATES_AT_A_TIME = 4096  # size of a block of random states; a block has at least one state per environment
 
 
 def check_fits_in_memory(settings: Settings, is_flattened: bool = True) -> None:
-    """Estimate what a run needs at least and compare it with the memory that is free.
+    """Estimate the least memory that a run needs, and compare it with the free memory.
 
     Args:
         settings: With ``input_dim`` and ``output_dim`` filled in.
-        is_flattened: Whether the hidden layers see all ``input_dim`` numbers, and not the output of a CNN.
+        is_flattened: Whether the hidden layers see all ``input_dim`` numbers; False if they see the output of a CNN.
 
     Raises:
-        ConfigError: It cannot fit; the message names the setting that needs most.
+        ConfigError: The run cannot fit; the message names the setting that needs the most memory.
     """
     assert settings.input_dim is not None and settings.output_dim is not None
     hidden, layers = settings.hidden_dim, settings.hidden_layers
@@ -30,21 +30,21 @@ def check_fits_in_memory(settings: Settings, is_flattened: bool = True) -> None:
         gates = {"gru": 3, "lstm": 4}[settings.memory]
         trunk += gates * hidden * ((hidden if layers else seen) + hidden)
     weights = trunks * trunk + last * (outputs + 1)
-    # One pass computes values and probabilities of a whole batch; it keeps the input and output of one layer.
+    # A forward pass over the whole batch keeps the input and output of one layer, values and probabilities.
     one_pass = _FLOAT * settings.batch_size * (2 * hidden * bool(layers) + 2 * outputs)
-    # An optimizer step keeps every layer's output, and several arrays of the logits' size.
+    # An optimizer step keeps the outputs of all layers and several arrays of the size of the logits.
     one_step = _FLOAT * settings.minibatch_size * (trunks * hidden * layers + 6 * outputs)
     needs = {
         # value, gradient and both of Adam's moments
         "hidden_dim": 4 * _FLOAT * weights,
-        # observations as collected and as features, the numbers of each transition; with overlap a second rollout
+        # observations, features and the other numbers of each transition; overlap adds a second rollout
         "batch_size": _FLOAT * settings.batch_size * ((3 + settings.overlap) * inputs + 16) + one_pass,
         "num_minibatches": max(one_step - one_pass, 0),
     }
     if settings.is_random_states:
         # a block of states for training, and one for evaluation
         needs["input_dim"] = 2 * _FLOAT * inputs * max(_STATES_AT_A_TIME, settings.num_envs)
-        # the reward of every action in every state, where evaluations look up the optimum
+        # the reward of every action in every state: an evaluation compares with the best one
         needs["evaluation_episodes"] = 2 * _FLOAT * settings.evaluation_episodes * outputs
         if settings.reward_model == "linear":
             needs["output_dim"] = 2 * _DOUBLE * outputs * inputs  # the directions, and their orientation
@@ -67,14 +67,14 @@ def check_fits_in_memory(settings: Settings, is_flattened: bool = True) -> None:
 
 
 def check_evaluation_fits_in_memory(settings: Settings, episodes: int) -> None:
-    """Estimate what an evaluation on random states needs at least; it decides all episodes at once.
+    """Estimate the least memory of an evaluation on random states, which runs all episodes in one batch.
 
     Args:
         settings: With ``input_dim`` and ``output_dim`` filled in.
-        episodes: How many there are.
+        episodes: Number of episodes.
 
     Raises:
-        ConfigError: It cannot fit in the memory that is free.
+        ConfigError: It does not fit in the free memory.
     """
     assert settings.input_dim is not None and settings.output_dim is not None
     widest = max(settings.input_dim, settings.hidden_dim if settings.hidden_layers else 0, settings.output_dim)

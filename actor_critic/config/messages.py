@@ -1,4 +1,4 @@
-"""Messages about settings: what a field accepts, in words, and what is wrong with a document."""
+"""Messages about settings: which values a field accepts, and what is wrong with a document."""
 
 import difflib
 import json
@@ -9,14 +9,14 @@ import annotated_types
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-_MAX_CLAUSES = 20  # per error: to explain a long document of nonsense would take minutes
+_MAX_CLAUSES = 20  # per error; explaining a long invalid document would take minutes
 
 
 def explain(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
-    """Describe in one line all that is wrong with a document of settings, one clause per field.
+    """Describe all errors in a document of settings in one line, one clause per field.
 
     Args:
-        error: What pydantic found.
+        error: The error of pydantic.
         fields: The fields of the model, by name.
     """
     clauses: dict[str, str] = {}
@@ -33,7 +33,7 @@ def explain(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
 
 
 def describe_field(field: FieldInfo) -> str:
-    """Say in words what a field accepts, such as "a finite number at least 0 and at most 1"."""
+    """Describe in words the values that a field accepts, such as "a finite number at least 0 and at most 1"."""
     first, *others = alternatives(field.annotation)
     constraints = _describe_constraints(field.metadata)
     return " or ".join([f"{_describe_type(first)}{constraints}", *map(_describe_type, others)])
@@ -47,16 +47,16 @@ def alternatives(annotation: Any) -> list[Any]:
 
 
 def nearest(word: str, choices: list[str]) -> str:
-    """Return a "did you mean" clause for a misspelt word; an empty text if no choice is near."""
+    """Return a "did you mean" clause for a misspelt word, or an empty string if no choice is similar."""
     matches = difflib.get_close_matches(word, choices, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ""
 
 
 def show(value: Any) -> str:
-    """Return a value as it stands in a message: short, and with its type where Python's form is ambiguous."""
+    """Return a short text of a value for a message, with the type where the text alone is ambiguous."""
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # more digits, or nested deeper, than Python itself prints
+    except (ValueError, RecursionError):  # more digits or deeper nesting than Python prints
         text = "a value too large to show"
     kind = "" if isinstance(value, (int, float, str)) and not isinstance(value, bool) else f" ({type(value).__name__})"
     return (text if len(text) <= 60 else f"{text[:57]}...") + kind

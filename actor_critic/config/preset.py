@@ -12,7 +12,7 @@ _FOLDER = files("actor_critic.config") / "presets"
 
 
 class Preset(BaseModel):
-    """Settings for one environment (or, as "*", for any) and one algorithm, and what they are known to reach."""
+    """Settings for one algorithm and one environment ("*" is any), with the return that they are expected to reach."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
@@ -23,21 +23,21 @@ class Preset(BaseModel):
     source: str
     """The source of the settings."""
     evaluation: Literal["greedy", "sampled"] = "greedy"
-    """The policy that the expected return belongs to, decided before it was measured."""
+    """The policy whose return is ``expected``; it was chosen before the measurement."""
     expected: float | None = None
-    """Interquartile mean over five seeds of the return of the last weights, as docs/learning.md shows it."""
+    """Return of the last weights: interquartile mean over five seeds, as in docs/learning.md."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """The values for settings that neither flag nor file sets."""
+    """Values for the settings that neither a flag nor a file sets."""
 
     @property
     def name(self) -> str:
-        """The name of its file, such as "CartPole-v1.ppo"."""
+        """The file name without extension, such as "CartPole-v1.ppo"."""
         own = f"{self.environment.replace('/', '-')}.{self.algorithm}"
         return self.algorithm if self.environment == "*" else own
 
     @property
     def config(self) -> Config:
-        """Its settings.
+        """The settings as a Config.
 
         Raises:
             ConfigError: One of them is wrong.
@@ -46,19 +46,19 @@ class Preset(BaseModel):
 
 
 def list_presets() -> list[Preset]:
-    """Return every preset in the package, in the order of their names."""
+    """Return every preset in the package, sorted by name."""
     names = sorted(entry.name for entry in _FOLDER.iterdir() if entry.name.endswith(".json"))
     return [_read(name) for name in names]
 
 
 def find_preset(environment: str, algorithm: str) -> Preset:
-    """Return the preset of one environment, or the algorithm's general one if the environment has none of its own.
+    """Return the preset of an environment, or the general preset of the algorithm if the environment has none.
 
-    The module before an id only says where it is registered: ``gymnasium:CartPole-v1`` is ``CartPole-v1``.
+    The module before an id is ignored: ``gymnasium:CartPole-v1`` means ``CartPole-v1``.
     """
     registered = environment.rpartition(":")[2]
     own = f"{registered.replace('/', '-')}.{algorithm}.json"
-    # Compared with the names of the files: an id may be longer than a file name can be.
+    # The file is looked up by name, not opened: an id may be too long for a file name.
     if any(entry.name == own for entry in _FOLDER.iterdir()) and (found := _read(own)).environment == registered:
         return found
     return _read(f"{algorithm}.json")

@@ -1,4 +1,4 @@
-"""Strict JSON: duplicate keys, NaN, overflow and deep nesting, which the standard parser accepts, are errors here."""
+"""Strict JSON: unlike the standard parser, it refuses duplicate keys, NaN, overflow and deep nesting."""
 
 import json
 import math
@@ -38,10 +38,10 @@ def parse_json_object(data: bytes, origin: str) -> dict[str, Any]:
 
     Args:
         data: The document.
-        origin: Its name in an error.
+        origin: The name of the document in error messages.
 
     Raises:
-        ConfigError: It is not such an object.
+        ConfigError: The document is not such an object.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -62,7 +62,7 @@ def parse_json_object(data: bytes, origin: str) -> dict[str, Any]:
 
 
 def shown(text: str) -> str:
-    """Return a text from outside in a form that is safe in a message: short, and without control characters."""
+    """Make an external text safe for a message: short and without control characters."""
     short = text if len(text) <= 60 else f"{text[:57]}..."
     return short if short.isprintable() else ascii(short)
 
@@ -79,12 +79,12 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _whole_number(text: str) -> int | float:
     try:
         return int(text)
-    except ValueError:  # more digits than Python converts: beyond every floating-point number as well
+    except ValueError:  # too many digits for int(); float() gives infinity
         return float(text)
 
 
 def _check_values(document: dict[str, Any], origin: str) -> None:
-    """Refuse nesting beyond ``MAX_DEPTH`` and, naming the top-level key, numbers that are not finite."""
+    """Refuse nesting beyond ``MAX_DEPTH``, and numbers that are not finite; the error names the top-level key."""
     level: list[tuple[str, Any]] = [("", document)]
     for _ in range(MAX_DEPTH):
         inside: list[tuple[str, Any]] = []

@@ -1,4 +1,4 @@
-"""From what the user set to complete settings: flag > file > preset of (environment, algorithm) > default."""
+"""Resolve a Config to complete settings: flag > file > preset of (environment, algorithm) > default."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,7 +13,7 @@ from actor_critic.config.settings import Settings
 from actor_critic.errors import ConfigError
 from actor_critic.imports import class_name
 
-# The sizes of random states; for a named environment its spaces say them, and every saved run has them.
+# The sizes of random states. For a named environment, its spaces decide them. Every saved run contains them.
 _SIZES = {"input_dim", "output_dim"}
 
 
@@ -23,7 +23,7 @@ class Layer:
 
     Attributes:
         source: Its name in error messages, such as "config.json".
-        config: What it sets.
+        config: The settings that it sets.
     """
 
     source: str
@@ -45,13 +45,13 @@ def resolve(*layers: Layer) -> Resolution:
         layers: The sources, highest precedence first; presets and defaults are added beneath them.
 
     Returns:
-        The settings and, for each, the name of its source. Values of presets and defaults that contradict a source are
-        adapted to it (:func:`actor_critic.config.adapting.adapt`).
+        The settings, and the source of each. Values of presets and defaults that contradict a source are adapted to it
+        (:func:`actor_critic.config.adapting.adapt`).
 
     Raises:
         ConfigError: One source sets a quantity twice, or two settings contradict each other.
     """
-    # Copied, which checks them again: a list or dict in a Config may have been changed since it was made.
+    # A copy is validated again: the program may have changed a list or dict inside a Config.
     layers = tuple(Layer(layer.source, layer.config.model_copy()) for layer in layers)
     for layer in layers:
         _check_alternatives(layer)
@@ -65,14 +65,14 @@ def resolve(*layers: Layer) -> Resolution:
 
 
 def settings_of(config: "Config | Settings", encoder: type[Any] | None = None) -> Settings:
-    """Return complete settings for what a Python program hands over.
+    """Return complete settings for a Config or Settings object.
 
     Args:
-        config: What to train; a Config is resolved, and Settings are checked and copied with the lists in them.
-        encoder: A module class that encodes observations, instead of the one that ``config`` names.
+        config: A Config, which is resolved; or Settings, which are checked and deep-copied.
+        encoder: A module class that replaces the encoder that ``config`` names.
 
     Raises:
-        ConfigError: Settings are not allowed or contradict each other, or the class cannot be named.
+        ConfigError: Settings are not allowed or contradict each other, or the class cannot be imported by name.
     """
     if encoder is not None:
         name = class_name(encoder, "encoder")
@@ -85,7 +85,7 @@ def settings_of(config: "Config | Settings", encoder: type[Any] | None = None) -
 
 
 def starting_config(environment: str, algorithm: str | None, input_dim: int, output_dim: int) -> Config:
-    """Return the settings file a user starts from: the main keys with their values, all else left to the preset."""
+    """Return the Config of a new settings file: values for the main keys, and None (the preset) for all others."""
     settings = resolve(Layer("start", Config(environment=environment, algorithm=algorithm))).settings  # type: ignore[arg-type]
     described = ("hidden_dim", "learning_rate", "batch_size", "num_epochs", "seed", "environment", "algorithm")
     values = {name: getattr(settings, name) for name in described}
@@ -93,13 +93,13 @@ def starting_config(environment: str, algorithm: str | None, input_dim: int, out
 
 
 def settings_from_document(document: dict[str, Any], origin: str | Path) -> Settings:
-    """Read settings that a run or checkpoint saved. They are complete: no preset or default of today enters them.
+    """Read the settings that a run or checkpoint saved. They are complete, so presets and defaults are not used.
 
     Raises:
-        ConfigError: They are not complete and valid.
+        ConfigError: They are incomplete or invalid.
     """
     try:
-        if len(document) > 2 * len(Config.model_fields):  # a "did you mean" for each of them would take minutes
+        if len(document) > 2 * len(Config.model_fields):  # suggestions for so many names would take minutes
             raise ConfigError(f"{len(document)} settings; there are {len(Config.model_fields)}")
         document = OLD_VALUES | document
         config = Config(**document)
@@ -117,12 +117,12 @@ def settings_from_document(document: dict[str, Any], origin: str | Path) -> Sett
 
 
 def explicit_values(config: Config) -> dict[str, Any]:
-    """Return the settings that a Config sets, without those it leaves open."""
+    """Return the settings of a Config that are not None."""
     return {name: value for name, value in config.model_dump().items() if value is not None}
 
 
 def _checked(settings: Settings) -> Settings:
-    """Check settings that a program may have changed, and return a copy that shares no list or dict with them."""
+    """Check settings that a program may have changed, and return a deep copy."""
     values = explicit_values(settings.to_config())
     if missing := [f.name for f in fields(Settings) if f.name not in values and f.name not in NULLABLE]:
         raise ConfigError(f"{', '.join(missing)} not set; Settings are complete")
@@ -140,7 +140,7 @@ def _check_alternatives(layer: Layer) -> None:
             )
 
 
-_Named = tuple[str, dict[str, Any]]  # a source, and the settings it sets
+_Named = tuple[str, dict[str, Any]]  # a source and its settings
 
 
 def _layers_beneath(layers: list[_Named]) -> list[_Named]:
@@ -159,7 +159,7 @@ def _lookup(layers: list[_Named], name: str, default: Any) -> Any:
 
 
 def _merge(layers: list[_Named]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the value of each setting in the highest layer that sets it under either name, and that layer's source."""
+    """Return each setting from the highest layer that sets it under either name, and the source of that layer."""
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for source, settings in layers:
@@ -175,9 +175,9 @@ def _alternative_of(name: str) -> str | None:
 
 
 def _derive_sizes(values: dict[str, Any], sources: dict[str, str]) -> None:
-    """Fill in num_envs, batch_size and num_epochs, under whichever names they were set."""
+    """Fill in num_envs, batch_size and num_epochs; num_steps and total_timesteps are converted."""
     if "num_steps" in values:
-        # Every random state is an episode of its own: a batch of 32 is 32 environments, unless something else is set.
+        # A random state is a whole episode, so the default batch of 32 is 32 environments.
         values.setdefault("num_envs", DEFAULTS["batch_size"].value)
         values["batch_size"] = values["num_envs"] * values.pop("num_steps")
         Config(batch_size=values["batch_size"])  # checks the range of the product
@@ -199,18 +199,18 @@ def _derive_sizes(values: dict[str, Any], sources: dict[str, str]) -> None:
 
 
 def _derive_others(values: dict[str, Any], sources: dict[str, str]) -> None:
-    """Fill in the other settings whose default depends on those that are known by now."""
+    """Fill in the settings whose default depends on other settings."""
     if "workers" not in values:
         values["workers"] = "auto" if values["vectorization"] in ("shared", "workers") else 1
         sources["workers"] = "default"
     if "checkpoint_interval" not in values:
-        # A run of thousands of short epochs would spend half its time on saving every tenth of them.
+        # With thousands of short epochs, a checkpoint every 10 epochs would take half of the time.
         values["checkpoint_interval"] = min(max(10, values["num_epochs"] // 20), 250)
         sources["checkpoint_interval"] = "default" if values["checkpoint_interval"] == 10 else "num_epochs / 20"
 
 
 def _complete(values: dict[str, Any]) -> Settings:
-    """Make settings of checked values: None stands for "off", and for what nothing was set for."""
+    """Make Settings from checked values; None replaces "off" and missing values."""
     switched_off = {name for name in SWITCHABLE if values[name] == "off"}
     return Settings(**{f.name: None if f.name in switched_off else values.get(f.name) for f in fields(Settings)})  # type: ignore[arg-type]
 

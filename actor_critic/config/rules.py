@@ -1,4 +1,4 @@
-"""Rules between settings: one function each, which returns what is wrong in words, or None."""
+"""Rules between settings. Each rule is a function that returns an error message, or None."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from actor_critic.errors import ConfigError
 
 @dataclass(frozen=True)
 class Values:
-    """Values of all settings before they are checked, each with the name of its source.
+    """Unchecked values of all settings, each with the name of its source.
 
     Attributes:
-        values: By setting; "off" where a feature is off.
-        sources: By setting, such as "config.json" or "preset ppo".
+        values: Value by setting; "off" where a feature is off.
+        sources: Source by setting, such as "config.json" or "preset ppo".
     """
 
     values: dict[str, Any]
@@ -25,21 +25,21 @@ class Values:
         return self.values[name]
 
     def culprit(self, name: str) -> str:
-        """Return the beginning of a message: "num_envs: 8 (config.json)"."""
+        """Return the start of a message: "num_envs: 8 (config.json)"."""
         return f"{name}: {self.values[name]} ({self.sources[name]})"
 
     def shown(self, name: str) -> str:
-        """Return a setting as it stands inside a message: "num_envs=8 (config.json)"."""
+        """Return a setting for the middle of a message: "num_envs=8 (config.json)"."""
         return f"{name}={self.values[name]} ({self.sources[name]})"
 
     @property
     def is_random_states(self) -> bool:
-        """Whether the problem is the built-in one."""
+        """Whether the environment is the built-in random states."""
         return bool(self.values["environment"] == RANDOM_STATES)
 
     @property
     def has_several_workers(self) -> bool:
-        """Whether more than one worker is asked for by number."""
+        """Whether the setting is a number of workers above 1."""
         return self.values["workers"] not in (1, "auto")
 
 
@@ -47,10 +47,10 @@ Rule = Callable[[Values], str | None]
 
 
 def check(values: Values, rules: Sequence[Rule]) -> None:
-    """Check settings against rules, in their order.
+    """Check settings against rules, in order.
 
     Raises:
-        ConfigError: A rule is broken; the message is that of the first one.
+        ConfigError: A rule is broken; the message is that of the first broken rule.
     """
     for rule in rules:
         if message := rule(values):
@@ -71,7 +71,7 @@ def num_envs_divides_batch_size(v: Values) -> str | None:
 
 
 def num_minibatches_divides_batch_size(v: Values) -> str | None:
-    """Require minibatches of one size."""
+    """Require minibatches of equal size."""
     if v["batch_size"] % v["num_minibatches"] == 0:
         return None
     return (
@@ -81,7 +81,7 @@ def num_minibatches_divides_batch_size(v: Values) -> str | None:
 
 
 def num_minibatches_divides_num_envs_with_memory(v: Values) -> str | None:
-    """Require minibatches of whole environments: a recurrent layer reads the steps of one in their order."""
+    """Require minibatches of whole environments, since a recurrent layer reads the steps of an environment in order."""
     if v["memory"] == "off" or v["num_envs"] % v["num_minibatches"] == 0:
         return None
     return (
@@ -94,14 +94,14 @@ def num_minibatches_divides_num_envs_with_memory(v: Values) -> str | None:
 
 
 def workers_are_at_most_num_envs(v: Values) -> str | None:
-    """Require an environment for every worker."""
+    """Require at least one environment per worker."""
     if not v.has_several_workers or v["workers"] <= v["num_envs"]:
         return None
     return f"{v.culprit('workers')} is more than {v.shown('num_envs')}"
 
 
 def one_process_has_one_worker(v: Values) -> str | None:
-    """Refuse workers where all environments run in this process."""
+    """Refuse several workers if all environments run in this process."""
     if v["workers"] == 1 or v["vectorization"] not in ("sync", "native"):
         return None
     return (
@@ -124,14 +124,16 @@ def native_environments_are_not_wrapped(v: Values) -> str | None:
     wrapping = [name for name, none in (("wrappers", []), ("frame_stack", 1)) if v[name] != none]
     if v["vectorization"] != "native" or not wrapping:
         return None
-    return f"{v.culprit(wrapping[0])} is for single environments, and {v.shown('vectorization')}; leave one of them out"
+    return (
+        f"{v.culprit(wrapping[0])} is for single environments, unlike {v.shown('vectorization')}; leave one of them out"
+    )
 
 
 # --- networks ---
 
 
 def encoder_kwargs_need_a_custom_encoder(v: Values) -> str | None:
-    """Refuse arguments for a built-in encoder, which takes none."""
+    """Refuse ``encoder_kwargs`` for a built-in encoder, which takes none."""
     if not v["encoder_kwargs"] or ":" in v["encoder"]:
         return None
     return (
@@ -151,7 +153,7 @@ def custom_encoder_takes_no_embedding(v: Values) -> str | None:
 
 
 def clip_vloss_needs_clip_coef(v: Values) -> str | None:
-    """Require the range that the value's change is clipped to."""
+    """Require a clip range for the value loss."""
     if not v["clip_vloss"] or v["clip_coef"] != "off":
         return None
     return f"clip_vloss: true needs a clip range, but {v.shown('clip_coef')}; set clip_coef, such as 0.2"
@@ -165,7 +167,7 @@ def anneal_clip_needs_clip_coef(v: Values) -> str | None:
 
 
 def overlap_needs_clip_coef(v: Values) -> str | None:
-    """Require a clip range for off-policy rollouts, which need the ratios that it bounds."""
+    """Require a clip range for rollouts of an older policy, whose ratios it limits."""
     if not v["overlap"] or v["clip_coef"] != "off":
         return None
     return (
@@ -178,7 +180,7 @@ def overlap_needs_clip_coef(v: Values) -> str | None:
 
 
 def random_states_take_no_environment_settings(v: Values) -> str | None:
-    """Refuse arguments, wrappers and step limits for random states, which are no environment of Gymnasium's."""
+    """Refuse arguments, wrappers and step limits for random states, which are not a Gymnasium environment."""
     given = [name for name in ("environment_kwargs", "wrappers", "max_episode_steps") if v.values.get(name)]
     if not v.is_random_states or not given:
         return None
@@ -186,7 +188,7 @@ def random_states_take_no_environment_settings(v: Values) -> str | None:
 
 
 def random_states_have_no_workers(v: Values) -> str | None:
-    """Refuse processes for random states, which are drawn as one array."""
+    """Refuse worker processes for random states, which are drawn as one array."""
     is_parallel = v["vectorization"] in ("shared", "workers", "native") or v.has_several_workers
     if not v.is_random_states or not is_parallel:
         return None
@@ -197,21 +199,21 @@ def random_states_have_no_workers(v: Values) -> str | None:
 
 
 def random_states_are_not_replayed(v: Values) -> str | None:
-    """Refuse a way to rebuild episodes for random states, whose state is saved."""
+    """Refuse to replay random states, which checkpoints save completely."""
     if not v.is_random_states or v["replay"] not in ("fresh", "none"):
         return None
     return f"{v.shown('replay')} does not apply to random states, which are saved whole; leave it out"
 
 
 def random_states_are_not_stacked(v: Values) -> str | None:
-    """Refuse stacked frames for random states: each episode has one state."""
+    """Refuse stacked frames for random states, since each episode has only one state."""
     if not v.is_random_states or v["frame_stack"] == 1:
         return None
     return f"{v.shown('frame_stack')}: random states have no past to stack; expected 1"
 
 
 def random_states_have_no_rewards_to_change(v: Values) -> str | None:
-    """Refuse to add to rewards of random states, or to shape them: there are none."""
+    """Refuse to add to or shape the rewards of random states, which have none of their own."""
     if not v.is_random_states or v["reward_mode"] == "replace":
         return None
     return (
@@ -230,7 +232,7 @@ def random_states_need_a_reward_model(v: Values) -> str | None:
 
 
 def reward_mode_needs_a_reward_model(v: Values) -> str | None:
-    """Require the reward model that a reward mode applies."""
+    """Require a reward model for the reward modes "add" and "shape"."""
     if v["reward_model"] != "environment" or v["reward_mode"] == "replace":
         return None
     return f"{v.shown('reward_mode')} needs a reward_model; name one as module:Class"
@@ -247,7 +249,7 @@ def random_states_have_no_restarts(v: Values) -> str | None:
 
 
 def restarts_need_workers(v: Values) -> str | None:
-    """Refuse restarts of workers where environments run in this process."""
+    """Refuse restarts of workers if environments run in this process."""
     if not v["max_worker_restarts"] or v["vectorization"] not in ("sync", "shared", "native"):
         return None
     return (
@@ -277,7 +279,7 @@ RULES: tuple[Rule, ...] = (
     random_states_need_a_reward_model,
     reward_mode_needs_a_reward_model,
 )
-"""Rules for all settings. Where several are broken, the first one is reported."""
+"""Rules for all settings; the first broken rule is reported."""
 
 NEW_RUN_RULES: tuple[Rule, ...] = (random_states_have_no_restarts, restarts_need_workers)
-"""Rules for new runs alone: older versions saved runs that break them, and these are still read."""
+"""Rules for new runs only, because older versions saved runs that break them."""

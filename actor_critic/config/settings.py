@@ -1,4 +1,4 @@
-"""Settings, the resolved settings of a run: every setting with its value."""
+"""Settings: the resolved settings of a run, each with its value."""
 
 import dataclasses
 import json
@@ -12,10 +12,10 @@ from actor_critic.errors import ConfigError
 from actor_critic.imports import is_installed
 from actor_critic.process import command_line
 
-# Fields that make a coefficient depend on the length of the run.
+# Settings that make a coefficient depend on the length of the run.
 ANNEALING = ("anneal_lr", "anneal_clip", "anneal_ent")
 
-# Fields that decide what is recorded, when to stop, or which weights to copy at first (the state has these already).
+# Settings that do not change the numbers of an epoch: records, stopping, and initial weights (part of the state).
 _NOT_COMPUTED = frozenset(
     {
         "checkpoint_interval",
@@ -39,24 +39,25 @@ _NOT_COMPUTED = frozenset(
 SMALLER_OBSERVATIONS = "wrap it to show fewer, such as the digits of a large Discrete as a MultiDiscrete"
 FEWER_ACTIONS = "wrap it to ask for several small choices, such as the digits of a large Discrete as a MultiDiscrete"
 
-# Packages that register environments known by their ids.
+# Well-known packages that register environments.
 _REGISTRARS = frozenset({"gymnasium", "ale_py", "minigrid", "minatar", "minatar.gym"})
 
 
 def computed_fields(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of saved settings that decides the bits of the next epoch.
+    """Return the saved settings that decide the bits of the next epoch.
 
     Args:
         document: Settings as :meth:`Settings.to_json` writes them.
 
     Returns:
-        The entries that a run's digest covers. The length of the run is one of them only if something is annealed.
+        The entries that the digest of a run covers. The length of the run is included only if something
+            is annealed.
     """
     is_annealed = any(document.get(name) for name in ANNEALING)
     left_out = _NOT_COMPUTED if is_annealed else _NOT_COMPUTED | {"num_epochs"}
-    if document.get("backend") == "fused":  # it computes the same numbers with any number of threads
+    if document.get("backend") == "fused":  # its numbers do not depend on the number of threads
         left_out |= {"threads"}
-    if document.get("vectorization") != "native":  # our own vectoriser computes the same in any process
+    if document.get("vectorization") != "native":  # our own vectoriser gives the same numbers in any process
         left_out |= {"vectorization"}
     return {name: value for name, value in document.items() if name not in left_out}
 
@@ -65,9 +66,9 @@ def computed_fields(document: dict[str, Any]) -> dict[str, Any]:
 class Settings:
     """The resolved settings of a run.
 
-    :class:`Config` declares them. The fields here repeat the names, and the types without the ranges, for the type
-    checker; a test compares both. None means that a feature is off, or that there is no such limit, target or source.
-    ``input_dim`` and ``output_dim`` are None until :meth:`fitted` takes them from the environment's spaces.
+    :class:`Config` declares them. The fields here repeat names and types for the type checker; a test compares both.
+    None means that a feature is off, or that there is no limit, target or source. ``input_dim`` and ``output_dim`` are
+    None until :meth:`fitted` takes them from the spaces of the environment.
     """
 
     environment: str
@@ -156,23 +157,23 @@ class Settings:
 
     @property
     def optimizer_steps(self) -> int:
-        """Optimizer steps of the whole run, if target_kl skips none."""
+        """Optimizer steps of the whole run, if ``target_kl`` skips none."""
         return self.num_epochs * self.update_epochs * self.num_minibatches
 
     @property
     def torch_threads(self) -> int:
-        """Threads for PyTorch's operations; the fused backend starts its own."""
+        """Threads for the operations of PyTorch; the fused backend starts its own."""
         return self.threads if self.backend == "eager" else 1
 
     @property
     def cores(self) -> int:
-        """Cores that a run keeps busy."""
+        """Number of cores that a run keeps busy."""
         assert self.workers != "auto", "choose_vectorization comes first"
         return self.workers + self.cores_beside if self.overlap else max(self.workers, self._learning_cores)
 
     @property
     def cores_beside(self) -> int:
-        """Cores that learn while environments are stepped."""
+        """Number of cores that learn while environments are stepped."""
         return self._learning_cores if self.overlap else 0
 
     @property
@@ -181,34 +182,34 @@ class Settings:
 
     @property
     def is_annealed(self) -> bool:
-        """Whether some coefficient depends on the length of the run."""
+        """Whether a coefficient depends on the length of the run."""
         return any(getattr(self, name) for name in ANNEALING)
 
     @property
     def is_random_states(self) -> bool:
-        """Whether the problem is the built-in one."""
+        """Whether the environment is the built-in random states."""
         return self.environment == RANDOM_STATES
 
     @property
     def episode_figures(self) -> list[str]:
-        """Names of what is summed over training episodes; those that only some runs have come last."""
+        """Names of the per-episode sums in training; those that only some runs have come last."""
         has_model = not self.is_random_states and self.reward_model != "environment"
         extra = {"model_return": has_model, "training_return": bool(self.wrappers)}
         return ["return", "length", *(name for name, is_there in extra.items() if is_there)]
 
     @property
     def imported_code(self) -> list[str]:
-        """Every ``module:Name`` that a program imports because of these settings."""
+        """Every ``module:Name`` that these settings import."""
         named = [self.reward_model, self.encoder, self.environment, *self.wrappers]
-        named.append(str(self.environment_kwargs.get("env_id", "")))  # what Gymnasium's wrapper for an old Gym makes
+        named.append(str(self.environment_kwargs.get("env_id", "")))  # the id inside a wrapper of old Gym
         return [name for name in named if ":" in name]
 
     @property
     def code_to_trust(self) -> list[str]:
-        """The part of :attr:`imported_code` that a file may name only with the user's consent.
+        """The part of :attr:`imported_code` that needs the user's consent if a file names it.
 
-        Two kinds of code need none: names that the package's own preset for this environment has, with the same values,
-        and environments of well-known packages. Both must be installed, and not found in the current folder.
+        Two kinds of code need no consent: code that our preset for this environment names too, and environments of
+        well-known packages. Both must be installed, not found in the current folder.
         """
         preset = find_preset(self.environment, self.algorithm).settings
         known = {self.environment} if self.environment.partition(":")[0] in _REGISTRARS else set()
@@ -223,7 +224,7 @@ class Settings:
         """Return a copy with the dimensions of the environment's spaces.
 
         Raises:
-            ConfigError: These settings contradict them, or the dimensions are not possible.
+            ConfigError: The settings contradict the dimensions, or the dimensions are not supported.
         """
         for name, found, space in (("input_dim", input_dim, "observation"), ("output_dim", output_dim, "action")):
             value = getattr(self, name)
@@ -245,7 +246,7 @@ class Settings:
         return self.replace(input_dim=input_dim, output_dim=output_dim)
 
     def _init_command(self) -> str:
-        """Return the command that writes a settings file for this environment, under a name that is probably free."""
+        """Return the command that writes a settings file for this environment."""
         words = ["init", "--environment", self.environment]
         words += ["--config", f"{self.environment.rpartition(':')[2].replace('/', '-')}.json"]
         if self.environment_kwargs:
@@ -259,15 +260,15 @@ class Settings:
         return dataclasses.replace(self, **changes)
 
     def to_config(self) -> Config:
-        """Return the Config that resolves to exactly these settings, whatever the presets are."""
+        """Return a Config that resolves to exactly these settings with any presets."""
         fields: dict[str, Any] = dataclasses.asdict(self)
         switched = {name: "off" for name in SWITCHABLE if fields[name] is None}
         return Config(**{**fields, **switched})
 
     def to_document(self) -> dict[str, Any]:
-        """Return a complete JSON object, from which the same run can be trained again."""
+        """Return a complete JSON object that reproduces the run."""
         return self.to_config().model_dump(exclude={"num_steps", "total_timesteps"})
 
     def to_json(self) -> bytes:
-        """Return :meth:`to_document` as indented text."""
+        """Return :meth:`to_document` as indented JSON."""
         return (json.dumps(self.to_document(), indent=2, ensure_ascii=False) + "\n").encode()

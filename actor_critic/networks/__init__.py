@@ -1,4 +1,4 @@
-"""PolicyNetwork and ValueNetwork, their encoders and normalisation, and the flat buffer of their parameters."""
+"""PolicyNetwork and ValueNetwork, with encoders, normalisation and the flat buffer of parameters."""
 
 from actor_critic.networks.encoders import CustomEncoder, EncoderMaker, PartsEncoder
 from actor_critic.networks.features import FeatureMaker

@@ -1,4 +1,4 @@
-"""From observations to what the hidden layers take: flattened, one-hot, embedded, convolved, or by your own module."""
+"""Encoders: turn observations into inputs of the hidden layers (flattened, one-hot, embedding, CNN, custom module)."""
 
 import math
 from typing import Any
@@ -12,7 +12,7 @@ from actor_critic.process import Interrupted
 from actor_critic.spaces import PICTURE_SIDE, ObservationPart, ObservationSpec, assemble
 
 EncoderMaker = type[nn.Module]
-"""A module class that is called with the shapes of its input and keyword arguments."""
+"""A module class, constructed with the shapes of its input and keyword arguments."""
 
 
 def encode(
@@ -25,13 +25,13 @@ def encode(
 
     Args:
         observations: [B, *spec.shape], as stored.
-        spec: What they are.
-        device: Where to compute.
-        dtype: What to compute in.
+        spec: The observation spec.
+        device: Device of the features.
+        dtype: Type of the features.
 
     Returns:
-        [B, spec.num_features]: part by part, boxes flattened, images as (channels, height, width) with the numbers of
-        pictures scaled to [-1, 1], categories one-hot encoded side by side.
+        [B, spec.num_features], the parts concatenated: boxes flattened; images as (channels, height, width), with
+        pictures scaled to [-1, 1]; categories one-hot encoded.
     """
     parts = zip(spec.parts, spec.views(observations), strict=True)
     features = [_encode_part(torch.from_numpy(view).to(device), part, dtype) for part, view in parts]
@@ -53,12 +53,12 @@ def _encode_part(values: Tensor, part: ObservationPart, dtype: torch.dtype) -> T
 
 
 class PartsEncoder(nn.Module):
-    """Each part of an observation by a module of its own, their outputs side by side.
+    """Encode each part of an observation with its own module, and concatenate the outputs.
 
     Attributes:
-        output_dim: Numbers that come out per observation.
-        is_identity: Whether what comes out is what went in.
-        convolutions: All that it consists of, where observations are one image and that is convolved; else None.
+        output_dim: Outputs per observation.
+        is_identity: Whether outputs equal inputs.
+        convolutions: The CNN, if observations are one image that a CNN encodes; else None.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class PartsEncoder(nn.Module):
 
         Args:
             spec: The observations.
-            images: How an image is encoded: "nature_cnn", "small_cnn", "auto" (the first for pictures, the second for
-                grids) or "mlp" (flattened).
-            embedding_dim: UpdateResult numbers per category entry; None leaves them one-hot.
+            images: Encoder of images: "nature_cnn", "small_cnn", "auto" (the first for pictures, the second for grids)
+                or "mlp" (flattened).
+            embedding_dim: Size of the embedding of each category entry; None leaves entries one-hot.
             generator: Source of the initial weights.
 
         Raises:
-            ConfigError: A network is asked for that the observations do not fit.
+            ConfigError: The observations do not fit the encoder.
         """
         super().__init__()
         if images in CNNS and not any(part.kind == "image" for part in spec.parts):
@@ -120,16 +120,16 @@ CNNS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "nature_cnn": ((32, 8, 4), (64, 4, 2), (64, 3, 1)),  # Mnih et al., 2015, "Human-level control", Methods
     "small_cnn": ((16, 3, 1),),  # Young and Tian, 2019, "MinAtar", section 3
 }
-"""Filters, their side and their stride, layer by layer; each is followed by a ReLU."""
+"""(filters, kernel size, stride) of each layer; a ReLU follows each layer."""
 
 
 class Convolutions(nn.Module):
-    """Convolutions over one image, flattened at the end.
+    """A CNN over one image, with flattened output.
 
     Attributes:
-        shape: Of the image, (C, H, W).
-        layers: Convolutions, each with its activation.
-        output_dim: Numbers that come out per image.
+        shape: Shape of the image, (C, H, W).
+        layers: Convolutions, each followed by its activation.
+        output_dim: Outputs per image.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class Convolutions(nn.Module):
 
 
 class _Embeddings(nn.Module):
-    """A learned vector per category of every entry. Of one-hot features that is one matrix product per entry."""
+    """A learned vector per category of each entry, computed as a matrix product with the one-hot features."""
 
     def __init__(self, sizes: tuple[int, ...], width: int, generator: torch.Generator | None) -> None:
         super().__init__()
@@ -172,12 +172,12 @@ class _Embeddings(nn.Module):
 
 
 class CustomEncoder(nn.Module):
-    """A module of the user's own, given each part of an observation in its shape.
+    """A module of the user, called with each part of an observation in its shape.
 
-    It is in training mode during optimizer steps, and in evaluation mode wherever else it is called.
+    It is in training mode during optimizer steps, and in evaluation mode otherwise.
 
     Attributes:
-        output_dim: Numbers that come out per observation.
+        output_dim: Outputs per observation.
     """
 
     def __init__(
@@ -187,14 +187,14 @@ class CustomEncoder(nn.Module):
 
         Args:
             spec: The observations.
-            make: Called with the shapes of the input, without the batch axis: one shape, or a dict or tuple of shapes.
-            kwargs: Further keyword arguments for it.
-            name: How to call it in an error.
-            environment: How to call the environment in an error.
-            seed: What PyTorch's generator is seeded with while the module is made.
+            make: Called with the input shapes without the batch axis: one shape, or a dict or tuple of shapes.
+            kwargs: Further keyword arguments for ``make``.
+            name: Name of the encoder in error messages.
+            environment: Name of the environment in error messages.
+            seed: Seed of PyTorch's generator while the module is made.
 
         Raises:
-            ConfigError: It cannot be made, is no module, or does not return [B, D] float32.
+            ConfigError: The module cannot be made, is not a torch.nn.Module, or does not return [B, D] float32.
         """
         super().__init__()
         self._spec = spec
@@ -205,7 +205,7 @@ class CustomEncoder(nn.Module):
                 self.module: nn.Module = make(shapes, **kwargs)
             except Interrupted:
                 raise
-            except BaseException as error:  # whatever the user's own constructor raises
+            except BaseException as error:  # a user's constructor may raise anything
                 raise ConfigError(
                     f"encoder: {name} cannot be made for {environment} with shapes {shapes} and {kwargs}: "
                     f"{describe(error)}"
@@ -226,7 +226,7 @@ class CustomEncoder(nn.Module):
             encoded: Tensor = self.module(assemble(parts))
         except Interrupted:
             raise
-        except BaseException as error:  # whatever the user's own module raises
+        except BaseException as error:  # a user's module may raise anything
             raise ActorCriticError(f"the encoder {type(self.module).__name__} raised {describe(error)}") from error
         return encoded
 
@@ -246,6 +246,6 @@ class CustomEncoder(nn.Module):
         if says is not None and says != found.shape[1]:
             raise ConfigError(
                 f"encoder: {name} returns {found.shape[1]} numbers for an observation of {environment}; expected "
-                f"{says}, which its output_dim says"
+                f"{says}, its output_dim"
             )
         return int(found.shape[1])

@@ -1,4 +1,4 @@
-"""From observations to what the networks see: encoded, then normalised by running statistics if that is wanted."""
+"""Turn observations into features: encode them and, if enabled, normalise them with running statistics."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from actor_critic.spaces import ObservationSpec
 
 
 class FeatureMaker:
-    """Makes features of observations.
+    """Make features from observations.
 
     Attributes:
-        normalizer: Running statistics; None where features stay as they are.
-        is_identity: Whether features are the observations themselves: what acts on them then needs no tensor.
+        normalizer: Running statistics; None if features are not normalised.
+        is_identity: Whether features equal the observations, so that acting needs no tensor.
     """
 
     def __init__(
@@ -26,12 +26,12 @@ class FeatureMaker:
         self._observations = observations
         self._device = device
         self._is_plain = observations.is_plain and device.type == "cpu"
-        # What 32-bit floats cannot hold, such as seconds since 1970, is centred before it becomes one.
+        # Values too large for the precision of float32, such as seconds since 1970, are centred in float64 first.
         self._is_wide = observations.is_wide and normalizer is not None
         self.is_identity = self._is_plain and normalizer is None
 
     def __call__(self, observations: npt.NDArray[Any]) -> Tensor:
-        """Features [B, F] of observations [B, *shape]; they may share memory with them."""
+        """Return features [B, F] of observations [B, *shape]; both may share memory."""
         features = self._encode(observations)
         return self.normalizer(features) if self.normalizer else features
 
@@ -41,7 +41,7 @@ class FeatureMaker:
             self.normalizer.update(self._encode(observations))
 
     def frozen(self) -> "FeatureMaker":
-        """One that goes on with the statistics as they are now."""
+        """Return a copy with the current statistics, which later updates do not change."""
         return FeatureMaker(self._observations, self._device, self.normalizer.copy() if self.normalizer else None)
 
     def _encode(self, observations: npt.NDArray[Any]) -> Tensor:

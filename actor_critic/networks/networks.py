@@ -1,4 +1,4 @@
-"""PolicyNetwork (the actor) and ValueNetwork (the critic): a trunk of encoder, hidden layers and memory, and a head."""
+"""PolicyNetwork (actor) and ValueNetwork (critic). Each has a trunk (encoder, hidden layers, memory) and a head."""
 
 import contextlib
 import math
@@ -23,13 +23,13 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class Trunk(nn.Module):
-    """What a network computes before its head: an encoder, hidden layers and, if wanted, a memory.
+    """The part of a network before its head: encoder, hidden layers and an optional memory (recurrent layer).
 
-    Hidden layers start orthogonal with gain √2, those of a memory with gain 1.
+    Initial weights are orthogonal, with gain √2 in hidden layers and gain 1 in the memory.
 
     Attributes:
-        output_dim: Numbers that the head sees, E.
-        state_dim: Numbers in a hidden state, S; 0 without memory.
+        output_dim: Inputs of the head, E.
+        state_dim: Size of a hidden state, S; 0 without memory.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Trunk(nn.Module):
         """Build the layers.
 
         Args:
-            input_dim: Numbers that the hidden layers see: features, or what the encoder makes of them.
+            input_dim: Inputs of the hidden layers: the features, or the outputs of the encoder.
             hidden_dim: Units per hidden layer, and in the memory.
-            hidden_layers: Hidden layers; may be 0.
+            hidden_layers: Number of hidden layers; may be 0.
             activation: A key of ``ACTIVATIONS``.
-            encoder: What features pass first.
-            memory: "gru" (Cho et al., 2014) or "lstm" (Hochreiter and Schmidhuber, 1997) for a recurrent layer after
-                the hidden ones.
-            generator: Source of the initial weights; None takes torch's global one.
+            encoder: Module before the hidden layers; None passes features on.
+            memory: Recurrent layer after the hidden layers: "gru" (Cho et al., 2014) or "lstm" (Hochreiter and
+                Schmidhuber, 1997); None for no memory.
+            generator: Source of the initial weights; None uses the global generator of PyTorch.
         """
         super().__init__()
         self.encoder = encoder or nn.Identity()
@@ -64,17 +64,18 @@ class Trunk(nn.Module):
         self.state_dim = {None: 0, "gru": hidden_dim, "lstm": 2 * hidden_dim}[memory]  # an LSTM's is (h, c)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return what comes before the memory, [B, units], for features [B, F]."""
+        """Return the inputs of the memory, [B, units], for features [B, F]."""
         encoded: Tensor = self.hidden(self.encoder(features))
         return encoded
 
     def unroll(self, features: Tensor, state: Tensor, starts: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Pass T steps of N environments, in order.
+        """Process T steps of N environments in order.
 
         Args:
             features: [T · N, F], time-major.
             state: [N, S], hidden states before the first step.
-            starts: [T, N] boolean, True where an episode begins: the state before that step is 0. None where none does.
+            starts: [T, N] boolean, True where an episode begins, so that the state before the step is 0. None if no
+                episode begins.
 
         Returns:
             Outputs [T · N, E], and the hidden states after every step [T, N, S].
@@ -99,8 +100,8 @@ class Trunk(nn.Module):
 class PolicyNetwork(nn.Module):
     """The actor: logits over discrete actions, π(·|s) = softmax(f(s)).
 
-    The output layer starts orthogonal with gain 0.01, so that the first policy is nearly uniform (Huang et al., 2022,
-    detail 2).
+    The initial output layer is orthogonal with gain 0.01, so that the first policy is nearly uniform (Huang et al.,
+    2022, detail 2).
     """
 
     def __init__(
@@ -118,12 +119,12 @@ class PolicyNetwork(nn.Module):
 
         Args:
             input_dim: Features per observation.
-            output_dim: Logits, A.
+            output_dim: Number of logits, A.
             hidden_dim: Units per hidden layer.
-            hidden_layers: Hidden layers; 0 is a linear policy.
+            hidden_layers: Number of hidden layers; 0 gives a linear policy.
             activation: A key of ``ACTIVATIONS``.
-            trunk: What comes before the output layer, instead of new hidden layers of these sizes.
-            generator: Source of the initial weights; None takes torch's global one.
+            trunk: An existing trunk to use instead of new hidden layers.
+            generator: Source of the initial weights; None uses the global generator of PyTorch.
         """
         super().__init__()
         self.trunk = trunk or Trunk(
@@ -132,18 +133,18 @@ class PolicyNetwork(nn.Module):
         self.head = orthogonal_linear(self.trunk.output_dim, output_dim, 0.01, generator)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits [B, A] of features [B, input_dim], for a policy without memory."""
+        """Return logits [B, A] for features [B, input_dim]; only without memory."""
         logits: Tensor = self.head(self.trunk(features))
         return logits
 
     def unroll(self, features: Tensor, state: Tensor, starts: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Logits [T · N, A] and hidden states [T, N, S]; the arguments are those of :meth:`Trunk.unroll`."""
+        """Return logits [T · N, A] and hidden states [T, N, S]; for the arguments see :meth:`Trunk.unroll`."""
         outputs, states = self.trunk.unroll(features, state, starts)
         return self.head(outputs), states
 
 
 class ValueNetwork(nn.Module):
-    """The critic: the expected return V(s). The output layer starts orthogonal with gain 1."""
+    """The critic: the expected return V(s). The initial output layer is orthogonal with gain 1."""
 
     def __init__(
         self,
@@ -155,7 +156,7 @@ class ValueNetwork(nn.Module):
         trunk: Trunk | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
-        """Build the network; the arguments are those of :class:`PolicyNetwork`, whose trunk it may share."""
+        """Build the network; for the arguments see :class:`PolicyNetwork`. Both may share a trunk."""
         super().__init__()
         self.trunk = trunk or Trunk(
             input_dim, hidden_dim, hidden_layers=hidden_layers, activation=activation, generator=generator
@@ -163,12 +164,12 @@ class ValueNetwork(nn.Module):
         self.head = orthogonal_linear(self.trunk.output_dim, 1, 1.0, generator)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Values [B] of features [B, input_dim], for a critic without memory."""
+        """Return values [B] for features [B, input_dim]; only without memory."""
         values: Tensor = self.head(self.trunk(features)).squeeze(-1)
         return values
 
     def unroll(self, features: Tensor, state: Tensor, starts: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Values [T · N] and hidden states [T, N, S]; the arguments are those of :meth:`Trunk.unroll`."""
+        """Return values [T · N] and hidden states [T, N, S]; for the arguments see :meth:`Trunk.unroll`."""
         outputs, states = self.trunk.unroll(features, state, starts)
         return self.head(outputs).squeeze(-1), states
 
@@ -179,13 +180,13 @@ def make_networks(
     """Build both networks, with weights drawn from the seed.
 
     Args:
-        settings: Their sizes and parts.
-        observations: What they see.
-        actions: What the policy chooses among.
-        make_encoder: Makes each trunk's encoder, instead of the one that the settings name.
+        settings: Sizes and parts of the networks.
+        observations: The observation spec.
+        actions: The action spec.
+        make_encoder: Class of the encoder; None uses the encoder that the settings name.
 
     Raises:
-        ConfigError: The observations do not fit the encoder that is asked for.
+        ConfigError: The observations do not fit the encoder.
     """
     generator = torch.Generator().manual_seed(integer_seed(settings.seed, Purpose.PARAMETERS))
 
@@ -218,7 +219,7 @@ def make_networks(
 
 @contextlib.contextmanager
 def _float32_by_default() -> Iterator[None]:
-    """Make parameters of 32 bits, whatever the program around this has set for its own."""
+    """Create parameters as float32, even if the program has set another default dtype."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
     try:
@@ -230,7 +231,7 @@ def _float32_by_default() -> Iterator[None]:
 def hidden_stack(
     input_dim: int, hidden_dim: int, hidden_layers: int, activation: str, generator: torch.Generator | None = None
 ) -> nn.Sequential:
-    """Linear layers, each followed by the activation; arguments as in :class:`Trunk`."""
+    """Make linear layers, each followed by the activation; for the arguments see :class:`Trunk`."""
     layers: list[nn.Module] = []
     for index in range(hidden_layers):
         layers += [
@@ -241,8 +242,8 @@ def hidden_stack(
 
 
 def orthogonal_linear(inputs: int, outputs: int, gain: float, generator: torch.Generator | None = None) -> nn.Linear:
-    """Make a linear layer with orthogonal weights times ``gain`` and zero bias (Saxe et al., 2014)."""
-    with torch.random.fork_rng(devices=[]):  # the usual initialisation draws from the global generator, for nothing
+    """Make a linear layer with orthogonal weights, scaled by ``gain``, and zero bias (Saxe et al., 2014)."""
+    with torch.random.fork_rng(devices=[]):  # the default initialisation draws from the global generator
         layer = nn.Linear(inputs, outputs)
     nn.init.orthogonal_(layer.weight, gain, generator=generator)
     nn.init.zeros_(layer.bias)

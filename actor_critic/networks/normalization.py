@@ -1,4 +1,4 @@
-"""Running statistics of observations and returns. They belong to the agent: saved with it, frozen in evaluation."""
+"""Running statistics of observations and returns. The agent saves them; evaluation does not update them."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,12 @@ _EPSILON = 1e-8
 
 
 class RunningMoments:
-    """Mean and variance of everything seen so far, merged batch by batch.
+    """Mean and variance of all samples so far, updated batch by batch.
 
     (Chan, Golub and LeVeque, 1979, "Updating formulae and a pairwise algorithm for computing sample variances".)
 
     Attributes:
-        count: How many samples; a float64 scalar tensor.
+        count: Number of samples; a float64 scalar tensor.
         mean: [*shape] float64.
         squares: [*shape] float64, sum of squared deviations from the mean.
     """
@@ -42,7 +42,7 @@ class RunningMoments:
 
     @property
     def variance(self) -> Tensor:
-        """[*shape] population variance; 1 before anything was seen."""
+        """[*shape] population variance; 1 before the first sample."""
         return self.squares / self.count if self.count > 0 else torch.ones_like(self.squares)
 
     def state(self) -> dict[str, Tensor]:
@@ -50,12 +50,12 @@ class RunningMoments:
         return {"count": self.count, "mean": self.mean, "squares": self.squares}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Take over what :meth:`state` gave."""
+        """Load what :meth:`state` returned."""
         self.count, self.mean, self.squares = (state[name].clone() for name in ("count", "mean", "squares"))
 
 
 class ObservationNormalizer:
-    """Features shifted and scaled by their running moments, then clipped to ±10; unchanged until the first update."""
+    """Normalise features with their running moments and clip them to ±10; no change before the first update."""
 
     def __init__(self, num_features: int, device: torch.device) -> None:
         self.moments = RunningMoments((num_features,))
@@ -63,7 +63,7 @@ class ObservationNormalizer:
         self.refresh()
 
     def copy(self) -> "ObservationNormalizer":
-        """One with the same statistics, for itself."""
+        """Return an independent copy with the same statistics."""
         other = ObservationNormalizer(len(self.moments.mean), self._device)
         other.moments.load(self.moments.state())
         other.refresh()
@@ -75,13 +75,13 @@ class ObservationNormalizer:
         self.refresh()
 
     def refresh(self) -> None:
-        """Recompute shift and scale after the moments changed."""
+        """Recompute shift and scale from the moments."""
         self._deviation = (self.moments.variance + _EPSILON).sqrt()
         self._shift = self.moments.mean.to(self._device, torch.float32)
         self._scale = (1 / self._deviation).to(self._device, torch.float32)
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Normalised features [B, num_features] float32, of float32 ones, or of float64 ones on the CPU."""
+        """Return normalised features [B, num_features] float32, from float32, or from float64 on the CPU."""
         if features.dtype == torch.float64:
             if self.moments.count:
                 features = ((features - self.moments.mean) / self._deviation).clamp(-_CLIP, _CLIP)
@@ -92,7 +92,7 @@ class ObservationNormalizer:
 
 
 class RewardNormalizer:
-    """Rewards divided by the running standard deviation of the discounted return (Engstrom et al., 2020, section 3)."""
+    """Divide rewards by the running standard deviation of the discounted return (Engstrom et al., 2020, section 3)."""
 
     def __init__(self, num_envs: int, gamma: float) -> None:
         self.moments = RunningMoments(())
@@ -105,7 +105,7 @@ class RewardNormalizer:
         ended: npt.NDArray[np.bool_],
         live: npt.NDArray[np.bool_] | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Merge a rollout's rewards [T, N], those of live steps if some are not, and return them scaled [T, N]."""
+        """Merge the rewards [T, N] of a rollout (only ``live`` steps, if given), and return them scaled [T, N]."""
         sums, self.sums = discounted_sums(rewards, ended, self.sums, self._gamma)
         self.moments.update(torch.from_numpy(sums.reshape(-1) if live is None else sums[live]))
         scale = self.scale
@@ -113,6 +113,6 @@ class RewardNormalizer:
 
     @property
     def scale(self) -> float:
-        """What rewards are divided by; 1 while nothing varied, so that there is no scale to speak of."""
+        """The divisor of rewards; 1 while all returns are equal."""
         variance = float(self.moments.variance)
         return float(np.sqrt(variance + _EPSILON)) if self.moments.count > 0 and variance != 0 else 1.0

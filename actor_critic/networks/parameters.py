@@ -1,4 +1,4 @@
-"""The flat buffer: all parameters in one tensor, all gradients in another."""
+"""The flat buffer: one tensor for all parameters, and one for all gradients."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,21 +11,21 @@ from actor_critic.errors import NumericalError
 
 
 class FlatParameters:
-    """All parameters of some modules as views into one contiguous float32 tensor, their gradients into another.
+    """All parameters of some modules as views of one contiguous float32 tensor, and their gradients of another.
 
-    One optimizer step, one norm, one copy then touch one array. Autograd accumulates into an existing gradient in
-    place, so the views hold through training.
+    So an optimizer step, a norm or a copy works on one array. Autograd accumulates gradients in place, so the views
+    stay valid during training.
 
     Attributes:
-        values: [P] float32, every parameter in order of first appearance; a shared one is there once.
-        gradients: [P] float32, their gradients.
+        values: [P] float32, all parameters in order of first appearance; a shared one appears once.
+        gradients: [P] float32, the gradients in the same order.
     """
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         """Move the parameters of ``modules`` into one buffer; their values are kept.
 
         Args:
-            modules: Whose parameters; all on one device.
+            modules: The modules; all on one device.
 
         Raises:
             TypeError: A parameter is not float32, or parameters live on different devices.
@@ -39,19 +39,19 @@ class FlatParameters:
         self._bind()
 
     def check(self) -> None:
-        """Make sure that every parameter is a view of the buffer, taking over those that were replaced.
+        """Make sure that every parameter is a view of the buffer; copy replaced parameters into it.
 
         Loading weights in place keeps the views; assigning ``parameter.data`` or a new parameter does not.
 
         Raises:
-            TypeError: A parameter is not float32 any more (``.double()``, ``.half()``), moved to another device, or
-                there are more or fewer numbers than the buffer holds (tied, added or reshaped parameters).
+            TypeError: A parameter is no longer float32 (``.double()``, ``.half()``), is on another device, or the
+                number of parameters has changed (tied, added or reshaped parameters).
         """
         if not self._is_as_bound():
             self._bind()
 
     def _is_as_bound(self) -> bool:
-        """Whether the same parameters stand at the same places as when they were bound; on the way of every update."""
+        """Return whether parameters and gradients are still the bound ones; fast, because every update calls it."""
         return (
             [id(member) for members in self._inside for member in members.values()] == self._identities
             and [parameter.data_ptr() for parameter in self._bound] == self._places
@@ -59,22 +59,22 @@ class FlatParameters:
         )
 
     def check_finite(self) -> None:
-        """Make sure that every parameter is a finite number.
+        """Make sure that all parameters are finite.
 
         Raises:
-            NumericalError: One is not.
+            NumericalError: A parameter is not finite.
         """
-        # Zero times anything finite is zero, and times anything else is not: one pass, and nothing is allocated.
+        # 0 · x is 0 only if x is finite. The dot product takes one pass and allocates nothing.
         if self.values.is_cpu:
             with np.errstate(invalid="ignore"):
-                product = float(self.values.numpy().dot(self._zeros.numpy()))  # torch would wake other threads
+                product = float(self.values.numpy().dot(self._zeros.numpy()))  # PyTorch would use other threads
         else:
             product = float(torch.dot(self.values, self._zeros))
         if product != 0.0:
             raise NumericalError("a parameter is not finite; lower learning_rate or max_grad_norm")
 
     def _parameters(self) -> list[nn.Parameter]:
-        """Return the present parameters in order of first appearance; a shared one appears once."""
+        """Return the current parameters in order of first appearance; a shared one appears once."""
         return list({id(p): p for module in self._modules for p in module.parameters()}.values())
 
     def _bind(self) -> None:
@@ -91,7 +91,7 @@ class FlatParameters:
                 f"the networks hold {size} numbers, but were built with {len(self.values)}: build a new agent"
             )
         with torch.no_grad():
-            # All at once, before any view is moved: a parameter may be looking at another one's place.
+            # Copy all before moving any view, since a parameter may be a view of the place of another one.
             self.values.copy_(torch.cat([parameter.reshape(-1) for parameter in parameters]))
             offset = 0
             for parameter in parameters:
@@ -99,14 +99,14 @@ class FlatParameters:
                 parameter.data = self.values[piece].view_as(parameter)
                 parameter.grad = self.gradients[piece].view_as(parameter)
                 offset += parameter.numel()
-        # What the modules consist of and where it lies, for the next check.
+        # The members of the modules and their addresses, for the next check.
         self._inside: list[dict[str, Any]] = [
             members
             for module in self._modules
             for inner in module.modules()
             for members in (inner._modules, inner._parameters)
         ]
-        self._held = [member for members in self._inside for member in members.values()]  # so that no id is given anew
+        self._held = [member for members in self._inside for member in members.values()]  # keeps ids from being reused
         self._identities = [id(member) for member in self._held]
         self._bound = parameters
         self._places = [parameter.data_ptr() for parameter in parameters]

@@ -1,4 +1,4 @@
-"""Pure functions: returns, losses, the grouped categorical distribution, one step of Adam.
+"""Pure functions: returns, losses, the grouped categorical distribution, and a step of Adam.
 
-They take arrays and numbers, never a settings object, and keep no state. They are the reference for every backend.
+They take arrays and numbers, no settings, and keep no state. They are the reference for every backend.
 """

@@ -49,7 +49,7 @@ def clip_gradient_norm(gradients: Tensor, norm: Tensor, max_norm: float) -> None
 
     Args:
         gradients: [P], changed.
-        norm: Scalar, its present norm.
+        norm: Scalar, the current norm.
         max_norm: Above 0.
     """
     gradients.mul_(torch.clamp(max_norm / (norm + 1e-6), max=1.0))

@@ -1,8 +1,8 @@
 """The grouped categorical distribution: one distribution for every discrete action space.
 
-An action is G choices made independently, choice g among ``sizes[g]``. Its A = Σ sizes logits stand side by side:
-Discrete(n) is one group of n, MultiDiscrete has a group per entry, MultiBinary(n) is n groups of two. A mask is
-boolean over all A logits; a masked choice has probability exactly 0 and adds nothing to entropy or gradient.
+An action is G independent choices; group g has ``sizes[g]`` of them. The A = Σ sizes logits of all groups are
+concatenated. Discrete(n) is one group of n, MultiDiscrete has a group per entry, MultiBinary(n) is n groups of two. A
+mask is boolean over all A logits. A masked choice has probability 0 and adds nothing to entropy or gradient.
 """
 
 import numpy as np
@@ -51,16 +51,16 @@ def log_prob(log_probs: Tensor, sizes: tuple[int, ...], actions: Tensor) -> Tens
 
 
 def entropy(log_probs: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Compute the entropy in nats, −Σ p log p, summed over groups; masked choices count 0.
+    """Compute the entropy in nats, −Σ p log p, summed over groups; masked choices add 0.
 
     Args:
         log_probs: [B, A], from :func:`log_probabilities`.
-        mask: [B, A] boolean, the mask that they were computed with.
+        mask: [B, A] boolean, the mask used for ``log_probs``.
 
     Returns:
         [B].
     """
-    # 0 · −∞ is not a number. So masked entries are replaced before the product; then they have no gradient either.
+    # 0 · −∞ is NaN. So masked entries are replaced before the product, which also removes their gradient.
     finite = log_probs if mask is None else log_probs.masked_fill(~mask, 0.0)
     return -(log_probs.exp() * finite).sum(1)
 
@@ -71,16 +71,16 @@ def choose(
     mask: npt.NDArray[np.bool_] | None,
     uniforms: npt.NDArray[np.float32] | None,
 ) -> npt.NDArray[np.int64]:
-    """Choose in each group: invert its cumulative distribution at a uniform number, or take the most probable choice.
+    """Sample a choice per group by inverting the cumulative distribution, or take the most probable choice.
 
-    The result is the smallest choice whose cumulative probability exceeds u, so never one of probability 0. It uses
-    NumPy, which is faster than PyTorch on the few small arrays of acting.
+    A sample is the smallest choice whose cumulative probability exceeds u, so its probability is never 0. NumPy is
+    faster than PyTorch on small arrays.
 
     Args:
-        logits: [B, A], of any offset within a group.
+        logits: [B, A]; a constant added to a group has no effect.
         sizes: Choices per group, summing to A.
         mask: [B, A], True where a choice is allowed; at least one per group. None allows all.
-        uniforms: [B, G] in [0, 1); None takes the most probable choice, the first one where several are equal.
+        uniforms: [B, G] in [0, 1); None takes the most probable choice, the first one of equals.
 
     Returns:
         [B, G].
@@ -96,7 +96,7 @@ def choose(
             choices[:, g] = group.argmax(1)
             continue
         cumulative = np.exp(group - group.max(1, keepdims=True)).cumsum(1)
-        # For u below 1 the product is below the total, also when rounded: some choice always exceeds it.
+        # For u < 1 the product is below the total, even after rounding, so some choice always exceeds it.
         choices[:, g] = (cumulative <= uniforms[:, g : g + 1] * cumulative[:, -1:]).sum(1)
     return choices
 

@@ -49,13 +49,13 @@ def value_loss(values: Tensor, returns: Tensor) -> Tensor:
 
 
 def clipped_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip_coef: float) -> Tensor:
-    """Compute half the mean larger squared error, ½ mean(max((V − R)², (V_old + clip(V − V_old, ±ε) − R)²)).
+    """Compute the clipped value loss, ½ mean(max((V − R)², (V_old + clip(V − V_old, ±ε) − R)²)).
 
-    (The clipping of PPO's reference implementation; Huang et al., 2022, detail 9.)
+    This is the clipping of the PPO reference implementation (Huang et al., 2022, detail 9).
 
     Args:
         values: [B], with gradient.
-        old_values: [B], the values before the first step of the epoch.
+        old_values: [B], the values before the first optimizer step of the epoch.
         returns: [B], the targets.
         clip_coef: ε, above 0.
 
@@ -73,7 +73,7 @@ def approximate_kl(log_ratios: Tensor) -> Tensor:
     Args:
         log_ratios: [B], log π(a|s) − log π_old(a|s).
     """
-    # expm1 keeps the digits that r - 1 loses near r = 1, and r is almost always near 1.
+    # r is almost always near 1, where expm1 is more precise than r - 1.
     return (torch.expm1(log_ratios) - log_ratios).mean()
 
 
@@ -81,7 +81,7 @@ def normalize_advantages(advantages: Tensor) -> Tensor:
     """Shift advantages to mean 0 and scale them to standard deviation 1 (n − 1 degrees of freedom, ε = 1e-8).
 
     Args:
-        advantages: [B]; a single one is returned unchanged.
+        advantages: [B]; a single advantage is returned unchanged.
     """
     if len(advantages) == 1:
         return advantages

@@ -17,16 +17,16 @@ def generalized_advantage(
 
     δ_t = r_t + γ (1 − terminated_t) V(s'_t) − V(s_t),  Â_t = δ_t + γ λ (1 − ended_t) Â_{t+1}
     (Schulman et al., 2016, "High-Dimensional Continuous Control Using Generalized Advantage Estimation", eq. 16).
-    A truncated step bootstraps from the value of its final observation; a terminated one from 0. Neither lets the
-    trace cross into the next episode.
+    A truncated step bootstraps from the value of its final observation, a terminated step from 0. In both cases the
+    trace stops at the end of the episode.
 
     Args:
         rewards: [T, N].
         values: [T, N], V of the state before each step.
-        next_values: [T, N], V of the state after each step: at an episode's end that of its final observation, not of
-            the first state of the next episode.
-        terminated: [T, N], whether the step ended the task.
-        ended: [T, N], whether the step was the episode's last (terminated or truncated).
+        next_values: [T, N], V of the state after each step; at the end of an episode, V of its final observation, not
+            of the first state of the next episode.
+        terminated: [T, N], whether the step terminated the episode.
+        ended: [T, N], whether the step was the last of its episode (terminated or truncated).
         gamma: Discount per step, in [0, 1].
         gae_lambda: Trace decay λ, in [0, 1].
 
@@ -53,16 +53,16 @@ def generalized_advantage(
 def discounted_sums(
     rewards: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_], start: npt.NDArray[np.float64], gamma: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Compute discounted sums of the rewards so far in each episode, G_t = r_t + γ (1 − ended_{t−1}) G_{t−1}.
+    """Compute the discounted sum of rewards so far in each episode, G_t = r_t + γ (1 − ended_{t−1}) G_{t−1}.
 
     Args:
         rewards: [T, N].
-        ended: [T, N], whether the step was its episode's last.
-        start: [N], the sums of the steps before the first one (0 where an episode begins).
+        ended: [T, N], whether the step was the last of its episode.
+        start: [N], the sums before the first step (0 where an episode begins).
         gamma: Discount per step, in [0, 1].
 
     Returns:
-        The sums [T, N], and those to continue with [N].
+        The sums [T, N], and the sums [N] to continue with.
 
     Raises:
         ValueError: Shapes are not as above.
@@ -81,15 +81,16 @@ def discounted_sums(
 def episode_sums(
     figures: npt.NDArray[np.float32], ended: npt.NDArray[np.bool_], start: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Sum per-step numbers over the episodes that ended, such as rewards (their returns) or ones (their lengths).
+    """Sum per-step numbers over the episodes that ended: rewards give returns, ones give lengths.
 
     Args:
-        figures: [K, T, N], K kinds of numbers.
-        ended: [T, N], whether the step was its episode's last.
-        start: [K, N], the sums of the steps before the first one (0 where an episode begins).
+        figures: [K, T, N], numbers of K kinds.
+        ended: [T, N], whether the step was the last of its episode.
+        start: [K, N], the sums before the first step (0 where an episode begins).
 
     Returns:
-        The sums [K, E] of the episodes that ended, in the order of their ends, and those to continue with [K, N].
+        The sums [K, E] of the episodes that ended, in the order in which they ended, and the sums [K, N] to continue
+        with.
 
     Raises:
         ValueError: Shapes are not as above.
@@ -99,7 +100,7 @@ def episode_sums(
         raise ValueError(f"expected [K, T, N], [T, N] and [K, N]; got {figures.shape}, {ended.shape}, {start.shape}")
     if not ended.any():
         return np.zeros((kinds, 0)), start + figures.sum(1, dtype=np.float64)
-    # One environment after the other, cut after each end of an episode: the sum of a piece belongs to one episode.
+    # Concatenate the environments and cut after each end of an episode, so that a piece belongs to one episode.
     at_end = ended.T.copy()
     at_end[:, -1] = True
     lasts = np.flatnonzero(at_end)

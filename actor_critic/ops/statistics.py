@@ -18,7 +18,7 @@ class Summary:
         std: Standard deviation over the sample (n − 1; 0 for a single value).
         low: Lower end of the interval.
         high: Upper end of the interval.
-        level: Its confidence level.
+        level: Confidence level of the interval.
     """
 
     mean: float
@@ -33,11 +33,11 @@ def summarize(values: npt.NDArray[np.float64], generator: np.random.Generator, l
 
     Args:
         values: [n], at least one value.
-        generator: Draws the 2,000 resamples.
+        generator: Source of the 2,000 resamples.
         level: Confidence level, in (0, 1).
 
     Returns:
-        The summary; with a single value its interval is that value.
+        The summary; the interval of a single value is that value.
 
     Raises:
         ValueError: The sample is empty or not one-dimensional.
@@ -57,12 +57,12 @@ def summarize(values: npt.NDArray[np.float64], generator: np.random.Generator, l
 
 
 def plainly(value: float) -> str:
-    """Format a number for a person: four significant digits, and no exponent below 1e9."""
+    """Format a number for display: four significant digits, and no exponent below 1e9."""
     return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def interquartile_mean(values: npt.NDArray[np.float64]) -> float:
-    """Compute the mean of the middle half: a quarter of the values, rounded down, is dropped at each end.
+    """Compute the mean of the middle half: drop a quarter of the values, rounded down, at each end.
 
     (Agarwal et al., 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice", section 4.3.)
 
@@ -81,7 +81,7 @@ def interquartile_mean(values: npt.NDArray[np.float64]) -> float:
 def summarize_seeds(
     scores: npt.NDArray[np.float64], generator: np.random.Generator, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """Compute the interquartile mean over seeds and its percentile-bootstrap interval, which resamples seeds.
+    """Compute the interquartile mean over seeds and its percentile-bootstrap interval over seeds.
 
     Args:
         scores: [n], one score per seed.
@@ -89,7 +89,7 @@ def summarize_seeds(
         level: Confidence level, in (0, 1).
 
     Returns:
-        The interquartile mean, and the lower and upper end of the interval.
+        The interquartile mean, and the lower and upper ends of the interval.
 
     Raises:
         ValueError: The sample is empty or not one-dimensional.

@@ -1,1 +1,1 @@
-"""Learning: scores of the presets over five seeds, beside published ones."""
+"""Learning: scores of the presets over five seeds, next to published scores."""

@@ -1,9 +1,9 @@
-"""What is learned: the last weights of five seeds per environment, with the package's presets.
+"""Measure learning: scores of the last weights over five seeds per environment, with the presets of the package.
 
     python -m benchmarks.learning [ROW ...]      # all rows, or those of some environments or labels
 
-Two runs at a time. Each finished seed is kept in benchmarks/results/learning.json, so the script goes on where it was
-stopped; a row is measured anew when its settings change. Writes docs/learning.md.
+Two runs at a time. benchmarks/results/learning.json stores each finished seed, so a stopped script continues there. A
+row is measured again when its settings change. Writes docs/learning.md.
 """
 
 import hashlib
@@ -31,18 +31,18 @@ SEEDS = (1, 2, 3, 4, 5)
 
 @dataclass(frozen=True)
 class Row:
-    """One environment and budget, what was published, and the least to be reached.
+    """One row of the table: an environment and budget, with published and required scores.
 
     Attributes:
         environment: Its id.
         algorithm: "ppo" or "a2c".
         steps: Environment steps.
-        published: What others reached, with their budget.
-        at_least: What is to be reached; None where there is no bar.
-        label: How to call the row, where the environment's id is not enough.
-        settings: What it says besides the preset.
-        episodes: How many to evaluate on: more where returns of one policy differ much from start to start.
-        is_peer: Whether Stable-Baselines3 does it, given the same work.
+        published: Published scores, with their budget.
+        at_least: The required score; None for no requirement.
+        label: Name of the row; empty for the id of the environment.
+        settings: Settings besides the preset.
+        episodes: Evaluation episodes; more if the returns of a policy vary a lot between starts.
+        is_peer: Whether Stable-Baselines3 is trained instead, with the same settings.
     """
 
     environment: str
@@ -108,7 +108,7 @@ def _config(row: Row, seed: int) -> Config:
 
 
 def _key(row: Row, seed: int) -> str:
-    """Name the settings that decide the result: other settings are another measurement."""
+    """Return a key that contains all settings that decide the result."""
     settings = resolve(Layer("benchmark", _config(row, seed))).settings
     document = computed_fields(settings.to_document()) | {"num_epochs": settings.num_epochs}
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
@@ -121,14 +121,14 @@ def _measure(row: Row, seed: int) -> dict[str, Any]:
     name = row.label or row.environment
     if row.is_peer:
         from benchmarks.learning.stable_baselines3 import (
-            train_and_evaluate,  # PyTorch's other user is loaded only where it is measured
+            train_and_evaluate,  # imported only where it is measured
         )
 
         peers = train_and_evaluate(_config(row, seed), row.episodes)
         seconds = time.perf_counter() - started
         return {"row": name, "seed": seed, "seconds": round(seconds, 1), "reached": None, **peers}
     trainer = Trainer(_config(row, seed))
-    reached = None  # after how many steps the mean return of the last 100 training episodes was enough
+    reached = None  # steps after which the mean return of the last 100 training episodes reached the required score
     bar = row.at_least if row.at_least is not None else _bar_beside(row)
     for report in trainer:
         is_judged = bar is not None and report.episodes >= 100 and report.mean_return is not None
@@ -141,7 +141,7 @@ def _measure(row: Row, seed: int) -> dict[str, Any]:
 
 
 def _bar_beside(row: Row) -> float | None:
-    """Return the bar of another row on the same environment."""
+    """Return the required score of another row with the same environment."""
     bars = [other.at_least for other in ROWS if other.environment == row.environment and other.at_least is not None]
     return bars[0] if bars else None
 
@@ -199,7 +199,7 @@ def _write_page(results: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Measure what is missing, then write the page."""
+    """Measure the missing rows, then write the page."""
     wanted = sys.argv[1:]
     current = {_key(row, seed) for row in ROWS for seed in SEEDS}
     results = {key: result for key, result in _load().items() if key in current}

@@ -1,4 +1,4 @@
-"""Problems that only the measurements use."""
+"""Environments and wrappers that only the benchmarks use."""
 
 from typing import Any
 
@@ -8,11 +8,12 @@ import numpy.typing as npt
 
 
 class TMaze(gym.Env[npt.NDArray[np.float32], int]):
-    """A corridor with a fork at its end, and a hint at its beginning that says which way is right (Bakker, 2001).
+    """A corridor that ends in a fork; a hint at the start shows the right turn (Bakker, 2001).
 
-    An observation is (hint: +1, -1 or 0, whether this is the fork). The hint shows in the first observation alone, and
-    every place between the beginning and the fork looks the same. Action 0 goes forward, 1 and 2 turn; turning counts
-    only at the fork, where the right turn earns 1 and either ends the episode. Without memory 0.5 is the best.
+    An observation is (hint: +1, -1 or 0; 1 at the fork, else 0). Only the first observation shows the hint, and all
+    places between the start and the fork look the same. Action 0 goes forward; actions 1 and 2 turn, which has an
+    effect only at the fork. There, each turn ends the episode, and the right one earns 1. Without memory, the best mean
+    return is 0.5.
     """
 
     observation_space = gym.spaces.Box(-1.0, 1.0, (2,))
@@ -24,7 +25,7 @@ class TMaze(gym.Env[npt.NDArray[np.float32], int]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Begin at the beginning, with a new hint."""
+        """Return to the start, with a new hint."""
         super().reset(seed=seed)
         self._place = 0
         self._right_turn = int(self.np_random.integers(1, 3))
@@ -41,15 +42,15 @@ class TMaze(gym.Env[npt.NDArray[np.float32], int]):
 
 
 class Unmasked(gym.Wrapper[Any, Any, Any, Any]):
-    """Hides the action masks of an environment."""
+    """Hide the action masks of an environment."""
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        """Reset, without a mask."""
+        """Reset the environment, and drop the mask."""
         observation, info = self.env.reset(**kwargs)
         return observation, _without_mask(info)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Step, without a mask."""
+        """Step the environment, and drop the mask."""
         *others, info = self.env.step(action)
         return (*others, _without_mask(info))  # type: ignore[return-value]
 

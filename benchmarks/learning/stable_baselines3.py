@@ -1,4 +1,4 @@
-"""Stable-Baselines3's PPO, given the same work: environment, steps, network and settings of one of our runs."""
+"""Stable-Baselines3's PPO with the environment, steps, network and settings of one of our runs."""
 
 import warnings
 from typing import Any
@@ -15,14 +15,14 @@ from actor_critic.networks.encoders import CNNS
 from actor_critic.seeding import Purpose, episode_seed
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # the library's own, while it is imported
+    warnings.simplefilter("ignore")  # warnings of the library during import
     from stable_baselines3 import PPO
     from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
     from stable_baselines3.common.vec_env import DummyVecEnv
 
 
 class SmallCnn(BaseFeaturesExtractor):
-    """The small CNN and the hidden layer after it, for images with their channels last."""
+    """The small CNN and the hidden layer after it, for channels-last images."""
 
     def __init__(self, observation_space: gym.spaces.Box, hidden_dim: int) -> None:
         super().__init__(observation_space, hidden_dim)
@@ -37,15 +37,15 @@ class SmallCnn(BaseFeaturesExtractor):
         )
 
     def forward(self, observations: Tensor) -> Tensor:
-        """[B, hidden_dim] of [B, H, W, C]."""
+        """Return [B, hidden_dim] for images [B, H, W, C]."""
         encoded: Tensor = self.layers(observations.permute(0, 3, 1, 2))
         return encoded
 
 
 def train_and_evaluate(config: Config, episodes: int) -> dict[str, float]:
-    """Train Stable-Baselines3 as one of our runs is trained; returns its mean returns, greedy and sampled.
+    """Train Stable-Baselines3 with the settings of one of our runs; return its mean greedy and sampled returns.
 
-    It evaluates on the same episodes that ours does. Its value loss lacks the factor ½, so its ``vf_coef`` is half.
+    The evaluation uses the same episodes as ours. Its value loss lacks the factor ½, so ``vf_coef`` is halved.
     """
     settings = resolve(Layer("peer", config)).settings
     torch.set_num_threads(settings.threads)

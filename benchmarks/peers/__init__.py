@@ -1,1 +1,1 @@
-"""The other libraries: one script for each, run by the interpreter of its own virtual environment."""
+"""The other libraries: one script each, run in its own virtual environment."""

@@ -1,8 +1,8 @@
-"""An equivalent of CleanRL's PPO script, written for this benchmark: CleanRL is scripts to read, not a library.
+"""An equivalent of the PPO script of CleanRL, written for this benchmark, because CleanRL is not a library.
 
-The same design decides its speed: Gymnasium's vector environment, tensors moved at each step, a Categorical built at
-each evaluation, advantages in a loop of tensors, one Adam, bookkeeping at each minibatch. A2C is this script with one
-unclipped step (Huang et al., 2022, "A2C is a special case of PPO"). Its logging is left out.
+It copies the design that decides the speed: Gymnasium's vector environment, tensors moved at each step, a new
+Categorical for each evaluation, advantages in a loop over tensors, one Adam, metrics at each minibatch. A2C is this
+script with one unclipped step (Huang et al., 2022, "A2C is a special case of PPO"). Logging is left out.
 """
 
 import time
@@ -22,14 +22,14 @@ DEVICE = torch.device("cpu")
 
 
 def orthogonal(layer: nn.Linear, gain: float = 2**0.5) -> nn.Linear:
-    """Set a layer's initial weights, and return it."""
+    """Initialise the weights of a layer, and return it."""
     nn.init.orthogonal_(layer.weight, gain)
     nn.init.constant_(layer.bias, 0.0)
     return layer
 
 
 class Agent(nn.Module):
-    """Actor and critic, two networks."""
+    """Actor and critic as two networks."""
 
     def __init__(self, inputs: int, actions: int, work: Workload) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Agent(nn.Module):
         return nn.Sequential(*layers, orthogonal(nn.Linear(sizes[-1], outputs), gain))
 
     def act_and_value(self, seen: Tensor, action: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return an action, its log probability, the entropy and the value."""
+        """Return an action, its log-probability, the entropy and the value."""
         distribution = Categorical(logits=self.actor(seen))
         if action is None:
             action = distribution.sample()
@@ -53,7 +53,7 @@ class Agent(nn.Module):
 
 
 def train(job: Job, clock: Clock) -> Agent:
-    """Train from beginning to end."""
+    """Run the whole training."""
     work = job.work
     steps, count = work.num_steps, work.num_envs
     np.random.seed(job.seed)
@@ -103,7 +103,7 @@ def train(job: Job, clock: Clock) -> Agent:
 
 
 def update(agent: Agent, optimizer: torch.optim.Optimizer, batch: list[Tensor], work: Workload) -> dict[str, float]:
-    """Pass over one batch several times; return what the script would log."""
+    """Take all passes over one batch; return the metrics that CleanRL would log."""
     seen, actions, logprobs, all_advantages, returns = batch
     order = np.arange(work.batch_size)
     clipped = []
@@ -139,7 +139,7 @@ def update(agent: Agent, optimizer: torch.optim.Optimizer, batch: list[Tensor], 
 
 
 def main() -> None:
-    """Train, and answer."""
+    """Train, and print the answer."""
     job = read_job()
     require(
         job.work.encoder == "mlp" and job.target is None and not job.work.zoo, "images, targets or the zoo's settings"

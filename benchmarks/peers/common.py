@@ -1,8 +1,8 @@
-"""What the peers' scripts share: the document that says what to do, the clock, the evaluation, the answer.
+"""Shared code of the peer scripts: job, clock, evaluation and answer.
 
-Every script runs in its peer's own environment, as `python -m benchmarks.peers.PEER`, and takes one argument, a JSON
-document with the fields of `Job`; what is under ``work`` are those of `Workload`. Its last line is its answer, one JSON
-object.
+Each script runs in the virtual environment of its peer, as `python -m benchmarks.peers.PEER`. It takes one argument, a
+JSON document with the fields of `Job`, where ``work`` has the fields of `Workload`. Its last output line is its answer,
+one JSON object.
 """
 
 import json
@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 EVALUATION_SEED = 10_000_000  # episode k of an evaluation begins with reset(seed=EVALUATION_SEED + k)
-EVALUATION_STEPS = 10_000  # where an environment has no limit of its own: a policy may go round in circles
+EVALUATION_STEPS = 10_000  # limit for environments without their own, where a policy may never finish
 TARGET_EPISODES = 20
-TARGET_INTERVAL = 5_000  # environment steps between two looks at whether the target is reached
+TARGET_INTERVAL = 5_000  # environment steps between checks of the target
 
 
 @dataclass(frozen=True)
 class Workload:
-    """The work that every contender is given; the names are those of our settings."""
+    """The settings of a measurement, the same for every contender; names as in our settings."""
 
     environment: str
     algorithm: str
@@ -50,27 +50,27 @@ class Workload:
 
     @property
     def batch_size(self) -> int:
-        """Steps collected per rollout, over all environments."""
+        """Steps per rollout, over all environments."""
         return self.num_envs * self.num_steps
 
     @property
     def minibatch_size(self) -> int:
-        """Steps per gradient."""
+        """Steps per minibatch."""
         return self.batch_size // self.num_minibatches
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to do with the work.
+    """A task on a workload.
 
     Attributes:
         task: "speed" measures the rate; "learn" trains and evaluates.
-        threads: How many the peer may use.
-        seed: Of the training.
-        epochs: Rollouts, each with its update.
-        episodes: Of the final evaluation.
+        threads: Number of threads that the peer may use.
+        seed: Seed of the training.
+        epochs: Number of rollouts, each followed by an update.
+        episodes: Episodes of the final evaluation.
         target: Mean greedy return at which training stops; None trains to the end.
-        work: The work.
+        work: The workload.
     """
 
     task: str
@@ -88,7 +88,7 @@ class Job:
 
 
 class Clock:
-    """Measures from the beginning of the rollout after those that are left out as start-up."""
+    """Measure the rate, without the first ``left_out`` rollouts (start-up)."""
 
     def __init__(self, left_out: int = 1) -> None:
         self.left_out = left_out
@@ -96,20 +96,20 @@ class Clock:
         self._started = 0.0
 
     def rollout_begins(self) -> None:
-        """To be called before each rollout."""
+        """Count a rollout; call this before each one."""
         if self._begun == self.left_out:
             self._started = time.perf_counter()
         self._begun += 1
 
     def answer(self, work: Workload) -> dict[str, Any]:
-        """Return the rate, once the last update is done."""
+        """Return the rate; call this after the last update."""
         seconds = time.perf_counter() - self._started
         steps = (self._begun - self.left_out) * work.batch_size
         return {"rate": steps / seconds, "steps": steps}
 
 
 def read_job() -> Job:
-    """Read the document on the command line, and set PyTorch's threads."""
+    """Read the job from the command line, and set the threads of PyTorch."""
     document = json.loads(sys.argv[1])
     job = Job(**document | {"work": Workload(**document["work"])})
     try:
@@ -121,13 +121,13 @@ def read_job() -> Job:
 
 
 def require(possible: bool, what: str) -> None:
-    """Answer that the peer's script does not do this work, unless it does."""
+    """Exit with an error answer unless the script supports this work."""
     if not possible:
         refuse(f"this script does not do {what}")
 
 
 def refuse(why: str) -> NoReturn:
-    """Answer with an error."""
+    """Print an error as the answer, and exit."""
     print(json.dumps({"error": why}))
     sys.exit(3)
 
@@ -138,7 +138,7 @@ def answer(**fields: Any) -> None:
 
 
 def make_environment(name: str) -> Any:
-    """One environment, without Gymnasium's checker, which costs time at every step."""
+    """Make an environment without the checker of Gymnasium, which takes time at every step."""
     import gymnasium as gym
 
     if name.startswith("MinAtar/") and name not in gym.registry:
@@ -149,7 +149,7 @@ def make_environment(name: str) -> Any:
 
 
 def greedy_return(act: Callable[[npt.NDArray[Any]], int], environment: str, episodes: int) -> float:
-    """Mean return of a policy over fresh episodes, the same ones for every peer."""
+    """Return the mean return of a policy over new episodes, the same for every peer."""
     env = make_environment(environment)
     returns = []
     for episode in range(episodes):

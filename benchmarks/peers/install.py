@@ -1,9 +1,9 @@
-"""Give each peer library a virtual environment of its own.
+"""Install each peer library in its own virtual environment.
 
     python -m benchmarks.peers.install [PEER ...]      # all of them by default
 
-Writes ``benchmarks/.peers/PEER/``; what stands there with the same requirements is left alone. A peer that cannot be
-had is said and passed over: only Stable-Baselines3 is needed.
+Writes ``benchmarks/.peers/PEER/``; an environment with the same requirements is kept. A peer that cannot be installed
+is reported and skipped; only Stable-Baselines3 is required.
 """
 
 import re
@@ -16,12 +16,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ENVIRONMENTS = HERE.parent / ".peers"
 NEEDED = "stable_baselines3"
-CAUSE = re.compile(r"\w+Error: |^ERROR: ")  # the lines of pip's that tell why
+CAUSE = re.compile(r"\w+Error: |^ERROR: ")  # lines of pip that contain the reason
 LIMIT = 900  # seconds for one peer
 
 
 def install(peer: str) -> tuple[bool, str]:
-    """Whether the peer is there now, and how that came about."""
+    """Install a peer; return whether it is installed, and how or why not."""
     requirements = HERE / "requirements" / f"{peer}.txt"
     if not requirements.exists():
         return False, f"cannot be had, because there is no {requirements.relative_to(HERE.parent.parent)}"
@@ -46,7 +46,7 @@ def install(peer: str) -> tuple[bool, str]:
 
 
 def main() -> int:
-    """Install the peers named, or all; 1 where Stable-Baselines3 was asked for and cannot be had."""
+    """Install the named peers, or all; return 1 if Stable-Baselines3 was requested and cannot be installed."""
     named = sys.argv[1:] or sorted(path.stem for path in (HERE / "requirements").glob("*.txt"))
     there = {}
     for peer in named:

@@ -1,4 +1,4 @@
-"""Rlox: a PyTorch PPO around environments, advantages and buffers in Rust."""
+"""Rlox: PPO in PyTorch, with environments, advantages and buffers in Rust."""
 
 import os
 import time
@@ -12,10 +12,10 @@ from benchmarks.peers.common import answer, greedy_return, read_job, require
 
 
 def main() -> None:
-    """Train, and answer."""
+    """Train, and print the answer."""
     job = read_job()
     work = job.work
-    os.environ["RAYON_NUM_THREADS"] = str(job.threads)  # read when the first environment steps
+    os.environ["RAYON_NUM_THREADS"] = str(job.threads)  # read at the first environment step
     require(work.environment == "CartPole-v1", "environments other than CartPole-v1, the one that rlox brings itself")
     require(work.algorithm == "ppo" and work.encoder == "mlp" and job.target is None, "A2C, images or targets")
     network = work.hidden_layers, work.activation, work.adam_epsilon

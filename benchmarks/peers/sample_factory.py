@@ -1,4 +1,4 @@
-"""Sample Factory: with one thread in its serial mode, with two in its asynchronous one of several processes."""
+"""Sample Factory: serial mode with one thread, asynchronous mode (several processes) with two."""
 
 import logging
 import sys
@@ -18,19 +18,19 @@ from sample_factory.utils.utils import log
 
 from benchmarks.peers.common import Job, answer, greedy_return, make_environment, read_job, require
 
-LEFT_OUT = 4  # updates until every process is at work
+LEFT_OUT = 4  # updates until all processes run
 NEVER = 10**9
 NOTES = "clips ratios to [1/(1 + ε), 1 + ε]"
 
-log.setLevel(logging.ERROR)  # not in `main`: the processes that the library starts import this module
+log.setLevel(logging.ERROR)  # not in `main`, because the worker processes of the library import this module
 
 
 class Updates(AlgoObserver):
-    """Notes when each update was done, and keeps the networks, which the library deletes at the end."""
+    """Record the time of each update, and keep the networks, which the library deletes at the end."""
 
     def __init__(self) -> None:
         self.times: dict[int, float] = {}
-        self.model: Any = None  # where the networks are in this process
+        self.model: Any = None  # set if the networks are in this process
 
     def on_training_step(self, runner: Runner, training_iteration_since_resume: int) -> None:
         """Serve as the library's hook."""
@@ -42,7 +42,7 @@ class Updates(AlgoObserver):
 
 
 def make(name: str, cfg: Any = None, env_config: Any = None, render_mode: str | None = None) -> Any:
-    """One environment, as the library wants to make it."""
+    """Make an environment; the library requires this signature."""
     return make_environment(name)
 
 
@@ -90,7 +90,7 @@ def options(job: Job, is_serial: bool, folder: str) -> list[str]:
 
 
 def main() -> None:
-    """Train, and answer."""
+    """Train, and print the answer."""
     job = read_job()
     work = job.work
     require(work.algorithm == "ppo" and work.encoder == "mlp" and job.target is None, "A2C, images or targets")

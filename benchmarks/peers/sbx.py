@@ -1,4 +1,4 @@
-"""SBX: Stable-Baselines3's loop with networks and updates compiled by JAX."""
+"""SBX: the loop of Stable-Baselines3, with networks and updates compiled by JAX."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from importlib import metadata
 from benchmarks.peers.common import Clock, Job, answer, greedy_return, make_environment, read_job, require
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # the libraries' own, while they are imported
+    warnings.simplefilter("ignore")  # warnings of the libraries during import
     from flax import linen
     from sbx import PPO
     from stable_baselines3.common.callbacks import BaseCallback
@@ -18,7 +18,7 @@ ACTIVATIONS = {"tanh": linen.tanh, "relu": linen.relu}
 
 
 class RolloutStarts(BaseCallback):
-    """Tells the clock when rollouts begin."""
+    """Notify the clock when a rollout begins."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class RolloutStarts(BaseCallback):
 
 
 def make_model(job: Job) -> PPO:
-    """PPO, its environments in one process."""
+    """Make PPO, with all environments in one process."""
     work = job.work
     sizes = [work.hidden_dim] * work.hidden_layers
     return PPO(
@@ -61,15 +61,15 @@ def make_model(job: Job) -> PPO:
 
 
 def main() -> None:
-    """Train, and answer."""
+    """Train, and print the answer."""
     job = read_job()
     work = job.work
     require(work.algorithm == "ppo" and work.encoder == "mlp" and job.target is None, "A2C, images or targets")
-    # What JAX reads when it first computes: the size of its pool, and whether one operation may use all of it.
+    # JAX reads these at its first computation: size of the thread pool, and whether one operation may use several.
     os.environ["NPROC"] = str(job.threads)
     os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'false' if job.threads == 1 else 'true'}"
     model = make_model(job)
-    clock = Clock(left_out=3)  # compiling takes the first one, and stragglers the second
+    clock = Clock(left_out=3)  # the first rollouts include compilation
     started = time.perf_counter()
     model.learn(job.total_steps, callback=RolloutStarts(clock))
     seconds = time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""Stable-Baselines3: its PPO and A2C as the library's own documentation sets them up."""
+"""Stable-Baselines3: PPO and A2C, set up as in the documentation of the library."""
 
 import time
 import warnings
@@ -22,7 +22,7 @@ from benchmarks.peers.common import (
 )
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # the library's own, while it is imported
+    warnings.simplefilter("ignore")  # warnings of the library during import
     from stable_baselines3 import A2C, PPO
     from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.callbacks import BaseCallback
@@ -31,7 +31,7 @@ with warnings.catch_warnings():
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 ZOO_STEPS = 100_000
-ZOO = {  # PPO as the RL Zoo tunes it for CartPole-v1; the rest is as the library has it
+ZOO = {  # PPO settings of the RL Zoo for CartPole-v1; defaults of the library otherwise
     "n_steps": 32,
     "batch_size": 256,
     "n_epochs": 20,
@@ -44,7 +44,7 @@ ZOO = {  # PPO as the RL Zoo tunes it for CartPole-v1; the rest is as the librar
 
 
 class SmallCnn(BaseFeaturesExtractor):
-    """The small CNN and the hidden layer after it, for images with their channels last."""
+    """The small CNN and the hidden layer after it, for channels-last images."""
 
     def __init__(self, observation_space: gym.spaces.Box, hidden_dim: int) -> None:
         super().__init__(observation_space, hidden_dim)
@@ -58,13 +58,13 @@ class SmallCnn(BaseFeaturesExtractor):
         )
 
     def forward(self, observations: Tensor) -> Tensor:
-        """[B, hidden_dim] of [B, H, W, C]."""
+        """Return [B, hidden_dim] for images [B, H, W, C]."""
         encoded: Tensor = self.layers(observations.permute(0, 3, 1, 2))
         return encoded
 
 
 class Watch(BaseCallback):
-    """Tells the clock when rollouts begin, and stops where the target is reached."""
+    """Notify the clock when a rollout begins, and stop once the target is reached."""
 
     def __init__(self, job: Job) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Watch(BaseCallback):
         self._next = TARGET_INTERVAL
 
     def look(self) -> None:
-        """Evaluate the policy if there is a target and it is time to."""
+        """Evaluate the policy if there is a target and an evaluation is due."""
         if self._job.target is None or self.num_timesteps < self._next:
             return
         self._next = self.num_timesteps + TARGET_INTERVAL
@@ -117,7 +117,7 @@ def make_model(job: Job) -> BaseAlgorithm:
 
 
 def policy(work: Workload) -> dict[str, Any]:
-    """Two networks of the work's size."""
+    """Return the policy arguments for networks of the requested size."""
     if work.encoder == "mlp":
         sizes = [work.hidden_dim] * work.hidden_layers
         return {"net_arch": {"pi": sizes, "vf": sizes}, "activation_fn": ACTIVATIONS[work.activation]}
@@ -132,12 +132,12 @@ def policy(work: Workload) -> dict[str, Any]:
 
 
 def evaluate(model: BaseAlgorithm, job: Job, episodes: int) -> float:
-    """Mean greedy return."""
+    """Return the mean greedy return."""
     return greedy_return(lambda seen: int(model.predict(seen, deterministic=True)[0]), job.work.environment, episodes)
 
 
 def main() -> None:
-    """Train, and answer."""
+    """Train, and print the answer."""
     job = read_job()
     model = make_model(job)
     watch = Watch(job)

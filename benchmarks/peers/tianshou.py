@@ -1,4 +1,4 @@
-"""Tianshou: its PPO, collector and buffer, in a bare loop without its trainer's statistics and progress bar."""
+"""Tianshou: PPO, collector and buffer in a plain loop, without the trainer's statistics and progress bar."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
 
 def make_algorithm(job: Job) -> PPO:
-    """Two networks and their optimizer."""
+    """Make two networks and their optimizer."""
     work = job.work
     env = make_environment(work.environment)
 
@@ -58,7 +58,7 @@ def make_algorithm(job: Job) -> PPO:
 
 
 def main() -> None:
-    """Train, and answer."""
+    """Train, and print the answer."""
     job = read_job()
     work = job.work
     require(work.algorithm == "ppo" and work.encoder == "mlp" and job.target is None, "A2C, images or targets")

@@ -1,4 +1,4 @@
-"""TorchRL: the library's PPO loop of collector, GAE, ClipPPOLoss and a minibatch each from a permutation."""
+"""TorchRL: the PPO loop of the library, with collector, GAE, ClipPPOLoss and minibatches from a permutation."""
 
 import logging
 import time
@@ -14,7 +14,7 @@ from torch import nn
 from benchmarks.peers.common import Clock, Job, Workload, answer, greedy_return, make_environment, read_job, require
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # the library's own, while it is imported
+    warnings.simplefilter("ignore")  # warnings of the library during import
     from torchrl.collectors import Collector
     from torchrl.envs import GymWrapper
     from torchrl.modules import OneHotCategorical, ProbabilisticActor, ValueOperator
@@ -25,7 +25,7 @@ ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
 
 def network(inputs: int, outputs: int, gain: float, work: Workload) -> nn.Sequential:
-    """Hidden layers and a head, orthogonal at the start."""
+    """Make hidden layers and a head with orthogonal initial weights."""
     layers: list[nn.Module] = []
     for layer in range(work.hidden_layers):
         linear = nn.Linear(work.hidden_dim if layer else inputs, work.hidden_dim)
@@ -39,7 +39,7 @@ def network(inputs: int, outputs: int, gain: float, work: Workload) -> nn.Sequen
 
 
 def train(job: Job, clock: Clock) -> nn.Module:
-    """Train from beginning to end; return the policy's network."""
+    """Run the whole training; return the policy network."""
     work = job.work
     makers = [lambda: make_environment(work.environment)] * work.num_envs
     envs = GymWrapper(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP))  # faster than its SerialEnv
@@ -87,7 +87,7 @@ def train(job: Job, clock: Clock) -> nn.Module:
 
 
 def main() -> None:
-    """Train, and answer."""
+    """Train, and print the answer."""
     job = read_job()
     work = job.work
     require(work.algorithm == "ppo" and work.encoder == "mlp" and job.target is None, "A2C, images or targets")

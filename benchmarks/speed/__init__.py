@@ -1,1 +1,1 @@
-"""Speed: rates beside other libraries (the folder itself), the profile of the loop, and scaling with the work."""
+"""Speed: comparison with other libraries (this package), profile of the training loop, and scaling."""

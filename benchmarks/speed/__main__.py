@@ -1,15 +1,15 @@
-"""How fast training is, side by side with other libraries.
+"""Measure the speed of training, compared with other libraries.
 
     python -m benchmarks.speed [--rounds N] [--learning] [--target] [WORKLOAD ...]
 
-Every contender does the same work: same environment, networks, rollout, passes, minibatches. Each measurement is a
-process of its own; a round makes all of them one after the other, and a figure is the median over rounds. Peers run in
-their own virtual environments, which benchmarks.peers.install makes, at the better of 1 and 2 threads. Ours writes
-its run folder, log and checkpoints as it does by default. Start-up, compiling and the first epoch are left out.
+All contenders do the same work: same environment, networks, rollout, passes and minibatches. Each measurement runs in
+its own process. A round runs all measurements in sequence, and a result is the median over rounds. Peers run in their
+own virtual environments (see benchmarks.peers.install), with the better of 1 and 2 threads. Ours writes its run folder,
+log and checkpoints as by default. Start-up, compilation and the first epoch are left out.
 
---learning trains ours and the peers on many seeds each, to see that the same is learned in the same number of steps; it
-goes on where it was stopped. --target measures the time to a greedy return of 475 on CartPole-v1. Without either, rates
-are measured. What is found is kept in benchmarks/results/speed.json, and docs/benchmarks.md is written from that.
+--learning trains ours and the peers on many seeds, to check that all learn the same in the same number of steps; a
+stopped measurement continues. --target measures the time to a greedy return of 475 on CartPole-v1. Without either
+option, rates are measured. benchmarks/results/speed.json stores the results, from which docs/benchmarks.md is written.
 """
 
 import argparse
@@ -29,12 +29,12 @@ from benchmarks.speed.page import RESULTS, ROOT, write_page
 from benchmarks.speed.workloads import OURS, PEERS, WORKLOADS, Contender, Workload
 
 FOUND = RESULTS / "speed.json"
-SECONDS = 300  # that one measurement may take
+SECONDS = 300  # limit of one measurement
 TARGET_SEEDS = range(1, 6)
 
 
 def _run(module: str, job: dict[str, Any], threads: int) -> dict[str, Any]:
-    """One measurement: what its module answers, and the wall-clock seconds of the whole process."""
+    """Run one measurement; return the answer of its module and the wall-clock seconds of the process."""
     peer = module.removeprefix("peers.")
     python = Path(sys.executable) if module == OURS else ROOT / f"benchmarks/.peers/{peer}/bin/python"
     if not python.exists():
@@ -88,7 +88,7 @@ def _measure_learning(workloads: list[Workload], results: dict[str, Any]) -> Non
     for work in workloads:
         if work.learning_epochs is None:
             continue
-        # Those of ours whose numbers differ from the first one's: more threads or workers compute the same bits.
+        # Variants of ours with different numbers; more threads or workers give the same bits.
         ours = [
             c
             for c in work.contenders
@@ -109,7 +109,7 @@ def _measure_learning(workloads: list[Workload], results: dict[str, Any]) -> Non
 
 
 def _measure_target(results: dict[str, Any]) -> None:
-    """Each at its best published settings: our preset, and the RL Zoo's for Stable-Baselines3."""
+    """Measure each with its best published settings: our preset, and those of the RL Zoo for Stable-Baselines3."""
     work = Workload("target", "", WORKLOADS[0].settings | {"zoo": True}, ())
     for name, module in (("ours", OURS), ("Stable-Baselines3", "peers.stable_baselines3")):
         results["target"][name] = []
@@ -132,7 +132,7 @@ def _save(results: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Read the command line, and measure."""
+    """Parse the command line, measure, and write the page."""
     parser = argparse.ArgumentParser(
         "python -m benchmarks.speed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,7 +1,6 @@
-"""Our side of a measurement; takes and prints what the modules in benchmarks/peers do.
+"""Our side of a measurement, with the same input and output as the modules in benchmarks/peers.
 
-Besides "speed" and "learn" it does what the measurements are compared with: the environment stepped alone, and the
-described job as a plain PyTorch loop.
+Besides "speed" and "learn", it measures two baselines: the environment alone, and a plain PyTorch loop.
 """
 
 import json
@@ -23,7 +22,7 @@ def _trainer(job: dict[str, Any], folder: Path) -> Any:
     logging.getLogger("actor_critic").addHandler(logging.FileHandler(folder / "training.log"))
     logging.getLogger("actor_critic").setLevel(logging.INFO)
     settings = {"preset": "none"} | job["work"] if job["work"] else {}
-    if job["work"].get("zoo"):  # our own best settings, then: those of the preset
+    if job["work"].get("zoo"):  # our best settings, those of the preset
         settings = {"environment": job["work"]["environment"]}
     settings["num_epochs" if job["epochs"] else "total_timesteps"] = job["epochs"] or 100_000
     return Trainer(Config(**settings | job["settings"], seed=job["seed"]), folder / "run")
@@ -46,7 +45,7 @@ def speed(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def learn(job: dict[str, Any]) -> dict[str, Any]:
-    """Mean greedy return of the last weights; or, with a target, when a look every 5,000 steps first found it."""
+    """Return the mean greedy return of the last weights; or, with a target, the time to reach it."""
     import gymnasium as gym
 
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +82,7 @@ def learn(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def environment(job: dict[str, Any]) -> dict[str, Any]:
-    """Measure steps per second of the environment itself in one process, without learning."""
+    """Measure steps per second of the environment alone in one process, without learning."""
     import gymnasium as gym
     import numpy as np
 
@@ -101,7 +100,7 @@ def environment(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def plain_loop(job: dict[str, Any]) -> dict[str, Any]:
-    """States per second of the described job as a plain PyTorch loop: two networks, one Adam, no records."""
+    """Measure states per second of a plain PyTorch loop on random states: two networks, one Adam, no records."""
     import torch
 
     torch.set_num_threads(job["threads"])

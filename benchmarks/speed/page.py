@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md, and its picture, from what the measurements found."""
+"""Write docs/benchmarks.md and its chart from the results of the measurements."""
 
 import json
 import statistics
@@ -82,10 +82,10 @@ Stable-Baselines3 with the RL Zoo's settings, on seeds 1 to 5.
 
 
 def write_page(results: dict[str, Any]) -> None:
-    """Write the page and the picture.
+    """Write the page and the chart.
 
     Args:
-        results: What `python -m benchmarks.speed` keeps.
+        results: The content of benchmarks/results/speed.json.
     """
     measured = [work for work in WORKLOADS if results["rates"].get(work.key)]
     tables = "\n\n".join(_rates(work, results["rates"][work.key]) for work in measured)
@@ -103,7 +103,7 @@ def write_page(results: dict[str, Any]) -> None:
 
 
 def _best(entry: dict[str, Any]) -> tuple[float, str] | None:
-    """Return the median rate at the better number of threads, and that number."""
+    """Return the median rate with the better number of threads, and this number."""
     medians = {threads: statistics.median(found) for threads, found in entry.get("rates", {}).items()}
     if not medians:
         return None
@@ -187,7 +187,7 @@ def _target(found: dict[str, Any]) -> str:
 
 
 def _draw(workloads: list[Workload], rates: dict[str, Any]) -> None:
-    """One group of bars for each work that Stable-Baselines3 does."""
+    """Draw a group of bars for each workload that Stable-Baselines3 runs."""
     workloads = [work for work in workloads if "Stable-Baselines3" in rates[work.key]]
     figure = Figure(figsize=(9, 1.6 + 0.28 * sum(len(rates[work.key]) for work in workloads)), layout="constrained")
     axes = figure.subplots(
@@ -206,5 +206,5 @@ def _draw(workloads: list[Workload], rates: dict[str, Any]) -> None:
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     axes[-1, 0].set_xlabel("steps per second, as a multiple of Stable-Baselines3's", fontsize=8)
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "benchmarks"}):  # text as text, and the same file again
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "benchmarks"}):  # reproducible, with real text
         figure.savefig(DOCS / "benchmarks.svg", metadata={"Date": None})

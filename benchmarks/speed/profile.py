@@ -1,12 +1,12 @@
-"""The profile of a run: where its time goes.
+"""Profile a run: measure where its time goes.
 
     python -m benchmarks.speed.profile
 
-Times the parts of the loop, epoch after epoch, on the workloads that one process does on one thread: stepping
-the environments, choosing actions, preparing a batch (values, log-probabilities, advantages), learning from it, and all
-that is left (records, checkpoints, the loop). The eager backend is what there was before the fused one. For the fused
-one, the matrix products that its networks consist of are timed alone as well: no software is faster than these and the
-environment. Writes benchmarks/results/profile.json, which docs/benchmarks.md shows.
+Measures the parts of the loop on the workloads with one process and one thread: stepping the environments, choosing
+actions, preparing a batch (values, log-probabilities, advantages), learning from it, and the rest (records,
+checkpoints, the loop). For the fused backend, the matrix products of its networks are also timed alone: together with
+the environment, they are a lower limit for any implementation. Writes benchmarks/results/profile.json for
+docs/benchmarks.md.
 """
 
 import json
@@ -82,10 +82,10 @@ def _measure(work: Workload, contender: Contender) -> dict[str, float]:
 
 
 def _products(trainer: Trainer, backend: FusedBackend) -> float:
-    """Seconds per environment step of all matrix products: to act, to prepare a batch, and to learn from it."""
+    """Return the seconds per environment step of all matrix products: acting, preparing a batch, and learning."""
     settings = trainer.settings
     policy, value = backend.policy._network[0], backend._value
-    is_single = settings.update_epochs * settings.num_minibatches == 1  # which needs no log-probabilities beforehand
+    is_single = settings.update_epochs * settings.num_minibatches == 1  # then no log-probabilities are prepared
     acting = _forward(policy, settings.num_envs) / settings.num_envs
     preparing = sum(_forward(layers, settings.batch_size) for layers in ([value] if is_single else [policy, value]))
     size = settings.minibatch_size
@@ -104,7 +104,7 @@ def _backward(layers: npt.NDArray[np.int64], rows: int) -> float:
 
 
 def _sizes(layers: npt.NDArray[np.int64], rows: int) -> list[tuple[int, int, int]]:
-    """Of each layer's product: rows, or places of a convolution's filters; what goes in; what comes out."""
+    """Return (rows, inputs, outputs) of the product of each layer; a convolution has a row per output position."""
     found = []
     for layer in layers:
         if layer[SIDE]:
@@ -116,7 +116,7 @@ def _sizes(layers: npt.NDArray[np.int64], rows: int) -> list[tuple[int, int, int
 
 
 def _product(rows: int, inner: int, columns: int) -> float:
-    """Seconds of one matrix product, on one thread, as the backend has set it."""
+    """Return the seconds of one matrix product on one thread."""
     left, right = np.ones((rows, inner), np.float32), np.ones((columns, inner), np.float32).T
     out = np.empty((rows, columns), np.float32)
     best, spent = float("inf"), 0.0

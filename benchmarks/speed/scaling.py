@@ -1,10 +1,10 @@
-"""Scaling: how time and memory grow with the work.
+"""Measure scaling: how time and memory grow with the size of the work.
 
     python -m benchmarks.speed.scaling
 
-One size at a time is raised, all others stay. Each point is a process of its own: seconds of an epoch (median, the
-first left out) and the most memory that the process held, and the exponent of either between the last two points: 1 is
-linear in the size named. What is found is kept in benchmarks/results/scaling.json, for docs/benchmarks.md.
+One size at a time is raised; all others stay. Each point runs in its own process. It gives the seconds of an epoch
+(median without the first) and the peak memory. Exponents are computed between the last two points; 1 is linear in the
+size. Writes benchmarks/results/scaling.json for docs/benchmarks.md.
 """
 
 import json
@@ -33,7 +33,7 @@ BASE: dict[str, Any] = {
     "normalize_advantages": True,
 }
 
-# What is raised, the points, and what the size is that cost should be linear in.
+# For each raised size: the points, and the quantity in which the cost should be linear.
 AXES: dict[str, tuple[list[dict[str, Any]], str]] = {
     "environments": ([{"num_envs": n, "num_minibatches": 1} for n in (1, 8, 64, 512, 4096)], "num_envs"),
     "hidden width": ([{"hidden_dim": n} for n in (16, 64, 256, 1024)], "weights"),
@@ -44,7 +44,7 @@ AXES: dict[str, tuple[list[dict[str, Any]], str]] = {
 
 
 def _point(changes: dict[str, Any]) -> dict[str, float]:
-    """Seconds per epoch and peak memory in MB of a run in this process."""
+    """Return seconds per epoch and peak memory in MB of a run in this process."""
     from actor_critic import Config, Trainer
 
     epochs, seconds = 12, []
@@ -58,7 +58,7 @@ def _point(changes: dict[str, Any]) -> dict[str, float]:
 
 
 def _long_run(epochs: int) -> dict[str, float]:
-    """Memory in MB a tenth into a long run, and at its end."""
+    """Return the memory in MB after a tenth of a long run, and at its end."""
     from actor_critic import Config, Trainer
 
     process, held = psutil.Process(), 0.0
@@ -86,7 +86,7 @@ def _in_a_process(*arguments: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure every point, or with ``--point`` one."""
+    """Measure all points, or one with ``--point``."""
     if sys.argv[1:2] == ["--point"]:
         print(json.dumps(_point(json.loads(sys.argv[2]))))
         return

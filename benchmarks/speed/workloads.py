@@ -1,4 +1,4 @@
-"""The workloads that speed is measured on, and who does each."""
+"""The workloads of the speed benchmark, and the contenders of each."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,15 +30,15 @@ OURS = "speed.ours"  # the module of our own contenders
 
 @dataclass(frozen=True)
 class Contender:
-    """Who does a work, and how long.
+    """A library, or a variant of ours, and how long it is measured.
 
     Attributes:
-        name: As the page calls it.
-        module: Of the package ``benchmarks``: ours, run by this interpreter, or a peer's, run by its own.
-        epochs: Rollouts of a measurement, start-up included.
-        threads: The numbers of threads to try; the better one counts.
-        settings: What ours is told besides the work.
-        task: What the script does.
+        name: Name on the page.
+        module: Module of the package ``benchmarks``. Ours runs in this interpreter, a peer in its own.
+        epochs: Rollouts of a measurement, including start-up.
+        threads: Numbers of threads to try; the better one counts.
+        settings: Extra settings of ours.
+        task: Task of the script.
     """
 
     name: str
@@ -51,16 +51,16 @@ class Contender:
 
 @dataclass(frozen=True)
 class Workload:
-    """One work, and all who do it; ours comes first.
+    """A workload and its contenders; ours comes first.
 
     Attributes:
         key: Short name, for the command line and the results.
-        title: As the page calls it.
-        settings: The work.
-        contenders: Who does it.
-        learning_epochs: Rollouts of the check that the same is learned; None where nothing is compared.
-        learners: Peers whose learning is measured as well.
-        learning_seeds: On seeds 1 to this one.
+        title: Title on the page.
+        settings: Settings of the work.
+        contenders: The contenders.
+        learning_epochs: Rollouts of the learning comparison; None for no comparison.
+        learners: Peers in the learning comparison.
+        learning_seeds: Number of seeds in the learning comparison.
     """
 
     key: str

@@ -431,10 +431,10 @@ def test_auto_is_fused_where_that_serves_and_says_so_in_the_settings() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"memory": "gru"}, 'backend: "fused" has no memory'),
+        ({"memory": "gru"}, 'backend: "fused" does not support memory'),
         (
             {"environment": "Nested-v0"},
-            "takes numbers alone or one image alone, and not embeddings, images beside others or a module of yours",
+            "supports plain numbers or a single image, not embeddings, images with other parts or custom encoders",
         ),
     ],
 )

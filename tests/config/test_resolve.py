@@ -25,7 +25,7 @@ from actor_critic.config import (
     starting_config,
 )
 from actor_critic.config.config import Default
-from actor_critic.config.fields import DEFAULTS, SWITCHABLE
+from actor_critic.config.fields import DEFAULTS, OLD_VALUES, SWITCHABLE
 from actor_critic.config.preset import Preset, find_preset, list_presets
 from actor_critic.errors import ConfigError
 from tests.config.documents import resolvable_configs
@@ -292,8 +292,8 @@ def test_saved_settings_must_be_complete(settings: Settings) -> None:
     for name in document:
         lacking = {key: value for key, value in document.items() if key != name}
         for incomplete in (lacking, document | {name: None}):
-            if name == "evaluation_max_steps" and incomplete is lacking:  # as runs from before it have it
-                assert settings_from_document(incomplete, "run/settings.json").evaluation_max_steps == 10_000
+            if name in OLD_VALUES and incomplete is lacking:  # as in runs that were saved before the setting existed
+                assert getattr(settings_from_document(incomplete, "run/settings.json"), name) == OLD_VALUES[name]
                 continue
             if name in may_be_open:
                 assert settings_from_document(incomplete, "run/settings.json") == settings

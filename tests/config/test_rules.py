@@ -38,7 +38,7 @@ CASES: dict[Rule, tuple[dict[str, Any], str]] = {
     ),
     rules.native_environments_are_not_wrapped: (
         {"environment": "CartPole-v1", "frame_stack": 2, "vectorization": "native"},
-        "frame_stack: 2 (file) is for single environments, and vectorization=native (file); leave one of them out",
+        "frame_stack: 2 (file) is for single environments, unlike vectorization=native (file); leave one of them out",
     ),
     rules.encoder_kwargs_need_a_custom_encoder: (
         {"encoder_kwargs": {"size": 3}},

@@ -213,7 +213,7 @@ class _Bad(Mine):
         ("list", "returns list for two"),
         ("double", r"returns \(2, 10\) torch.float64"),
         ("key", "fails on two observations of Nested-v0: KeyError: 'lidar'"),
-        ("says", "returns 10 numbers for an observation of Nested-v0; expected 7, which its output_dim says"),
+        ("says", "returns 10 numbers for an observation of Nested-v0; expected 7, its output_dim"),
         ("half", "fails on two observations"),
     ],
 )

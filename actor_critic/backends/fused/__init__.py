@@ -1,6 +1,6 @@
-"""The fused CPU backend: a whole epoch of optimizer steps is one compiled function over flat arrays.
+"""The fused CPU backend: one compiled function over flat arrays takes all optimizer steps of an epoch.
 
-Importing it loads Numba, so it is imported where it is used.
+Importing this package loads Numba, so import it only where it is used.
 """
 
 from actor_critic.backends.fused.backend import FusedBackend

@@ -1,4 +1,4 @@
-"""The backend around the compiled functions: their arguments and their results."""
+"""The backend that calls the compiled functions: it converts their arguments and results."""
 
 import contextlib
 import math
@@ -29,19 +29,19 @@ KINDS: dict[type[nn.Module], int] = {
     nn.GELU: GELU,
 }
 
-# Rows times parameters of an update from which a second thread pays: a smaller one ends before the thread has woken up.
+# Rows times parameters from which a second thread is faster; a smaller update ends before the thread wakes up.
 _WORTH_WAKING = 10**7
 
 
 class FusedPolicy(ExecutedPolicy):
-    """A policy whose layers lie in a flat buffer."""
+    """A policy whose parameters are in a flat buffer."""
 
     def __init__(self, parameters: Tensor, layers: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> None:
-        """Execute layers of a buffer.
+        """Wrap layers whose parameters are in a buffer.
 
         Args:
             parameters: The buffer.
-            layers: What they are and where they lie in it, as ``fused.layers`` has it.
+            layers: Sizes of the layers and their places in the buffer; see ``fused.layers``.
             sizes: Number of choices in each action group.
         """
         self._parameters = parameters
@@ -50,7 +50,7 @@ class FusedPolicy(ExecutedPolicy):
         self._sizes = sizes
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Rebuild a copy around a buffer of its own."""
+        """Pickle as a copy with its own buffer."""
         return FusedPolicy, (self._parameters.clone(), self._network[0], self._sizes)
 
     def act(
@@ -94,10 +94,10 @@ class FusedPolicy(ExecutedPolicy):
 
 
 class FusedBackend(Backend):
-    """Multilayer perceptrons and CNNs on the CPU, an epoch of optimizer steps in one compiled function.
+    """Execute multilayer perceptrons and CNNs on the CPU; one compiled function takes all optimizer steps of an epoch.
 
     Attributes:
-        policy: The present policy.
+        policy: The current policy.
         first_moment: [P], Adam's m.
         second_moment: [P], Adam's v.
         steps: Optimizer steps taken so far.
@@ -111,17 +111,17 @@ class FusedBackend(Backend):
         sizes: tuple[int, ...],
         threads: int,
     ) -> None:
-        """Execute two networks whose parameters live in one flat buffer.
+        """Wrap two networks whose parameters are in one flat buffer.
 
         Args:
-            policy: The actor; linear layers, activations and the convolutions of one image alone.
+            policy: The actor; it may contain only linear layers, activations and the convolutions of one image.
             value: The critic; it may share its trunk with the policy.
             parameters: The buffer of both.
             sizes: Number of choices in each action group.
-            threads: With two, policy and value function learn side by side where that takes long; more are not used.
+            threads: With two or more, policy and value function learn in parallel if an update is large enough.
         """
         load_blas()
-        threadpool_limits(limits=1, user_api="blas")  # what a sum's order, and so its bits, would depend on
+        threadpool_limits(limits=1, user_api="blas")  # otherwise the order of sums, and so their bits, depends on it
         is_apart = policy.trunk is not value.trunk
         self._beside = ThreadPoolExecutor(1, "value") if threads > 1 and is_apart and HAS_BARRIER else None
         self._parameters = parameters
@@ -177,10 +177,10 @@ class FusedBackend(Backend):
         """Take one optimizer step per minibatch.
 
         Raises:
-            NumericalError: A gradient is not finite; the step that would have used it is not taken.
+            NumericalError: A gradient is not finite; its optimizer step is not taken.
         """
         self._parameters.check()
-        rows = np.concatenate([np.zeros(0, np.int64), *minibatches])  # of no minibatch at all, too
+        rows = np.concatenate([np.zeros(0, np.int64), *minibatches])  # the zeros handle an empty list
         arguments = (
             _transitions(batch),
             rows,
@@ -223,7 +223,7 @@ class FusedBackend(Backend):
         first, size = self._parameters.values.data_ptr(), self._parameters.values.element_size()
         encoder = network.trunk.encoder
         convolutions = encoder.convolutions if isinstance(encoder, PartsEncoder) else None
-        shape = convolutions.shape if convolutions else ()  # of what the next convolution sees
+        shape = convolutions.shape if convolutions else ()  # input of the next convolution
         rows: list[list[int]] = []
         for module in [*(convolutions.layers if convolutions else ()), *network.trunk.hidden, network.head]:
             if type(module) in KINDS:
@@ -243,13 +243,13 @@ class FusedBackend(Backend):
 
 
 def _convolves(layers: npt.NDArray[np.int64]) -> bool | None:
-    """Return True if there are convolutions among layers, else None, as :mod:`fused.layers` takes it."""
+    """Return True if a layer is a convolution, else None; see :mod:`fused.layers`."""
     return True if layers[:, SIDE].any() else None
 
 
 @contextlib.contextmanager
 def _releasing(flags: npt.NDArray[np.int64], shared: npt.NDArray[np.float64]) -> Iterator[None]:
-    """Let the other side stop at the barrier if this one never reaches it: out of memory, or Ctrl-C on the way."""
+    """Release the other side from the barrier if this one fails before it (out of memory, Ctrl-C)."""
     try:
         yield
     except BaseException:
@@ -263,7 +263,7 @@ _NO_MASK = np.zeros((1, 1), np.bool_)
 
 
 def _mask(mask: Tensor | None) -> tuple[npt.NDArray[np.bool_], bool]:
-    """Return a mask as the kernels take it: an array in any case, and whether there is a mask."""
+    """Return the mask arguments of a kernel: an array, and whether it is a mask."""
     return (_NO_MASK, False) if mask is None else (mask.contiguous().numpy(), True)
 
 
@@ -278,7 +278,7 @@ def _transitions(batch: Batch) -> kernels.Transitions:
 def _coefficients(
     coefficients: Coefficients, first_moment: Tensor, second_moment: Tensor, steps: int
 ) -> tuple[kernels.Objective, kernels.Optimizer]:
-    """Return the coefficients as the kernels take them: infinite where they are off."""
+    """Return the coefficients for the kernels, where infinity means off."""
     off = np.inf
     clip_coef = off if coefficients.clip_coef is None else coefficients.clip_coef
     objective = kernels.Objective(

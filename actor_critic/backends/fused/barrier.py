@@ -1,4 +1,4 @@
-"""A spin barrier for two compiled threads, passed once per optimizer step."""
+"""A spin barrier for two compiled threads, which they pass once per optimizer step."""
 
 import sys
 from typing import Any
@@ -8,25 +8,25 @@ from numba.extending import intrinsic
 
 from actor_critic.backends.fused.compiling import compiled_with
 
-HAS_BARRIER = sys.platform != "win32"  # where sched_yield has another name
+HAS_BARRIER = sys.platform != "win32"  # Windows has no sched_yield
 
 NUM_FLAGS = 16
-"""Length of the array of flags: the flag of each side has a cache line of its own."""
+"""Length of the array of flags: each side's flag has its own cache line."""
 
-_SPINS = 4000  # some microseconds: the other side mostly arrives sooner
-_YIELDS = 500  # some hundred microseconds, in which the other side may get its core back
-_NAP = 20  # microseconds: another thread needs the core, such as the one that collects the next rollout
+_SPINS = 4000  # some microseconds; the other side usually arrives sooner
+_YIELDS = 500  # some hundred microseconds, in which the other side may get a core
+_NAP = 20  # microseconds; another thread, such as one that collects the next rollout, needs the core
 
 _give_way: Any = types.ExternalFunction("sched_yield", types.int32())
 _sleep: Any = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
-generated: Any = intrinsic  # untyped: the functions it makes are called with other arguments
+generated: Any = intrinsic  # untyped, because the compiled functions take other arguments
 
 
 @generated
 def _load(context: Any, flags: Any, place: Any) -> Any:
-    """Read a flag, and see everything that its writer had written before it."""
+    """Read a flag with acquire order: all writes before the flag are then visible."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -37,7 +37,7 @@ def _load(context: Any, flags: Any, place: Any) -> Any:
 
 @generated
 def _store(context: Any, flags: Any, place: Any, number: Any) -> Any:
-    """Write a flag, after everything that this thread has written before."""
+    """Write a flag with release order, after all earlier writes of this thread."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -49,7 +49,7 @@ def _store(context: Any, flags: Any, place: Any, number: Any) -> Any:
 
 @compiled_with(nogil=True)
 def wait(flags: Any, side: int, step: int) -> None:
-    """Raise the flag of ``side``, 0 or 1, for a step, and wait until the other side has raised its own."""
+    """Set the flag of ``side`` (0 or 1) to ``step``, and wait until the other side has done the same."""
     _store(flags, 8 * side, step)
     spins = 0
     while _load(flags, 8 * (1 - side)) < step:

@@ -1,4 +1,4 @@
-"""SciPy's BLAS, which Numba's matrix products call."""
+"""The BLAS of SciPy, which Numba uses for matrix products."""
 
 import importlib
 import importlib.util
@@ -9,9 +9,9 @@ _NAME = "scipy.linalg.cython_blas"
 
 
 def load_blas() -> None:
-    """Load it, before its threads are limited, and without the rest of ``scipy.linalg``: that takes ten times longer.
+    """Load BLAS, without the slow rest of ``scipy.linalg``; call this before limiting its threads.
 
-    Compiled code asks for the module by its name, and finds it wherever it came from.
+    Compiled code finds the module by name in ``sys.modules``.
     """
     if _NAME in sys.modules:
         return

@@ -1,4 +1,4 @@
-"""How functions are compiled, and that what comes out is kept."""
+"""Compile functions with Numba, and cache the result."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -6,7 +6,7 @@ from typing import Any
 
 from actor_critic.backends.fused.cache import cache_folder
 
-_IS_KEPT = cache_folder() is not None  # asked before Numba is imported, which then reads in which folder
+_IS_KEPT = cache_folder() is not None  # before importing Numba, which reads the folder on import
 
 from numba import njit  # noqa: E402
 from numba.core import event  # noqa: E402
@@ -16,7 +16,7 @@ Array = Any
 
 
 def compiled_with(**options: Any) -> Any:
-    """Return a decorator that compiles a function, with these options of Numba besides our own."""
+    """Return a decorator that compiles a function, with extra options of Numba."""
     return njit(cache=_IS_KEPT, error_model="numpy", **options)
 
 

@@ -1,7 +1,7 @@
-"""The compiled functions of the fused backend: acting, values, log-probabilities, advantages, and an epoch's update.
+"""The compiled functions of the fused backend: acting, values, log-probabilities, advantages, and the update.
 
-Each function is the twin of one in :mod:`actor_critic.ops` or :mod:`actor_critic.algorithm`, with the same order of
-steps. All arrays are contiguous; the metrics of a minibatch are summed in 64 bits.
+Each function corresponds to one in :mod:`actor_critic.ops` or :mod:`actor_critic.algorithm`, with the same order of
+steps. All arrays are contiguous. Metrics of a minibatch are summed in float64.
 """
 
 import math
@@ -15,7 +15,7 @@ from actor_critic.backends.fused.layers import BIASES, INPUTS, WEIGHTS, backward
 
 POLICY, VALUE, BOTH = range(3)
 
-CHUNK = 512  # rows that pass the layers at a time: what they put out stays in the processor's cache
+CHUNK = 512  # rows processed at a time, so that layer outputs fit in the CPU cache
 
 
 @compiled
@@ -86,7 +86,7 @@ def log_prob_of(log_probs: Array, sizes: Array, actions: Array, out: Array) -> N
 
 @compiled
 def normalize_advantages(advantages: Array) -> None:
-    """Shift and scale to mean 0 and deviation 1 (n − 1, ε 1e-8), in place; a single one is left as it is."""
+    """Shift and scale in place to mean 0 and standard deviation 1 (n − 1, ε 1e-8); a single one stays unchanged."""
     n = advantages.size
     if n == 1:
         return
@@ -108,7 +108,7 @@ def policy_slopes(
 ) -> None:  # fmt: skip
     """Write ∂(policy loss − ent_coef · entropy)/∂logits [n, A] into ``slopes``, and add to the policy's metrics.
 
-    The rows given are some of the n rows of a minibatch. With p the probabilities and H the entropy of a group,
+    The given rows are a chunk of the n rows of a minibatch. With p the probabilities and H the entropy of a group,
     ∂log π(a)/∂logit = 1[a] − p and ∂H/∂logit = −p (log p + H).
     """
     for r in range(log_probs.shape[0]):
@@ -130,7 +130,7 @@ def policy_slopes(
             metrics[0] -= min(free, clipped) / n
             metrics[4] += (1.0 if abs(over) > clip_coef else 0.0) / n
             slope = 0.0 if free > clipped else -free / n
-            if math.isnan(free):  # a comparison would hide it
+            if math.isnan(free):  # comparisons with NaN are false and would hide it
                 slope = free
         first = 0
         for g in range(sizes.size):
@@ -153,7 +153,7 @@ def value_slopes(
 ) -> None:
     """Write ∂(vf_coef · value loss)/∂values [rows, 1] into ``slopes``, and add to the value loss in ``metrics``.
 
-    The rows given are some of the n rows of a minibatch. ``clip`` is infinite where it is off.
+    The given rows are a chunk of the n rows of a minibatch. ``clip`` is infinite if it is off.
     """
     for r in range(values.shape[0]):
         error = values[r, 0] - returns[r]
@@ -173,7 +173,7 @@ def adam_step(
     params: Array, grads: Array, first_moment: Array, second_moment: Array, scale: float,
     step: int, learning_rate: float, beta1: float, beta2: float, epsilon: float,
 ) -> None:  # fmt: skip
-    """Scale the gradients, and move parameters and moments as :func:`actor_critic.ops.adam.adam_step` does."""
+    """Scale the gradients, then update parameters and moments like :func:`actor_critic.ops.adam.adam_step`."""
     size = np.float32(learning_rate / (1.0 - beta1**step))
     root = np.float32(1.0 / math.sqrt(1.0 - beta2**step))
     b1, b2, eps, factor = np.float32(beta1), np.float32(beta2), np.float32(epsilon), np.float32(scale)
@@ -190,7 +190,7 @@ def adam_step(
 
 @compiled_with(fastmath={"reassoc"})  # see layers.plain_sum
 def square_sum(numbers: Array) -> float:
-    """Return Σ x² in 64 bits."""
+    """Return Σ x² in float64."""
     total = 0.0
     for j in range(numbers.size):
         x = np.float64(numbers[j])
@@ -199,10 +199,9 @@ def square_sum(numbers: Array) -> float:
 
 
 class Transitions(NamedTuple):
-    """The transitions of an epoch, as :class:`actor_critic.algorithm.Batch` has them.
+    """The transitions of an epoch, as in :class:`actor_critic.algorithm.Batch`.
 
-    Without ``has_mask`` nobody reads ``masks``. Where ``is_single`` all ratios are 1, and nobody reads
-    ``old_log_probs``.
+    ``masks`` is unused without ``has_mask``. With ``is_single`` all ratios are 1, and ``old_log_probs`` is unused.
     """
 
     features: Array
@@ -219,8 +218,8 @@ class Transitions(NamedTuple):
 class Networks(NamedTuple):
     """Both networks in flat arrays.
 
-    ``trunk`` holds the layers that both networks share, none where they share nothing; ``policy`` and ``value`` are
-    the layers above it. ``sizes`` are the numbers of action_indices in each action group.
+    ``trunk`` contains the layers that both networks share; it may be empty. ``policy`` and ``value`` contain the layers
+    above it. ``sizes`` contains the number of choices in each action group.
     """
 
     params: Array
@@ -233,7 +232,7 @@ class Networks(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """The coefficients of the loss; ``clip_coef``, ``value_clip`` and ``target_kl`` are infinite where they are off."""
+    """The coefficients of the loss; ``clip_coef``, ``value_clip`` and ``target_kl`` are infinite if they are off."""
 
     clip_coef: float
     value_clip: float
@@ -244,7 +243,7 @@ class Objective(NamedTuple):
 
 
 class Optimizer(NamedTuple):
-    """Adam: its moments, the steps taken so far, and its coefficients; ``max_grad_norm`` infinite is off."""
+    """Adam: moments, steps taken so far and coefficients; an infinite ``max_grad_norm`` is off."""
 
     first_moment: Array
     second_moment: Array
@@ -259,7 +258,7 @@ class Optimizer(NamedTuple):
 class Workspace(NamedTuple):
     """Memory for a chunk of rows: the outputs of all layers before and after activation, and their gradients.
 
-    ``part`` holds the gradients of a chunk after the first one.
+    ``part`` contains the gradients of a chunk after the first one.
     """
 
     zt: Array
@@ -274,7 +273,7 @@ class Workspace(NamedTuple):
 
 @compiled
 def workspace(networks: Networks, borders: Array, has_policy: bool, has_value: bool) -> Workspace:
-    """Allocate the memory for the largest of all minibatches."""
+    """Allocate memory for the largest minibatch."""
     (most_t, sum_t), (most_p, sum_p) = widths(networks.trunk), widths(networks.policy)
     most_v, sum_v = widths(networks.value)
     most = 0
@@ -296,7 +295,7 @@ def gradients(
 ) -> None:  # fmt: skip
     """Write the gradients of a minibatch, given by its rows of the batch, into entries ``first`` to ``last``.
 
-    The metrics are those of :class:`actor_critic.algorithm.Metrics`; the first five of ``metrics`` are set.
+    Sets the first five entries of ``metrics``, in the order of :class:`actor_critic.algorithm.Metrics`.
     """
     params, trunk, policy, value, sizes = (
         networks.params,
@@ -357,21 +356,22 @@ def update(
 ) -> tuple[int, bool]:  # fmt: skip
     """Take one optimizer step per minibatch: entries ``borders[k]`` to ``borders[k + 1]`` of ``rows``.
 
-    Sums over the steps taken go into ``totals``: policy loss, value loss, entropy, KL, clip fraction, gradient norm.
+    Adds the metrics of each step to ``totals``: policy loss, value loss, entropy, KL, clip fraction, gradient norm.
 
-    ``side`` is BOTH, or two threads call this at once, one for the POLICY and one for the VALUE function. Each thread
-    then computes its own network alone, and both wait for each other once per step, at a barrier on ``flags`` [16].
-    They exchange in ``shared`` [steps, 3] the squared norms of their gradients, and whether to stop. The numbers are
-    the same either way.
+    ``side`` is BOTH, or two threads call this function at the same time: one with POLICY, one with VALUE. Each thread
+    then computes only its own network. Once per step, both threads wait at a barrier on ``flags`` [16]. They exchange
+    the squared norms of their gradients, and whether to stop, in ``shared`` [steps, 3]. The results are the same in
+    both cases.
 
     Returns:
-        The steps taken, and whether the gradient of the next one was not finite; the totals are then its metrics.
+        The steps taken, and whether the gradient of the next step was not finite; ``totals`` then contains the metrics
+        of that step.
     """
     has_policy, has_value = side != VALUE, side != POLICY
     work = workspace(networks, borders, has_policy, has_value)
     params, grads, value = networks.params, networks.grads, networks.value
     metrics = np.empty(6)
-    # The value function's own parameters lie behind all others.
+    # The parameters that only the value function has come last.
     split = value[0, WEIGHTS]
     for index in range(value.shape[0]):
         split = min(split, value[index, WEIGHTS], value[index, BIASES])
@@ -447,7 +447,7 @@ def action_log_probs(
 def advantages(
     rewards: Array, values: Array, next_values: Array, terminated: Array, ended: Array, gamma: Array, decay: Array
 ) -> Array:
-    """Return generalized advantage estimates [T, N]; ``decay`` is γλ. Each number is rounded as NumPy rounds it."""
+    """Return generalized advantage estimates [T, N], rounded exactly like NumPy; ``decay`` is γλ."""
     found = np.empty_like(rewards)
     running = np.zeros(rewards.shape[1], np.float32)
     for t in range(rewards.shape[0] - 1, -1, -1):
@@ -462,7 +462,7 @@ def advantages(
 
 @compiled
 def state_values(features: Array, params: Array, layers: Array, convolves: bool | None) -> Array:
-    """Return values [n]."""
+    """Return the values [n] of features [n, F]."""
     count = features.shape[0]
     units = widths(layers)[1]
     zs, ys = np.empty(min(count, CHUNK) * units, np.float32), np.empty(min(count, CHUNK) * units, np.float32)

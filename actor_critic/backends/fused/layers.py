@@ -1,10 +1,10 @@
-"""Layers of networks as compiled functions over flat arrays: forward, backward, and what they consist of.
+"""Network layers as compiled functions over flat arrays: forward, backward and their parts.
 
-A layer is a row of ``COLUMNS`` whole numbers: its sizes, its activation, where its weights and biases begin in the flat
-parameter buffer, and, if it is a convolution, its geometry. Matrix products go to BLAS. All arrays are contiguous.
+A layer is a row of ``COLUMNS`` integers: sizes, activation, offsets of its weights and biases in the flat parameter
+buffer, and the geometry of a convolution. BLAS computes matrix products. All arrays are contiguous.
 
-Compiling convolutions takes long, so it is left out where there are none: ``convolves`` is None then, which the
-compiler knows from its type, else True.
+Compiling convolutions takes long. If there are none, ``convolves`` is None instead of True; its type lets the compiler
+leave them out.
 """
 
 import math
@@ -16,17 +16,17 @@ from actor_critic.backends.fused.compiling import Array, compiled, compiled_with
 
 COLUMNS = 10
 INPUTS, OUTPUTS, ACTIVATION, WEIGHTS, BIASES, CHANNELS, HEIGHT, WIDTH, SIDE, STRIDE = range(COLUMNS)
-"""What a layer is: the last five of the image that a convolution sees and of its filters, SIDE 0 where it is linear."""
+"""Columns of a layer. The last five describe the input and filters of a convolution; SIDE is 0 in a linear layer."""
 
 TANH, RELU, ELU, SILU, GELU, NONE = range(6)
 
-PLACES_TOGETHER = 512  # places of images that are convolved at a time: they stay in the processor's cache
-FEW_ROWS, MANY_WEIGHTS = 16, 65536  # up to the one and beyond the other, a product is faster the other way round
+PLACES_TOGETHER = 512  # output positions convolved at a time, which fit in the CPU cache
+FEW_ROWS, MANY_WEIGHTS = 16, 65536  # up to so few rows and above so many weights, the transposed product is faster
 
 
 @compiled
 def activate(z: Array, y: Array, kind: int) -> None:
-    """Y ← f(z), element by element; both 2-D and contiguous. tanh is a rational function of it (degree 13 over 6)."""
+    """Y ← f(z), elementwise; both 2-D and contiguous. tanh is a rational approximation (degree 13 over 6)."""
     a = z.ravel()
     b = y.ravel()
     if kind == TANH:
@@ -89,7 +89,7 @@ def deactivate(d: Array, z: Array, y: Array, kind: int) -> None:
 
 @compiled
 def unfold(x: Array, layer: Array, workspace: Array) -> Array:
-    """Return the inputs of each of the K entries of a filter at each place of images x [n, C · H · W]: [K, n · P]."""
+    """Return the inputs [K, n · P] of the K filter entries at all P output positions of images x [n, C · H · W]."""
     height, width, side, stride = layer[HEIGHT], layer[WIDTH], layer[SIDE], layer[STRIDE]
     down, across = (height - side) // stride + 1, (width - side) // stride + 1
     entries, size = layer[CHANNELS] * side * side, x.shape[0] * down * across
@@ -99,7 +99,7 @@ def unfold(x: Array, layer: Array, workspace: Array) -> Array:
         at = 0
         for r in range(x.shape[0]):
             for i in range(down):
-                # Slices, whose indices cannot be negative: the processor's vectors then serve.
+                # Indices into slices cannot be negative, so the compiler can vectorise the loop.
                 met, into = x[r, start + i * stride * width :], columns[k, at : at + across]
                 if stride == 1:
                     for j in range(across):
@@ -113,7 +113,7 @@ def unfold(x: Array, layer: Array, workspace: Array) -> Array:
 
 @compiled
 def fold(columns: Array, layer: Array, x: Array) -> None:
-    """Images x [n, C · H · W] ← the sums of all in columns [K, n · P] that :func:`unfold` would take from one place."""
+    """X [n, C · H · W] ← columns [K, n · P], summed at the pixel that :func:`unfold` takes them from."""
     height, width, side, stride = layer[HEIGHT], layer[WIDTH], layer[SIDE], layer[STRIDE]
     down, across = (height - side) // stride + 1, (width - side) // stride + 1
     x[:] = np.float32(0.0)
@@ -130,7 +130,7 @@ def fold(columns: Array, layer: Array, x: Array) -> None:
 
 @compiled
 def filters(layer: Array, n: int) -> tuple[int, int, int, int]:
-    """Of a convolution of n images: its filters, the entries K of one, the places P it is laid on, images at a time."""
+    """Return for a convolution: filters, entries K per filter, output positions P, and images to convolve at a time."""
     side, stride = layer[SIDE], layer[STRIDE]
     places = ((layer[HEIGHT] - side) // stride + 1) * ((layer[WIDTH] - side) // stride + 1)
     together = max(1, min(PLACES_TOGETHER // places, n))
@@ -155,10 +155,10 @@ def convolve(x: Array, params: Array, layer: Array, z: Array) -> None:
                     into[j] = found[j] + bias
 
 
-# Several sums side by side, in an order that the processor's vectors fix: one after the other is ten times slower.
+# With "reassoc", the CPU sums in vectors, whose width fixes the order; this is ten times faster than one sum.
 @compiled_with(fastmath={"reassoc"})
 def plain_sum(numbers: Array) -> Any:
-    """Σ x, in 32 bits."""
+    """Σ x in float32."""
     total = np.float32(0.0)
     for j in range(numbers.size):
         total += numbers[j]
@@ -169,7 +169,7 @@ def plain_sum(numbers: Array) -> Any:
 def convolve_back(
     x: Array, params: Array, grads: Array, layer: Array, delta: Array, below: Array, wanted: bool
 ) -> None:
-    """Gradients of a convolution from delta = ∂L/∂z [n, filters · P], and if wanted below [n, C · H · W] ← ∂L/∂x."""
+    """Gradients of a convolution from delta = ∂L/∂z [n, filters · P]; if ``wanted``, below [n, C · H · W] ← ∂L/∂x."""
     count, entries, places, together = filters(layer, x.shape[0])
     weights = slice(layer[WEIGHTS], layer[WEIGHTS] + count * entries)
     weight = params[weights].reshape(count, entries)
@@ -199,9 +199,9 @@ def convolve_back(
 
 @compiled
 def forward(x: Array, params: Array, layers: Array, convolves: bool | None, zs: Array, ys: Array) -> Array:
-    """Run layers over x [n, F], and return what comes out.
+    """Run layers on x [n, F], and return the outputs.
 
-    zs and ys are flat workspaces for each layer's [n, outputs] before and after its activation.
+    zs and ys are flat workspaces for the outputs [n, outputs] of each layer before and after its activation.
     """
     n = x.shape[0]
     h = x
@@ -214,7 +214,7 @@ def forward(x: Array, params: Array, layers: Array, convolves: bool | None, zs: 
             convolve(h, params, layer, z)
         else:
             weight = params[w : w + i * o].reshape(o, i)
-            if convolves is not None and n <= FEW_ROWS and i * o > MANY_WEIGHTS:  # as behind convolutions, to act
+            if convolves is not None and n <= FEW_ROWS and i * o > MANY_WEIGHTS:  # such as acting with a CNN
                 z[:] = np.dot(weight, h.T).T
             else:
                 np.dot(h, weight.T, z)
@@ -233,7 +233,7 @@ def forward(x: Array, params: Array, layers: Array, convolves: bool | None, zs: 
 
 @compiled
 def column_sums(d: Array, sums: Array) -> None:
-    """Set sums [o] to Σ over rows of d [n, o]."""
+    """Set sums [o] to the sum over the rows of d [n, o]."""
     sums[:] = np.float32(0.0)
     for r in range(d.shape[0]):
         row = d[r]
@@ -246,9 +246,10 @@ def backward(
     x: Array, params: Array, grads: Array, layers: Array, convolves: bool | None, zs: Array, ys: Array,
     d: Array, other: Array, wants_input: bool,
 ) -> Array:  # fmt: skip
-    """Gradients of layers, from d = ∂L/∂(last output) in a flat workspace; ``other`` is another of its size.
+    """Gradients of layers from d = ∂L/∂(last output) in a flat workspace; ``other`` is a second one of the same size.
 
-    Writes weights and biases into grads. Returns ∂L/∂x in a workspace if it is wanted, else anything.
+    Writes the gradients of weights and biases into grads. Returns ∂L/∂x in a workspace if ``wants_input``; otherwise
+    the result has no meaning.
     """
     n = x.shape[0]
     ends = 0
@@ -279,7 +280,7 @@ def backward(
 
 @compiled
 def widths(layers: Array) -> tuple[int, int]:
-    """Return the largest number of inputs or outputs of a layer, and the sum of all outputs."""
+    """Return the largest width (inputs or outputs) of all layers, and the sum of their outputs."""
     most, total = 1, 0
     for index in range(layers.shape[0]):
         most = max(most, layers[index, INPUTS], layers[index, OUTPUTS])
