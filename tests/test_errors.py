@@ -64,7 +64,7 @@ gym.register("Many-v0", Many)
         ("Needs-v0", None, r"^environment: 'Needs-v0' cannot be made: TypeError: .*missing 1 .*'size'.*_kwargs$"),
         ("Needs-v0", {"size": 3}, r"^environment: .* TypeError: object of .* no len\(\) \(test_errors.py, line \d+\)$"),
         ("CartPole-v1", {"weight": 3}, r"^environment_kwargs: 'CartPole-v1' refuses \{'weight': 3\}: .*'weight'$"),
-        ("Many-v0", None, r"^environment: .*one of several agents, as PettingZoo's are: wrap it"),
+        ("Many-v0", None, r"^environment: .*a multi-agent environment, as in PettingZoo: wrap it"),
     ],
 )  # fmt: skip
 def test_what_fails_while_an_environment_is_made_is_named_with_its_mend(name: str, kwargs: object, words: str) -> None:

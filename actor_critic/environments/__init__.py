@@ -1,4 +1,4 @@
-"""Environments: making them, trying them, stepping many side by side, and the built-in random states."""
+"""Environments: construction, checks, vector environments, and the built-in random states."""
 
 from actor_critic.environments.choose import check_same_spaces, choose_replay, choose_vectorization
 from actor_critic.environments.make import EnvironmentMaker, make_evaluation_environment, make_vector_environment

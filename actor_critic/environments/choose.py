@@ -1,4 +1,4 @@
-"""Choice of what the settings leave open: replay, vectoriser, and number of processes."""
+"""Choice of the settings that are "auto": replay, vectoriser, and number of processes."""
 
 import logging
 from typing import Any
@@ -18,7 +18,7 @@ log = logging.getLogger("actor_critic")
 
 
 def choose_replay(settings: Settings) -> Settings:
-    """Decide what replay "auto" means, by a trial in a process of its own where the environments have theirs.
+    """Resolve replay "auto" by a trial, in a separate process if the environments run in separate processes.
 
     Raises:
         ConfigError: The environment cannot be made.
@@ -28,19 +28,19 @@ def choose_replay(settings: Settings) -> Settings:
     if settings.is_random_states or settings.vectorization == "native":
         return settings.replace(replay="reset" if settings.is_random_states else "none")
     log.info(
-        "replay: trying for some seconds at most whether %s replays its episodes; --replay skips this",
+        "replay: testing for a few seconds whether %s replays its episodes; --replay skips this test",
         settings.environment,
     )
     maker, separate_processes = EnvironmentMaker(settings), settings.vectorization == "workers"
     way, against, untried = try_replays(maker, separate_processes, settings.worker_timeout)
     if untried:
-        log.info("replay: %s; what they showed counts, and replay in the settings makes sure of it", untried)
-    if way == "fresh" and settings.wrappers:  # a wrapper that normalizes, for example, must remember all episodes
-        way, against = "none", f"{against}, with the wrappers around it; replay fresh makes all anew for every episode"
+        log.info("replay: %s; the choice is based on these and may differ next time; set replay to fix it", untried)
+    if way == "fresh" and settings.wrappers:  # a wrapper may need state of earlier episodes, as normalizers do
+        way, against = "none", f"{against}; replay fresh makes environment and wrappers anew for every episode"
     if way == "fresh":
         log.info(
-            "replay: every episode has an instance made for it, because %s; replay none keeps one, and with it what it "
-            "carries from one episode to the next",
+            "replay: every episode runs in a new instance, because %s; replay none keeps one instance, whose state "
+            "carries over to the next episode",
             against,
         )
     elif way == "none":
@@ -49,9 +49,10 @@ def choose_replay(settings: Settings) -> Settings:
 
 
 def choose_vectorization(settings: Settings) -> Settings:
-    """Decide what "auto" means: the environment's own vector form if it behaves the same, else our vectoriser.
+    """Resolve vectorization "auto": the native vector form if it behaves as single environments do, else ours.
 
-    The vectoriser depends on the settings alone. The number of workers changes no bit, and may be measured.
+    This choice depends on the settings, not on the machine. The number of workers changes no result, so it may be
+    measured.
 
     Raises:
         ConfigError: The environment cannot be made.
@@ -77,7 +78,7 @@ def choose_vectorization(settings: Settings) -> Settings:
 
 
 def _choose_workers(settings: Settings) -> Settings:
-    """Choose the number of processes; measure it if it is open. Transitions do not depend on it."""
+    """Choose the number of processes; measure it if it is "auto". Transitions do not depend on it."""
     workers = settings.workers
     # Only a worker can be replaced, not this process.
     separate_processes = settings.vectorization == "workers" or settings.max_worker_restarts > 0
@@ -97,10 +98,10 @@ def _choose_workers(settings: Settings) -> Settings:
 
 
 def check_same_spaces(settings: Settings, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
-    """Check that single environments, as evaluations use, have the spaces of the native vector form.
+    """Check that single environments, which evaluations use, have the spaces of the native vector form.
 
     Raises:
-        ConfigError: It cannot be made, or has other spaces.
+        ConfigError: A single environment cannot be made, or has other spaces.
     """
     env = EnvironmentMaker(settings)()
     single = env.observation_space, env.action_space
@@ -108,6 +109,6 @@ def check_same_spaces(settings: Settings, observation_space: gym.Space[Any], act
     if single != (observation_space, action_space):
         raise ConfigError(
             f"vectorization: the native vector form of {settings.environment} has the spaces {observation_space} and "
-            f"{action_space}, and a single one, as evaluations use, {single[0]} and {single[1]}; use sync, shared or "
-            f"workers"
+            f"{action_space}, but single environments, which evaluations use, have {single[0]} and {single[1]}; use "
+            f"sync, shared or workers"
         )

@@ -1,4 +1,4 @@
-"""Making of environments from settings: single ones with their wrappers, and vectors of them."""
+"""Construction of environments from settings: single environments with wrappers, and vector environments."""
 
 import logging
 import warnings
@@ -29,7 +29,7 @@ from actor_critic.spaces import spaces_of
 
 log = logging.getLogger("actor_critic")
 
-_SIDE_BY_SIDE = 10  # environments of an evaluation stepped together: each holds a simulator in memory
+_SIDE_BY_SIDE = 10  # environments that an evaluation steps together; each holds a simulator in memory
 
 
 def make_vector_environment(
@@ -38,13 +38,13 @@ def make_vector_environment(
     num_envs: int | None = None,
     quotas: npt.NDArray[np.int64] | None = None,
 ) -> VectorEnvironment:
-    """Make the environments of a run, or those of an evaluation.
+    """Make the environments of a run or of an evaluation.
 
     Args:
         settings: Which environment, and how many.
         purpose: ``EPISODES`` for training, ``SELECTION`` or ``TEST`` for evaluation.
-        num_envs: How many instead of ``settings.num_envs``.
-        quotas: [N], episodes that each runs before it rests; None is no limit.
+        num_envs: Number of environments; None uses ``settings.num_envs``.
+        quotas: [N], episodes that each environment runs before it rests; None for no limit.
 
     Raises:
         ConfigError: The environment cannot be made.
@@ -62,7 +62,7 @@ def make_vector_environment(
         )
     if purpose is not Purpose.EPISODES:
         make = EnvironmentMaker(settings, ends=True)
-        # Evaluations are never resumed, but an instance that a reset does not renew is used for one episode only.
+        # Evaluations are never resumed. But if a reset keeps old state, every episode needs a new instance.
         replay: Replay = "fresh" if settings.replay == "fresh" else "none"
         return SameStepVectorEnv(make, count, purpose=purpose, quotas=quotas, replay=replay)
     make = EnvironmentMaker(settings)
@@ -93,16 +93,16 @@ def _replay(settings: Settings) -> Replay:
 def make_evaluation_environment(
     settings: Settings, purpose: Purpose, episodes: int, most: int | None = None
 ) -> tuple[VectorEnvironment, npt.NDArray[np.int64]]:
-    """Make environments for an evaluation: some side by side, or one where the environment can exist only once.
+    """Make environments for an evaluation: several side by side, or one if only one instance can exist.
 
     Args:
         settings: Which environment.
         purpose: ``SELECTION`` or ``TEST``.
-        episodes: How many episodes are to be run in all.
-        most: How many environments at most; None for as many as are usual.
+        episodes: Total number of episodes.
+        most: Maximum number of environments; None for the default.
 
     Returns:
-        The environments, and the number of episodes [N] that each is to run.
+        The environments, and the number of episodes [N] for each.
 
     Raises:
         ConfigError: The environment cannot be made, or so many random states do not fit in memory.
@@ -128,15 +128,14 @@ class EnvironmentMaker:
 
         Args:
             settings: Which environment.
-            ends: Whether to make sure that every episode ends: a policy that goes round in circles must not be
-                evaluated for ever.
+            ends: Whether to limit the steps of an episode, so that the evaluation of every policy ends.
 
         Raises:
             ConfigError: A wrapper cannot be imported.
         """
         self._settings = settings
         self._ends = ends
-        # For a maker that is sent to another process: whether the environment was registered in the first one.
+        # A maker that was sent to another process compares this with the registry there.
         self._is_registered = settings.environment in gym.registry
         self._wrappers = [load_class(name, "wrappers") for name in settings.wrappers]
         if settings.code_to_trust:
@@ -159,9 +158,9 @@ class EnvironmentMaker:
             import_registrar(settings.environment)
             if settings.environment not in gym.registry:
                 raise ConfigError(
-                    f"environment: {settings.environment!r} is registered in this program and not in its worker "
-                    f"processes; put it into a module and name that too, as in my_module:{settings.environment}, or "
-                    f"step it in this process (workers 1, vectorization sync)"
+                    f"environment: {settings.environment!r} is registered in this program, but not in its worker "
+                    f"processes; register it in a module and name the module, as in my_module:{settings.environment}, "
+                    f"or step it in this process (workers 1, vectorization sync)"
                 )
         bare = make_single(settings)
         try:
@@ -169,7 +168,7 @@ class EnvironmentMaker:
         except (ActorCriticError, Interrupted):
             close_environment(bare)
             raise
-        except BaseException as error:  # whatever somebody's property raises
+        except BaseException as error:  # user code may raise anything
             close_environment(bare)
             raise NotMadeError(f"environment: {settings.environment!r} cannot be made: {describe(error)}") from error
 
@@ -184,7 +183,7 @@ class EnvironmentMaker:
                 env = wrapper(env)
             except Interrupted:
                 raise
-            except BaseException as error:  # whatever somebody's wrapper raises
+            except BaseException as error:  # user code may raise anything
                 found = describe(error)
                 raise ConfigError(f"wrappers: {name} fails on {settings.environment}: {found}") from error
             if not isinstance(env, gym.Env):

@@ -6,7 +6,7 @@ from actor_critic.config import Settings
 
 
 def runs_code_of_others(settings: Settings) -> bool:
-    """Return whether code of a user or of another package runs, which may draw from the global random generators."""
+    """Return whether code of a user or another package runs. It may draw from the global random generators."""
     if settings.imported_code:
         return True
     if settings.is_random_states:

@@ -1,4 +1,4 @@
-"""Making of registered environments: finding them by name, and one clear error where one cannot be made."""
+"""Construction of registered environments by name, with one clear error if it fails."""
 
 import copy
 import difflib
@@ -14,7 +14,7 @@ from actor_critic.errors import ActorCriticError, ConfigError, NotMadeError, des
 from actor_critic.imports import make_findable
 from actor_critic.process import Interrupted
 
-# Packages that Gymnasium's own environments need, and how to get them.
+# Packages that Gymnasium's own environments need, and how to install them.
 _PACKAGES = {
     "box2d": 'pip install "gymnasium[box2d]"',
     "mujoco": 'pip install "gymnasium[mujoco]"',
@@ -49,7 +49,7 @@ def make_native(settings: Settings, count: int) -> gym.vector.VectorEnv[Any, Any
         return gym.make_vec(name, count, vectorization_mode="vector_entry_point", **kwargs)
     except Interrupted:
         raise
-    except BaseException as error:  # whatever somebody's environment does while it is made
+    except BaseException as error:  # user code may raise anything
         raise ConfigError(
             f"vectorization: the native vector form of {name!r} cannot be made: {describe(error)}; "
             f'use "sync", "shared" or "workers"'
@@ -59,7 +59,7 @@ def make_native(settings: Settings, count: int) -> gym.vector.VectorEnv[Any, Any
 def _check_registered(name: str) -> None:
     import_registrar(name)
     if ":" not in name and name not in gym.registry:
-        # For an id without a version, Gymnasium would take the newest: the same settings could mean another problem.
+        # For an id without a version, Gymnasium takes the newest one, so the same settings could mean another problem.
         raise ConfigError(f"environment: {name!r} is not registered{_nearest_environments(name)}")
 
 
@@ -84,7 +84,7 @@ def make_single(settings: Settings) -> gym.Env[Any, Any]:
         ) from error
     except (ActorCriticError, Interrupted):
         raise
-    except BaseException as error:  # whatever somebody's environment does while it is made
+    except BaseException as error:  # user code may raise anything
         # Gymnasium raises the TypeError of a constructor again, with a longer message.
         cause = error.__cause__ if isinstance(error, TypeError) and error.__cause__ else error
         is_refused = isinstance(cause, TypeError) and not _was_entered(cause)
@@ -106,14 +106,14 @@ def _was_entered(error: BaseException) -> bool:
 
 
 def _several_agents(name: str, error: BaseException) -> str:
-    """Return advice for an environment of several agents, which is no Gymnasium environment; "" for any other."""
+    """Return advice for a multi-agent environment, which is no Gymnasium environment; "" for any other."""
     spec = gym.registry.get(name.rpartition(":")[2])
     made = spec.entry_point if spec else None
     marks = ("agent_iter", "possible_agents", "observation_spaces")
     if "pettingzoo" in describe(error) or any(hasattr(made, mark) for mark in marks):
         return (
-            "; it is one of several agents, as PettingZoo's are: wrap it as a gymnasium.Env in which one agent acts "
-            "and the others' policies are part of the environment"
+            "; it is a multi-agent environment, as in PettingZoo: wrap it as a gymnasium.Env in which one agent acts "
+            "and the other agents' policies are part of the environment"
         )
     return ""
 
@@ -129,7 +129,7 @@ def import_registrar(name: str) -> None:
                 )
             try:
                 registered = importlib.import_module(module)
-            except Exception as error:  # whatever somebody's package does while it is imported
+            except Exception as error:  # user code may raise anything
                 raise ConfigError(f"environment: {name!r}: {package} cannot be imported: {error}") from error
             is_there = any(known.startswith(prefix) for known in gym.registry)
             if not is_there and hasattr(registered, "register_envs"):
@@ -147,7 +147,7 @@ def _nearest_environments(name: str) -> str:
 
 
 def _mend(name: str, error: Exception) -> str:
-    """Return how to install what is missing."""
+    """Return the command that installs the missing package."""
     spec = gym.registry.get(name)
     entry = str(spec.entry_point) if spec else ""
     for package, command in _PACKAGES.items():

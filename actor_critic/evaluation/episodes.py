@@ -1,4 +1,4 @@
-"""Playing of whole episodes: every environment runs its quota of them to their ends."""
+"""Whole episodes of an evaluation: every environment runs its quota of episodes to the end."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from actor_critic.spaces import read_spaces, spec_mismatch
 
 @dataclass(frozen=True)
 class Played:
-    """Returns of all episodes, those of the reward model, and the reference where it is known."""
+    """Returns of all episodes, in environment and model rewards, and the reference if it is known."""
 
     returns: npt.NDArray[np.float64]
     model_returns: npt.NDArray[np.float64] | None
@@ -34,7 +34,7 @@ def play(
     seed: int,
     noise: np.random.Generator,
 ) -> Played:
-    """Run each environment's quota of episodes to their ends."""
+    """Run each environment's quota of episodes to the end."""
     found = read_spaces(
         agent.settings.environment, environment.single_observation_space, environment.single_action_space
     )

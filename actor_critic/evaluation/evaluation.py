@@ -1,4 +1,4 @@
-"""Evaluation of a policy on episodes it never trained on, greedy and sampled side by side."""
+"""Evaluation of a policy on episodes it never trained on, with greedy and with sampled actions."""
 
 from actor_critic.agent import ActorCriticAgent, check_trust
 from actor_critic.config import Settings
@@ -19,20 +19,21 @@ def evaluate(
     seed: int | None = None,
     purpose: Purpose = Purpose.TEST,
 ) -> Evaluation:
-    """Run a policy greedily and sampled on the same fresh episodes of the environment it was trained for.
+    """Run a policy in two modes, greedy and sampled, on the same new episodes of its environment.
 
-    Each mode runs exactly the episodes asked for, all to their end, so that short ones are not favoured. Statistics
-    are frozen and nothing of the agent changes. Where the environment has no step limit, an episode is cut after
-    ``evaluation_max_steps``, and the result says how many were.
+    Each mode runs exactly ``episodes`` episodes to their end, so that short episodes are not favoured. The agent and
+    its normalization statistics do not change. If the environment has no step limit, an episode is cut after
+    ``evaluation_max_steps``, and the result contains the number of cut episodes.
 
     Args:
         agent: The policy.
-        episodes: How many per mode; None takes the agent's ``evaluation_episodes``.
-        seed: Which episodes; None takes the agent's seed.
-        purpose: ``TEST`` for a figure to report, ``SELECTION`` for one to choose by; neither meets a training episode.
+        episodes: Number of episodes per mode; None takes the agent's ``evaluation_episodes``.
+        seed: Seed of the episodes; None takes the agent's seed.
+        purpose: ``TEST`` for results to report, ``SELECTION`` for results to select by. Neither shares episodes with
+            training.
 
     Returns:
-        Both modes' returns, as the environment itself rewards, below all wrappers.
+        The returns of both modes, in the environment's own rewards, below all wrappers.
 
     Raises:
         EnvironmentFault: The environment failed, or returned a number that is not finite.
@@ -41,7 +42,7 @@ def evaluate(
         ValueError: ``episodes`` is below 1.
     """
     settings = agent.settings
-    # What the agent was built with need not be imported again.
+    # Code that the agent was built with is not imported again.
     check_trust(settings, agent.untrusted, agent.untrusted is None, has_encoder=True)
     count = settings.evaluation_episodes if episodes is None else episodes
     if count < 1:
@@ -53,7 +54,7 @@ def evaluate(
         "greedy": lambda observations, _, mask, states: agent.choose(observations, None, mask, states),
         "sampled": agent.choose,
     }
-    side_by_side: int | None = None  # once the first mode has shown how many there can be
+    side_by_side: int | None = None  # known after the first mode
     modes: dict[str, ModeResult] = {}
     for mode, choose in policies.items():
         environment, quotas = make_evaluation_environment(settings, purpose, count, side_by_side)
@@ -72,8 +73,8 @@ def long_evaluations(settings: Settings, environment: VectorEnvironment) -> str 
     """Return a warning if the evaluations of a run may take more steps than its training, else None.
 
     Args:
-        settings: Of the run.
-        environment: Of its training.
+        settings: Settings of the run.
+        environment: Its training environments.
     """
     if environment.is_bandit:
         return None
@@ -85,6 +86,6 @@ def long_evaluations(settings: Settings, environment: VectorEnvironment) -> str 
     shorter = "" if limit else ", evaluation_max_steps or max_episode_steps"
     longest = limit or settings.evaluation_max_steps
     return (
-        f"evaluation: up to {steps:,} steps, greedy and sampled, beside {settings.total_timesteps:,} of training, if "
-        f"no episode ends before {longest:,}; smaller evaluation_episodes{shorter} bound it"
+        f"evaluation: may take up to {steps:,} steps, greedy and sampled (training: {settings.total_timesteps:,}), if "
+        f"no episode ends before {longest:,} steps; reduce evaluation_episodes{shorter}"
     )

@@ -1,4 +1,4 @@
-"""The result of an evaluation: returns with intervals, as an object, a JSON document and a sentence."""
+"""The result of an evaluation: returns with intervals, as an object, a JSON document and one line of text."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ _INTERVAL = "95% bootstrap interval over the episodes of this one policy; it say
 
 @dataclass(frozen=True)
 class Reference:
-    """Best and uniform mean reward on the same states, where the reward model knows them.
+    """Mean reward of the best and of a uniform policy on the same states, if the reward model knows both.
 
     Attributes:
         optimum: Mean reward of the best action in every state.
@@ -28,14 +28,14 @@ class Reference:
 
 @dataclass(frozen=True)
 class ModeResult:
-    """Returns of one way of acting.
+    """Results of one mode, greedy or sampled.
 
     Attributes:
-        returns: As the environment itself rewards.
-        model_returns: As the reward model alone does; None without one.
-        mean_length: Of an episode, in steps.
-        cut: How many episodes ``evaluation_max_steps`` cut, where the environment has no limit of its own; their
-            returns count as far as they came.
+        returns: Returns in the environment's own rewards.
+        model_returns: Returns in the reward model's rewards; None without a model.
+        mean_length: Mean steps of an episode.
+        cut: Number of episodes that ``evaluation_max_steps`` cut, if the environment has no step limit; their partial
+            returns count.
     """
 
     returns: Summary
@@ -49,8 +49,8 @@ class Evaluation:
     """Returns of one policy.
 
     Attributes:
-        environment: What it was evaluated on.
-        episodes: Episodes of each mode.
+        environment: Id of the environment.
+        episodes: Number of episodes in each mode.
         modes: "greedy" (the most probable actions) and "sampled".
         reference: Optimum and uniform choice, for random states.
     """
@@ -91,9 +91,9 @@ class Evaluation:
         """Read what :meth:`to_document` returned.
 
         Raises:
-            LookupError: It holds less than that.
-            TypeError: It holds something else.
-            ValueError: It holds a text where a number belongs.
+            LookupError: A field is missing.
+            TypeError: A field has the wrong type.
+            ValueError: A field contains a text instead of a number.
         """
         modes = {}
         for name in ("greedy", "sampled"):
@@ -113,8 +113,8 @@ class Evaluation:
     def cuts(self) -> list[str]:
         """Return a line for each mode with episodes that were cut."""
         return [
-            f"{name}: {result.cut} of {self.episodes} episodes were cut by evaluation_max_steps, and count as far as "
-            f"they came"
+            f"{name}: {result.cut} of {self.episodes} episodes were cut by evaluation_max_steps; their partial returns "
+            f"count"
             for name, result in self.modes.items()
             if result.cut
         ]

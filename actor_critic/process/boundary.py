@@ -1,7 +1,7 @@
-"""Global state that environments change, such as warning filters, applies to environments alone.
+"""Global state that environments change, such as warning filters, applies only to environments.
 
-A process has one list of warning filters and one default dtype of PyTorch. An environment may need those that it set,
-and this program needs those that were set before.
+A process has one list of warning filters and one default dtype of PyTorch. Environments run with the values that they
+set, and this program runs with its own.
 """
 
 import _signal  # type: ignore[import-not-found]  # signal.getsignal converts to an enumeration, which takes 3 microseconds
@@ -20,11 +20,11 @@ import numpy as np
 _SIGNALS = tuple(number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)))
 _MAIN = threading.main_thread().ident
 _LOG = logging.getLogger("actor_critic")
-_OURS_ALWAYS = frozenset({"signals", "log"})  # no environment needs its own: these are not set again for it
+_OURS_ALWAYS = frozenset({"signals", "log"})  # not set again for environments, which do not need theirs
 _STEPS_LOOKED_AT = 64
 _theirs: dict[str, Any] = {}  # values that environments set, where they differ from this program's
 _vectors = 0  # open vector environments
-_unwatched = _STEPS_LOOKED_AT  # steps that are still to be checked one by one
+_unwatched = _STEPS_LOOKED_AT  # remaining steps that are checked one by one
 _has_found = False  # whether environments changed any state
 _here = threading.local()  # whether this thread is inside an environment
 
@@ -53,8 +53,8 @@ def inside() -> Iterator[None]:
 class watched:  # noqa: N801 - used as a function; a generator would take as long as its work
     """Restore the global state at the end of the block, if an environment changed it.
 
-    A rollout is watched as a whole, which costs no time per step. Single steps run :func:`inside`: the first ones, and
-    all of them after a change was found.
+    A rollout is watched as a whole, at no cost per step. The first steps, and all steps after a change was found, also
+    run :func:`inside`.
     """
 
     def __enter__(self) -> None:
@@ -96,7 +96,7 @@ def opened() -> None:
 
 
 def closed() -> None:
-    """Count a vector environment that was closed; after the last one, forget what environments set."""
+    """Count a vector environment that was closed; after the last one, drop the values that environments set."""
     global _vectors, _unwatched, _has_found
     _vectors -= 1
     if _vectors == 0:
@@ -138,7 +138,7 @@ def _set_log(flags: tuple[int, bool]) -> None:
 
 def _set_signals(handlers: list[Any] | None) -> None:
     for number, handler in zip(_SIGNALS, handlers or [None] * len(_SIGNALS), strict=True):
-        if handler is not None:  # None is a handler that was not set from Python, and cannot be
+        if handler is not None:  # None: the handler was not set from Python, which cannot restore it
             signal.signal(number, handler)
 
 

@@ -1,4 +1,4 @@
-"""Commands in messages: a person can copy what is printed."""
+"""Commands for messages, ready to copy into a shell."""
 
 import functools
 import importlib.metadata
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def command_line(*words: object) -> str:
-    """Return a command of this program, with the words quoted that a shell needs quoted."""
+    """Return a command of this program, quoted for a shell."""
     return " ".join([_program(), *(_quoted(word) for word in words)])
 
 
@@ -23,7 +23,7 @@ def begin_with(path: str | Path) -> str:
 
 @functools.cache
 def _program() -> str:
-    """Return how this program is started here: by its own name if it is installed."""
+    """Return the command that starts this program: its own name if it is installed."""
     try:
         importlib.metadata.distribution("actor-critic")
     except importlib.metadata.PackageNotFoundError:

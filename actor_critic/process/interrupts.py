@@ -1,4 +1,4 @@
-"""Ctrl-C, told apart from a KeyboardInterrupt that an environment raises."""
+"""Ctrl-C, as distinct from a KeyboardInterrupt that an environment raises."""
 
 import _signal  # type: ignore[import-not-found]  # the functions of signal convert to enumerations, which takes microseconds
 import contextlib
@@ -36,9 +36,9 @@ def recognized() -> Iterator[None]:
 
 
 class postponed:  # noqa: N801 - used as a function, in every epoch: a generator would take twice as long
-    """Note Ctrl-C while the block runs, without raising anything; a second one raises :class:`Interrupted` at once.
+    """Record Ctrl-C while the block runs without raising; a second Ctrl-C raises :class:`Interrupted` at once.
 
-    The value of the ``with`` statement is a function that returns whether Ctrl-C was noted.
+    The value of the ``with`` statement is a function that returns whether Ctrl-C was recorded.
     """
 
     def __init__(self) -> None:

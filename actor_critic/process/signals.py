@@ -7,14 +7,14 @@ from types import FrameType
 
 
 def ending_signals() -> tuple[signal.Signals, ...]:
-    """Return Ctrl-C, SIGTERM, and SIGHUP (of a closed terminal) if there is one and it is not ignored, as by nohup."""
+    """Return SIGINT, SIGTERM, and SIGHUP (a closed terminal) unless it is missing or ignored, as under nohup."""
     hang_up = getattr(signal, "SIGHUP", None)
     is_ignored = hang_up is None or signal.getsignal(hang_up) is signal.SIG_IGN
     return (signal.SIGINT, signal.SIGTERM, *(() if is_ignored else (hang_up,)))
 
 
 def here_alone(handler: Callable[[int, FrameType | None], None]) -> Callable[[int, FrameType | None], None]:
-    """Return a signal handler of this process alone: in a process that is forked from it, the default action is taken.
+    """Return a signal handler that acts only in this process; forked processes take the default action.
 
     Environments may fork processes, which inherit the handler.
     """

@@ -1,4 +1,4 @@
-"""Reward models: the base class, the built-in one, and how they meet the rewards of the environment."""
+"""Reward models: the base class, the built-in model, and their combination with the environment's rewards."""
 
 from actor_critic.rewards.linear import LinearReward
 from actor_critic.rewards.model import RewardModel, compute_rewards

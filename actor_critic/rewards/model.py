@@ -55,13 +55,13 @@ class RewardModel:
         raise NotImplementedError
 
     def expected_rewards(self, states: npt.NDArray[Any]) -> npt.NDArray[np.float32] | None:
-        """Return the expected reward of every action in B states, if it is known: it shows the best possible return.
+        """Return the expected reward of every action in B states; evaluations derive the best possible return from it.
 
         Args:
             states: [B, *shape], raw observations.
 
         Returns:
-            [B, A] finite float32, or None if it is not known, as here.
+            [B, A] finite float32, or None if it is not known (the default).
         """
         return None
 
@@ -103,7 +103,7 @@ def _call(model: RewardModel, method: str, count: int, *arguments: Any) -> npt.N
         found = np.asarray(getattr(model, method)(*map(_read_only, arguments)), np.float32)
     except Interrupted:
         raise
-    except BaseException as error:  # whatever the user's own model raises
+    except BaseException as error:  # user code may raise anything
         raise EnvironmentFault(f"reward_model {name} raised {describe(error)}") from error
     if found.shape != (count,):
         raise EnvironmentFault(f"reward_model {name} returned {method} of shape {found.shape}; expected {(count,)}")

@@ -1,4 +1,4 @@
-"""RewardRule: how the rewards of a model and of the environment become the training reward."""
+"""RewardRule: computes training rewards from the rewards of a model and of the environment."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from actor_critic.rewards.model import RewardModel, compute_potentials, compute_
 
 
 class RewardRule:
-    """Compute training rewards: those of a model instead of the environment's, or added to them, or as shaping.
+    """Computes training rewards: a model replaces the environment's rewards, adds to them, or shapes them.
 
     Attributes:
         model: The model.
@@ -23,7 +23,7 @@ class RewardRule:
     """
 
     def __init__(self, model: RewardModel, mode: str, gamma: float) -> None:
-        """Take a model and how it is used; ``gamma`` is the agent's discount."""
+        """Set the model and its mode; ``gamma`` is the agent's discount."""
         self.model = model
         self.mode = mode
         self._gamma = gamma
@@ -40,8 +40,8 @@ class RewardRule:
 
         A shaping model pays γ Φ(s') − Φ(s), with Φ(s') = 0 after a step that terminated the task, but not after one
         that was truncated. It leaves the best policy unchanged (Ng, Harada and Russell, 1999, "Policy invariance under
-        reward transformations", theorem 1; Grzes, 2017, "Reward shaping in episodic reinforcement learning", for the
-        ends).
+        reward transformations", theorem 1; for episode ends: Grzes, 2017, "Reward shaping in episodic reinforcement
+        learning").
 
         Raises:
             EnvironmentFault: The model raised, or returned another shape or a number that is not finite.
@@ -65,7 +65,7 @@ def make_reward_rule(
     """Make the reward rule that settings name.
 
     Returns:
-        None if the agent learns from the environment's own rewards, as it does with random states.
+        None if the agent learns only from the environment's own rewards, as with random states.
 
     Raises:
         ConfigError: The model cannot be made.
@@ -92,20 +92,21 @@ def make_reward_model(
         kwargs: Keyword arguments of its constructor, besides the two spaces.
         observation_space: Of one environment.
         action_space: Of one environment.
-        mode: How it is used: "shape" needs its potentials, the other modes its rewards.
+        mode: "shape" needs the model's potentials, the other modes need its rewards.
 
     Raises:
-        ConfigError: It cannot be imported, is no RewardModel, lacks the method of its mode, or refuses its arguments.
+        ConfigError: The model cannot be imported, is no RewardModel, lacks the method of its mode, or refuses its
+            arguments.
     """
     model: type[RewardModel] = LinearReward if name == "linear" else load_class(name, "reward_model")
     if not issubclass(model, RewardModel):
         raise ConfigError(f"reward_model: {name} is not a subclass of actor_critic.RewardModel")
     needed = "potentials" if mode == "shape" else "rewards"
     if getattr(model, needed) is getattr(RewardModel, needed):
-        raise ConfigError(f'reward_model: {name} does not define {needed}, which reward_mode "{mode}" asks it for')
+        raise ConfigError(f'reward_model: {name} does not define {needed}, which reward_mode "{mode}" needs')
     try:
         return model(observation_space, action_space, **kwargs)
     except (ConfigError, Interrupted):
         raise
-    except BaseException as error:  # whatever the user's own constructor raises
+    except BaseException as error:  # user code may raise anything
         raise ConfigError(f"reward_model_kwargs: {name} refuses {kwargs}: {describe(error)}") from error

@@ -11,7 +11,7 @@ from actor_critic.networks import FeatureMaker
 
 
 class Actor:
-    """A policy behind its features.
+    """A policy together with its feature computation.
 
     Attributes:
         policy: The policy.
@@ -32,12 +32,12 @@ class Actor:
 
         Args:
             observations: [B, *shape], raw.
-            uniforms: [B, G], the uniform numbers to sample at; None takes the most probable actions.
+            uniforms: [B, G], uniform numbers for sampling; None takes the most probable actions.
             mask: [B, A], True where an action is allowed; None allows all.
-            states: [B, S], hidden states before.
+            states: [B, S], hidden states.
 
         Returns:
-            Action indices [B, G], each counted from 0, and hidden states [B, S] afterwards.
+            Action indices [B, G], each counted from 0, and new hidden states [B, S].
         """
         features = observations if self._features.is_identity else self._features(observations)
         return self.policy.act(features, uniforms, mask, states)

@@ -20,15 +20,15 @@ Policy = Callable[
     [npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.bool_] | None, npt.NDArray[np.float32]],
     tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]],
 ]
-"""Action indices [N, G] and hidden states [N, S] afterwards, for observations [N, *shape], uniform numbers [N, G],
-masks [N, A] or None, and hidden states [N, S] before."""
+"""Takes observations [N, *shape], uniform numbers [N, G], masks [N, A] or None, and hidden states [N, S]. Returns
+action indices [N, G] and new hidden states [N, S]."""
 
 
 class _Arrays:
-    """Room for one rollout.
+    """The arrays of one rollout.
 
     Attributes:
-        steps: How many steps of it are used.
+        steps: Number of steps in use.
     """
 
     def __init__(self, observations: ObservationSpec, actions: ActionSpec, steps: int, count: int) -> None:
@@ -44,7 +44,7 @@ class _Arrays:
 
 
 class Collector:
-    """Steps environments with a policy and keeps what they return."""
+    """Steps environments with a policy and records the transitions."""
 
     def __init__(
         self,
@@ -63,14 +63,14 @@ class Collector:
             actions: Their action space.
             num_steps: T.
             state_dim: S, numbers in a hidden state of the policy.
-            buffers: How many rollouts are kept apart; each is overwritten when this many more have begun.
+            buffers: Number of rollout buffers. They are used in turn, so later rollouts overwrite earlier ones.
         """
         count = environment.num_envs
         self._environment = environment
         self._observation_spec = observations
         self._started = False
         self._num_steps = num_steps
-        # An environment that pauses between two episodes pauses in every other step at most.
+        # An environment that pauses between two episodes pauses at most in every other step.
         room = 2 * num_steps if environment.pauses else num_steps
         self._buffers = [_Arrays(observations, actions, room, count) for _ in range(buffers)]
         self._arrays = self._buffers[0]
@@ -87,12 +87,12 @@ class Collector:
 
     @np.errstate(over="ignore")  # a reward too large for float32 is reported with those that are not finite
     def collect(self, policy: Policy, noise: Callable[[int], npt.NDArray[np.float32]]) -> Rollout:
-        """Take T steps in every environment; where some pause, as many as it takes for T · N transitions.
+        """Take T steps in every environment, or more if some pause, until there are T · N transitions.
 
         Args:
             policy: Chooses the actions.
-            noise: The k-th block [T, N, G] of the run's uniform numbers. Transition j of environment i is sampled at
-                entry (j mod T, i) of block j // T, however often the environment paused.
+            noise: Returns block k [T, N, G] of the run's uniform numbers. Transition j of environment i uses entry
+                (j mod T, i) of block j // T; pauses do not count.
 
         Raises:
             EnvironmentFault: An environment failed, or returned a number that is not finite.
@@ -117,7 +117,7 @@ class Collector:
     def _fill(
         self, arrays: _Arrays, policy: Policy, noise: Callable[[int], npt.NDArray[np.float32]]
     ) -> list[npt.NDArray[Any]]:
-        """Step the environments until the arrays hold a rollout; returns the final observations."""
+        """Step the environments until the arrays hold a rollout, and return the final observations."""
         finals: list[npt.NDArray[Any]] = []
         uniforms = _Uniforms(noise, self._num_steps)
         block = None if self._has_pauses else uniforms.from_the_start_of(self._valid_steps)
@@ -171,7 +171,7 @@ class Collector:
         )
 
     def save_state(self) -> dict[str, npt.NDArray[Any]]:
-        """Return what rebuilds the running episodes and the policy's hidden states."""
+        """Return the state that rebuilds the running episodes and the policy's hidden states."""
         state = self._environment.save_state()
         self._warn_of_long_replays(state)
         return {
@@ -203,14 +203,14 @@ class Collector:
         self._states[:] = 0.0
 
     def _warn_of_long_replays(self, state: dict[str, npt.NDArray[Any]]) -> None:
-        """Warn once that resuming here would take long; the estimate includes acting, and no other processes."""
+        """Warn once if a resume from here would take long, estimated from the duration of the last rollout."""
         steps = int(state["lengths"].sum()) // self._num_groups if "lengths" in state else 0
         minutes = steps * self._seconds_per_step / 60
         if minutes > 1 and not self._has_warned:
             self._has_warned = True
             log.warning(
-                "replay: resuming from here takes the %d steps of the running episodes again, about %.0f minutes; "
-                "max_episode_steps bounds it, and with replay none new episodes begin instead",
+                "replay: a resume from here repeats the %d steps of the running episodes, in about %.0f minutes; set "
+                "max_episode_steps to bound this, or replay none to begin new episodes instead",
                 steps,
                 minutes,
             )
@@ -238,7 +238,7 @@ class Collector:
         self._arrays.own_rewards[t] = rewards
 
     def _keep_valid(self, t: int, valid: npt.NDArray[np.bool_]) -> None:
-        """Keep which environments only reset in this step."""
+        """Record which rows of a step are transitions; the others only reset."""
         self._has_pauses = True
         self._arrays.valid[t] = valid
         self._valid_steps -= ~valid
@@ -268,7 +268,7 @@ class Collector:
 
 
 class _Uniforms:
-    """The uniform numbers of a rollout; each depends on the environment and its number of valid steps alone."""
+    """The uniform numbers of a rollout; each depends only on the environment and its number of valid steps."""
 
     def __init__(self, noise: Callable[[int], npt.NDArray[np.float32]], num_steps: int) -> None:
         self._noise = noise
@@ -276,7 +276,7 @@ class _Uniforms:
         self._blocks: dict[int, npt.NDArray[np.float32]] = {}
 
     def from_the_start_of(self, valid_steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float32] | None:
-        """Return the block [T, N, G] that all environments are at the start of, or None."""
+        """Return the block [T, N, G] if the environments are at its start, else None."""
         block, row = divmod(int(valid_steps[0]), self._num_steps)
         return self._block(block) if row == 0 else None
 

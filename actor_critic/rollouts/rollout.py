@@ -9,21 +9,21 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Rollout:
-    """T steps of N environments. The arrays are overwritten by a later collection, the next one with a single buffer.
+    """T steps of N environments. A later collection overwrites the arrays; with a single buffer, the next one does.
 
     Attributes:
-        observations: [T + 1, N, *shape]; the last row is what the next collection begins with.
+        observations: [T + 1, N, *shape]; the next collection begins with the last row.
         actions: [T, N, G] action indices.
-        masks: [T, N, A], True where an action was allowed; None where all always are.
-        rewards: [T, N] float32, what the environments paid, wrappers included.
+        masks: [T, N, A], True where an action was allowed; None if all actions are always allowed.
+        rewards: [T, N] float32, rewards after all wrappers.
         terminated: [T, N].
         truncated: [T, N].
         final_observations: [E, *shape], of the E episodes that ended, in order of time.
-        final_steps: [E], the step each ended in.
-        final_envs: [E], the environment each ended in.
-        states: [N, S], the policy's hidden states before the first step; no columns without memory.
-        valid: [T, N], False where an environment only paused between two episodes; None where all are transitions.
-        own_rewards: [T, N] float32, what they paid below all wrappers; None where there are none.
+        final_steps: [E], the last step of each episode.
+        final_envs: [E], the environment of each episode.
+        states: [N, S], the policy's hidden states before the first step; S is 0 without memory.
+        valid: [T, N], False where an environment only paused between two episodes; None if all steps are transitions.
+        own_rewards: [T, N] float32, the environments' own rewards, below all wrappers; None without wrappers.
     """
 
     observations: npt.NDArray[Any]
@@ -51,7 +51,7 @@ class Rollout:
 
     @property
     def resets_after(self) -> npt.NDArray[np.bool_]:
-        """[T, N], whether what follows a step knows nothing of it: an episode ended there, or paused."""
+        """[T, N], whether nothing carries over to the next step: an episode ended, or the environment paused."""
         return self.ended if self.valid is None else self.ended | ~self.valid
 
     @property
@@ -60,7 +60,7 @@ class Rollout:
         return np.concatenate([np.zeros_like(self.ended[:1]), self.resets_after[:-1]])
 
     def next_observations(self) -> npt.NDArray[Any]:
-        """[T, N, *shape], what followed each step: at an episode's end its final observation."""
+        """[T, N, *shape], the observation after each step; at an episode's end, its final observation."""
         following = self.observations[1:].copy()
         following[self.final_steps, self.final_envs] = self.final_observations
         return following

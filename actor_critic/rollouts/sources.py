@@ -22,7 +22,7 @@ _ACTOR = "actor."
 
 
 class Acting(Protocol):
-    """The agent as a source of rollouts sees it: it chooses actions."""
+    """The part of an agent that a source of rollouts uses."""
 
     def choose(
         self,
@@ -34,7 +34,7 @@ class Acting(Protocol):
         """Choose actions for observations; see :meth:`Actor.choose`."""
 
     def action_noise(self, block: int) -> npt.NDArray[np.float32]:
-        """Return a block [T, N, G] of the uniform numbers that actions are sampled at."""
+        """Return a block [T, N, G] of uniform numbers for sampling actions."""
 
     def actor(self) -> Actor:
         """Return a copy of the current policy."""
@@ -50,17 +50,17 @@ class RolloutSource(Protocol):
         """Return the epoch's rollout, and the policy that chose its actions if it is not the current one."""
 
     def learn(self, steps: Callable[[], Result], is_last: bool) -> Result:
-        """Take the optimizer steps of the epoch; ``is_last`` says that no rollout will be asked for after it."""
+        """Take the optimizer steps of the epoch; ``is_last`` means that no rollout is needed after it."""
 
     def save_state(self) -> State:
-        """Return all that the rest of the collection depends on, except the agent."""
+        """Return the state that later rollouts depend on, except the agent."""
 
     def load_state(self, state: State) -> None:
         """Continue where :meth:`save_state` was called.
 
         Raises:
-            CheckpointError: No run can have reached such a state.
-            ReplayFault: The episodes go another way than before.
+            CheckpointError: No run can reach such a state.
+            ReplayFault: A replayed episode differs from the saved one.
         """
 
     def reset_hidden_state(self) -> None:
@@ -109,10 +109,10 @@ class Sequential(RolloutSource):
 class Overlapped(RolloutSource):
     """Collects the next rollout while another thread learns from this one, as Cleanba does (Huang et al., 2024).
 
-    The next rollout is collected with the policy that this epoch begins with, so every rollout but the first is learned
-    from by a policy exactly one update ahead of the one that chose its actions; the ratios are taken between these two.
-    Which policy that is does not depend on which thread is faster. A state holds the policy and the episodes that the
-    rollout in waiting began with, and it is collected again from there.
+    The policy at the start of an epoch collects the next rollout. So, from the second rollout on, the policy that
+    learns is exactly one update ahead of the policy that acted, and the probability ratios compare these two. This does
+    not depend on which thread is faster. A saved state holds the policy and the episodes at the start of the waiting
+    rollout; a resumed run collects this rollout again.
     """
 
     def __init__(self, collector: Collector, agent: Acting, threads: int) -> None:
@@ -120,8 +120,8 @@ class Overlapped(RolloutSource):
 
         Args:
             collector: Steps the environments.
-            agent: Chooses.
-            threads: PyTorch's threads that learn.
+            agent: Chooses the actions.
+            threads: Number of PyTorch threads for learning.
         """
         self._collector = collector
         self._agent = agent
@@ -138,14 +138,14 @@ class Overlapped(RolloutSource):
         self._before = self._collector.save_state()
 
     def next(self) -> tuple[Rollout, Actor | None]:
-        """Return what was collected during the last epoch; see :class:`RolloutSource`."""
+        """Return the rollout that was collected during the last epoch; see :class:`RolloutSource`."""
         if self._failure:
             raise self._failure
         rollout, self._waiting = self._waiting, None
         return rollout or self._collect(), self._actor
 
     def learn(self, steps: Callable[[], Result], is_last: bool) -> Result:
-        """Collect the next rollout meanwhile; see :class:`RolloutSource`."""
+        """Learn, and collect the next rollout meanwhile; see :class:`RolloutSource`."""
         self._actor = self._agent.actor()
         self._before = self._collector.save_state()
         has_begun = threading.Event()

@@ -37,7 +37,7 @@ class ActionPart:
         """Check that the fields agree.
 
         Raises:
-            ValueError: They do not.
+            ValueError: The fields contradict each other.
         """
         is_sound = are_choices(self.shape, self.sizes, self.starts) and self.dtype in _INTEGERS
         if is_sound:
@@ -181,7 +181,7 @@ class ActionSpec:
         """Read what :meth:`to_document` wrote.
 
         Raises:
-            ValueError: It is no such space.
+            ValueError: The document is not an action space.
         """
         return cls(read_parts(document, ActionPart))
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from actor_critic.spaces.nesting import Path, assemble, pick
 
 ADDED = {"added": True}
-"""Metadata of a field that older documents lack: they mean its default, which is therefore not written."""
+"""Metadata of a field that older documents lack. A missing field has its default, and a default is not written."""
 
 _MAX_DEPTH = 32
 _MAX = 1 << 62
@@ -27,7 +27,7 @@ class Part(Protocol):
         """Check that its fields agree.
 
         Raises:
-            ValueError: They do not.
+            ValueError: The fields contradict each other.
         """
 
 
@@ -54,7 +54,7 @@ def read_parts(document: Any, make: type[T]) -> tuple[T, ...]:
         make: The class of the parts.
 
     Raises:
-        ValueError: The parts are no space.
+        ValueError: The document is not a space.
     """
     if not isinstance(document, list) or not document or not all(isinstance(part, dict) for part in document):
         raise ValueError("a space is no list of parts")
@@ -92,5 +92,5 @@ def are_choices(shape: Any, sizes: Any, starts: Any) -> bool:
 
 
 def _with_tuple(value: Any) -> Any:
-    """Convert a list of JSON to the tuple that a part has."""
+    """Convert a JSON list to a tuple."""
     return tuple(value) if isinstance(value, list) else value

@@ -41,7 +41,7 @@ def parts_of(space: gym.Space[Any], path: Path = ()) -> Iterator[tuple[Path, gym
 
 
 def why_no_space(space: Any) -> str | None:
-    """Say why something is no space of Gymnasium, and the remedy, as the rest of a sentence; None if it is one."""
+    """Describe why a value is not a Gymnasium space, and the remedy, without a subject; return None if it is one."""
     if isinstance(space, gym.Space):
         return None
     if space is None:
@@ -67,7 +67,7 @@ def pick(whole: Any, path: Path) -> Any:
     for key in path:
         try:
             part = part[key]
-        except Exception as error:  # whatever a mapping of the user's own raises
+        except Exception as error:  # user code may raise anything
             raise ValueError(f"has nothing at {describe_path(path)}") from error
     return part
 
@@ -84,7 +84,7 @@ def assemble(parts: list[tuple[Path, T]]) -> Any:
 
 
 def describe_path(path: Path) -> str:
-    """Return a path as it stands in a message: ["image"][0]."""
+    """Format a path for a message: ["image"][0]."""
     return "".join(f'["{key}"]' if isinstance(key, str) else f"[{key}]" for key in path)
 
 

@@ -17,12 +17,12 @@ from actor_critic.spaces.nesting import Path, at_path, describe_path
 from actor_critic.spaces.stacked import StackedBox
 
 PICTURE_SIDE = 36
-"""From this side length on (the smallest that the Nature CNN takes) an image is a picture: its numbers are brightness,
-up to its bounds. In a smaller image, a grid, the numbers may be codes of what a cell contains."""
+"""Smallest side of a picture, and of the Nature CNN's input. A picture's numbers are brightness, up to its bounds. In a
+smaller image, a grid, the numbers may be codes for the content of a cell."""
 
 _GRID_SIDE = 3  # the size of the small CNN's filter
 _MAX_AXES = 32
-_BOUNDLESS = 2.0**31 - 1  # a bound of at least this size is no bound of brightness
+_BOUNDLESS = 2.0**31 - 1  # a bound of this size or more does not limit brightness
 _NUMBERS = ("float32", "float64", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 
 
@@ -55,7 +55,7 @@ class ObservationPart:
         """Check that the fields agree.
 
         Raises:
-            ValueError: They do not.
+            ValueError: The fields contradict each other.
         """
         is_sound = False
         match self.kind:
@@ -92,19 +92,19 @@ class ObservationPart:
 
     @cached_property
     def is_picture(self) -> bool:
-        """Whether it is an image so large that its numbers are brightness."""
+        """Whether it is a picture: an image so large that its numbers are brightness."""
         return self.kind == "image" and min(self.feature_shape[1:]) >= PICTURE_SIDE
 
     @cached_property
     def scale(self) -> float:
-        """Factor of the numbers, which brings those of pictures between -1 and 1."""
+        """Factor that scales the numbers of a picture to between -1 and 1; 1 for other parts."""
         if not self.is_picture:
             return 1.0
         return 1 / (self._usual_divisor if self.divisor is None else self.divisor)
 
     @cached_property
     def is_wide(self) -> bool:
-        """Whether there are numbers that 32-bit floats cannot hold: 64-bit ones, and whole numbers of 32 bits."""
+        """Whether the dtype has numbers that float32 cannot hold: 64-bit numbers and 32-bit integers."""
         return self.kind != "categories" and self._stored != np.float32 and self._stored.itemsize >= 4
 
     @property
@@ -126,8 +126,8 @@ class ObservationPart:
         """Convert an observation's value for this part to an array, and check it.
 
         Raises:
-            ValueError: It is no array, or its shape, dtype, whole numbers or categories do not fit; the message goes on
-                after "an observation".
+            ValueError: It is no array, or its shape, dtype, whole numbers or categories do not fit; the message
+                continues the words "an observation".
         """
         where = at_path(self.path)
         try:
@@ -192,7 +192,7 @@ def as_array(value: Any) -> npt.NDArray[Any]:
         return np.asarray(_on_the_cpu(value))
     except Interrupted:
         raise
-    except BaseException as error:  # whatever an array of somebody's own raises
+    except BaseException as error:  # user code may raise anything
         what = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise ValueError(f"{what}{' '.join(str(error).split())}") from error
 
@@ -258,7 +258,7 @@ def _divisor(space: gym.spaces.Box, picture: ObservationPart) -> float | None:
 
 
 def _image_order(shape: tuple[int, ...], dtype: str) -> tuple[int, ...]:
-    """Return the axes of an image in the order (frames, channels, height, width), as far as it has them; else ().
+    """Return the axes of an image in the order (frames, channels, height, width) without missing ones; else ().
 
     Three axes are an image with channels first or last. Four are a stack of such images. Two are an image without
     channels, if they are long enough for a picture.

@@ -158,7 +158,7 @@ class ObservationSpec:
         """Read what :meth:`to_document` wrote.
 
         Raises:
-            ValueError: It is no such space.
+            ValueError: The document is not an observation space.
         """
         return cls(read_parts(document, ObservationPart))
 

@@ -20,11 +20,11 @@ def spaces_of(environment: str, env: Any) -> tuple[gym.Space[Any], gym.Space[Any
     """Return the observation space and the action space that an environment has before its first reset.
 
     Args:
-        environment: Its name in an error.
+        environment: Its name for error messages.
         env: The environment.
 
     Raises:
-        ConfigError: One of them is not there, or is no space of Gymnasium.
+        ConfigError: A space is missing, or is not a Gymnasium space.
     """
     found = []
     for name in ("observation_space", "action_space"):
@@ -36,7 +36,7 @@ def spaces_of(environment: str, env: Any) -> tuple[gym.Space[Any], gym.Space[Any
             raise ConfigError(
                 f"environment: {environment}: it has no {name} before its first reset ({error}); set it in __init__"
             ) from error
-        except BaseException as error:  # whatever a property of the user's own raises
+        except BaseException as error:  # user code may raise anything
             raise ConfigError(f"environment: {environment}: its {name} raised {describe(error)}") from error
         if wrong := why_no_space(space):
             raise ConfigError(f"environment: {environment}: its {name} {wrong}")
@@ -58,7 +58,7 @@ def read_spaces(environment: str, observation_space: gym.Space[Any], action_spac
         observations, actions = ObservationSpec.from_space(observation_space), ActionSpec.from_space(action_space)
     except ConfigError as error:
         raise ConfigError(f"environment: {environment}: {error}") from None
-    if actions.num_logits > MAX_OUTPUT_DIM:  # before anything is allocated for each of them
+    if actions.num_logits > MAX_OUTPUT_DIM:  # before arrays of this size are allocated
         raise ConfigError(
             f"environment: the action space of {environment} has {actions.num_logits} choices, and at most "
             f"{MAX_OUTPUT_DIM} are possible; {FEWER_ACTIONS}"

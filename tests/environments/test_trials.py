@@ -74,7 +74,7 @@ def test_an_environment_that_can_exist_only_once_is_trained_on_and_evaluated(cha
 
 
 def test_several_of_what_can_exist_only_once_are_refused_with_the_setting_that_helps() -> None:
-    words = r"OSError: address in use .*1 of 3 side by side could be made: .* set num_envs to 1"
+    words = r"OSError: address in use .*only 1 of 3 instances could be made: .* set num_envs to 1"
     with pytest.raises(ConfigError, match=words):
         Trainer(Config(**RUN, num_envs=3))
     assert Only.open == 0
@@ -151,7 +151,7 @@ def test_a_wrapper_that_remembers_is_not_made_anew_for_every_episode(
     trainer.close()
     assert trainer.settings.replay == ("none" if wrappers else "reset")
     assert ("resume not exact" in caplog.text) == bool(wrappers)
-    assert ("with the wrappers around it; replay fresh makes all anew" in caplog.text) == bool(wrappers)
+    assert ("; replay fresh makes environment and wrappers anew" in caplog.text) == bool(wrappers)
 
 
 def test_a_trial_of_a_slow_environment_is_cut_short_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

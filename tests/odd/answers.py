@@ -1,4 +1,4 @@
-"""Forms in which an environment may answer; each means the same as the plain one, which stands first."""
+"""Forms of the values that an environment returns. All mean the same as the plain form, which comes first."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +13,11 @@ Values = list[Any]
 
 
 class Marked(np.ndarray):
-    """A subclass of ndarray, as units and metadata libraries have them."""
+    """A subclass of ndarray, as in libraries for units and metadata."""
 
 
 class _Reused:
-    """Shows the same arrays all the time, and overwrites them."""
+    """Returns the same arrays in every step, and overwrites them."""
 
     def __init__(self) -> None:
         self._shown: Values = []
@@ -62,7 +62,7 @@ RETURNS: dict[str, Callable[[], Callable[[Values], Values]]] = {
     "arrays of a wider dtype": _each(_wider),
     "arrays that are not contiguous": _each(_strided),
 }
-"""How an observation's parts are returned."""
+"""Types of an observation's parts."""
 
 REWARDS: dict[str, Callable[[float], Any]] = {
     "a float": float,
@@ -74,7 +74,7 @@ REWARDS: dict[str, Callable[[float], Any]] = {
     "an array of one": lambda reward: np.array([reward]),
     "a torch tensor": torch.tensor,
 }
-"""As what a reward is returned."""
+"""Types of a reward."""
 
 FLAGS: dict[str, Callable[[bool], Any]] = {
     "bool": bool,
@@ -83,7 +83,7 @@ FLAGS: dict[str, Callable[[bool], Any]] = {
     "a 0-d array": np.array,
     "a torch tensor": torch.tensor,
 }
-"""As what terminated and truncated are returned."""
+"""Types of terminated and truncated."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -93,7 +93,7 @@ def _apart(mask: Mask, sizes: list[int]) -> list[Mask]:
 
 
 def _in_parts(mask: Mask, sizes: list[int], action: Node) -> Any:
-    """As a dict or tuple like the action's."""
+    """Convert a mask to a dict or tuple like the action's."""
     counts = [sum(sizes_of({type(part).__name__: vars(part)})) for part in leaves_of(action)]
     return value_of(action, iter(np.split(mask, np.cumsum(counts)[:-1])))
 
@@ -107,4 +107,4 @@ MASK_FORMS: dict[str, tuple[Callable[[Mask, list[int], Node], Any], Any]] = {
     "a tuple of one array for each choice": (lambda mask, sizes, action: tuple(_apart(mask, sizes)), None),
     "a dict or tuple like the action": (_in_parts, None),
 }
-"""As what a mask is given, and the dtype of the space that it has in an observation; None where that is no array."""
+"""Types of a mask, and the dtype of its space in an observation; None if the mask is not an array."""

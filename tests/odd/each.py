@@ -1,4 +1,4 @@
-"""One environment of each kind, everything else about it plain; what is drawn at random may miss one."""
+"""One environment of each odd kind, plain in all else. Random draws may miss a kind."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ _CHOICES: Node = {"Tuple": [leaf(Discrete(3)), leaf(MultiBinary([1]))]}
 
 
 def sound_kinds() -> list[Case]:
-    """One of each kind that is handled; its plain twin must come to the same weights, where it is worth comparing."""
+    """Return one case of each supported kind; if compared, a plain twin must train to the same weights."""
 
     def case(odd: Odd, wrappers: tuple[str, ...] = (), **how: Any) -> Case:
         return Case(odd, {}, wrappers, **how)
@@ -32,7 +32,7 @@ def sound_kinds() -> list[Case]:
     def plain(observation: Node = _NUMBERS, action: Node = leaf(Discrete(2)), **odd: Any) -> Odd:  # noqa: B008
         return Odd(observation, action, **odd)
 
-    # A bool and a float16 say less of a reward than a float does.
+    # A bool and a float16 hold less of a reward than a float does.
     exact = [name for name in REWARDS if name not in ("an int", "a bool", "a NumPy float16")]
     cases = [case(plain(_PARTS, returns=name), is_compared=True) for name in RETURNS]
     cases += [case(plain(reward=name), is_compared=name in exact) for name in REWARDS]
@@ -53,7 +53,7 @@ def sound_kinds() -> list[Case]:
 
 
 def refused_kinds() -> list[Case]:
-    """One of each kind that is refused, or fails."""
+    """Return one case of each kind that is refused or fails."""
     action, odds = leaf(Discrete(2)), []
     for name in EXCEPTIONS:
         for call in CALLS:

@@ -1,4 +1,4 @@
-"""Odd environments, made from their documents: "tests.odd.environment:Odd-v0" with {"odd": document}."""
+"""Odd environments, made from documents: "tests.odd.environment:Odd-v0" with {"odd": document}."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,12 +17,12 @@ from tests.odd.unsupported import SPACES
 
 @dataclass
 class Record:
-    """What was done to the environments of this process.
+    """A record of the calls to the environments of this process.
 
     Attributes:
-        calls: How often each call was made.
-        open_now: Instances made and not closed.
-        forbidden: Actions taken against a mask, or outside the space.
+        calls: Number of calls of each kind.
+        open_now: Number of open instances.
+        forbidden: Actions that a mask forbids, or outside the space.
         fired: Whether the fault happened.
     """
 
@@ -39,14 +39,14 @@ RECORD = Record()
 
 
 class OddEnvironment(gym.Env[Any, Any]):
-    """The environment that a document describes; its masks are in ``info``, or nowhere."""
+    """The environment that a document describes; its masks, if any, are in ``info``."""
 
     def __init__(self, odd: Odd) -> None:
         self._odd = odd
         self._is_open = False
         self._parts = list(leaves_of(odd.observation))
         self._sizes = sizes_of(odd.action)
-        self._firsts = np.cumsum([0, *self._sizes[:-1]])  # where the choices of each group begin in a mask
+        self._firsts = np.cumsum([0, *self._sizes[:-1]])  # index in a mask at which each group begins
         self._return = RETURNS[odd.returns]()
         if odd.excludes_another and RECORD.open_now:
             raise RuntimeError("the licence is in use")
@@ -102,11 +102,11 @@ class OddEnvironment(gym.Env[Any, Any]):
             self._begin_call("close")
 
     def best_choices(self) -> list[int]:
-        """What earns most now."""
+        """Return the best choices in the current step."""
         return [(self._code + group) % size for group, size in enumerate(self._sizes)]
 
     def ask_mask(self) -> Any:
-        """The mask in the form that it is given in."""
+        """Return the mask in the form of the document."""
         self._begin_call("mask")
         give, _ = MASK_FORMS[self._odd.mask_form]
         return give(self.mask, self._sizes, self._odd.action)
@@ -166,7 +166,7 @@ class OddEnvironment(gym.Env[Any, Any]):
         return observation, info
 
     def _draw_mask(self) -> Any:
-        """Which choices are allowed: always the best ones."""
+        """Draw the allowed choices; the best ones are always allowed."""
         if self._odd.mask is None:
             return self.mask
         mask = self.np_random.random(sum(self._sizes)) < 0.5
@@ -225,7 +225,7 @@ class Passes(gym.Wrapper[Any, Any, Any, Any]):
 
 
 class Doubles(gym.RewardWrapper[Any, Any]):
-    """Makes other rewards of the environment's own."""
+    """Changes the environment's rewards."""
 
     def reward(self, reward: Any) -> float:
         return 2.0 * float(np.ravel(reward)[0]) - 7.0
@@ -239,14 +239,14 @@ class Limits(gym.wrappers.TimeLimit):
 
 
 class Stacks(gym.wrappers.FrameStackObservation):
-    """Shows two observations."""
+    """Stacks two observations."""
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         super().__init__(env, 2)
 
 
 UNREADABLE = "a property action_masks that raises before the first reset"
-"""The one place that masks are refused in, since nobody can tell it from a property that is not there."""
+"""The only place of masks that is refused: such a property looks like a missing one."""
 
 MASKS: dict[str | None, Callable[[Odd], gym.Env[Any, Any]]] = {
     None: OddEnvironment,
@@ -260,7 +260,7 @@ MASKS: dict[str | None, Callable[[Odd], gym.Env[Any, Any]]] = {
     "an attribute action_masks, set in a reset": _Attribute,
     UNREADABLE: _LateProperty,
 }
-"""Where masks are, and what makes the environment that has them there."""
+"""Places of masks, each with a function that makes the environment."""
 
 WRAPPERS: dict[str, str] = {
     "one that changes nothing": "tests.odd.environment:Passes",
@@ -271,7 +271,7 @@ WRAPPERS: dict[str, str] = {
     "NormalizeReward": "gymnasium.wrappers:NormalizeReward",
     "PassiveEnvChecker": "gymnasium.wrappers:PassiveEnvChecker",
 }
-"""Wrappers, as the setting of this name has them."""
+"""Wrappers, each with its value in the setting ``wrappers``."""
 
 ENDINGS = ["terminated", "truncated", "max_episode_steps of the settings", "max_episode_steps of its registration"]
 """What ends an episode."""

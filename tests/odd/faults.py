@@ -1,4 +1,4 @@
-"""What may go wrong in an environment: exceptions of every class, and answers that break the contract."""
+"""Faults of an environment: exceptions of every class, and return values that break the contract."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ import numpy as np
 
 
 class Nameless(BaseException):
-    """An exception that is no Exception."""
+    """A BaseException that is not an Exception."""
 
 
 class SpeechlessError(RuntimeError):
-    """An exception that cannot say what it is."""
+    """An exception whose text raises."""
 
     def __str__(self) -> str:
         raise ValueError("no text")
 
 
 class UnpicklableError(RuntimeError):
-    """An exception that no pipe takes."""
+    """An exception that cannot be sent through a pipe."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -30,11 +30,11 @@ class UnpicklableError(RuntimeError):
 
 
 CALLS = ["constructor", "reset", "step", "close", "mask", "space"]
-"""Calls that an exception may come from."""
+"""Calls that may raise an exception."""
 
 
 def exceptions() -> dict[str, BaseException]:
-    """One of every class, new each time, by name."""
+    """Return new exceptions of every class, by name."""
     return {
         "RuntimeError": RuntimeError("the simulator crashed"),
         "AssertionError without text": AssertionError(),
@@ -67,12 +67,12 @@ EXCEPTIONS = list(exceptions())
 
 @dataclass(frozen=True)
 class Broken:
-    """An answer that breaks the contract.
+    """A return value that breaks the contract.
 
     Attributes:
-        change: Makes it of the right one, a list of what reset or step returns.
-        calls: From which it may come.
-        word: What an error says of it.
+        change: Makes it from the list of correct values of reset or step.
+        calls: Calls that may return it.
+        word: A word that the error message must contain.
     """
 
     change: Callable[[list[Any]], Any]
@@ -96,7 +96,7 @@ def _observation(value: Any, word: str = "observation") -> Broken:
 
 
 def _everywhere(change: Callable[[Any], Any]) -> Broken:
-    """Every array of numbers in an observation changed."""
+    """Change every array of numbers in an observation."""
 
     def inner(value: Any) -> Any:
         if isinstance(value, dict):
@@ -137,4 +137,4 @@ BROKEN: dict[str, Broken] = {
         lambda returned: (*returned[:-1], {"action_mask": np.ones(97, np.bool_)}), ("reset",), "mask"
     ),
 }
-"""Answers that break the contract."""
+"""Return values that break the contract."""

@@ -1,4 +1,4 @@
-"""What an environment may do to the process that it is in. None of it changes what a run comes to."""
+"""Side effects of an environment on its process. None of them changes the result of a run."""
 
 import contextlib
 import gc
@@ -20,13 +20,13 @@ import torch
 
 
 class Habit:
-    """Something that is done in some call, again and again; what it began ends when the environment is closed."""
+    """A side effect that repeats in each call of one kind; closing the environment ends it."""
 
     def act(self) -> None:
-        """Do it."""
+        """Cause the side effect."""
 
     def end(self) -> None:
-        """Leave nothing behind."""
+        """Clean up."""
 
 
 class _Does(Habit):
@@ -76,7 +76,7 @@ class _OpenFile(Habit):
 
 
 class _Forked(Habit):
-    """Ends a child of its own by os._exit, without waiting for what we have open."""
+    """Forks a child that ends by os._exit, without closing files of this package."""
 
     def act(self) -> None:
         if (pid := os.fork()) == 0:
@@ -172,4 +172,4 @@ HABITS: dict[str, Callable[[], Habit]] = {
     "changes the recursion limit": _habit(lambda: sys.setrecursionlimit(2000)),
     "changes how NumPy prints": _habit(lambda: np.set_printoptions(precision=1, threshold=3)),
 }
-"""What it does, and what makes that."""
+"""Side effects, each with a function that makes the habit."""

@@ -1,4 +1,4 @@
-"""What must become of an odd environment: the optimum or one clear line, and in either case nothing left behind."""
+"""The required result of an odd environment: the optimum or a one-line error, and nothing left behind."""
 
 import contextlib
 import gc
@@ -31,7 +31,7 @@ from tests.odd.problems import Odd
 from tests.odd.strategies import Case
 
 ENOUGH = 0.95
-"""Share of the optimum at which training ends; what samples its actions rarely earns all."""
+"""Share of the optimum at which training ends; a policy that samples actions rarely reaches the whole."""
 
 PPO: dict[str, Any] = {
     "algorithm": "ppo", "preset": "none", "num_envs": 8, "num_steps": 16, "update_epochs": 4, "num_minibatches": 4,
@@ -46,7 +46,7 @@ A2C: dict[str, Any] = {
 
 
 def config_of(case: Case, **changes: Any) -> Config:
-    """The run that a case is tried with."""
+    """Return the config of a case's run."""
     odd = case.odd
     base = A2C if case.settings.get("algorithm") == "a2c" else PPO
     limited = odd.ending == "max_episode_steps of its registration"
@@ -64,16 +64,16 @@ def config_of(case: Case, **changes: Any) -> Config:
 
 
 def episode_length(case: Case) -> int:
-    """Steps of an episode, which are its best return."""
+    """Return the steps of an episode, which equal its best return."""
     odd = case.odd
     length = 4 if odd.ending == "max_episode_steps of its registration" else odd.length
     return min(length, 3) if "one that ends episodes" in case.wrappers else length
 
 
 def judge(case: Case, folder: Path) -> None:
-    """Try a case, and raise AssertionError where something of what is promised does not hold."""
+    """Run a case, and raise AssertionError if a promise does not hold."""
     RECORD.clear()
-    if case.settings.get("workers"):  # what serves all workers of a process stays
+    if case.settings.get("workers"):  # the forkserver outlives its workers
         multiprocessing.forkserver.ensure_running()
         multiprocessing.resource_tracker.ensure_running()
     before = left_behind_by()
@@ -83,24 +83,24 @@ def judge(case: Case, folder: Path) -> None:
         except ActorCriticError as error:
             assert_is_clear(case, error)
     if left_behind_by() != before:
-        gc.collect()  # what nobody refers to any more is not left
+        gc.collect()  # unreferenced objects do not count as left behind
     assert RECORD.forbidden == [], RECORD.forbidden[0]
     assert RECORD.open_now == 0 or case.odd.fault_call == "close", f"{RECORD.open_now} instances were not closed"
     assert left_behind_by() == before, f"left behind: {left_behind_by()} where there was {before}"
 
 
 def must_be_refused(odd: Odd) -> bool:
-    """Whether no run can come of it; a close that raises takes nothing with it."""
+    """Return whether every run must fail; a close that raises does not make a run fail."""
     return never_runs(odd) or (odd.fault is not None and odd.fault_call != "close" and RECORD.fired)
 
 
 def never_runs(odd: Odd) -> bool:
-    """Whether it is refused before a step is taken."""
+    """Return whether it is refused before the first step."""
     return odd.unsupported is not None or odd.mask == UNREADABLE
 
 
 def learn(case: Case, folder: Path) -> None:
-    """Train to the optimum, and compare what training, evaluation, acting by hand and a saved agent say of it."""
+    """Train to the optimum, and compare returns of training, evaluation, play by hand and a saved agent."""
     best = float(episode_length(case))
     run_folder = folder / "run" if case.has_folder else None
     trainer = Trainer(config_of(case), run_folder)
@@ -117,7 +117,7 @@ def learn(case: Case, folder: Path) -> None:
     assert evaluation.modes["greedy"].mean_length == best
     trainer.agent.save(folder / "saved.safetensors")
     loaded = ActorCriticAgent.load(folder / "saved.safetensors")
-    with surroundings(folder):  # what is done to a program that plays by hand is that program's business
+    with surroundings(folder):  # side effects during play by hand do not count
         play_by_hand(case, trainer.agent, loaded, best)
     if case.is_compared:
         assert_twin_is_the_same(case)
@@ -126,7 +126,7 @@ def learn(case: Case, folder: Path) -> None:
 
 
 def must_run_on(odd: Odd) -> bool:
-    """Whether a fault is still to come."""
+    """Return whether a fault has not happened yet."""
     return odd.fault is not None and odd.fault_call != "close" and not RECORD.fired
 
 
@@ -168,7 +168,7 @@ def play_by_hand(case: Case, agent: ActorCriticAgent, loaded: ActorCriticAgent, 
 
 
 def plain(odd: Odd) -> Odd:
-    """The same environment without what must not matter."""
+    """Return the same environment without oddities that must not affect training."""
     same = odd.mask == 'observation["action_mask"]' or odd.mask is None
     return Odd(
         odd.observation, odd.action, odd.signal, odd.length, odd.ending,
@@ -177,7 +177,7 @@ def plain(odd: Odd) -> Odd:
 
 
 def weights(case: Case) -> torch.Tensor:
-    """After two epochs."""
+    """Return the weights after two epochs."""
     trainer = Trainer(config_of(case, num_epochs=2))
     for _ in trainer:
         pass
@@ -190,7 +190,7 @@ def assert_twin_is_the_same(case: Case) -> None:
 
 
 def assert_stopped_run_is_the_same(case: Case, folder: Path) -> None:
-    """A run that is stopped and resumed is the run that was never stopped."""
+    """Check that a resumed run has the same result as a run that was never stopped."""
     digests = []
     for name in ("whole", "stopped"):
         trainer = Trainer(config_of(case, num_epochs=4), folder / name)
@@ -203,12 +203,12 @@ def assert_stopped_run_is_the_same(case: Case, folder: Path) -> None:
                 pass
         digests.append(trainer.digest)
         if trainer.settings.replay == "none":
-            return  # said so before
+            return  # a warning announced it
     assert digests[0] == digests[1], "a run that was stopped and resumed came to other bits"
 
 
 def assert_is_clear(case: Case, error: ActorCriticError) -> None:
-    """One line that names the culprit, of the right kind."""
+    """Check that the error has the right class and one line that names the cause."""
     odd, text = case.odd, str(error)
     is_due = odd.fault is not None and (RECORD.fired or case.settings.get("workers"))
     assert never_runs(odd) or is_due, f"refused: {text}"
@@ -234,7 +234,7 @@ def assert_is_clear(case: Case, error: ActorCriticError) -> None:
 
 @contextlib.contextmanager
 def surroundings(folder: Path) -> Iterator[None]:
-    """The process as it was, whatever an environment does to it, and a folder to be in."""
+    """Work in a folder, and afterwards restore all process state that an environment may change."""
     kept = (
         Path.cwd(), dict(os.environ), np.geterr(), np.get_printoptions(), torch.get_default_dtype(),
         torch.is_grad_enabled(), torch.get_num_threads(), sys.stdout, sys.stderr, gc.isenabled(),
@@ -244,7 +244,7 @@ def surroundings(folder: Path) -> Iterator[None]:
     )  # fmt: skip
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        logging.root.handlers[:] = []  # pytest's keep errors with all that these hold
+        logging.root.handlers[:] = []  # pytest's handlers keep errors alive, and the objects in them
         folder.mkdir(exist_ok=True)
         os.chdir(folder)
         try:
@@ -275,7 +275,7 @@ def surroundings(folder: Path) -> Iterator[None]:
 
 
 def left_behind_by() -> dict[str, Any]:
-    """What a run could leave in this process."""
+    """Return what a run may leave in this process: threads, children and files."""
     me = psutil.Process()
     children = [
         child.pid
@@ -285,14 +285,14 @@ def left_behind_by() -> dict[str, Any]:
     threads = [thread.name for thread in threading.enumerate()]
     opened = []
     for descriptor in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
+        with contextlib.suppress(FileNotFoundError):  # the descriptor of the listing itself
             opened.append(str(Path("/proc/self/fd", descriptor).readlink()))
-    # Python keeps the memory that processes share, for the next ones.
+    # Python keeps shared memory for later processes.
     return {"threads": threads, "children": children, "files": sorted(name for name in opened if "/pym-" not in name)}
 
 
 def judge_commands(case: Case, folder: Path, nursery: Nursery) -> None:
-    """Try a case as a person does, each command in a process of its own."""
+    """Run a case as a user does, each command in its own process."""
     best = episode_length(case)
     config = config_of(case, target_return=ENOUGH * best)
     code = exit_code(case.odd)
@@ -310,7 +310,7 @@ def judge_commands(case: Case, folder: Path, nursery: Nursery) -> None:
     environment = [str(config.environment), "--environment-kwargs", json.dumps(config.environment_kwargs)]
     environment += ["--wrappers", ",".join(config.wrappers)] if config.wrappers else []
     environment += ["--max-episode-steps", str(config.max_episode_steps)] if config.max_episode_steps else []
-    # A fault may be too late for a check; what cannot be made is a setting's error, all else is the environment's.
+    # A check may end before the fault. If the environment cannot be made, the exit code is 2, else 3.
     run({0, 2, 3} if case.odd.fault else {2, 3} if code else {0}, "check", *environment)
     config.save(folder / "config.json")
     run({code}, "train", "--config", "config.json")
@@ -324,7 +324,7 @@ def judge_commands(case: Case, folder: Path, nursery: Nursery) -> None:
 
 
 def exit_code(odd: Odd) -> int:
-    """Of a training command."""
+    """Return the expected exit code of a training command."""
     if never_runs(odd) or (odd.fault is not None and odd.fault_call in ("constructor", "space")):
         return ConfigError.exit_code
     return EnvironmentFault.exit_code if odd.fault is not None and odd.fault_call != "close" else 0

@@ -1,4 +1,4 @@
-"""Every kind of oddity that is generated, and what becomes of it; writes the table of docs/environments.md:
+"""Every kind of generated oddity, and its result. Writes the table of docs/environments.md:
 python -m tests.odd.kinds.
 """
 
@@ -26,7 +26,7 @@ _CALLS = {
 
 
 def rows() -> list[tuple[str, list[str], str]]:
-    """What is odd, the kinds of it, and what becomes of them."""
+    """Return rows of oddity, its kinds, and their result."""
     by_verdict = {"ConfigError": ["constructor", "space"], "EnvironmentFault": ["reset", "step", "mask"]}
     assert sorted(CALLS) == sorted([*by_verdict["ConfigError"], *by_verdict["EnvironmentFault"], "close"])
     masks = [place for place in MASKS if place not in (None, UNREADABLE)]
@@ -51,14 +51,14 @@ def rows() -> list[tuple[str, list[str], str]]:
 
 
 def table() -> str:
-    """The rows as Markdown."""
+    """Return the rows as Markdown."""
     lines = ["| what is odd | what becomes of it |", "|---|---|"]
     lines += [f"| {what}: {', '.join(kinds)} | {verdict} |" for what, kinds, verdict in rows()]
     return "\n".join(lines) + "\n"
 
 
 def written_table() -> str:
-    """The table in the page."""
+    """Return the table in the page."""
     return PAGE.read_text().split(_BEGIN)[1].split(_END)[0]
 
 
@@ -68,7 +68,7 @@ def _and(calls: list[str]) -> str:
 
 
 def main() -> None:
-    """Put the table into the page."""
+    """Write the table into the page."""
     before, rest = PAGE.read_text().split(_BEGIN)
     PAGE.write_text(before + _BEGIN + table() + _END + rest.split(_END)[1])
 

@@ -1,8 +1,8 @@
-"""What an odd environment is, as a document: its spaces, its answers, its habits, its fault.
+"""The document of an odd environment: its spaces, return values, habits and fault.
 
-The problem is always the same and its best policy is known. Each step has a code, which one part of the observation
-(the signal) shows in that part's own form; every other part is noise. Each choice of the action that fits the code
-earns an equal share of a reward of 1, so the best return of an episode is its length.
+The problem is always the same, and its best policy is known. Each step has a code. One part of the observation, the
+signal, encodes it; all other parts are noise. Each choice of the action that fits the code earns an equal share of a
+reward of 1, so the best return of an episode is its length.
 """
 
 import math
@@ -24,8 +24,8 @@ class Box:
     """Numbers around ``middle``, at most ``spread`` away; the signal is below it or above it.
 
     Attributes:
-        bounds: "close" (the values fill them), "far" (of the dtype), "half" (only below) or "none".
-        is_image: Whether the signal is the brightness of the whole, and not the first number alone.
+        bounds: "close" (the values fill them), "far" (those of the dtype), "half" (only a lower bound) or "none".
+        is_image: Whether the signal is the brightness of the whole array, not only its first number.
     """
 
     shape: list[int]
@@ -132,12 +132,12 @@ LEAVES: dict[str, type[Any]] = {kind.__name__: kind for kind in (Box, Discrete, 
 
 
 def leaf(part: Leaf) -> Node:
-    """A part as a node."""
+    """Return a part as a node."""
     return {type(part).__name__: asdict(part)}
 
 
 def leaves_of(node: Node) -> Iterator[Leaf]:
-    """The parts of a space, in the space's own order."""
+    """Yield the parts of a space, in the space's own order."""
     ((kind, content),) = node.items()
     match kind:
         case "Dict":
@@ -151,7 +151,7 @@ def leaves_of(node: Node) -> Iterator[Leaf]:
 
 
 def space_of(node: Node) -> gym.Space[Any]:
-    """The Gymnasium space."""
+    """Return the Gymnasium space."""
     ((kind, content),) = node.items()
     match kind:
         case "Dict":
@@ -163,7 +163,7 @@ def space_of(node: Node) -> gym.Space[Any]:
 
 
 def value_of(node: Node, values: Iterator[Any]) -> Any:
-    """A nested value whose parts are taken one after the other, in the space's own order."""
+    """Build a nested value from the values of its parts, in the space's own order."""
     ((kind, content),) = node.items()
     match kind:
         case "Dict":
@@ -176,7 +176,7 @@ def value_of(node: Node, values: Iterator[Any]) -> Any:
 
 
 def choices_of(node: Node, action: Any) -> list[int]:
-    """The choices in an action, each counted from 0, in the space's own order."""
+    """Return the choices in an action, each counted from 0, in the space's own order."""
     ((kind, content),) = node.items()
     match kind:
         case "Dict":
@@ -190,7 +190,7 @@ def choices_of(node: Node, action: Any) -> list[int]:
 
 
 def sizes_of(node: Node) -> list[int]:
-    """How many choices each group of an action has."""
+    """Return the number of choices in each group of an action."""
     sizes: list[int] = []
     for part in leaves_of(node):
         match part:
@@ -205,7 +205,7 @@ def sizes_of(node: Node) -> list[int]:
 
 @dataclass(frozen=True)
 class Odd:
-    """One odd environment; what its words mean is said where they are listed, in :mod:`tests.odd.kinds`.
+    """One odd environment; :mod:`tests.odd.kinds` lists the values of its fields.
 
     Attributes:
         observation: Its space.
@@ -213,16 +213,16 @@ class Odd:
         action: Its space.
         length: Steps of an episode.
         ending: How an episode ends.
-        returns: How the parts of an observation are returned.
-        reward: As what the reward is returned.
-        flags: As what terminated and truncated are returned.
-        mask: Where the mask of allowed choices is; None for an environment without.
-        mask_form: As what it is given.
-        habits: What the environment does to the process, each with the call in which it does so.
-        unsupported: A space that no run is possible with, in the place of the observation or action space.
-        fault: What goes wrong.
-        fault_call: In which call.
-        fault_after: At how many such calls, counted over all instances in a process.
+        returns: Type of the parts of a returned observation.
+        reward: Type of the reward.
+        flags: Type of terminated and truncated.
+        mask: Place of the mask of allowed choices; None for an environment without masks.
+        mask_form: Type of the mask.
+        habits: Side effects on the process, each with the call that causes it.
+        unsupported: An unsupported space that replaces the observation or action space.
+        fault: The exception or the broken return value.
+        fault_call: The call with the fault.
+        fault_after: Number of such calls before the fault, counted over all instances in a process.
         excludes_another: Whether a second instance cannot be made while one is open.
     """
 
@@ -245,11 +245,11 @@ class Odd:
 
     @property
     def codes(self) -> int:
-        """How many codes there are."""
+        """Return the number of codes."""
         return list(leaves_of(self.observation))[self.signal].codes
 
     def to_document(self) -> dict[str, Any]:
-        """This as JSON."""
+        """Return a JSON document."""
         return {**asdict(self), "habits": [list(habit) for habit in self.habits]}
 
     @classmethod

@@ -1,7 +1,7 @@
-"""Odd environments and the runs they are tried with, drawn by hypothesis.
+"""Hypothesis strategies for odd environments and their runs.
 
-Most of an example is plain: a random nested space, a random action space, and at most a few odd things, so that a
-failure says what it is about. What no policy can learn in a moment is not drawn; the reason stands beside it.
+Most of an example is plain: a random nested space, a random action space, and a few oddities at most, so that a failure
+shows its cause. Problems that take long to learn are not drawn; a comment gives the reason.
 """
 
 from dataclasses import dataclass, replace
@@ -19,15 +19,15 @@ from tests.odd.unsupported import SPACES
 
 @dataclass(frozen=True)
 class Case:
-    """An odd environment, and how it is tried.
+    """An odd environment and its run.
 
     Attributes:
         odd: The environment.
-        settings: Of the run, besides those that make it short.
-        wrappers: By the names of :data:`WRAPPERS`.
-        has_folder: Whether the run is kept.
-        is_repeated: Whether the run is done again, in two pieces, and must come to the same.
-        is_compared: Whether a plain twin must come to the same weights.
+        settings: Settings of the run, besides those that make it short.
+        wrappers: Names from :data:`WRAPPERS`.
+        has_folder: Whether the run is saved.
+        is_repeated: Whether the run is repeated with a stop and a resume, and must have the same result.
+        is_compared: Whether a plain twin must train to the same weights.
     """
 
     odd: Odd
@@ -43,7 +43,7 @@ INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uin
 BOUNDS = ["close", "far", "half", "none"]
 NAMES = ["position", "hand", "0", "a b", "größe", "observation"]
 
-# Middle and spread of numbers, and the dtypes that can tell them apart.
+# Middle and spread of numbers, and the dtypes with enough precision for them.
 SCALES: list[tuple[float, float, list[str]]] = [
     (0.0, 1.0, FLOATS),
     (0.5, 0.5, FLOATS),
@@ -78,7 +78,7 @@ def boxes(draw: st.DrawFn) -> Box:
 
 @st.composite
 def images(draw: st.DrawFn) -> Box:
-    """Grids and, rarely, pictures: these take their time."""
+    """Grids and, rarely, pictures, which train slowly."""
     shape = draw(st.sampled_from(GRIDS * 6 + PICTURES))
     middle, spread, dtype, bounds = draw(
         st.sampled_from(
@@ -197,22 +197,22 @@ def environments(draw: st.DrawFn) -> Odd:
     if odd.mask == 'info["action_mask"], and of nothing after the last step' and odd.ending.startswith("max"):
         odd = replace(odd, ending="terminated")  # the environment itself does not know which step is the last
     if {"warns", "makes warnings errors"} <= {what for what, _ in odd.habits}:
-        odd = replace(odd, habits=odd.habits[:1])  # that is an exception of its own
-    if odd.reward in ("an int", "a bool"):  # of several choices such a reward tells too little
+        odd = replace(odd, habits=odd.habits[:1])  # together they raise an exception
+    if odd.reward in ("an int", "a bool"):  # such a reward says too little about several choices
         odd = replace(odd, action=leaf(draw(categories())))
     return odd
 
 
 @st.composite
 def runs(draw: st.DrawFn, odd: Odd) -> dict[str, Any]:
-    """Settings to try an environment with, besides those that make a run short."""
+    """Settings of a run, besides those that make it short."""
     settings: dict[str, Any] = {"seed": draw(st.integers(0, 99))}
     has_image = any(isinstance(part, Box) and part.is_image for part in leaves_of(odd.observation))
-    if has_image:  # at the rate of the others a CNN's units die
+    if has_image:  # at the learning rate of the others, the units of a CNN die
         settings["learning_rate"] = 0.003
     if odd.excludes_another:
         settings |= {"num_envs": 1, "num_steps": 128}
-    if draw(st.integers(0, 3)) == 0 and not has_image:  # one step an epoch takes long with them
+    if draw(st.integers(0, 3)) == 0 and not has_image:  # images are slow with one optimizer step per epoch
         settings["algorithm"] = "a2c"
     if needs_normalization(odd.observation) or draw(st.integers(0, 4)) == 0:
         settings["normalize_observations"] = True
@@ -221,13 +221,13 @@ def runs(draw: st.DrawFn, odd: Odd) -> dict[str, Any]:
         settings["frame_stack"] = 2
     if extra == "rewards":
         settings["normalize_rewards"] = True
-    if extra == "gru" and not has_image and settings.get("algorithm") != "a2c":  # one step an epoch is too slow
+    if extra == "gru" and not has_image and settings.get("algorithm") != "a2c":  # one step per epoch is too slow
         settings |= {"memory": "gru", "learning_rate": 0.004, "num_minibatches": 1 if odd.excludes_another else 4}
     if extra == "eager" and settings.get("algorithm") != "a2c":
         settings["backend"] = "eager"
     if extra == "evaluates":
         settings |= {"evaluation_interval": 2}
-    if extra in ("workers", "shared") and not odd.excludes_another and draw(st.integers(0, 2)) == 0:  # slow to begin
+    if extra in ("workers", "shared") and not odd.excludes_another and draw(st.integers(0, 2)) == 0:  # slow to start
         settings |= {"vectorization": extra, "workers": 2}
     return settings
 
@@ -255,7 +255,7 @@ def refused_cases(draw: st.DrawFn) -> Case:
         if call == "mask":
             places = [place for place in MASK_PLACES if "observation" not in place]
             odd = replace(odd, mask=draw(st.sampled_from(places)))
-        # The other calls are few in a run.
+        # A run makes few of the other calls.
         after = after if call in ("reset", "step", "mask") else min(after, 3)
         odd = replace(odd, fault=draw(st.sampled_from(EXCEPTIONS)), fault_call=call, fault_after=after)
     elif kind == "broken":
@@ -282,5 +282,5 @@ def refused_cases(draw: st.DrawFn) -> Case:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Two sound environments to each that is refused."""
+    """Two sound environments for each one that is refused."""
     return draw(sound_cases() if draw(st.integers(0, 2)) else refused_cases())

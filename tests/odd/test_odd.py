@@ -1,4 +1,4 @@
-"""Every environment and every habit: the optimum that is known, or one clear line; and nothing left behind."""
+"""Every odd environment reaches the known optimum or ends with a one-line error, and leaves nothing behind."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +21,11 @@ PARTS = 8
 def try_each(
     drawn: st.SearchStrategy[Case], count: int, first: int, folder: Path, judged: Callable[[Case, Path], None]
 ) -> int:
-    """Judge cases, the same ones from the same first seed, to their end; returns how many."""
+    """Judge all cases, even after a failure, and return their number; ``first`` seeds the draw."""
     number = 0
     failures: list[Exception] = []
 
-    # A case that fails is not made smaller: each try trains a policy, and most of a case is plain.
+    # A failed case is not shrunk: each attempt trains a policy, and most of a case is plain.
     @seed(first)
     @settings(
         max_examples=count, deadline=None, database=None, phases=[Phase.generate],

@@ -1,4 +1,4 @@
-"""Spaces that no run is possible with."""
+"""Unsupported spaces."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Foreign:
-    """A space of another package, as the old gym has them: the same names, and no class of Gymnasium's."""
+    """A space of another package, such as the old gym: the same names, but not a Gymnasium class."""
 
     def __init__(self) -> None:
         self.shape, self.dtype, self.low, self.high = (2,), np.dtype(np.float32), -1, 1
@@ -24,7 +24,7 @@ class Foreign:
 
 
 class Own(gym.Space[Any]):
-    """A space of a class of one's own."""
+    """A space of a user-defined class."""
 
     def __init__(self) -> None:
         super().__init__((2,), np.float32)
@@ -60,7 +60,7 @@ SPACES: dict[str, tuple[str, Callable[[], Any]]] = {
     ),
     "spaces that are there only after a reset": ("observation", _later),
 }
-"""Each with the place that it is in, and what makes it."""
+"""Unsupported spaces, each with its place and a function that makes it."""
 
 
 def _holding(space: Any) -> gym.spaces.Tuple:

@@ -1,4 +1,4 @@
-"""Wrappers that move the masks of an environment into ``info["action_mask"]``, however it gives them."""
+"""Wrappers that move the masks of an environment into ``info["action_mask"]``."""
 
 import functools
 import inspect
@@ -17,7 +17,7 @@ log = logging.getLogger("actor_critic")
 
 ATTRIBUTE = "action_masks"
 
-# Names of masks elsewhere. They cause a warning: a mask that is not read would not be noticed.
+# Names that other packages use for masks. They cause a warning, since such a mask would be ignored silently.
 _OTHER_NAMES = frozenset(
     {KEY, ATTRIBUTE, "valid_action_mask", "legal_action_mask", "available_actions", "legal_actions", "valid_actions"}
 )
@@ -26,16 +26,16 @@ _OTHER_NAMES = frozenset(
 def with_masks_in_info(env: gym.Env[Any, Any], bare: gym.Env[Any, Any] | None = None) -> gym.Env[Any, Any]:
     """Make an environment give its masks in ``info["action_mask"]``.
 
-    Three conventions are known: that one itself (Gymnasium), an ``"action_mask"`` key of a Dict observation
-    (PettingZoo, RLlib), which is taken out of the observation, and ``action_masks`` (sb3-contrib), a method, a property
-    or an attribute.
+    Three conventions are supported: ``info["action_mask"]`` (Gymnasium); an ``"action_mask"`` key of a Dict observation
+    (PettingZoo, RLlib), which is removed from the observation; and ``action_masks`` (sb3-contrib), a method, property
+    or attribute.
 
     Args:
         env: The environment.
-        bare: What it was before the wrappers around it; its own masks are given beneath them already.
+        bare: The environment without wrappers, if its own masks are in ``info`` already.
 
     Raises:
-        ConfigError: An ``"action_mask"`` lies deeper in its observations, or ``action_masks`` wants arguments.
+        ConfigError: An ``"action_mask"`` is nested deeper in the observations, or ``action_masks`` needs arguments.
     """
     space = env.observation_space
     if isinstance(space, gym.spaces.Dict) and KEY in space.spaces:
@@ -48,7 +48,7 @@ def with_masks_in_info(env: gym.Env[Any, Any], bare: gym.Env[Any, Any] | None = 
 
 
 def with_late_masks(env: gym.Env[Any, Any], info: dict[str, Any]) -> tuple[gym.Env[Any, Any], dict[str, Any]]:
-    """Do the same for an environment that has ``action_masks`` only after a reset, and for the info of that reset."""
+    """Add masks to an environment that has ``action_masks`` only after a reset, and to the info of that reset."""
     layer: Any = env
     while isinstance(layer, gym.Wrapper):
         if isinstance(layer, (_MaskFromAttribute, _MaskFromObservation)):
@@ -67,7 +67,7 @@ def _owner_of_masks(env: gym.Env[Any, Any], bare: gym.Env[Any, Any] | None) -> g
     ``hasattr`` is not used: it reports a property that raises as missing.
 
     Raises:
-        ConfigError: It cannot be read, as a property that needs what only a reset sets, or wants arguments.
+        ConfigError: ``action_masks`` cannot be read before the first reset, or needs arguments.
     """
     layer: Any = env
     while layer is not bare and layer is not None:
@@ -76,7 +76,7 @@ def _owner_of_masks(env: gym.Env[Any, Any], bare: gym.Env[Any, Any] | None) -> g
                 found = getattr(layer, ATTRIBUTE)
             except Interrupted:
                 raise
-            except BaseException as error:  # whatever somebody's property raises
+            except BaseException as error:  # user code may raise anything
                 raise ConfigError(
                     f"{ATTRIBUTE} of {type(layer).__name__} cannot be read before the first reset, "
                     f"{describe_error(error)}; make it a method, which is called after each reset and step, or give "
@@ -92,7 +92,7 @@ def _owner_of_masks(env: gym.Env[Any, Any], bare: gym.Env[Any, Any] | None) -> g
 
 
 def _declared(layer: Any, name: str) -> Any:
-    """Return an attribute as a class or an instance declares it, or None; a property is not evaluated.
+    """Return an attribute of an object or its class without evaluating properties; None if there is none.
 
     Unlike ``inspect.getattr_static`` it does not look into the instance's ``__dict__``, which would make all attributes
     of the instance slower from then on (in CPython 3.11 a step of CartPole takes a tenth longer).
@@ -111,13 +111,13 @@ def _refuse_deeper_masks(env: gym.Env[Any, Any]) -> None:
     for path in paths:
         if KEY in path:
             raise ConfigError(
-                f"the observation space {env.observation_space} has {describe_path(path)}, and masks are read from the "
-                f"top of a Dict observation alone; move it there with a wrapper, or rename it if it is no mask"
+                f"the observation space {env.observation_space} has {describe_path(path)}, but masks are read only at "
+                f"the top of a Dict observation; move it there with a wrapper, or rename it if it is not a mask"
             )
 
 
 def warn_of_other_masks(env: gym.Env[Any, Any], observation: Any, info: dict[str, Any]) -> None:
-    """Warn of names that look like masks and are not read as such, if an environment gives no mask."""
+    """Warn about names that look like masks but are not read, if an environment gives no mask."""
     if KEY in info:
         return
     places = {f'info["{name}"]' for name in _OTHER_NAMES & info.keys()}
@@ -182,14 +182,14 @@ class _MaskFromObservation(gym.Wrapper[Any, Any, Any, Any]):
 
 
 class _MaskFromAttribute(gym.Wrapper[Any, Any, Any, Any]):
-    """Reads ``action_masks`` after every reset and step: calls a method, and takes anything else as it is."""
+    """Reads ``action_masks`` after every reset and step; a method is called, any other value is the mask."""
 
     def __init__(self, env: gym.Env[Any, Any], owner: gym.Env[Any, Any]) -> None:
         super().__init__(env)
         self._owner = owner
 
     def with_mask(self, info: Any) -> Any:
-        """Return an info with the current mask; anything but a dict is returned as it is and reported later."""
+        """Return the info with the current mask. An info that is not a dict stays unchanged and is reported later."""
         if not isinstance(info, dict):
             return info
         found = getattr(self._owner, ATTRIBUTE)

@@ -1,4 +1,4 @@
-"""Splitting of an observation that holds its own mask, as some environments return it."""
+"""Masks that an environment returns inside its observations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,12 +14,12 @@ def take_mask(observation: Any, spec: ObservationSpec) -> tuple[Any, Any]:
     """Split an observation, or a batch of them, from the mask in it.
 
     Args:
-        observation: As the environment returns it. An ``"action_mask"`` entry at its top is the mask, and where one
-            other entry is left, that is the observation.
-        spec: What the policy sees.
+        observation: As the environment returns it. An ``"action_mask"`` entry at its top is the mask. If one other
+            entry is left, that entry is the observation.
+        spec: The observation space of the policy.
 
     Returns:
-        The observation for the policy, and its mask as it was given, or None.
+        The observation for the policy, and the unchanged mask or None.
     """
     if not isinstance(observation, Mapping) or KEY not in observation:
         return observation, None
@@ -35,18 +35,18 @@ def take_mask(observation: Any, spec: ObservationSpec) -> tuple[Any, Any]:
 
 
 def read_masks(given: Any, actions: ActionSpec, count: int | None) -> npt.NDArray[np.bool_]:
-    """Read masks [count or 1, A] in the form in which observations hold them.
+    """Convert the masks from an observation or a batch to an array [count or 1, A].
 
     A wrapper that stacks observations also stacks their masks. An array then has one more axis in front, and the last
-    mask counts.
+    mask is used.
 
     Args:
-        given: What stood in the observation or the batch: one array, or one for each group or part of an action.
+        given: The mask entry of the observation or batch: one array, or one for each group or part of an action.
         actions: The action space.
         count: Observations in the batch; None for a single one.
 
     Raises:
-        ValueError: They do not fit.
+        ValueError: The masks do not fit the action space.
     """
     rows, lead = (1, 0) if count is None else (count, 1)
     arrays = list(mask_arrays(given, actions, lead, f"{KEY} in the observation"))

@@ -1,4 +1,4 @@
-"""Reading of the masks that environments give in ``info["action_mask"]``."""
+"""Masks in ``info["action_mask"]``: checks and conversion."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,11 +14,11 @@ KEY = "action_mask"
 def read_mask(info: dict[str, Any], actions: ActionSpec) -> npt.NDArray[np.bool_] | None:
     """Return the mask [A] of the observation just returned, or None if the environment gives none.
 
-    An environment may give one array of A entries, or one array for each group of the action space; for a Dict or
-    Tuple space, a dict or tuple of masks.
+    A mask may be one array of A entries, or one array for each group of the action space. For a Dict or Tuple space it
+    may be a dict or tuple of masks.
 
     Raises:
-        ValueError: It has another length, or entries that are neither 0 nor 1.
+        ValueError: The mask has another length, or entries that are neither 0 nor 1.
     """
     if info.get(KEY) is None:
         return None
@@ -49,11 +49,11 @@ def mask_arrays(
         given: One array, or one for each group of action indices, or a dict or tuple of these.
         actions: The action space.
         lead: 1 for a batch of masks, 0 for a single one.
-        where: What to call the mask in an error.
-        is_part: Whether it is the mask of one part of the action space.
+        where: Name of the mask in error messages.
+        is_part: Whether ``given`` is the mask of one part of the action space.
 
     Raises:
-        ValueError: It is a dict, and the action space has no parts.
+        ValueError: The mask is a dict, but the action space has no parts.
     """
     if type(given) is np.ndarray:
         yield given
@@ -63,9 +63,9 @@ def mask_arrays(
         for part in actions.parts:
             yield from mask_arrays(pick(given, part.path), actions, lead, where, is_part=True)
     elif isinstance(given, (tuple, list)):
-        try:  # a list of numbers, one for each observation, or one for each that is stacked
+        try:  # a list of numbers, or of masks: one for each observation or stacked frame
             whole = as_array(given)
-        except ValueError:  # arrays of other sizes, one for each group
+        except ValueError:  # arrays of different sizes, one for each group
             whole = np.zeros(())
         if whole.ndim == lead + 1 or (whole.ndim == lead + 2 and whole.shape[-1] == actions.num_logits):
             yield whole

@@ -16,14 +16,14 @@ from actor_critic.errors import ConfigError, describe
 from actor_critic.process import Interrupted, boundary, recognized
 from actor_critic.spaces import ActionSpec, ObservationPart, ObservationSpec, describe_path, spaces_of
 
-_STEPS = 1000  # of the trial of the contract (step and reset)
-_EPISODES, _EPISODE_STEPS = 16, 200  # of the trial of seeds
-_SECONDS = 2.0  # a trial ends after this time at the latest
+_STEPS = 1000  # of the contract trial (reset and step)
+_EPISODES, _EPISODE_STEPS = 16, 200  # of the seed trial
+_SECONDS = 2.0  # time limit of a trial
 _SECONDS_OF_SPEED = 0.5
 _LARGE = 100  # larger observations cause a warning
-_NOTICEABLE = 1e-4  # a difference below this part of a number's range may be lost
-_LEAST = 1e-8  # so may a difference below this size, which normalisation would not show either
-_MOST_NUMBERS = 1000  # of a part that are compared one by one
+_NOTICEABLE = 1e-4  # float32 may lose differences below this fraction of a number's range
+_LEAST = 1e-8  # float32 may lose differences below this size; normalization does not recover them either
+_MOST_NUMBERS = 1000  # compared one by one in each part
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Finding:
     """One result of a check.
 
     Attributes:
-        verdict: "ok", "warning" (it trains, but not as one might hope) or "problem" (it will not train).
-        text: What was found and, where something is wrong, the mend.
+        verdict: "ok", "warning" (it trains, but perhaps badly) or "problem" (it cannot train).
+        text: The result and, if something is wrong, the remedy.
     """
 
     verdict: Literal["ok", "warning", "problem"]
@@ -46,10 +46,10 @@ def check_environment(make: Callable[[], gym.Env[Any, Any]]) -> Iterator[Finding
         make: Makes one instance.
 
     Yields:
-        Findings, as they are made; after a problem that hides all else there are no more.
+        Findings, one by one. After a problem, the remaining trials are skipped.
 
     Raises:
-        ConfigError: It cannot be made.
+        ConfigError: The environment cannot be made.
     """
     with recognized():
         env = _made(make)
@@ -69,7 +69,7 @@ def _made(make: Callable[[], gym.Env[Any, Any]]) -> gym.Env[Any, Any]:
         return make()
     except (ConfigError, Interrupted):
         raise
-    except BaseException as error:  # whatever somebody's environment raises
+    except BaseException as error:  # user code may raise anything
         raise ConfigError(f"environment: it cannot be made: {describe(error)}") from error
 
 
@@ -82,7 +82,7 @@ def _tried(trial: Callable[[Any], list[Finding]], subject: Any) -> list[Finding]
         return [Finding("problem", str(error))]
     except Interrupted:
         raise
-    except BaseException as error:  # whatever somebody's environment raises
+    except BaseException as error:  # user code may raise anything
         mend = "; reset returns 2 values and step 5 in Gymnasium" if "to unpack" in describe(error) else ""
         return [Finding("problem", f"it raised {describe(error)}{mend}")]
 
@@ -92,7 +92,7 @@ def _close(env: gym.Env[Any, Any]) -> list[Finding]:
         env.close()
     except Interrupted:
         raise
-    except BaseException as error:  # whatever somebody's environment raises
+    except BaseException as error:  # user code may raise anything
         return [Finding("warning", f"close raised {describe(error)}")]
     return []
 
@@ -147,7 +147,7 @@ def _check_contract(env: gym.Env[Any, Any]) -> list[Finding]:
 
 
 def _wrong_reward(reward: Any) -> str | None:
-    """Return a description of a reward that is no finite number, or None."""
+    """Describe a reward that is not a finite number; return None for a finite number."""
     try:
         number = float(np.asarray(reward).reshape(()))
     except (TypeError, ValueError, OverflowError):
@@ -164,7 +164,7 @@ class _Seen:
         self._wide: list[list[npt.NDArray[Any]]] = [[] for _ in spec.parts]
 
     def look_at(self, observation: Any) -> str | None:
-        """Return what is wrong with an observation, in words, or None."""
+        """Describe what is wrong with an observation; return None if nothing is."""
         try:
             arrays = self._spec.read(observation)
         except ValueError as error:
@@ -199,7 +199,7 @@ def _alike_in_float32(seen: npt.NDArray[Any], part: ObservationPart) -> str | No
 
     Args:
         seen: [observations, numbers].
-        part: What they are of.
+        part: The part of the observation with these numbers.
     """
     for index, column in enumerate(seen.T):
         numbers = np.unique(column)
@@ -213,9 +213,8 @@ def _alike_in_float32(seen: npt.NDArray[Any], part: ObservationPart) -> str | No
             )
             place = describe_path((*part.path, *(int(i) for i in np.unravel_index(index, part.shape))))
             return (
-                f"observations{f' at {place}' if place else ''}: {one} and {other} are one number in float32, which "
-                f"networks compute in: set normalize_observations to true (--normalize-observations), which centres "
-                f"them before"
+                f"observations{f' at {place}' if place else ''}: {one} and {other} are equal in float32, the dtype of "
+                f"the networks: set normalize_observations to true (--normalize-observations), which centres them first"
             )
     return None
 
@@ -228,7 +227,7 @@ def _episodes(env: gym.Env[Any, Any], lengths: list[int], steps: int) -> Finding
     if env.spec is not None and env.spec.max_episode_steps:
         return Finding("ok", f"no episode ended in {steps} random steps; the limit is {env.spec.max_episode_steps}")
     if steps < _STEPS:
-        return Finding("ok", f"no episode ended in {steps} random steps, and more took too long; there is no limit")
+        return Finding("ok", f"no episode ended in {steps} random steps before the time limit; there is no step limit")
     return Finding("warning", f"no episode ended in {steps} random steps and there is no limit: set max_episode_steps")
 
 
@@ -245,7 +244,7 @@ def _check_speed(env: gym.Env[Any, Any]) -> list[Finding]:
 
 
 def _check_seeds(make: Callable[[], gym.Env[Any, Any]]) -> list[Finding]:
-    """Play the same episodes in instances with other pasts, and if these differ in new ones."""
+    """Play the same episodes in two instances, in opposite order; if they differ, play the first in new instances."""
     started = time.perf_counter()
     first: list[_Trace] = []
     with _Instance(make) as env:
@@ -267,9 +266,7 @@ def _check_seeds(make: Callable[[], gym.Env[Any, Any]]) -> list[Finding]:
                     "warning", "two seeds gave the same episode: either nothing in it is random, or seeds are ignored"
                 )
             ]
-        return [
-            Finding("ok", f"the same seed and actions give the same episode, also in an instance with a past ({tried})")
-        ]
+        return [Finding("ok", f"the same seed and actions give the same episode, also in a used instance ({tried})")]
     for _ in range(2):
         with _Instance(make) as env:
             if _trace(env, 0, len(first[0]) - 1) != first[0]:
@@ -282,8 +279,8 @@ def _check_seeds(make: Callable[[], gym.Env[Any, Any]]) -> list[Finding]:
     return [
         Finding(
             "ok",
-            f"the same seed and actions give the same episode in a new instance, and not in one with a past: every "
-            f"episode gets an instance made for it, or with wrappers a resumed run begins new ones ({tried})",
+            f"the same seed and actions give the same episode in a new instance, but not in a used one: a run makes a "
+            f"new instance for every episode, or with wrappers begins new episodes on resume ({tried})",
         )
     ]
 
@@ -334,14 +331,14 @@ class _RandomPlay:
         self._info: Any = {}
 
     def reset(self, seed: int | None = None) -> Any:
-        """Begin an episode; returns its first observation."""
+        """Begin an episode and return its first observation."""
         if seed is not None:
             seed_spaces(self._env, seed)  # as a run does
         observation, self._info = self._env.reset(seed=seed)
         return observation
 
     def wrong_mask(self) -> str | None:
-        """Return what is wrong with the current mask of a running episode, in words, or None."""
+        """Describe what is wrong with the current mask of a running episode; return None if nothing is."""
         if not isinstance(self._info, dict):
             return f"info as {self._info!r}; expected a dict"
         try:
@@ -353,7 +350,7 @@ class _RandomPlay:
         return None
 
     def step(self) -> tuple[Any, ...]:
-        """Take one action; returns whatever the environment does."""
+        """Take one random action; return the environment's result unchecked."""
         mask = read_mask(self._info, self._actions)
         action_indices = random_action_indices(self._actions, mask, self._random)
         result: tuple[Any, ...] = self._env.step(self._actions.one_by_one(action_indices)[0])

@@ -22,11 +22,11 @@ def difference(
 ) -> str | None:
     """Compare two native environments with two single ones.
 
-    Both are reset with the same two seeds and given the same random actions, for 2,000 steps or until each has ended
-    three episodes: observations, rewards, both ends and masks must be equal all the while.
+    Both get the same two seeds and the same random actions, for 2,000 steps or until each has ended three episodes.
+    Observations, rewards, terminated, truncated and masks must be equal in every step.
 
     Returns:
-        What differs, as the end of a sentence that begins with a name; None if nothing does.
+        What differs, as a sentence without its subject; None if nothing differs.
     """
     try:
         native = make_native()
@@ -39,7 +39,7 @@ def difference(
             return _compare(native, singles)
     except Interrupted:
         raise
-    except BaseException as error:  # whatever somebody's environment raises when it is seeded with a list, say
+    except BaseException as error:  # user code may raise anything, for example if it is seeded with a list
         return f"raised {describe(error)}"
     finally:
         close_environment(native)
@@ -53,7 +53,7 @@ def _compare(native: gym.vector.VectorEnv[Any, Any, Any], singles: list[gym.Env[
     if native.single_action_space != singles[0].action_space:
         return f"takes {native.single_action_space} for {singles[0].action_space}"
     if native.metadata.get("autoreset_mode") is not AutoresetMode.NEXT_STEP:
-        return "does not reset in the step after an end"  # in other modes the first observation is returned elsewhere
+        return "does not reset in the step after an end"  # other modes return the first observation elsewhere
     seeds = [3, 4]
     spec, actions = read_spaces("", singles[0].observation_space, singles[0].action_space)
     random = np.random.default_rng(0)
@@ -104,7 +104,7 @@ def _compare(native: gym.vector.VectorEnv[Any, Any, Any], singles: list[gym.Env[
 
 
 def _mask_of(infos: dict[str, Any], row: int) -> Any:
-    """One environment's mask in a vector environment's infos, as it is; None where there is none."""
+    """Return one environment's mask from the infos of a vector environment, unchecked; None if there is none."""
     if KEY not in infos or not infos.get(f"_{KEY}", np.ones(row + 1))[row]:
         return None
     return row_of(infos[KEY], row)

@@ -1,4 +1,4 @@
-"""Measurement of the number of processes that steps environments fastest."""
+"""Measurement of the number of processes that steps the environments fastest."""
 
 import time
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from actor_critic.ops.categorical import choose
 from actor_critic.process import boundary, cores
 from actor_critic.spaces import ActionSpec, read_spaces
 
-_SECONDS = 0.3  # of stepping, for each number of processes
-_WARM_UP = 20  # steps before the clock runs: first calls import and allocate
+_SECONDS = 0.3  # measured for each number of processes
+_WARM_UP = 20  # steps before the measurement: first calls import and allocate
 _CHEAP = 100e-6  # seconds: if all environments step faster than this, messages between processes cost too much
 _WORTH = 1.15  # more processes must be faster by this factor
 
@@ -28,20 +28,20 @@ def measure_workers(
     reserved_cores: int,
     timeout: float,
 ) -> tuple[int, str]:
-    """Step environments with random actions in one process, then in 2, 4 … as long as that is faster.
+    """Step environments with random actions in one process, then in 2, 4 … as long as more are faster.
 
-    The number changes no transition, so what is measured here changes how long a run takes and nothing else.
+    The number changes no transition, so the measurement affects only the duration of a run.
 
     Args:
         make: Makes one environment.
         num_envs: N.
-        seed: Of the episodes.
-        separate_processes: Whether to step them only in worker processes, which they may crash.
-        reserved_cores: Cores that other work needs; at most one process runs on each of the others.
-        timeout: Seconds after which a worker that does not answer is taken for dead.
+        seed: Seed of the episodes.
+        separate_processes: Whether only worker processes step environments, so that this process survives a crash.
+        reserved_cores: Cores for other work; each of the other cores gets at most one process.
+        timeout: Seconds after which a worker that does not reply counts as dead.
 
     Returns:
-        How many processes to use, and what was found, in words.
+        The number of processes to use, and the measurements in words.
 
     Raises:
         ConfigError: An environment cannot be made.
@@ -61,7 +61,7 @@ def measure_workers(
     best, rate = 1, _rate(in_processes(1) if separate_processes else SameStepVectorEnv(make, num_envs), seed)
     found = f"{rate:,.0f} steps per second in one process"
     if rate > num_envs / _CHEAP and not separate_processes:
-        return 1, f"{found}, too fast for messages between processes to pay"
+        return 1, f"{found}, too fast to gain from more processes"
     most = max(1, min(cores.available() - reserved_cores, num_envs))
     for workers in sorted({*(2**k for k in range(1, most.bit_length())), most} - {0, 1}):
         faster = _rate(in_processes(workers), seed)
@@ -73,7 +73,7 @@ def measure_workers(
 
 
 def _rate(environment: SameStepVectorEnv | WorkerVectorEnv, seed: int) -> float:
-    """Environment steps per second under random actions; closes the environments."""
+    """Return environment steps per second under random actions, and close the environments."""
     spaces = environment.single_observation_space, environment.single_action_space
     _, actions = read_spaces("environment", *spaces)
     try:

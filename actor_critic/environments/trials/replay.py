@@ -25,14 +25,14 @@ log = logging.getLogger("actor_critic")
 _Step = tuple[npt.NDArray[np.int64], float]
 """Action indices, and the reward for them."""
 
-_SECONDS_TO_START = 120.0  # of another process, for imports
+_SECONDS_TO_START = 120.0  # for the imports of another process
 _SECONDS_TO_LEAVE = 5.0
 _EPISODES, _FEWEST_STEPS, _STEPS, _STEPS_AFTER = 32, 4, 8, 3
-"""Of a trial: its episodes, of 4 to 11 steps, and how many more steps show how it goes on after a replay. An
-environment with fast resets is tried in full, on any machine."""
+"""A trial plays 32 episodes of 4 to 11 steps, and compares 3 more steps after each replay. An environment with fast
+resets is tried in full on any machine."""
 _SECONDS = 10.0
-"""After which a trial is cut short, and what it found by then counts: slow simulators are not waited for. What a trial
-finds decides what is computed, so where one is cut short, ``replay`` in the settings makes sure of it."""
+"""Time limit of a trial, for slow simulators; a trial that is cut short uses the results so far. The result affects
+what is computed and may then depend on the machine, so the log advises to set ``replay``."""
 
 
 def try_replays(
@@ -40,16 +40,16 @@ def try_replays(
 ) -> tuple[Replay, str, str]:
     """Replay episodes in used instances and in new ones; only one instance exists at a time.
 
-    A trial proves nothing. A difference that it misses is detected when a run is resumed, by the checksums.
+    A trial is no proof. If it misses a difference, the checksums detect it when a run is resumed.
 
     Args:
         make: Makes one environment.
-        separate_processes: Whether to try in another process, which the environment may crash.
-        timeout: Seconds that another process may take.
+        separate_processes: Whether the trial runs in another process, so that this process survives a crash.
+        timeout: Seconds that the other process may take.
 
     Returns:
-        How running episodes can be rebuilt; what speaks against a simpler way, "" where nothing does; and what was left
-        untried for want of time, "" where nothing was.
+        How running episodes can be rebuilt; why a simpler way fails, or ""; and what was not tried for lack of time,
+        or "".
 
     Raises:
         ConfigError: The environment cannot be made.
@@ -67,11 +67,11 @@ def try_replays(
         if answers.poll(timeout + _SECONDS_TO_START):
             answer = answers.recv()
             process.join(_SECONDS_TO_LEAVE)
-        else:  # training will meet it, too
-            log.warning("replay: the environment hung in a trial of its replays; taken for one that replays")
+        else:  # training hangs, too, and reports it
+            log.warning('replay: the environment hung in the replay trial; replay "reset" is assumed')
             answer = ("reset", "", "")
     except EOFError:
-        log.warning("replay: the environment crashed in a trial of its replays; taken for one that replays")
+        log.warning('replay: the environment crashed in the replay trial; replay "reset" is assumed')
         answer = ("reset", "", "")
     finally:
         answers.close()
@@ -105,7 +105,7 @@ def _try_all(make: Callable[[], gym.Env[Any, Any]]) -> tuple[Replay, str, str]:
                 untried = _try(make, way)
         except ReplayFault as fault:
             against = str(fault)
-        except EnvironmentFault:  # training meets and reports it
+        except EnvironmentFault:  # training raises and reports it, too
             return way, against, untried
         else:
             return way, against, untried
@@ -113,15 +113,15 @@ def _try_all(make: Callable[[], gym.Env[Any, Any]]) -> tuple[Replay, str, str]:
 
 
 def _try(make: Callable[[], gym.Env[Any, Any]], way: Replay) -> str:
-    """Play episodes in one instance, then each again in another one that has a past of its own, and one in a new one.
+    """Play episodes in one instance, replay all of them in a second instance, and the last one in a third, new one.
 
     Returns:
-        What was left untried for want of time.
+        What was not tried for lack of time, or "".
 
     Raises:
-        ReplayFault: A replay shows something else.
+        ReplayFault: A replay differs from the original.
         EnvironmentFault: The environment failed.
-        ConfigError: It cannot be made.
+        ConfigError: The environment cannot be made.
     """
     random = np.random.default_rng(0)
 
@@ -135,10 +135,10 @@ def _try(make: Callable[[], gym.Env[Any, Any]], way: Replay) -> str:
 
     with contextlib.closing(SameStepVectorEnv(make, 1, replay=way)) as played:
         played.begin(0)
-        started = time.monotonic()  # the first instance may have imported much, which no other one does
+        started = time.monotonic()  # after the slow imports of the first instance
         tries = []
         for number in range(_EPISODES):
-            act(played, _FEWEST_STEPS + number % _STEPS)  # of the same length, short episodes would always end here
+            act(played, _FEWEST_STEPS + number % _STEPS)  # varied, since short episodes might always end at one length
             state = played.save_state()
             tries.append((state, act(played, _STEPS_AFTER), played.proof()))
             if time.monotonic() - started > _SECONDS / 3:
@@ -149,7 +149,7 @@ def _try(make: Callable[[], gym.Env[Any, Any]], way: Replay) -> str:
         for state, steps, proof in tries:
             used.load_state(state)
             _go_on(used, steps, proof)
-            act(used, 3)  # a past that the other instance does not have
+            act(used, 3)  # steps that the first instance did not take
             tried += 1
             if time.monotonic() - started > _SECONDS:
                 break
@@ -163,10 +163,10 @@ def _try(make: Callable[[], gym.Env[Any, Any]], way: Replay) -> str:
 
 
 def _go_on(environment: SameStepVectorEnv, steps: list[_Step], proof: dict[str, Any]) -> None:
-    """Take steps that were taken before, from the same state; they may lead into the next episode.
+    """Repeat recorded steps from the same state; they may lead into the next episode.
 
     Raises:
-        ReplayFault: They show something else than before.
+        ReplayFault: Observations or rewards differ from the recorded ones.
     """
     rewards = [float(environment.step_indices(action_indices).rewards[0]) for action_indices, _ in steps]
     is_same = np.array_equal(rewards, [reward for _, reward in steps], equal_nan=True)

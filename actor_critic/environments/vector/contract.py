@@ -1,4 +1,4 @@
-"""The contract of vector environments: one typed path for training and evaluation, whatever steps the environments."""
+"""The contract of vector environments: one typed interface for training and evaluation."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -39,12 +39,12 @@ class Step:
 
     Attributes:
         observations: [N, *shape]; where an episode ended, the first observation of the next one.
-        rewards: [N], what the environments paid, wrappers included.
+        rewards: [N], rewards after all wrappers.
         terminated: [N].
         truncated: [N].
         masks: [N, A] of the observations, True where an action is allowed; None where the environments give no masks.
         final_observations: [N, *shape], set where an episode ended; None if none ended.
-        own_rewards: [N], what the environments paid below all wrappers; None if there are no wrappers.
+        own_rewards: [N], the environments' own rewards, below all wrappers; None if there are no wrappers.
         valid: [N], False where an environment only reset between two episodes; None if all rows are transitions.
     """
 
@@ -92,7 +92,7 @@ class VectorEnvironment(Protocol):
 
     @property
     def pauses(self) -> bool:
-        """Return whether a step between two episodes is spent on a reset and is no transition."""
+        """Return whether the reset between two episodes takes a step of its own, which is no transition."""
 
     def begin(self, seed: int) -> Observed:
         """Begin the first episode of every environment.
@@ -109,25 +109,25 @@ class VectorEnvironment(Protocol):
         """
 
     def save_state(self) -> State:
-        """Return what rebuilds the running episodes."""
+        """Return the state that rebuilds the running episodes."""
 
     def load_state(self, state: State) -> Observed:
         """Rebuild the running episodes that :meth:`save_state` returned.
 
         Raises:
-            ReplayFault: An episode differs from what it was before.
+            ReplayFault: A rebuilt episode differs from the saved one.
             EnvironmentFault: An environment failed.
         """
 
     def expected_rewards(self, observations: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
-        """Return the expected reward [N, A] of every action, or None where that is not known."""
+        """Return the expected reward [N, A] of every action, or None if it is not known."""
 
     def close(self) -> None:
         """Close every environment."""
 
 
 class GymnasiumInterface:
-    """Gymnasium's ``reset`` and ``step`` over the typed path, and what holds for most vector environments of ours."""
+    """Gymnasium's ``reset`` and ``step`` on top of the typed interface, and defaults for our vector environments."""
 
     is_bandit = False
     pauses = False
@@ -162,7 +162,7 @@ class GymnasiumInterface:
         environment that only reset between two episodes.
 
         Raises:
-            EnvironmentFault: An environment raised, or returned something else than its space promises.
+            EnvironmentFault: An environment raised, or returned an invalid value.
         """
         return self.step_indices(self.actions.to_choices(actions)).to_gymnasium()
 

@@ -19,7 +19,7 @@ def make_instances(make: Callable[[], gym.Env[Any, Any]], count: int, first: int
     """Make some environments; if one cannot be made, close the others.
 
     Raises:
-        ConfigError: One cannot be made; where others could be, the message says what that may mean.
+        ConfigError: An environment cannot be made. If earlier ones could be made, the message names a likely cause.
     """
     made: list[gym.Env[Any, Any]] = []
     try:
@@ -30,8 +30,8 @@ def make_instances(make: Callable[[], gym.Env[Any, Any]], count: int, first: int
             close_environment(env)
         if isinstance(error, NotMadeError) and made:
             raise OneAtATimeError(
-                f"{error}; {len(made)} of {count} side by side could be made: if it can exist only once (a port, a "
-                f"licence, a device), set num_envs to 1"
+                f"{error}; only {len(made)} of {count} instances could be made: if only one can exist at a time (a "
+                f"port, a licence, a device), set num_envs to 1"
             ) from error
         raise
     return made
@@ -44,7 +44,7 @@ def close_environment(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, An
             env.close()
     except Interrupted:
         raise
-    except BaseException as error:  # whatever somebody's environment raises
+    except BaseException as error:  # user code may raise anything
         log.warning("%s: close raised %s", environment_name(env), describe(error))
 
 
@@ -59,9 +59,9 @@ def is_gymnasiums_own(env: gym.Env[Any, Any]) -> bool:
 
 
 def seed_spaces(env: gym.Env[Any, Any], seed: int) -> None:
-    """Seed the spaces of an environment and of its wrappers, which have random generators of their own.
+    """Seed the random generators in the spaces of an environment and of its wrappers.
 
-    Their states are set, which takes a tenth of the time of ``space.seed``.
+    Setting a generator's state takes a tenth of the time of ``space.seed``.
     """
     seen: set[int] = set()
     for layer in layers(env):
@@ -73,7 +73,7 @@ def seed_spaces(env: gym.Env[Any, Any], seed: int) -> None:
 
 
 def _set_state(space: gym.Space[Any], seed: int, number: int) -> None:
-    """Make a space's generator a function of a seed and of which of the spaces it is."""
+    """Set the generator of a space from a seed and the number of the space."""
     generator = space.np_random.bit_generator
     if not isinstance(generator, np.random.PCG64):
         space.seed(seed)
@@ -82,7 +82,7 @@ def _set_state(space: gym.Space[Any], seed: int, number: int) -> None:
     state, increment = (int.from_bytes(half, "little") for half in (drawn[:16], drawn[16:]))
     generator.state = {
         "bit_generator": "PCG64",
-        "state": {"state": state, "inc": increment | 1},  # an increment is odd
+        "state": {"state": state, "inc": increment | 1},  # PCG64 needs an odd increment
         "has_uint32": 0,
         "uinteger": 0,
     }

@@ -20,9 +20,9 @@ from actor_critic.spaces import read_spaces
 class NativeVectorEnv(GymnasiumInterface):
     """A Gymnasium vector environment, stepped as the collector expects.
 
-    An environment that resets in the step after an end (next-step autoreset) ignores the action of that step; such a
-    row is no transition, and ``valid`` is False there. One that does not reset by itself (disabled) is
-    reset at once, which makes it one that resets in the same step.
+    With next-step autoreset, the step after an episode's end resets the environment and ignores the action. This row is
+    no transition, and its ``valid`` is False. With autoreset disabled, this class resets an ended environment at once,
+    as in same-step autoreset.
 
     Attributes:
         num_envs: N.
@@ -36,7 +36,7 @@ class NativeVectorEnv(GymnasiumInterface):
         """Adapt a vector environment.
 
         Raises:
-            ConfigError: It does not say how it resets, or its spaces are not supported.
+            ConfigError: The environment does not declare its autoreset mode, or its spaces are not supported.
         """
         self._environment = environment
         self._name = environment.spec.id if environment.spec else type(environment.unwrapped).__name__
@@ -65,7 +65,7 @@ class NativeVectorEnv(GymnasiumInterface):
         self._restarts = 0
 
     def begin(self, seed: int, options: dict[str, Any] | None = None) -> Observed:
-        """Begin an episode in every environment; the seed is the run's."""
+        """Begin an episode in every environment; ``seed`` is the run's seed."""
         self._seed = seed
         return self._begin(options)
 
@@ -73,7 +73,7 @@ class NativeVectorEnv(GymnasiumInterface):
         """Step every environment; see :meth:`VectorEnvironment.step_indices`.
 
         Raises:
-            EnvironmentFault: The environment raised, or returned something else than its spaces promise.
+            EnvironmentFault: The environment raised, or returned an invalid value.
         """
         was_over = self._ended
         try:
@@ -93,13 +93,13 @@ class NativeVectorEnv(GymnasiumInterface):
             if self._ended.any():
                 final_observations = self._final(observations, infos)
                 if self._mode is AutoresetMode.DISABLED:
-                    # Only the rows of the mask are new; the others return what they returned before.
+                    # Only the rows of the mask are new; the others repeat their last observations.
                     found, infos = self._environment.reset(options={"reset_mask": self._ended})
                     observations = self._read(found)
                     self._read_masks(infos, self._ended)
         except (ActorCriticError, Interrupted):
             raise
-        except BaseException as error:  # whatever somebody's environment raises or returns
+        except BaseException as error:  # user code may raise anything
             raise EnvironmentFault(f"{self._name}: the vector form raised {describe(error)}") from error
         valid = None
         if self.pauses:
@@ -109,14 +109,14 @@ class NativeVectorEnv(GymnasiumInterface):
         return Step(observations, rewards, terminated, truncated, masks, final_observations, valid=valid)
 
     is_exact = False
-    """Its running episodes cannot be rebuilt."""
+    """Running episodes cannot be rebuilt."""
 
     def save_state(self) -> State:
-        """Return the seed, and how often new episodes were begun; more cannot be saved."""
+        """Return the seed and the number of restarts; nothing else can be saved."""
         return {"native": np.array([self._seed, self._restarts], np.int64)}
 
     def load_state(self, state: State) -> Observed:
-        """Begin new episodes, on other seeds than before: the running ones cannot be rebuilt."""
+        """Begin new episodes with new seeds, since the running ones cannot be rebuilt."""
         self._seed, restarts = state["native"].tolist()
         self._restarts = restarts + 1
         return self._begin(None)
@@ -133,7 +133,7 @@ class NativeVectorEnv(GymnasiumInterface):
                 found, infos = self._environment.reset(seed=seed, options=options)
         except Interrupted:
             raise
-        except BaseException as error:  # whatever somebody's environment raises
+        except BaseException as error:  # user code may raise anything
             raise EnvironmentFault(f"{self._name}: reset raised {describe(error)}") from error
         self._masks = None
         self._read_masks(infos, ~self._ended)
@@ -158,7 +158,7 @@ class NativeVectorEnv(GymnasiumInterface):
         if given is None:
             raise EnvironmentFault(f"{self._name}: an episode ended without a final_obs in the infos")
         for index in np.flatnonzero(self._ended):
-            # An array of objects, one observation for each environment, or already a batch.
+            # Either an array of objects, one for each environment, or a batch.
             single = given[index] if isinstance(given, np.ndarray) else row_of(given, int(index))
             for view, value in zip(self._spec.views(finals), self._spec.read(single), strict=True):
                 view[index] = value

@@ -21,8 +21,8 @@ class RandomStatesVectorEnv(
 ):
     """N contextual bandits: standard normal states, episodes of one step, rewards from a reward model.
 
-    Autoreset is same-step: every step ends every episode, and returns the states of the next ones. The final
-    observation is the state that was decided in, since a decision changes nothing but the reward.
+    Autoreset is same-step: every step ends all episodes and returns the states of the next ones. The final observation
+    is the state before the action, since an action affects only the reward.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class RandomStatesVectorEnv(
 
         Args:
             num_envs: N.
-            input_dim: Numbers in a state.
-            output_dim: Actions.
+            input_dim: Size of a state.
+            output_dim: Number of actions.
             reward_model: "linear" or "module:Class".
             reward_model_kwargs: Keyword arguments of its constructor.
-            purpose: Which stream of states: those of training and of evaluation are disjoint.
+            purpose: Selects the stream of states; training and evaluation use disjoint streams.
 
         Raises:
             ConfigError: The reward model cannot be made.
@@ -75,7 +75,7 @@ class RandomStatesVectorEnv(
         return Observed(self._states(), None)
 
     def step_indices(self, action_indices: npt.NDArray[np.int64]) -> Step:
-        """Reward the decisions [N, 1] and show the next states [N, D].
+        """Reward the actions [N, 1] and return the next states [N, D].
 
         Raises:
             EnvironmentFault: The reward model failed.
@@ -90,14 +90,14 @@ class RandomStatesVectorEnv(
         return shown
 
     def expected_rewards(self, observations: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
-        """Return the expected reward [N, A] of every action, or None where the reward model does not know it."""
+        """Return the expected reward [N, A] of every action, or None if the reward model does not know it."""
         return self.reward_model.expected_rewards(observations)
 
     is_bandit = True
     """Every episode lasts one step."""
 
     is_exact = True
-    """Its state is saved whole."""
+    """The whole state is saved."""
 
     def save_state(self) -> State:
         """Return all that determines the rest of the stream."""

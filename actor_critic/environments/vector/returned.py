@@ -1,4 +1,4 @@
-"""Reading of what an environment returned from a step or a reset."""
+"""Checks of the values that an environment returns from a step or a reset."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from actor_critic.spaces import as_array
 
 
 def checked_step(reward: Any, terminated: Any, truncated: Any, info: Any) -> tuple[float, bool, bool]:
-    """Convert what an unusual step returned to the right types.
+    """Convert the values of an unusual step to the usual types.
 
     Raises:
-        TypeError: A value has another meaning.
+        TypeError: A value cannot be converted.
     """
     if isinstance(reward, (str, bytes)) or as_array(reward).size != 1:
         raise TypeError(f"the reward {reward!r} ({type(reward).__name__}) where a number belongs")
@@ -33,14 +33,14 @@ def check_info(info: Any) -> None:
     """Check that an info is a dict.
 
     Raises:
-        TypeError: It is none.
+        TypeError: The info is not a dict.
     """
     if not isinstance(info, dict):
         raise TypeError(f"info as {info!r} ({type(info).__name__}) where a dict belongs")
 
 
 def misfit(returned: Any, count: int, what: str, error: Exception) -> str:
-    """Describe what is wrong with what an environment returned."""
+    """Describe what is wrong with the values that an environment returned."""
     values = {2: "an observation and an info", 5: "observation, reward, terminated, truncated and info"}[count]
     if not isinstance(returned, tuple):
         return f"returned a {type(returned).__name__} from {what}; expected {values}"

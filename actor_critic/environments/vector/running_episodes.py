@@ -1,4 +1,4 @@
-"""The record of running episodes: what rebuilds them, and the proof that they were rebuilt."""
+"""The record of running episodes: data to rebuild them, and checksums to verify the result."""
 
 from array import array
 from typing import Any
@@ -12,21 +12,21 @@ from actor_critic.spaces import ActionSpec
 
 
 class RunningEpisodes:
-    """Numbers, actions and proof of the running episodes of N environments.
+    """Numbers, actions, checksums and reward sums of the running episodes of N environments.
 
     Attributes:
         seed: The run's seed.
-        numbers: [N], which episode of its environment each is.
+        numbers: [N], number of the running episode in its environment.
         lengths: [N], steps so far.
-        actions: Action indices of each, flat, since the snapshot that a replay begins at.
-        checksums: Of each, over all observations so far.
+        actions: Action indices of each episode, flat, since its base snapshot.
+        checksums: Checksum of each episode over all observations so far.
         totals: [N], sum of the rewards so far.
-        bases: The snapshot that the replay of each begins at; None for the episode's beginning.
+        bases: The snapshot at which the replay of each episode begins; None for the start of the episode.
         has_snapshots: Whether a state contains snapshots.
     """
 
     def __init__(self, num_envs: int, actions: ActionSpec) -> None:
-        # A byte for each index where all fit into one.
+        # One byte per index, if all indices fit.
         typecode = "B" if max(actions.sizes) <= 1 << 8 else "i"
         self._num_groups = actions.num_groups
         self.seed = 0
@@ -40,7 +40,7 @@ class RunningEpisodes:
         self.has_snapshots = False
 
     def begin(self, seed: int, numbers: npt.NDArray[np.int64] | int) -> None:
-        """Begin in every environment the episode of a number."""
+        """Begin the episodes with the given numbers, one in every environment."""
         self.seed = seed
         self.numbers[:] = numbers
         self.totals[:] = 0.0
@@ -48,14 +48,14 @@ class RunningEpisodes:
             self.clear(index)
 
     def clear(self, index: int) -> None:
-        """Forget the steps of an episode."""
+        """Delete the steps of an episode."""
         del self.actions[index][:]
         self.bases[index] = self._newest[index] = None
         self.lengths[index] = 0
         self.checksums[index] = 0
 
     def extend(self, action_indices: npt.NDArray[np.int64], ended: npt.NDArray[np.bool_]) -> None:
-        """Record a step of action indices [N, G]; where an episode ended, the next one has begun."""
+        """Record a step of action indices [N, G]; where ``ended`` is true, the next episode has begun."""
         rows = zip(self.actions, action_indices.tolist(), ended.tolist(), strict=True)
         for index, (past, taken, has_ended) in enumerate(rows):
             if has_ended:
@@ -66,7 +66,7 @@ class RunningEpisodes:
         self.numbers += ended
 
     def add_snapshot(self, index: int, saved: bytes) -> None:
-        """Record what an environment saved; from now on, a replay begins at the snapshot before this one."""
+        """Record the saved state of an environment; from now on, a replay begins at the previous snapshot."""
         base, newest = self.bases[index], self._newest[index]
         if newest is not None:
             del self.actions[index][: (newest.step - (base.step if base else 0)) * self._num_groups]
@@ -96,7 +96,7 @@ class RunningEpisodes:
         }
 
     def load(self, state: State) -> None:
-        """Take over the record that :meth:`state` returned."""
+        """Load the record that :meth:`state` returned."""
         self.begin(int(state["seed"][0]), state["episodes"])
         parts = np.split(state["actions"], np.cumsum(state["lengths"])[:-1])
         for past, part in zip(self.actions, parts, strict=True):
@@ -106,6 +106,6 @@ class RunningEpisodes:
         self.has_snapshots = "snapshots" in state
 
     def show(self, checksums: npt.NDArray[Any], totals: npt.NDArray[Any]) -> None:
-        """Record the proof of the episodes."""
+        """Set the checksums and reward sums of the episodes."""
         self.checksums = checksums.tolist()
         self.totals[:] = totals

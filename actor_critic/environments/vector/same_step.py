@@ -1,4 +1,4 @@
-"""Single environments side by side, each episode with a seed of its own, reset in the step that ends it."""
+"""Single environments side by side, with same-step autoreset and one seed for each episode."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from actor_critic.environments.vector.snapshots import INTERVAL, Snapshot, unpac
 from actor_critic.errors import ReplayFault, describe
 from actor_critic.process import Interrupted, boundary
 
-# The usual types of what a step returns are accepted at once; anything else is converted and checked.
+# Usual types of rewards and flags are accepted at once; other types are converted and checked.
 _REWARDS = frozenset((float, int, np.float64, np.float32, np.int64))
 _FLAGS = frozenset((bool, np.bool_))
 
@@ -22,9 +22,8 @@ _FLAGS = frozenset((bool, np.bool_))
 class SameStepVectorEnv(SingleEnvironments):
     """N environments stepped one after the other, in same-step autoreset.
 
-    Episode k of environment i begins with ``reset(seed=episode_seed(seed, purpose, i, k))``: what an environment does
-    is a function of the run's seed and the actions alone, and a running episode can be rebuilt anywhere from its number
-    and its actions so far.
+    Episode k of environment i begins with ``reset(seed=episode_seed(seed, purpose, i, k))``. So an episode depends only
+    on the run's seed and the actions, and it can be rebuilt from its number and its actions so far.
     """
 
     def begin(self, seed: int, options: dict[str, Any] | None = None) -> Observed:
@@ -35,7 +34,7 @@ class SameStepVectorEnv(SingleEnvironments):
             options: Passed to every environment.
 
         Raises:
-            EnvironmentFault: An environment raised, or returned something else than its space promises.
+            EnvironmentFault: An environment raised, or returned an invalid value.
         """
         self._running.begin(seed, 0)
         return self._begin(options)
@@ -44,7 +43,7 @@ class SameStepVectorEnv(SingleEnvironments):
         """Step every environment with its action indices [N, G], each counted from 0.
 
         Raises:
-            EnvironmentFault: An environment raised, or returned something else than its space promises.
+            EnvironmentFault: An environment raised, or returned an invalid value.
         """
         if boundary.is_crossed():
             with boundary.inside():
@@ -73,7 +72,7 @@ class SameStepVectorEnv(SingleEnvironments):
                 returned = step(action)
             except Interrupted:
                 raise
-            except BaseException as error:  # whatever somebody's environment raises
+            except BaseException as error:  # user code may raise anything
                 raise self._fault(index, f"raised {describe(error)}") from error
             is_usual = type(returned) is tuple and len(returned) == 5 and type(returned[1]) in _REWARDS
             is_usual = is_usual and type(returned[2]) in _FLAGS and type(returned[3]) in _FLAGS
@@ -118,23 +117,23 @@ class SameStepVectorEnv(SingleEnvironments):
         return self._replay != "none"
 
     def save_state(self) -> State:
-        """Return the running episodes: their numbers, their actions so far, and the proof of what these led to."""
+        """Return the running episodes: their numbers, actions so far, checksums and reward sums."""
         return self._running.state()
 
     def proof(self) -> State:
-        """Return what the running episodes have shown; see :meth:`RunningEpisodes.proof`."""
+        """Return checksums and reward sums of the running episodes; see :meth:`RunningEpisodes.proof`."""
         return self._running.proof()
 
     def load_state(self, state: State, replayed: Callable[[], None] = lambda: None) -> Observed:
         """Rebuild the running episodes by resetting with their seeds and replaying their actions.
 
         Args:
-            state: What :meth:`save_state` gave.
+            state: From :meth:`save_state`.
             replayed: Called after each step.
 
         Raises:
-            ReplayFault: An episode went another way than before.
-            EnvironmentFault: An environment raised, or returned something else than its space promises.
+            ReplayFault: A replayed episode differs from the saved one.
+            EnvironmentFault: An environment raised, or returned an invalid value.
         """
         self._running.begin(int(state["seed"][0]), state["episodes"])
         if not self.is_exact:
@@ -157,7 +156,7 @@ class SameStepVectorEnv(SingleEnvironments):
         return self.observed()
 
     def begin_anew(self) -> Observed:
-        """Leave the running episodes and begin the next one of every environment."""
+        """Drop the running episodes and begin the next one in every environment."""
         self._running.numbers += 1
         return self._begin()
 
@@ -179,12 +178,12 @@ class SameStepVectorEnv(SingleEnvironments):
                 state = saver.save()
         except Interrupted:
             raise
-        except BaseException as error:  # whatever somebody's environment raises
+        except BaseException as error:  # user code may raise anything
             raise self._fault(index, f"raised in clone_state {describe(error)}") from error
         self._running.add_snapshot(index, state)
 
     def _restore_one(self, index: int, snapshot: Snapshot) -> None:
-        """Restore an environment, just reset, to a snapshot of its episode."""
+        """Restore an environment to a snapshot of its episode, after a reset."""
         saver = self._savers[index]
         if saver is None:
             raise self._fault(index, "does not save its state any more, as it did before", ReplayFault)
@@ -192,7 +191,7 @@ class SameStepVectorEnv(SingleEnvironments):
             saver.restore(snapshot.state)
         except Interrupted:
             raise
-        except BaseException as error:  # whatever somebody's environment raises
+        except BaseException as error:  # user code may raise anything
             raise self._fault(index, f"raised in restore_state {describe(error)}", ReplayFault) from error
         self._running.go_on_from(index, snapshot)
 
@@ -205,7 +204,7 @@ class SameStepVectorEnv(SingleEnvironments):
                 returned = self._steps[index](action)
             except Interrupted:
                 raise
-            except BaseException as error:  # whatever somebody's environment raises
+            except BaseException as error:  # user code may raise anything
                 raise self._fault(index, f"raised on replay {describe(error)}", ReplayFault) from error
             observation, reward, terminated, truncated, info = self._read(index, returned)
             if terminated or truncated:
@@ -220,8 +219,8 @@ class SameStepVectorEnv(SingleEnvironments):
                 self._save_snapshot(index)
             replayed()
         if self._own_rewards is not None:
-            self._takes[index]()  # type: ignore[misc]  # counted when the steps were taken first
+            self._takes[index]()  # type: ignore[misc]  # these rewards were counted before
 
     def observed(self) -> Observed:
-        """Return the observations that were returned last, and their masks."""
+        """Return the current observations and their masks."""
         return Observed(self._observations, self._masks)

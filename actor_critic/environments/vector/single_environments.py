@@ -1,4 +1,4 @@
-"""N single environments: their instances, the arrays they write to, and the reading of what they return."""
+"""N single environments: their instances, their arrays, and checks of the values that they return."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -51,15 +51,15 @@ class SingleEnvironments(
         Args:
             make: Makes one.
             num_envs: N.
-            purpose: Which range the episodes' seeds come from.
-            quotas: [N], how many episodes each environment runs before it rests; None is no limit. A resting
-                environment is not stepped: it repeats its last observation with reward 0.
-            first: Number of the first one, where these are some among more.
-            replay: How a running episode can be rebuilt: "reset" (a reset with its seed, and its actions), "fresh"
-                (the same in an instance made for it, as every episode then is), or "none".
+            purpose: Selects the range of the episodes' seeds.
+            quotas: [N], episodes that each environment runs before it rests; None for no limit. A resting environment
+                is not stepped: it repeats its last observation with reward 0.
+            first: Number of the first environment, if these are a part of more.
+            replay: How a running episode can be rebuilt: "reset" (reset with its seed, then repeat its actions),
+                "fresh" (the same, with a new instance for every episode), or "none".
 
         Raises:
-            ConfigError: One cannot be made, or their spaces are not supported.
+            ConfigError: An environment cannot be made, or its spaces are not supported.
             EnvironmentFault: Two of them have different spaces.
         """
         self._make = make
@@ -77,7 +77,7 @@ class SingleEnvironments(
             self.close_extras()
             if isinstance(error, (ActorCriticError, Interrupted)):
                 raise
-            raise ConfigError(  # whatever somebody's property raises
+            raise ConfigError(  # user code may raise anything
                 f"environment: {type(self.envs[0].unwrapped).__name__} cannot be used: {describe(error)}"
             ) from error
 
@@ -117,7 +117,7 @@ class SingleEnvironments(
         self._running = RunningEpisodes(num_envs, self.actions)
         self._savers = [saver_of(env) if self._keeps_actions else None for env in self.envs]
         self._running.has_snapshots = self._savers[0] is not None
-        # The bytes of each environment's observation, made once: NumPy is slow to expose an array's memory.
+        # Byte views of each environment's observation, made once, since NumPy is slow to expose an array's memory.
         self._rows = [row.data for row in self._observations.reshape(num_envs, -1).view(np.uint8)]
 
     def _read_spaces(self) -> tuple[ObservationSpec, ActionSpec]:
@@ -131,7 +131,7 @@ class SingleEnvironments(
         return read_spaces(self.name, template.observation_space, template.action_space)
 
     def _read(self, index: int, returned: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Convert what an unusual step returned to the right types."""
+        """Convert the values of an unusual step to the usual types."""
         try:
             observation, reward, terminated, truncated, info = returned
             return observation, *checked_step(reward, terminated, truncated, info), info
@@ -146,7 +146,7 @@ class SingleEnvironments(
 
     def _write(self, index: int, observation: Any, parts: list[npt.NDArray[Any]]) -> None:
         try:
-            with np.errstate(over="ignore"):  # a number too large for its type is reported by whoever uses it
+            with np.errstate(over="ignore"):  # a number too large for its type is reported where it is used
                 self._spec.write(observation, parts, index)
         except ValueError as error:
             raise self._fault(index, f"returned an observation {error}") from error
@@ -164,7 +164,7 @@ class SingleEnvironments(
             returned = self.envs[index].reset(seed=seed, options=options)
         except Interrupted:
             raise
-        except BaseException as error:  # whatever somebody's environment raises
+        except BaseException as error:  # user code may raise anything
             raise self._fault(index, f"raised in reset {describe(error)}") from error
         try:
             observation, info = returned
@@ -172,7 +172,7 @@ class SingleEnvironments(
         except (TypeError, ValueError) as error:
             raise self._fault(index, misfit(returned, 2, "reset", error)) from None
         if self._own_rewards is not None:
-            self._takes[index]()  # type: ignore[misc]  # what wrappers earned while they reset
+            self._takes[index]()  # type: ignore[misc]  # drops rewards of steps during the reset
         if self._masks_come_late is not False:
             info = self._look_for_masks(index, observation, info)
         self._read_mask(index, info)
@@ -185,14 +185,14 @@ class SingleEnvironments(
         self._savers[index] = saver_of(env) if self._keeps_actions else None
 
     def _look_for_masks(self, index: int, observation: Any, info: dict[str, Any]) -> dict[str, Any]:
-        """Return the info of a reset, with a mask that the environment has only since then."""
+        """Return the info of a reset, with the mask of an environment that has masks only after a reset."""
         try:
             env, info = with_late_masks(self.envs[index], info)
         except Interrupted:
             raise
         except ConfigError as error:
             raise ConfigError(f"environment: {self.name}: {error}") from None
-        except BaseException as error:  # whatever somebody's property raises
+        except BaseException as error:  # user code may raise anything
             raise self._fault(index, f"raised in action_masks {describe(error)}") from error
         if self._masks_come_late is None:
             self._masks_come_late = env is not self.envs[index]

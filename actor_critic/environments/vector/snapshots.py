@@ -1,4 +1,4 @@
-"""States that an environment saves by itself, so that a long episode need not be replayed from its beginning."""
+"""Snapshots of environments that can save their state, so that a long episode is not replayed from its beginning."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ import numpy.typing as npt
 INTERVAL = 1024
 """Steps between two snapshots of an episode."""
 
-# Wrappers whose memory is there again: of the last frames by the steps that are replayed, and of TimeLimit its count.
+# Wrappers whose state is rebuilt: replayed steps fill the last frames again, and the count of TimeLimit is saved.
 _WRAPPERS = frozenset({"OrderEnforcing", "PassiveEnvChecker", "TimeLimit", "AtariPreprocessing"})
 PACKAGES = {"ale_py"}
-"""Packages whose environments save all that determines an episode in ``clone_state`` and ``restore_state``."""
+"""Packages whose environments save and restore their whole state with ``clone_state`` and ``restore_state``."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A running episode at some step of it.
+    """A running episode at one of its steps.
 
     Attributes:
-        step: How many steps it had taken.
-        state: What the environment saved.
-        checksum: Over the observations up to it.
-        total: Sum of the rewards up to it.
+        step: Number of steps so far.
+        state: Saved state of the environment.
+        checksum: Checksum over the observations so far.
+        total: Sum of the rewards so far.
     """
 
     step: int
@@ -35,7 +35,7 @@ class Snapshot:
 
 
 class Saver:
-    """Saves and restores the state of one environment, and how many steps each TimeLimit around it has counted."""
+    """Saves and restores the state of one environment, and the step count of each TimeLimit around it."""
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         self._bare: Any = env.unwrapped
@@ -55,10 +55,10 @@ class Saver:
 
 
 def saver_of(env: gym.Env[Any, Any]) -> Saver | None:
-    """Return what saves an environment's state; None if it cannot be saved, or a wrapper may remember more.
+    """Return the saver of an environment; None if its state cannot be saved, or a wrapper may have more state.
 
-    It can for environments of the Arcade Learning Environment: ``clone_state(include_rng=True)`` gives what has
-    ``serialize()`` and is made of what that returns, and ``restore_state`` takes it.
+    Environments of the Arcade Learning Environment can be saved. ``clone_state(include_rng=True)`` returns a state
+    object, its ``serialize()`` returns bytes, its class takes these bytes, and ``restore_state`` takes the object.
     """
     for layer in _wrappers(env):
         module, name = type(layer).__module__, type(layer).__name__
@@ -76,7 +76,7 @@ def _wrappers(env: gym.Env[Any, Any]) -> Iterator[gym.Wrapper[Any, Any, Any, Any
 
 
 def pack(snapshots: list[Snapshot | None]) -> dict[str, npt.NDArray[Any]]:
-    """Write the snapshots of N episodes as arrays by name; a step of 0 is none."""
+    """Write the snapshots of N episodes as arrays by name; step 0 means no snapshot."""
     known = [snapshot or Snapshot(0, b"", 0, 0.0) for snapshot in snapshots]
     return {
         "snapshot_steps": np.array([snapshot.step for snapshot in known], np.int64),
@@ -93,13 +93,13 @@ def unpack(state: dict[str, npt.NDArray[Any]], count: int) -> list[Snapshot | No
     """Read the snapshots that :func:`pack` wrote, one for each episode; None for an episode without one.
 
     Raises:
-        ValueError: The sizes are not those of the states.
+        ValueError: The sizes do not match the states.
     """
     if "snapshots" not in state:
         return [None] * count
     sizes = state["snapshot_sizes"]
     if (sizes < 0).any() or sizes.sum() != len(state["snapshots"]):
-        raise ValueError("the snapshots have other sizes than they say")
+        raise ValueError("the snapshots do not match snapshot_sizes")
     states = np.split(state["snapshots"], np.cumsum(sizes)[:-1])
     columns = (state[f"snapshot_{name}"].tolist() for name in ("steps", "checksums", "totals"))
     rows = zip(states, *columns, strict=True)

@@ -1,4 +1,4 @@
-"""A watch over workers: it kills one that hangs."""
+"""A watchdog that kills workers that hang."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 @dataclass
 class _Watched:
-    """A worker that is waited for: since when, and what its sign of life said then."""
+    """A worker whose reply is pending: since when, and its heartbeat at that time."""
 
     process: BaseProcess
     life: npt.NDArray[np.int64]
@@ -20,9 +20,9 @@ class _Watched:
 
 
 class Watch:
-    """Kills a worker that neither answers nor shows a sign of life in time, so that waiting for it ends.
+    """Kills a worker that neither replies nor changes its heartbeat in time, so that the wait for it ends.
 
-    A thread that looks now and then costs a step nothing; waiting with a timeout would cost every one of them.
+    A thread checks from time to time, at no cost per step. A wait with a timeout would slow down every step.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -37,8 +37,8 @@ class Watch:
 
         Args:
             process: The worker.
-            life: [k], whose first number it changes while it does what takes long.
-            slack: Seconds that it may take more than others.
+            life: [k]; the first number is the heartbeat, which the worker changes during long work.
+            slack: Seconds added to the timeout for this worker.
         """
         self._watched = _Watched(process, life, time.monotonic() + slack, int(life[0]))
 

@@ -19,11 +19,11 @@ from actor_critic.environments.vector.single_environments import Replay
 from actor_critic.errors import ActorCriticError, EnvironmentFault, describe
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
-# Signals: a step, or that it is done; that an object follows; that the worker must leave.
+# Signals: take a step, or a step is done; an object follows; the worker must exit.
 STEP, CALL, CLOSE = b"s", b"c", b"x"
 
 _SECONDS_AWAKE = 1e-3
-_IS_POSIX = os.name == "posix"  # where a pipe is a file, and a core can be yielded
+_IS_POSIX = os.name == "posix"  # a pipe is a file there, and a process can yield its core
 
 
 def shared_layout(observations: ObservationSpec, actions: ActionSpec, count: int) -> np.dtype[Any]:
@@ -55,7 +55,7 @@ def views(memory: Any, layout: np.dtype[Any]) -> dict[str, npt.NDArray[Any]]:
 
 
 class Line:
-    """Sends and receives signals of one byte through a pipe; on POSIX twice as fast as the pipe's own messages.
+    """Sends and receives signals of one byte through a pipe, on POSIX twice as fast as the pipe's own messages.
 
     A waiting process spins for 1 ms before it blocks, if a core is free: waking a blocked process is slow.
     """
@@ -64,8 +64,8 @@ class Line:
         """Hold one end of a pipe.
 
         Args:
-            pipe: The end. Objects go through it, too: with ``send`` behind the signal :data:`CALL`, and ``recv``.
-            stays_awake: Whether a core is free for that.
+            pipe: The end of the pipe. It also carries objects: ``send`` after the signal :data:`CALL`, and ``recv``.
+            stays_awake: Whether a core is free, so that a waiting process may spin.
         """
         self._pipe = pipe
         self._poll: Any = None
@@ -78,7 +78,7 @@ class Line:
         """Send a signal.
 
         Raises:
-            OSError: The other end was closed, or this one.
+            OSError: One of the ends was closed.
         """
         if _IS_POSIX:
             os.write(self._pipe.fileno(), signal)
@@ -95,7 +95,7 @@ class Line:
         if self._poll:
             until = time.perf_counter() + _SECONDS_AWAKE
             while not self._poll(0) and time.perf_counter() < until:
-                os.sched_yield()  # to whoever has to share this core
+                os.sched_yield()  # to other processes on this core
         received = os.read(self._pipe.fileno(), 1) if _IS_POSIX else self._pipe.recv_bytes()
         if not received:
             raise EOFError
@@ -133,7 +133,7 @@ def _work(
     line = Line(pipe, stays_awake)
     try:
         mine = WorkerShard(make, share, views(memory, layout), replay, share_checksums)
-    except BaseException as error:  # whatever somebody's environment raises
+    except BaseException as error:  # user code may raise anything
         with contextlib.suppress(OSError):
             line.send(CALL)
             pipe.send(_sendable(error, share))
@@ -150,7 +150,7 @@ def _work(
                 answer = getattr(mine, what)(*arguments)
             except (EOFError, OSError):
                 raise
-            except BaseException as error:  # whatever somebody's environment raises
+            except BaseException as error:  # user code may raise anything
                 answer = _sendable(error, share)
             line.send(CALL)
             pipe.send(answer)
@@ -165,7 +165,7 @@ def leave_signals_to_the_parent() -> None:
 
 
 def end_children() -> None:
-    """End the processes that environments started and did not end: this process would wait for them for ever."""
+    """End processes that environments started and left running; otherwise this process waits for them for ever."""
     for child in multiprocessing.active_children():
         child.kill()
         child.join()
@@ -173,7 +173,7 @@ def end_children() -> None:
 
 @contextlib.contextmanager
 def may_have_children() -> Iterator[None]:
-    """Allow this process to start others while the block runs, even as a member of a pool, which is a daemon."""
+    """Allow this process to start others while the block runs, even if it is a daemon, such as a pool worker."""
     process = multiprocessing.current_process()
     is_daemon = process.daemon
     if is_daemon:
@@ -197,7 +197,7 @@ class WorkerShard:
     Results are written into shared memory.
 
     Attributes:
-        numbers: Which of all they are.
+        numbers: The slice of all environments that belongs to this shard.
     """
 
     def __init__(
@@ -212,13 +212,14 @@ class WorkerShard:
 
         Args:
             make: Makes one environment.
-            numbers: Which of all they are.
-            shared: What is shared of all of them, as :func:`views` has it.
+            numbers: The slice of all environments that belongs to this shard.
+            shared: The shared arrays of all environments, from :func:`views`.
             replay: As in :class:`SameStepVectorEnv`.
-            share_checksums: Whether every step writes the proof of the running episodes into shared memory.
+            share_checksums: Whether every step writes checksums and reward sums of the running episodes into shared
+                memory.
 
         Raises:
-            ConfigError: One cannot be made, or its spaces are not supported.
+            ConfigError: An environment cannot be made, or its spaces are not supported.
         """
         self.numbers = numbers
         self._share_checksums = share_checksums
@@ -232,7 +233,7 @@ class WorkerShard:
         self._show(*self._vector.begin(seed, options))
 
     def step(self) -> None:
-        """Take the shared action indices."""
+        """Step the environments with the shared action indices."""
         step = self._vector.step_indices(self._mine["action_indices"])
         self._show(step.observations, step.masks)
         self._mine["rewards"][...] = step.rewards
@@ -256,7 +257,7 @@ class WorkerShard:
         self._vector.close()
 
     def _count_replayed(self) -> None:
-        """Count a replayed step: a sign of life, since a replay may take longer than the timeout."""
+        """Count a replayed step as a heartbeat, since a replay may take longer than the timeout."""
         self._mine["replayed"][0] += 1
 
     def _show(self, observations: npt.NDArray[Any], masks: npt.NDArray[np.bool_] | None) -> None:

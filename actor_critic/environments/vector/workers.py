@@ -1,4 +1,4 @@
-"""Environments in several processes: what each does is a function of its seed and actions, wherever it runs."""
+"""Environments in several processes. An environment depends only on its seed and actions, not on its process."""
 
 import contextlib
 import ctypes
@@ -53,10 +53,10 @@ class WorkerVectorEnv(
 ):
     """N environments spread over W processes, each a :class:`SameStepVectorEnv` over its share of them.
 
-    This process is one of them, unless all environments are to run in separate processes, where they may crash or hang.
+    This process is one of them, unless all environments run in separate processes, which protect it from crashes.
 
-    Actions go out and transitions come back through shared memory; the pipes carry only signals. Every environment has
-    its number for a seed, not its worker's, so the transitions, and what rebuilds them, are those of one process.
+    Actions and transitions pass through shared memory; the pipes carry only signals. Seeds depend on the number of the
+    environment, not of the worker. So transitions and saved states are the same as in one process.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class WorkerVectorEnv(
             reserved_cores: Cores that other work needs while environments are stepped. If enough cores are left, a
                 waiting process spins before it blocks.
             replay: How a running episode can be rebuilt; see :class:`SameStepVectorEnv`.
-            timeout: Seconds after which a worker that does not answer is taken for dead and killed, where it is not
-                replaying steps; None waits.
-            max_restarts: How many workers, in all, may be replaced when they die; their episodes are replayed. Only
-                with separate processes.
+            timeout: Seconds after which a worker that does not reply is killed, unless it replays steps; None waits
+                for ever.
+            max_restarts: Total number of dead workers that may be replaced; their episodes are replayed. Needs
+                separate processes.
 
         Raises:
             ConfigError: An environment cannot be made, or its spaces are not supported.
@@ -118,7 +118,7 @@ class WorkerVectorEnv(
         self._has_begun = True
 
     def _share_memory(self) -> None:
-        # Not forked: a copy of a process with threads (PyTorch's, a writer's) may hang in a lock.
+        # Not forked: the copy of a process with threads (of PyTorch or a writer) may hang in a lock.
         self._context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
         self._memory = self._context.RawArray(ctypes.c_byte, self._layout.itemsize)
         self._shared = shared = views(self._memory, self._layout)
@@ -137,8 +137,8 @@ class WorkerVectorEnv(
             self._processes.append(process)
             self._pipes.append(pipe)
             self._lines.append(Line(pipe, self._stays_awake))
-        # Before the interpreter waits for them at exit: a worker leaves when its pipe is closed. It is no daemon,
-        # since environments may have processes of their own, and daemons may not.
+        # Runs before the interpreter waits for workers at exit: a worker exits when its pipe is closed. Workers are no
+        # daemons, since daemons may not start processes, and environments may.
         self._at_exit = Finalize(self, _end_all, args=(self._pipes, self._processes), exitpriority=10)
         if shard is not None:  # while the workers make theirs
             self._own = WorkerShard(self._make, shard, self._shared, self._replay, share_checksums=False)
@@ -172,7 +172,7 @@ class WorkerVectorEnv(
             self._read(first)
         except (ActorCriticError, Interrupted):
             raise
-        except BaseException as error:  # whatever somebody's property raises
+        except BaseException as error:  # user code may raise anything
             name = type(first.unwrapped).__name__
             raise ConfigError(f"environment: {name} cannot be used: {describe(error)}") from error
         finally:
@@ -234,7 +234,7 @@ class WorkerVectorEnv(
         return self._observed()
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Ask every worker to leave, then end those that do not."""
+        """Ask every worker to exit, then end those that do not."""
         for line in self._lines:
             with contextlib.suppress(OSError):
                 line.send(CLOSE)
@@ -261,11 +261,11 @@ class WorkerVectorEnv(
     def _tell(self, request: _Request | None) -> None:
         """Send a request to every worker."""
         if self._is_waiting:
-            raise EnvironmentFault("the workers were left in the middle of a step; make new ones")
+            raise EnvironmentFault("an earlier step of the workers was interrupted; make a new vector environment")
         self._request = request
-        self._is_waiting = True  # until all have replied: a late reply would be taken for that to the next request
+        self._is_waiting = True  # until all have replied; a late reply would be read as the next one
         for index in range(len(self._pipes)):
-            with contextlib.suppress(OSError):  # a dead worker is noticed where its reply is awaited
+            with contextlib.suppress(OSError):  # a dead worker is detected when its reply is read
                 self._send(index)
 
     def _send(self, index: int) -> None:
@@ -278,7 +278,7 @@ class WorkerVectorEnv(
 
     def _gather(self, own: Callable[[], Any] | None = None) -> list[Any]:
         """Run this process's shard, then collect one reply per worker; a finished step replies without an object."""
-        answers = [own()] if own else []  # the first environments are here: their fault comes first
+        answers = [own()] if own else []  # this process has the first environments, so its fault comes first
         answers += [self._answer(index) for index in range(len(self._pipes))]
         self._is_waiting = False
         for answer in answers:  # the first environment's fault, as in one process
@@ -340,7 +340,7 @@ class WorkerVectorEnv(
         if not self._has_begun:
             return EnvironmentFault(
                 f'{what} before it began: a script that trains with workers needs `if __name__ == "__main__":` around '
-                f"what it does, since every worker imports it"
+                f"its code, since every worker imports the script"
             )
         return EnvironmentFault(f"{what}; an environment crashed its process, or there was no memory left")
 
@@ -356,7 +356,7 @@ def _part(state: dict[str, npt.NDArray[Any]], share: slice) -> dict[str, npt.NDA
 
 
 def _end_all(pipes: list[Any], processes: list[BaseProcess]) -> None:
-    """Close the pipes, wait for the workers, and kill those that do not leave."""
+    """Close the pipes, wait for the workers, and kill those that do not exit."""
     for pipe in pipes:
         pipe.close()
     deadline = time.monotonic() + _SECONDS_TO_LEAVE

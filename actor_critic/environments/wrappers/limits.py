@@ -1,4 +1,4 @@
-"""Step limits of episodes: the environment's own, or ours in evaluations."""
+"""Step limits of episodes: the environment's own, and the limit of evaluations."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ def has_step_limit(env: Any) -> bool:
 
 
 class EvaluationLimit(gym.Wrapper[Any, Any, Any, Any]):
-    """Cuts an episode after a number of steps. Unlike TimeLimit it is not seen in the specification."""
+    """Truncates an episode after a number of steps. Unlike TimeLimit, it does not change the specification."""
 
     def __init__(self, env: gym.Env[Any, Any], most_steps: int) -> None:
         super().__init__(env)
@@ -19,12 +19,12 @@ class EvaluationLimit(gym.Wrapper[Any, Any, Any, Any]):
         self._steps = 0
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        """Begin to count."""
+        """Reset, and restart the count."""
         self._steps = 0
         return self.env.reset(**kwargs)
 
     def step(self, action: Any) -> Any:
-        """Take a step; what it returned is checked by the vectoriser."""
+        """Take a step; the vectoriser checks the result."""
         returned = self.env.step(action)
         self._steps += 1
         if self._steps < self._most_steps or not isinstance(returned, tuple) or len(returned) != 5:

@@ -1,4 +1,4 @@
-"""The environment's own rewards, counted below all wrappers: what wrappers make of them is for training alone."""
+"""The environment's own rewards, summed below all wrappers. Rewards that wrappers change are for training only."""
 
 import math
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from actor_critic.spaces import as_array
 
 
 class OwnRewards(gym.Wrapper[Any, Any, Any, Any]):
-    """Adds up the rewards of the steps beneath the wrappers around it, which may be several for one of theirs.
+    """Sums the environment's own rewards; one step of an outer wrapper may take several steps of the environment.
 
     Attributes:
-        total: Since it was last taken. What a wrapper earns with steps of its own during a reset does not count.
+        total: Sum since the last :meth:`take`. Rewards of steps that wrappers take during a reset do not count.
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
@@ -21,12 +21,12 @@ class OwnRewards(gym.Wrapper[Any, Any, Any, Any]):
         self.total = 0.0
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Take a step; what it returned is checked by the vectoriser."""
+        """Take a step; the vectoriser checks the result."""
         returned = self.env.step(action)
         try:
             self.total += float(as_array(returned[1]).reshape(()))
         except (LookupError, OverflowError, TypeError, ValueError):
-            self.total = math.nan  # no number: reported where the reward of the wrappers is checked
+            self.total = math.nan  # not a number; the vectoriser checks the wrappers' reward and reports it
         return returned
 
     def take(self) -> float:
@@ -36,7 +36,7 @@ class OwnRewards(gym.Wrapper[Any, Any, Any, Any]):
 
 
 def own_rewards_of(env: gym.Env[Any, Any]) -> Callable[[], float] | None:
-    """Return a function that takes the environment's own rewards since its last call; None without wrappers."""
+    """Return a function that returns the environment's own rewards since its last call; None without wrappers."""
     layer: Any = env
     while isinstance(layer, gym.Wrapper):
         if isinstance(layer, OwnRewards):

@@ -1,4 +1,4 @@
-"""Observations of several steps, side by side."""
+"""Stacks of the last observations."""
 
 from functools import cached_property
 from typing import Any
@@ -11,17 +11,18 @@ from actor_critic.spaces import ObservationSpec, assemble, stacked
 
 
 class FrameStack(gym.Wrapper[Any, Any, Any, Any]):
-    """Shows the last observations of an episode, oldest first; before there are enough, the first one again.
+    """Stacks the last observations of an episode, oldest first. The first observation fills missing ones.
 
-    That is what Gymnasium's FrameStackObservation shows. In its space categories stay categories, and a board no image.
+    Values equal those of Gymnasium's FrameStackObservation. The space keeps the kind of its parts: categories stay
+    categories, and a stacked board does not become an image.
     """
 
     def __init__(self, env: gym.Env[Any, Any], count: int) -> None:
-        """Show so many observations of an environment."""
+        """Stack ``count`` observations of an environment."""
         super().__init__(env)
         self.observation_space = stacked(env.observation_space, count)
         self._count = count
-        self._frames: list[npt.NDArray[Any]] = []  # each part's, in arrays that nobody else writes to
+        self._frames: list[npt.NDArray[Any]] = []  # an array for each part; nothing else writes to them
 
     def reset(self, **kwargs: Any) -> Any:
         """Begin an episode."""
