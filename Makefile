@@ -1,9 +1,9 @@
 # train: one command from a fresh clone to a trained policy. test, check: what continuous integration runs.
-# test-newest: all but faults, on another Python and in an environment of its
-# own: make test-newest VENV=.venv-newest PYTHON=python3.13
-# bench: speed beside other libraries, each in an environment of its own (some 10 GB), an hour on two idle cores.
-# learning: scores of the presets over five seeds, some hours on two cores; goes on where it was stopped.
-# faults: the whole campaign of faults, of which `test` tries a sample; writes the table of docs/guarantees.md.
+# test-newest: the tests without tests/faults and tests/odd, on another Python and in another virtual environment:
+# make test-newest VENV=.venv-newest PYTHON=python3.13
+# bench: speed compared with other libraries, each in its own virtual environment (10 GB); an hour on two idle cores.
+# learning: scores of the presets over five seeds; some hours on two cores. If stopped, it continues where it was.
+# faults: all fault tests (`test` runs a sample of them); writes the table of docs/guarantees.md.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

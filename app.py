@@ -1,4 +1,4 @@
-"""Train from config.json: another name for main.py, the same as ``actor-critic train``."""
+"""Train from config.json: the same as main.py and ``actor-critic train``."""
 
 from actor_critic.cli import main
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Each name is imported when it is first asked for: a command that needs no networks does not wait for PyTorch.
+# A name is imported at first use, so that a command without networks does not wait for PyTorch.
 _HOMES = {
     "ActionSpec": "spaces",
     "ActorCriticAgent": "agent",

@@ -99,7 +99,7 @@ def test_a_signal_ends_the_epoch_and_the_run_resumes_to_the_same_bits(tmp_path: 
         process.send_signal(number)
         output = process.communicate()[0].decode()
     assert process.returncode == 128 + number
-    assert "go on with: actor-critic resume" in output
+    assert "continue with: actor-critic resume" in output
     run = _only_run(tmp_path)
     assert 5 <= newest_sound(run)[1].counters["epoch"] < 120
     command = [sys.executable, "-m", "actor_critic", "resume", run.name]

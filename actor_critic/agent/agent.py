@@ -1,4 +1,4 @@
-"""An agent: it acts, estimates values and learns; one optimizer updates both of its networks."""
+"""The actor-critic agent: actions, value estimates and updates of both networks."""
 
 import math
 from pathlib import Path
@@ -35,27 +35,24 @@ _NOISE_AT_ONCE = 4096
 
 
 class ActorCriticAgent(FixedAttributes):
-    """A policy and a value function, one Adam for both, and the running statistics they need.
+    """A policy and a value function with one Adam optimizer for both, and their running statistics.
 
-    A copy (by :mod:`copy`, or a pickle) is another agent in the same state, which learns for itself. What
-    an agent is built of cannot be assigned: :meth:`load_weights` takes weights over, and other settings, networks or
-    devices need another agent.
+    A copy (with :mod:`copy` or pickle) is an independent agent in the same state. The settings, networks and device
+    of an agent cannot be assigned: use :meth:`load_weights` for other weights, and a new agent for everything else.
 
     Attributes:
         settings: The resolved settings.
-        observations: The observation space it was built for.
-        actions: The action space it was built for.
+        observations: The observation space.
+        actions: The action space.
         policy: The actor.
         value_network: The critic.
-        untrusted: The file it was read from, where code that this file names may not be imported; else None.
-        parameters: Both networks' parameters and gradients, each as one flat tensor.
+        untrusted: The file that the agent was loaded from, if code that it names must not be imported; else None.
+        parameters: The parameters and the gradients of both networks, each as one flat tensor.
     """
 
     _fixed: ClassVar = {
         **dict.fromkeys(("settings", "observations", "actions", "device"), "build a new agent"),
-        **dict.fromkeys(
-            ("policy", "value_network", "parameters"), "load_weights takes over the weights of another one"
-        ),
+        **dict.fromkeys(("policy", "value_network", "parameters"), "load_weights loads the weights of another agent"),
     }
 
     def __init__(
@@ -65,18 +62,18 @@ class ActorCriticAgent(FixedAttributes):
         actions: ActionSpec,
         encoder: EncoderMaker | None = None,
     ) -> None:
-        """Build both networks, with weights drawn from the seed.
+        """Build both networks and initialise them from the seed.
 
         Args:
-            settings: What to build; a Config is resolved first.
+            settings: The settings; a Config is resolved first.
             observations: The observation space, such as ``ObservationSpec.from_space(env.observation_space)``.
             actions: The action space, such as ``ActionSpec.from_space(env.action_space)``.
-            encoder: A module class of yours to encode observations with; the settings then name it.
+            encoder: Your module class that encodes observations; the settings then name it.
 
         Raises:
-            ConfigError: The device is not there, or the observations do not fit the encoder.
+            ConfigError: The device does not exist, or the observations do not fit the encoder.
         """
-        of_subclass = frozenset(vars(self))  # what it set before it came here
+        of_subclass = frozenset(vars(self))  # attributes that a subclass set before this call
         settings = settings_of(settings, encoder)
         self.device = choose_device(settings.device)
         features, logits = observations.num_features, actions.num_logits
@@ -95,7 +92,7 @@ class ActorCriticAgent(FixedAttributes):
         self._actor = Actor(self._features, self._backend.policy)
         state_dim = self.value_network.trunk.state_dim
         self._learner = Learner(self.settings, self._backend, self._features, state_dim, self.device)
-        self._noise: tuple[int, npt.NDArray[np.float32]] | None = None  # the blocks drawn last, and which they are
+        self._noise: tuple[int, npt.NDArray[np.float32]] | None = None  # the index of the last blocks, and the blocks
         self._prediction_noise = generator(settings.seed, Purpose.PREDICTION)
         self._own = frozenset({*vars(self), "_own"} - of_subclass)
 
@@ -107,18 +104,18 @@ class ActorCriticAgent(FixedAttributes):
         action_mask: npt.ArrayLike | None = None,
         deterministic: bool = False,
     ) -> Any:
-        """Choose an action for one observation, or one for each observation of a batch.
+        """Choose an action for one observation, or for each observation of a batch.
 
         Args:
-            observation: One observation as the environment gives it, or a batch [B, *shape]; where observations are
-                dicts or tuples, a batch is a dict or tuple of arrays. A mask inside (``"action_mask"``) counts.
-            state: With memory, what the call before returned, [S] or [B, S]; None at the beginning of an episode.
+            observation: One observation as the environment returns it, or a batch [B, *shape]. For Dict and Tuple
+                spaces, a batch is a dict or tuple of arrays. A mask in the observation (``"action_mask"``) is used.
+            state: With memory, the state [S] or [B, S] from the previous call; None at the beginning of an episode.
             action_mask: [A] or [B, A] boolean, True where an action is allowed; None allows all.
             deterministic: Take the most probable action instead of sampling one.
 
         Returns:
-            For one observation the action as the environment takes it: an int, an array, a dict or tuple; for a batch
-            an array [B] or [B, *shape], or a dict or tuple of arrays. With memory ``(action, state)``.
+            For one observation, the action in the form that the environment expects: an int, array, dict or tuple.
+            For a batch, an array [B] or [B, *shape], or a dict or tuple of arrays. With memory, ``(action, state)``.
 
         Raises:
             ValueError: The observation, state or mask has the wrong shape or dtype, a number is not finite, or no
@@ -142,11 +139,11 @@ class ActorCriticAgent(FixedAttributes):
 
     @property
     def has_memory(self) -> bool:
-        """Whether what the agent does depends on what it saw before."""
+        """Whether the policy has a hidden state."""
         return self.settings.memory is not None
 
     def initial_state(self, count: int) -> npt.NDArray[np.float32]:
-        """Return the hidden states [count, S] at the beginning of an episode; no columns without memory."""
+        """Return hidden states [count, S] for the beginning of an episode; S = 0 without memory."""
         return np.zeros((count, self.policy.trunk.state_dim), np.float32)
 
     def choose(
@@ -160,15 +157,15 @@ class ActorCriticAgent(FixedAttributes):
         return self._actor.choose(observations, uniforms, mask, states)
 
     def actor(self) -> Actor:
-        """Return the policy as it is now, to act with while the agent goes on learning."""
+        """Return a copy of the current policy, which acts while the agent is updated."""
         return self._actor.frozen()
 
     def value(self, observation: Any) -> Any:
-        """Estimate the return from one observation (a float), or from each of a batch (array [B]), with the critic.
+        """Estimate the return with the critic: a float for one observation, an array [B] for a batch.
 
-        The return is the discounted sum of the rewards that are learned from: those of the reward model, if there is
-        one, after clipping. With ``normalize_rewards`` the estimate is scaled back to them. With memory it is the
-        estimate at the beginning of an episode.
+        The return is the discounted sum of training rewards, after the reward model and clipping. With
+        ``normalize_rewards`` the estimate is scaled back to the units of these rewards. With memory it is the estimate
+        at the beginning of an episode.
         """
         observation, _ = take_mask(observation, self.observations)
         batch, is_single = read_observations(observation, self.observations)
@@ -179,9 +176,9 @@ class ActorCriticAgent(FixedAttributes):
         return float(values[0]) if is_single else values
 
     def action_noise(self, block: int) -> npt.NDArray[np.float32]:
-        """Return a block [T, N, G] of the uniform numbers that actions are sampled at; blocks count from 0."""
+        """Return a block [T, N, G] of uniform numbers for sampling actions; blocks count from 0."""
         shape = (self.settings.num_steps, self.settings.num_envs, self.actions.num_groups)
-        # Small blocks are drawn many at a time, since making a generator takes longer than drawing them.
+        # Several small blocks are drawn at once, because making a generator takes longer than drawing a block.
         together = max(1, _NOISE_AT_ONCE // math.prod(shape))
         first, row = divmod(block, together)
         if self._noise is None or self._noise[0] != first:
@@ -190,12 +187,12 @@ class ActorCriticAgent(FixedAttributes):
         return self._noise[1][row]
 
     def update(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int) -> UpdateResult:
-        """Learn from a rollout: clip and normalise rewards, estimate advantages, take the epoch's optimizer steps.
+        """Update on a rollout: clip and normalise rewards, estimate advantages, and take the epoch's optimizer steps.
 
         Args:
-            rollout: T steps of N environments, collected with the policy as it is.
-            rewards: [T, N], what is to be learned from, before clipping and normalisation.
-            epoch: Number of the epoch, from 1: which minibatches are drawn, and how far the learning rate is annealed.
+            rollout: T steps of N environments, collected with the current policy.
+            rewards: [T, N], the training rewards before clipping and normalisation.
+            epoch: Number of the epoch, from 1; it determines the minibatches and the annealing.
 
         Raises:
             NumericalError: A reward, loss, gradient or parameter is not finite.
@@ -217,7 +214,7 @@ class ActorCriticAgent(FixedAttributes):
         return learned
 
     def forget_running_episodes(self) -> None:
-        """Reset sums over steps and the critic's hidden states, because running episodes are lost."""
+        """Reset discounted reward sums and the critic's hidden states, because running episodes are lost."""
         self._learner.forget_running_episodes()
 
     @property
@@ -240,10 +237,10 @@ class ActorCriticAgent(FixedAttributes):
         return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
     def load_state(self, tensors: dict[str, Tensor], optimizer_steps: int) -> None:
-        """Load what :meth:`state` returned.
+        """Load a state that :meth:`state` returned.
 
         Raises:
-            CheckpointError: A tensor is missing, or has another shape.
+            CheckpointError: A tensor is missing or has another shape.
         """
         self.load_weights(tensors)
         self._backend.first_moment.copy_(tensor_like(tensors, "optimizer.first_moment", self._backend.first_moment))
@@ -257,10 +254,10 @@ class ActorCriticAgent(FixedAttributes):
             learner.reward_normalizer.sums = sums.numpy().copy()
 
     def load_weights(self, tensors: dict[str, Tensor]) -> None:
-        """Load the weights and the running statistics, and nothing else.
+        """Load only the weights and the running statistics.
 
         Raises:
-            CheckpointError: A tensor is missing, or has another shape; nothing was changed then.
+            CheckpointError: A tensor is missing or has another shape; the agent is then unchanged.
         """
         weights = {
             (name, key): tensor_like(tensors, f"{name}.{key}", tensor)
@@ -281,10 +278,10 @@ class ActorCriticAgent(FixedAttributes):
         self.parameters.check_finite()
 
     def save(self, path: str | Path) -> None:
-        """Write this agent as a checkpoint.
+        """Write this agent to a checkpoint file.
 
         Raises:
-            CheckpointError: The disk refused.
+            CheckpointError: The file cannot be written.
         """
         checkpoints.save(self.checkpoint({}, {}), Path(path))
 
@@ -295,7 +292,7 @@ class ActorCriticAgent(FixedAttributes):
         records: dict[str, float | None] | None = None,
         code: dict[str, str] | None = None,
     ) -> Checkpoint:
-        """Return this agent as a checkpoint, with the counters, tensors, records and code of the run around it."""
+        """Return this agent as a checkpoint, with the counters, tensors, records and code digests of its run."""
         spaces = {"observation": self.observations.to_document(), "action": self.actions.to_document()}
         counters = {"optimizer_steps": self.optimizer_steps, **counters}
         tensors = self.state() | tensors
@@ -310,16 +307,17 @@ class ActorCriticAgent(FixedAttributes):
         *,
         trust_code: bool = False,
     ) -> "ActorCriticAgent":
-        """Read an agent from a checkpoint file. Nothing that the file names is imported unless you say so.
+        """Load an agent from a checkpoint file. Code that the file names is imported only with ``trust_code``.
 
         Args:
             path: A checkpoint.
-            device: Where to put it; not necessarily where it was trained.
-            encoder: The module class that encodes its observations, where that is one of yours.
-            trust_code: Whether code that the file names may be imported: an encoder now, and what an evaluation needs.
+            device: The device of the agent; it may differ from the training device.
+            encoder: Your module class that encodes observations, if the agent was trained with one.
+            trust_code: Whether code that the file names may be imported: an encoder now, and later the environment's
+                code in an evaluation.
 
         Raises:
-            ConfigError: The device is not there.
+            ConfigError: The device does not exist.
             CheckpointError: The file is damaged, is no checkpoint, or names an encoder that was not given.
         """
         return cls.from_checkpoint(checkpoints.load(Path(path)), path, device, encoder, trust_code)
@@ -333,11 +331,11 @@ class ActorCriticAgent(FixedAttributes):
         encoder: EncoderMaker | None = None,
         trust_code: bool = False,
     ) -> "ActorCriticAgent":
-        """Build the agent that a checkpoint holds; the arguments are those of :meth:`load`.
+        """Build the agent of a checkpoint; the arguments are those of :meth:`load`.
 
         Raises:
-            ConfigError: The device is not there.
-            CheckpointError: Its settings or tensors do not fit together, or it names an encoder that was not given.
+            ConfigError: The device does not exist.
+            CheckpointError: Settings and tensors do not match, or the checkpoint names an encoder that was not given.
         """
         settings = agent_settings(checkpoint, origin, device, encoder, trust_code)
         try:
@@ -349,7 +347,7 @@ class ActorCriticAgent(FixedAttributes):
         return agent
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy is built from: views into one buffer cannot be copied one by one."""
+        """Return what a copy is built from; views into one buffer cannot be copied one by one."""
         encoder = self.policy.trunk.encoder
         return {
             "built of": (self.settings, self.observations, self.actions),
@@ -363,7 +361,7 @@ class ActorCriticAgent(FixedAttributes):
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Build the networks, and fill them."""
+        """Build the networks, and load the state."""
         settings, observations, actions = state["built of"]
         ActorCriticAgent.__init__(self, settings, observations, actions, state["encoder"])
         self.load_state(state["tensors"], state["optimizer_steps"])
@@ -381,7 +379,7 @@ class ActorCriticAgent(FixedAttributes):
         return {"policy": self.policy, "value": self.value_network}
 
     def _moments(self) -> dict[str, RunningMoments]:
-        """Return the running statistics by name; none if nothing is normalised."""
+        """Return the running statistics by name; empty if nothing is normalised."""
         moments = {}
         if self._features.normalizer:
             moments["observation_normalizer"] = self._features.normalizer.moments
@@ -393,5 +391,5 @@ class ActorCriticAgent(FixedAttributes):
 def _flat(networks: list[torch.nn.Module], encoder: str) -> FlatParameters:
     try:
         return FlatParameters(networks)
-    except TypeError as error:  # only a module of the user's own has other parameters than the rest
+    except TypeError as error:  # only a user's module can have parameters of another dtype or device
         raise ConfigError(f"encoder: {encoder}: {error}") from None

@@ -1,4 +1,4 @@
-"""Attributes that cannot be assigned, where an assignment would be taken and have no effect, or a harmful one."""
+"""Attributes that cannot be assigned, because an assignment would have no effect or a harmful one."""
 
 from dataclasses import fields
 from typing import Any, ClassVar
@@ -9,9 +9,9 @@ _SETTINGS = frozenset(field.name for field in fields(Settings))
 
 
 class FixedAttributes:
-    """The base of classes that say which of their attributes are assigned once and for all, and what to do instead.
+    """Base class that forbids a second assignment to some attributes, and names the alternative.
 
-    The names of settings are no attributes to assign either: nobody would read them.
+    Names of settings cannot be assigned either, because nothing would read them.
     """
 
     _fixed: ClassVar[dict[str, str]]
@@ -23,7 +23,7 @@ class FixedAttributes:
                 raise AttributeError(f"{kind}.{name} cannot be assigned; {self._fixed[name]}")
         elif name in _SETTINGS:
             raise AttributeError(
-                f"{name} is a setting, and {kind}.settings cannot be changed; make another one from another Config"
+                f"{name} is a setting, and {kind}.settings cannot be changed; make a new {kind} from a new Config"
             )
         super().__setattr__(name, value)
 

@@ -1,4 +1,4 @@
-"""Checks of what a caller gives an agent: observations, masks, hidden states."""
+"""Checks of the inputs of an agent: observations, masks, hidden states."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from actor_critic.spaces import ActionSpec, ObservationSpec
 
 
 def read_observations(observation: Any, spec: ObservationSpec) -> tuple[npt.NDArray[Any], bool]:
-    """Return one observation or several as a batch [B, *shape], and whether it was one.
+    """Return observations as a batch [B, *shape], and whether the input was a single one.
 
     Raises:
         ValueError: The shape or dtype is wrong, or a number is not finite.
     """
-    with np.errstate(over="ignore"):  # a number too large for its type is told here
+    with np.errstate(over="ignore"):  # a number too large for its type is an error below
         batch, is_single = spec.as_batch(observation)
     for numbers in spec.floats(batch):
         if not np.isfinite(numbers).all():
@@ -29,13 +29,13 @@ def read_action_mask(
     """Return the mask [B, A] of a batch; None if all actions are allowed.
 
     Args:
-        given: The mask beside the observation, [A] or [B, A]; None allows all.
+        given: The mask from the argument, [A] or [B, A]; None allows all.
         inside: The mask inside the observation; None allows all.
         actions: The action space.
         count: B; None for one observation.
 
     Raises:
-        ValueError: The shape or dtype is wrong, no action is allowed, or the two contradict each other.
+        ValueError: The shape or dtype is wrong, no action is allowed, or the two masks differ.
     """
     mask = None if given is None else actions.check_mask(np.asarray(given), count)
     if inside is None:
@@ -47,10 +47,10 @@ def read_action_mask(
 
 
 def read_hidden_state(state: npt.NDArray[np.float32] | None, count: int | None, width: int) -> npt.NDArray[np.float32]:
-    """Return hidden states [B, S]; zeros where a caller gave none.
+    """Return hidden states [B, S]; zeros if the caller gave none.
 
     Args:
-        state: What a caller gave, [S] or [B, S].
+        state: The caller's hidden states, [S] or [B, S], or None.
         count: B; None for one observation.
         width: S; 0 without memory.
 

@@ -1,4 +1,4 @@
-"""Learner: connects a rollout with the features, the backend, the targets and the minibatches of one update."""
+"""Learner: turns a rollout into features, targets and minibatches, and updates the networks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,12 +29,12 @@ _NO_VALUES: npt.NDArray[np.float32] = np.zeros(0, np.float32)
 
 @dataclass(frozen=True)
 class UpdateResult:
-    """What one update did.
+    """The result of one update.
 
     Attributes:
         statistics: Means over its optimizer steps.
-        explained_variance: 1 − Var(R − V) / Var(R) before the first step; None where the returns do not vary.
-        learning_rate: Of this epoch.
+        explained_variance: 1 − Var(R − V) / Var(R) before the first step; None if the returns are constant.
+        learning_rate: The learning rate of this epoch.
     """
 
     statistics: UpdateStatistics
@@ -44,11 +44,11 @@ class UpdateResult:
 
 @dataclass(frozen=True)
 class Update:
-    """An update that is ready to be made.
+    """A prepared update.
 
     Attributes:
         batch: The transitions.
-        minibatches: Of each optimizer step, as indices into the batch.
+        minibatches: Indices into the batch, for each optimizer step.
         coefficients: The coefficients of the epoch.
         explained_variance: As in :class:`UpdateResult`.
     """
@@ -63,8 +63,8 @@ class Learner:
     """Updates a policy and a value function from rollouts.
 
     Attributes:
-        reward_normalizer: Running scale of the rewards; None where they stay as they are.
-        value_states: [N, S], the critic's hidden states; no columns without memory.
+        reward_normalizer: Running scale of the rewards; None without normalisation.
+        value_states: [N, S], the critic's hidden states; S = 0 without memory.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Learner:
             settings: The resolved settings.
             backend: Executes both networks.
             features: Makes the networks' inputs from observations.
-            state_dim: S, numbers in a hidden state of the critic.
+            state_dim: S, the size of the critic's hidden state.
             device: The device of the networks.
         """
         self.reward_normalizer = (
@@ -93,9 +93,9 @@ class Learner:
 
         Args:
             rollout: T steps of N environments.
-            rewards: [T, N], what is to be learned from, before clipping and normalisation.
+            rewards: [T, N], the training rewards before clipping and normalisation.
             epoch: Number of the epoch, from 1.
-            actor: The policy that chose the actions, if it is not the present one.
+            actor: The policy that chose the actions, if it is not the current one.
         """
         rewards = clip_rewards(rewards, self._settings.clip_rewards)
         if self.reward_normalizer:
@@ -114,7 +114,7 @@ class Learner:
         return UpdateResult(statistics, update.explained_variance, update.coefficients.learning_rate)
 
     def forget_running_episodes(self) -> None:
-        """Reset the sums over steps and the critic's hidden states, where running episodes are lost."""
+        """Reset discounted reward sums and the critic's hidden states, because running episodes are lost."""
         self.value_states[:] = 0.0
         if self.reward_normalizer:
             self.reward_normalizer.sums[:] = 0.0
@@ -123,18 +123,18 @@ class Learner:
     def _batch(
         self, rollout: Rollout, rewards: npt.NDArray[np.float32], actor: Actor | None
     ) -> tuple[Batch, float | None]:
-        """Return the transitions that the optimizer steps of an epoch learn from, and the explained variance."""
+        """Return the batch for an epoch's optimizer steps, and the explained variance."""
         steps, envs = rewards.shape
         count = steps * envs
         observed = rollout.observations.reshape((steps + 1) * envs, *rollout.observations.shape[2:])
-        # Before the pass below, so that the ratios of this update compare two policies under the same statistics.
+        # Before the forward pass, so that the ratios compare two policies with the same statistics.
         seen = observed[:count]
         self._features.update(seen if rollout.valid is None else seen[rollout.valid.reshape(-1)])
         features = self._features(observed)
         actions = self._tensor(rollout.actions.reshape(count, -1))
         masks = None if rollout.masks is None else self._tensor(rollout.masks.reshape(count, -1))
         sequences = self._sequences(rollout) if self._settings.memory is not None else None
-        # Where all episodes ended in the last step, nothing is bootstrapped from the observations after it.
+        # If all episodes ended in the last step, no value is bootstrapped from the observations after it.
         all_ended = bool(rollout.ended[-1].all())
         if all_ended:
             features = features[:count]
@@ -171,12 +171,12 @@ class Learner:
             self._tensor(targets.returns.reshape(-1)),
             sequences,
         )
-        if rollout.valid is not None and sequences is None:  # sequences stay whole; the loss leaves the pauses out
+        if rollout.valid is not None and sequences is None:  # sequences stay complete; the loss ignores invalid steps
             batch = batch.select(self._tensor(np.flatnonzero(rollout.valid)))
         return batch, targets.explained_variance
 
     def _sequences(self, rollout: Rollout) -> Sequences:
-        """Return where a rollout's sequences begin. A shared trunk has one state for both networks: the policy's."""
+        """Return where a rollout's sequences begin; with a shared trunk, both networks use the policy's state."""
         before = rollout.states if self._settings.shared_encoder else self.value_states
         return Sequences(
             self._tensor(rollout.states),
@@ -188,7 +188,7 @@ class Learner:
     def _final_values(
         self, rollout: Rollout, states: Tensor | None
     ) -> tuple[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[np.float32]]:
-        """Return where episodes were truncated, as steps and environments, and the values of their final observations.
+        """Return the steps and environments where episodes were truncated, and the values of their final observations.
 
         Args:
             rollout: The steps.

@@ -1,6 +1,6 @@
-"""Checks a checkpoint before it is loaded: trusted code, sizes, finite weights.
+"""Checks of a checkpoint before it is loaded: trusted code, sizes, finite weights.
 
-The only place that decides whether a file may name code to import.
+Only this module decides whether a file may name code to import.
 """
 
 from pathlib import Path
@@ -20,18 +20,18 @@ _OWN = ("policy.", "value.", "optimizer.", "observation_normalizer.", "reward_no
 
 
 def weights_to_begin_with(path: Path, settings: Settings, spaces: Spec) -> tuple[Path, Checkpoint]:
-    """Return the checkpoint whose weights a new run begins with.
+    """Return the checkpoint for the initial weights of a new run.
 
     Args:
         path: A checkpoint, or a run folder.
-        settings: Of the new run.
-        spaces: Of its environment.
+        settings: The settings of the new run.
+        spaces: The spaces of its environment.
 
     Returns:
-        The file, in full and of one moment: the run can be computed again from it. And the checkpoint.
+        The absolute path of the file, from which the run can be recomputed, and the checkpoint.
 
     Raises:
-        CheckpointError: There is none, or its networks or spaces are others.
+        CheckpointError: There is no checkpoint, or its networks or spaces differ.
     """
     source, checkpoint = runs.find_checkpoint(path)
     check_spaces(checkpoint, spaces)
@@ -46,13 +46,13 @@ def check_trust(settings: Settings, origin: object, is_trusted: bool, *, has_enc
     """Refuse to import code that the settings of a file name, unless the user trusts it.
 
     Args:
-        settings: As the file has them.
-        origin: The name of the file in an error.
+        settings: The settings in the file.
+        origin: The name of the file in errors.
         is_trusted: Whether the user trusts the file's code.
-        has_encoder: Whether the encoder is there already, and needs no import.
+        has_encoder: Whether the caller gave the encoder, so that it needs no import.
 
     Raises:
-        CheckpointError: There is code to import and no trust.
+        CheckpointError: There is code to import, and the user does not trust it.
     """
     named = [name for name in settings.code_to_trust if not has_encoder or name != settings.encoder]
     require_trust(named, origin, is_trusted)
@@ -61,17 +61,17 @@ def check_trust(settings: Settings, origin: object, is_trusted: bool, *, has_enc
 def trusted_settings(
     checkpoint: Checkpoint, origin: str | Path, encoder: EncoderMaker | None, trust_code: bool
 ) -> Settings:
-    """Return the settings of a run's checkpoint, checked against what it holds.
+    """Return the settings of a run's checkpoint, checked against its content.
 
     Args:
         checkpoint: The checkpoint.
-        origin: The name of the checkpoint in an error.
-        encoder: The module class that encodes observations, if it is not to be imported by its name.
+        origin: The name of the checkpoint in errors.
+        encoder: The user's module class that encodes observations; None imports it by its name.
         trust_code: Whether code that the settings name as ``module:Class`` may be imported.
 
     Raises:
-        ConfigError: They are not complete and valid.
-        CheckpointError: They name code to import without ``trust_code``, or ask for more than the checkpoint holds.
+        ConfigError: The settings are incomplete or invalid.
+        CheckpointError: They name code to import without ``trust_code``, or do not match the checkpoint's tensors.
     """
     settings = settings_from_document(checkpoint.settings, origin)
     check_trust(settings, origin, trust_code, has_encoder=encoder is not None)
@@ -82,30 +82,30 @@ def trusted_settings(
 def agent_settings(
     checkpoint: Checkpoint, origin: str | Path, device: str, encoder: EncoderMaker | None, trust_code: bool
 ) -> Settings:
-    """Return the settings of the agent that a checkpoint holds, checked against what it holds.
+    """Return the settings of a checkpoint's agent, checked against its content.
 
-    An agent imports no code but its encoder; what its evaluation needs besides is checked there.
+    An agent imports no code except its encoder. An evaluation checks the other code that it needs.
 
     Args:
         checkpoint: The checkpoint.
-        origin: The name of the checkpoint in an error.
-        device: Where to put the agent.
-        encoder: The module class that encodes observations, if it is not to be imported by its name.
+        origin: The name of the checkpoint in errors.
+        device: The device of the agent.
+        encoder: The user's module class that encodes observations; None imports it by its name.
         trust_code: Whether the encoder that the settings name as ``module:Class`` may be imported.
 
     Raises:
-        ConfigError: The device is not there.
-        CheckpointError: They are not complete and valid, name an encoder that was not given, or ask for more than the
-            checkpoint holds.
+        ConfigError: The device does not exist.
+        CheckpointError: The settings are incomplete or invalid, name an encoder that was not given, or do not match the
+            checkpoint's tensors.
     """
-    choose_device(device)  # before the checkpoint is, which has no part in it
+    choose_device(device)  # first, because a wrong device is no error of the checkpoint
     try:
         settings = settings_from_document(checkpoint.settings, origin).replace(device=device)
     except ConfigError as error:
         raise CheckpointError(f"{origin} cannot be used: {error}") from None
     if ":" in settings.encoder and encoder is None and not trust_code:
         raise CheckpointError(
-            f"{origin} was trained with the encoder {settings.encoder}; hand that class over as encoder=..., "
+            f"{origin} was trained with the encoder {settings.encoder}; pass that class as encoder=..., "
             f"or set trust_code=True if you know and trust it"
         )
     check_sizes(checkpoint, settings, origin)
@@ -113,12 +113,12 @@ def agent_settings(
 
 
 def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) -> None:
-    """Check that a checkpoint holds the weights that its settings ask for, and finite ones, before any are made.
+    """Check that a checkpoint holds the weights of its settings, and that they are finite, before networks are built.
 
     A user's own encoder is not checked: it is imported only if its origin is trusted.
 
     Raises:
-        CheckpointError: It does not.
+        CheckpointError: A tensor is missing, has another shape, or is not finite.
     """
     for name, tensor in checkpoint.tensors.items():
         if name.startswith(_OWN) and ".encoder." not in name and not tensor.isfinite().all():
@@ -138,10 +138,10 @@ def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) 
             policy, value = make_networks(settings, observations, actions)
             memory = torch.empty(settings.num_envs, value.trunk.state_dim, dtype=torch.float32)
         tensor_like(checkpoint.tensors, "value_memory", memory)
-        if "episodes.running" in checkpoint.tensors:  # a training state, and not an agent alone
+        if "episodes.running" in checkpoint.tensors:  # a training state, not only an agent
             count = len(settings.episode_figures)
             if checkpoint.tensors["episodes.running"].shape[0] == count - 1 and settings.wrappers:
-                count -= 1  # from before training returns were told from the environment's own
+                count -= 1  # older checkpoints have no separate training returns
             known = {"running": settings.num_envs, "recent": checkpoint.tensors["episodes.recent"].shape[-1]}
             for key, width in known.items():
                 like = torch.empty(count, width, dtype=torch.float64, device="meta")
@@ -157,7 +157,7 @@ def check_spaces(checkpoint: Checkpoint, spaces: Spec) -> None:
     """Check that a checkpoint's agent was built for the spaces of an environment.
 
     Raises:
-        CheckpointError: It was not, or has none.
+        CheckpointError: The spaces differ, or the checkpoint has none.
     """
     try:
         other = spec_mismatch(read_spaces_of(checkpoint), spaces)
@@ -171,18 +171,18 @@ def read_spaces_of(checkpoint: Checkpoint) -> Spec:
     """Return the spaces that a checkpoint's agent was built for.
 
     Raises:
-        KeyError: It has none.
-        ValueError: They are no spaces.
+        KeyError: The checkpoint has no spaces.
+        ValueError: The spaces are invalid.
     """
     observations = ObservationSpec.from_document(checkpoint.spaces["observation"])
     return observations, ActionSpec.from_document(checkpoint.spaces["action"])
 
 
 def tensor_like(tensors: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
-    """Return a tensor of a checkpoint, which must have the shape and dtype of another one.
+    """Return a tensor of a checkpoint that has the shape and dtype of another tensor.
 
     Raises:
-        CheckpointError: It has others, or is not there.
+        CheckpointError: The tensor is missing, or its shape or dtype differs.
     """
     found = tensors.get(name)
     if found is None or found.shape != like.shape or found.dtype != like.dtype:

@@ -1,4 +1,4 @@
-"""The commands. The only place that reads the command line or prints to a person."""
+"""The commands. Only this package reads the command line and prints to the user."""
 
 import contextlib
 import importlib
@@ -19,20 +19,20 @@ from actor_critic.imports import look_in
 from actor_critic.process import interrupts
 
 _COMMANDS = {
-    "train": "Train a policy; what `python main.py` does.",
-    "resume": "Go on with a run that was stopped, or make a finished one longer.",
-    "evaluate": "Report the returns of a trained policy on fresh episodes.",
-    "verify": "Compute a stretch of a run again, and compare its digests.",
-    "inspect": "Show what a checkpoint holds; nothing that it names is imported.",
-    "check": "Say whether an environment will work, and what is wrong with it.",
+    "train": "Train a policy; the same as `python main.py`.",
+    "resume": "Continue a stopped run, or extend a finished one.",
+    "evaluate": "Report the returns of a trained policy on new episodes.",
+    "verify": "Recompute a part of a run and compare its digests.",
+    "inspect": "Show the content of a checkpoint, without importing code that it names.",
+    "check": "Test whether an environment works, and report its problems.",
     "init": "Write a starting config.json.",
-    "presets": "List the tuned settings that come with the package.",
+    "presets": "List the tuned settings of the package.",
     "schema": "Print the JSON Schema of config.json.",
 }
 
 
 class _LazyGroup(click.Group):
-    """Imports a command's module when it is called: listing the commands does not wait for PyTorch."""
+    """Imports a command's module at its first use, so that listing the commands does not wait for PyTorch."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -54,43 +54,43 @@ def cli() -> None:
 def main(*prefix: str) -> NoReturn:
     """Run the command line and exit.
 
-    A user's mistake ends in one line on standard error and the exit code of its error; only a defect of this program
-    shows a traceback.
+    A user's error gives one line on standard error, and the exit code of this error. Only a bug in this program gives a
+    traceback.
 
     Args:
-        prefix: Words to put before the arguments given, such as "train".
+        prefix: Words to insert before the given arguments, such as "train".
     """
     leaving, errors = Leaving(), sys.stderr
     try:
         with interrupts.recognized():
             code, message = _run([*prefix, *sys.argv[1:]])
-    except Exception:  # a defect
+    except Exception:  # a bug
         if leaving.is_alone():
             raise
         traceback.print_exc(file=errors)
         code, message = 1, ""
     if message:
-        from actor_critic.cli.screen import printable  # which imports more than most commands need
+        from actor_critic.cli.screen import printable  # imported here, because most commands do not need it
 
-        with contextlib.suppress(OSError, ValueError):  # nobody may be there any more
+        with contextlib.suppress(OSError, ValueError):  # standard error may be closed
             print("error:", printable(message), file=errors)
     leaving.end(code)
 
 
 def _run(words: list[str]) -> tuple[int, str]:
-    """Run a command; gives its exit code, and what went wrong if anything did."""
+    """Run a command; return its exit code and an error message, empty without an error."""
     try:
-        # Classes of the user's own are named "module:Class" and found in the folder the command is started from.
+        # The user's classes, named "module:Class", are searched for in the folder where the command was started.
         places.remember()
         look_in(str(Path.cwd()))
     except OSError:
         return (
             ConfigError.exit_code,
-            "the folder this was started from is not there any more; change to another one",
+            "the current folder does not exist any more; change to another one",
         )
     stdout = sys.stdout
     if isinstance(stdout, io.TextIOWrapper):
-        stdout.reconfigure(errors="backslashreplace")  # not every terminal has every letter of a path
+        stdout.reconfigure(errors="backslashreplace")  # a terminal may not support every character of a path
     try:
         return cli.main(words, prog_name="actor-critic", standalone_mode=False) or 0, ""
     except click.exceptions.NoArgsIsHelpError as error:
@@ -104,12 +104,12 @@ def _run(words: list[str]) -> tuple[int, str]:
     except (KeyboardInterrupt, click.Abort):
         return 130, "interrupted"
     except BrokenPipeError:
-        # Whoever read our output has gone (`actor-critic schema | head`): nothing is wrong here.
+        # The reader of our output has closed it (`actor-critic schema | head`): this is no error.
         sys.stderr.close()
         return 0, ""
     except OSError as error:
-        if error.filename is not None:  # what files refuse is told where they are used: this is a defect
+        if error.filename is not None:  # errors of files are handled where they are used, so this is a bug
             raise
         with contextlib.suppress(OSError):
-            stdout.close()  # else what it did not take is tried again, and told again, as the interpreter ends
+            stdout.close()  # otherwise the interpreter would try to write, and fail, again at exit
         return CheckpointError.exit_code, f"standard output cannot be written: {error.strerror}"

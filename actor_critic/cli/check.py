@@ -1,4 +1,4 @@
-"""`check`: whether an environment will work."""
+"""`check`: test whether an environment works."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ _STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
 @click.argument("environment", metavar="ENV")
 @setting_options("environment_kwargs", "wrappers", "frame_stack", "max_episode_steps")
 def command(environment: str, **flags: Any) -> int:
-    """Say in words whether environment ENV will work, and what is wrong with it.
+    """Test whether environment ENV works, and report its problems.
 
-    Tries its spaces, numbers, seeds, episodes and speed. Exit code 0 if it can be trained on, 3 if not.
+    The test covers spaces, numbers, seeds, episodes and speed. Exit code 0: training is possible; 3: it is not.
     """
     from rich.text import Text
 
@@ -35,7 +35,7 @@ def command(environment: str, **flags: Any) -> int:
         line = Text.assemble((f"{finding.verdict:8}", _STYLES[finding.verdict]), printable(finding.text))
         screen.print(line, soft_wrap=not screen.is_terminal)
     if "problem" in verdicts:
-        raise EnvironmentFault(f"{environment} cannot be trained on; the problem is named above")
+        raise EnvironmentFault(f"{environment} cannot be trained on; the problem is shown above")
     warned = " with the warnings above" if "warning" in verdicts else ""
     say(screen, f"{environment} can be trained on{warned}")
     return 0

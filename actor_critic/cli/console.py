@@ -1,4 +1,4 @@
-"""A run on the screen: its settings, one live line of progress, its result."""
+"""A run on the screen: its settings, a live progress line, its result."""
 
 import time
 from types import TracebackType
@@ -19,18 +19,18 @@ _PLAIN_LINES = 20
 _REFRESH_SECONDS = 0.1
 
 
-# Sources of values that nobody chose.
+# Sources of values that the user did not choose.
 _DEFAULT_SOURCES = frozenset({"default", "= batch_size", "num_epochs / 20"})
 
 
 def print_settings(console: Console, settings: Settings, sources: dict[str, str], is_verbose: bool) -> None:
-    """Print the settings that are not plain defaults, each with its source, and the sizes that follow from them.
+    """Print the settings that are not plain defaults, each with its source, and the resulting batch and run sizes.
 
     Args:
-        console: Where.
-        settings: Of the run.
-        sources: Where each comes from.
-        is_verbose: Whether to print those that have their defaults as well.
+        console: The console.
+        settings: The settings of the run.
+        sources: The source of each setting.
+        is_verbose: Whether to print defaults as well.
     """
     defaults = Config(environment=settings.environment, algorithm=settings.algorithm, preset="none")  # type: ignore[arg-type]
     plain = resolve(Layer("default", defaults)).settings.to_document()
@@ -63,10 +63,10 @@ def print_settings(console: Console, settings: Settings, sources: dict[str, str]
 
 
 class ProgressView:
-    """One live line on a terminal; about twenty plain lines where output is piped."""
+    """A live line on a terminal; about twenty plain lines if output is piped."""
 
     def __init__(self, console: Console, settings: Settings, epoch: int) -> None:
-        """Begin after an epoch of a run."""
+        """Start after an epoch of a run."""
         self._console = console
         self._settings = settings
         self._every = max(1, settings.num_epochs // _PLAIN_LINES)
@@ -98,7 +98,7 @@ class ProgressView:
             self._refreshed = now
 
     def _metrics(self, report: EpochReport) -> str:
-        """Return as many metrics as fit beside the epochs, a short bar and the time that is left."""
+        """Return as many metrics as fit beside the epoch count, the bar and the remaining time."""
         parts = [] if report.mean_return is None else [f"return {report.mean_return:.2f}"]
         if report.mean_model_return is not None:
             parts.append(f"model {report.mean_model_return:.2f}")

@@ -13,14 +13,15 @@ from actor_critic.cli.screen import console, only_a_document
 @click.command("evaluate")
 @click.argument("path", metavar="RUN_OR_CHECKPOINT")
 @click.option("--episodes", type=click.IntRange(1), help="Episodes per mode. Default: the run's evaluation_episodes.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Which episodes. Default: the run's seed.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the episodes. Default: the run's seed.")
 @click.option("--device", default="auto", show_default=True, help='"auto", "cpu", "cuda" or "cuda:N".')
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--trust-code", is_flag=True, help="Import the code that the checkpoint's settings name as module:Class.")
 def command(path: str, episodes: int | None, seed: int | None, device: str, as_json: bool, trust_code: bool) -> None:
-    """Run the policy of RUN_OR_CHECKPOINT (of a run, its last one) greedily and sampled on fresh episodes.
+    """Evaluate the policy of RUN_OR_CHECKPOINT on new episodes, with greedy and with sampled actions.
 
-    The episodes are seen neither in training nor in choosing the best checkpoint.
+    For a run folder, the last checkpoint is used. The episodes differ from those of training and of choosing the best
+    checkpoint.
     """
     with contextlib.ExitStack() as stack:
         document = stack.enter_context(only_a_document()) if as_json else None

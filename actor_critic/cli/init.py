@@ -14,16 +14,15 @@ from actor_critic.process import command_line
 
 
 @click.command("init")
-@click.option("--config", "config_path", metavar="FILE", default=CONFIG_FILE, show_default=True, help="What to write.")
+@click.option("--config", "config_path", metavar="FILE", default=CONFIG_FILE, show_default=True, help="File to write.")
 @setting_options("environment", "algorithm", "environment_kwargs", "wrappers")
 def command(config_path: str, **flags: Any) -> None:
     """Write a starting settings file for an environment. An existing file is never overwritten.
 
-    It holds the described keys with the values of the environment's preset; every other key is null, which means: from
-    the preset.
+    The main keys have the values of the environment's preset. Every other key is null, which means the preset's value.
     """
     path, screen = absolute(config_path), console()
-    if os.path.exists(path):  # unlike Path.exists, False for a name that cannot be
+    if os.path.exists(path):  # unlike Path.exists, this is False for an invalid name
         raise ConfigError(f"{config_path} exists already and is left as it is; name another one with --config")
     given = flags_layer(flags)
     settings = resolve(given).settings

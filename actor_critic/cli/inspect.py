@@ -9,9 +9,9 @@ import click
 @click.argument("path", metavar="CHECKPOINT")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(path: str, as_json: bool) -> None:
-    """Show what CHECKPOINT (a file, or a run folder: its last one) holds, after proving it whole.
+    """Check CHECKPOINT (a file, or a run folder for its last one) for damage, and show its content.
 
-    The digest is a SHA-256 over the whole training state: two runs with the same digest go on identically.
+    The digest is a SHA-256 of the whole training state: two runs with the same digest continue identically.
     """
     from actor_critic.cli.places import as_typed
     from actor_critic.cli.running import existing

@@ -1,4 +1,4 @@
-"""The end of a command: the signals that ask for it, and the threads and processes that are left then."""
+"""The end of a command: stop signals, and remaining threads and processes."""
 
 import contextlib
 import logging
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from actor_critic.process import ending_signals, here_alone
 
-if TYPE_CHECKING:  # which imports more than most commands need
+if TYPE_CHECKING:  # most commands do not need this import
     from rich.console import Console
 
 _PATIENCE = 1.0  # seconds for threads and processes that are about to end
@@ -22,16 +22,16 @@ _PATIENCE = 1.0  # seconds for threads and processes that are about to end
 
 @contextlib.contextmanager
 def noted_signals(screen: "Console", react: Callable[[], None]) -> Iterator[list[int]]:
-    """Note Ctrl-C, SIGTERM and SIGHUP while the block runs, and react to the first; a second one ends the process.
+    """Record Ctrl-C, SIGTERM and SIGHUP while the block runs, and react to the first; a second one ends the process.
 
-    A handler runs between any two lines. It must not wait for a lock, which the line before may have taken.
+    A handler can run between any two lines. It must not wait for a lock, because the line before may hold it.
 
     Args:
-        screen: Nothing more is printed there once its terminal is closed.
-        react: What to do at the first signal.
+        screen: The console; it becomes quiet when its terminal is closed.
+        react: Called at the first signal.
 
     Returns:
-        The signals that came.
+        The received signals.
     """
     received: list[int] = []
     is_terminal = screen.is_terminal
@@ -42,7 +42,7 @@ def noted_signals(screen: "Console", react: Callable[[], None]) -> Iterator[list
             signal.raise_signal(number)
         received.append(number)
         if number not in (signal.SIGINT, signal.SIGTERM):
-            screen.quiet = is_terminal  # which is gone
+            screen.quiet = is_terminal  # the terminal is closed
         react()
 
     previous = {number: signal.signal(number, here_alone(on_signal)) for number in ending_signals()}
@@ -54,7 +54,7 @@ def noted_signals(screen: "Console", react: Callable[[], None]) -> Iterator[list
 
 
 class Leaving:
-    """Remembers the threads and processes at the command's beginning, so that its end waits for no later one."""
+    """Records the threads and processes at the start of the command; its end does not wait for later ones."""
 
     def __init__(self) -> None:
         self._threads = set(threading.enumerate())
@@ -68,7 +68,7 @@ class Leaving:
         sys.exit(code)
 
     def is_alone(self) -> bool:
-        """End the processes that were left running, and return whether no thread would hold the process up."""
+        """End the remaining child processes, and return whether no thread delays the exit."""
         deadline = time.monotonic() + _PATIENCE
         children = set(multiprocessing.active_children()) - self._children
         for child in children:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    """Import without the garbage collector, which would look at a million new objects that all stay.
+    """Import without the garbage collector, which would scan a million new objects that all stay alive.
 
-    It saves about a tenth of the time that it takes to import PyTorch. Nothing else may be made meanwhile: it would
-    not be looked at later either, and never be collected.
+    This saves about a tenth of the time to import PyTorch. Do not create other objects in the block: they would never
+    be collected.
     """
     with without_collecting():
         yield
@@ -19,7 +19,7 @@ def importing() -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_collecting() -> Iterator[None]:
-    """Set up without the garbage collector, as that imports more."""
+    """Set up without the garbage collector, because the set-up imports more modules."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""The program's log messages: on the screen at once, and in the log file from the first one on."""
+"""Log messages: shown on the screen at once, and written to the log file from the first one on."""
 
 import contextlib
 import logging
@@ -19,9 +19,9 @@ log = logging.getLogger("actor_critic")
 
 
 class Notes:
-    """Collects the messages of a run's set-up; they are written to a file only once the run begins.
+    """Collects the messages of a run's set-up, and writes them to a file when the run begins.
 
-    A set-up that fails leaves no file.
+    A failed set-up therefore writes no file.
     """
 
     def __init__(self, screen: Console, speaker: str) -> None:
@@ -45,14 +45,14 @@ class Notes:
                 handler.close()
 
     def show_warnings_only(self) -> None:
-        """Show no other notes from here on."""
+        """Show only warnings from here on."""
         self._shown.is_setting_up = False
 
     @contextlib.contextmanager
     def log_to(self, path: Path) -> Iterator[None]:
-        """Append all notes so far, and those that follow while the block runs, to a file: the run begins.
+        """Append all messages to a file: earlier ones now, and later ones while the block runs.
 
-        From here on the screen shows warnings alone.
+        From here on, the screen shows only warnings.
 
         Raises:
             ConfigError: The file cannot be written.
@@ -83,8 +83,8 @@ def notes(screen: Console, speaker: str = "") -> Iterator[Notes]:
     """Show the log messages while the block runs, and keep them for a log file.
 
     Args:
-        screen: Where to show it.
-        speaker: What to call the run before each line, where there are several.
+        screen: The console.
+        speaker: Prefix of each line, if there are several runs.
     """
     heard = Notes(screen, speaker)
     with heard.heard():
@@ -92,18 +92,18 @@ def notes(screen: Console, speaker: str = "") -> Iterator[Notes]:
 
 
 def check_is_no_settings_file(log_file: Path, settings_file: Path) -> None:
-    """Check that a log is not appended to a settings file.
+    """Check that the log file is not the settings file.
 
     Raises:
-        ConfigError: They are one file.
+        ConfigError: They are the same file.
     """
-    with contextlib.suppress(OSError):  # what is not there, or cannot be, is no settings file
+    with contextlib.suppress(OSError):  # a missing file is no settings file
         if log_file.samefile(settings_file):
             raise ConfigError(f"log_file: {as_typed(log_file)} is the settings file; expected another path")
 
 
 class _Screen(logging.Handler):
-    """Shows warnings, and while a run is set up notes as well."""
+    """Shows warnings, and other messages during the set-up of a run."""
 
     def __init__(self, screen: Console, speaker: str) -> None:
         super().__init__(logging.INFO)
@@ -112,16 +112,16 @@ class _Screen(logging.Handler):
         self._speaker = speaker
 
     def emit(self, record: logging.LogRecord) -> None:
-        # An error with a traceback ends the run, which tells it by itself.
+        # An error with a traceback ends the run, and the command prints it.
         if record.exc_info or (record.levelno < logging.WARNING and not self.is_setting_up):
             return
         kind = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        with contextlib.suppress(OSError):  # whoever prints next is told
+        with contextlib.suppress(OSError):  # the next print reports the error
             say(self._screen, f"{self._speaker}{kind}{record.getMessage()}")
 
 
 class _LogFile(logging.FileHandler):
-    """A log file whose disk may refuse it: the first lines must be written, and what is lost later ends no run."""
+    """A log file: the first lines must be written; a later write error does not end the run."""
 
     def __init__(self, path: Path, first: list[logging.LogRecord], errors: TextIO) -> None:
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
@@ -137,7 +137,7 @@ class _LogFile(logging.FileHandler):
             raise
         self._may_refuse = True
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is the standard library's
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - a name of the standard library
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)

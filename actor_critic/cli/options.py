@@ -1,4 +1,4 @@
-"""A flag for every setting, made from the settings themselves."""
+"""A flag for every setting, generated from the settings."""
 
 import contextlib
 import json
@@ -16,10 +16,10 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class SettingsCommand(click.Command):
-    """A command with settings, in which ``--anneal-lr false`` and ``--anneal-lr=true`` mean what they seem to."""
+    """A command with settings that accepts ``--anneal-lr false`` and ``--anneal-lr=true``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Write switches with a value as click reads them."""
+        """Convert switches with a value to the form that click expects."""
         switches = {flag for name in Config.model_fields if base_type(name) is bool for flag in [_flag(name)]}
         words: list[str] = []
         for word in args:
@@ -35,7 +35,7 @@ class SettingsCommand(click.Command):
 
 
 def setting_options(*names: str) -> Callable[[_Function], _Function]:
-    """Give a command a flag for each named setting, or for all of them."""
+    """Add a flag for each named setting, or for all settings, to a command."""
 
     def decorate(function: _Function) -> _Function:
         for name in reversed(names or tuple(Config.model_fields)):
@@ -49,7 +49,7 @@ def flags_layer(flags: dict[str, Any]) -> Layer:
     """Return the settings given as flags.
 
     Raises:
-        ConfigError: One of them is wrong.
+        ConfigError: A setting is wrong.
     """
     given = {name: _parse(name, value) for name, value in flags.items() if value is not None}
     try:
@@ -59,7 +59,7 @@ def flags_layer(flags: dict[str, Any]) -> Layer:
 
 
 def as_flags(config: Config) -> list[str]:
-    """Return the words of a command line that say what a Config says."""
+    """Return the command-line words for the values of a Config."""
     words: list[str] = []
     for name, value in config.model_dump(exclude_none=True).items():
         if isinstance(value, bool):
@@ -87,7 +87,7 @@ def _attributes(name: str) -> dict[str, Any]:
 
 
 def _parse(name: str, value: Any) -> Any:
-    """Return the value that a flag's text means; other text is kept, and the settings refuse it in their words."""
+    """Return the value of a flag's text; invalid text is returned unchanged, and the settings refuse it."""
     if not isinstance(value, str) or base_type(name) is str:
         return value
     if base_type(name) in (int, float):
@@ -95,7 +95,7 @@ def _parse(name: str, value: Any) -> Any:
             number = float(value)
             if base_type(name) is float:
                 return number
-            # 1e6 and 1_000_000 are how people write steps; 1.5 stays a number that is not whole.
+            # People write steps as 1e6 or 1_000_000; 1.5 stays a fraction.
             return int(value) if value.lstrip("+-").replace("_", "").isdigit() else _whole(number)
         return value
     if base_type(name) is dict:  # as strictly as in a file

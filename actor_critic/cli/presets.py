@@ -1,4 +1,4 @@
-"""`presets`: the tuned settings that come with the package."""
+"""`presets`: the tuned settings of the package."""
 
 import json
 
@@ -8,7 +8,7 @@ import click
 @click.command("presets")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, with every setting.")
 def command(as_json: bool) -> None:
-    """List the presets: for which environment, from which source, with what expected return of which policy."""
+    """List the presets: environment, source, and expected return of the named policy."""
     from rich.table import Table
 
     from actor_critic.cli.screen import console, only_a_document

@@ -1,4 +1,4 @@
-"""`resume`: go on with a run."""
+"""`resume`: continue a run."""
 
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,14 @@ from actor_critic.errors import ConfigError
 @setting_options("num_epochs", "total_timesteps", "target_return", "max_hours", "device", "log_file")
 @click.option("--trust-code", is_flag=True, help="Import the code that the run's settings name as module:Class.")
 @click.option(
-    "--new-episodes", is_flag=True, help="Begin new episodes where the environment does not replay its running ones."
+    "--new-episodes", is_flag=True, help="Begin new episodes if the environment cannot replay the running ones."
 )
 def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int:
-    """Go on with the run in folder RUN from its newest sound checkpoint, exactly where it stood.
+    """Continue the run in folder RUN exactly, from its newest valid checkpoint.
 
-    --num-epochs or --total-timesteps make a finished run longer, and so do --target-return and --max-hours where they
-    ended it; all count from its very beginning. Where more epochs are done than that, nothing happens. A run that is
-    annealed cannot be made longer.
+    --num-epochs and --total-timesteps extend a finished run. --target-return and --max-hours do so if they ended it.
+    All values count from the start of the run. If more epochs are done already, nothing happens. An annealed run cannot
+    be extended.
     """
     given = flags_layer(flags).config
     if given.num_epochs is not None and given.total_timesteps is not None:
@@ -35,7 +35,7 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
         )
 
     with importing():
-        # PyTorch is imported here and not above: a wrong flag is refused at once.
+        # PyTorch is imported after the flags are checked, so that a wrong flag is refused at once.
         from actor_critic.cli.running import existing, resume
         from actor_critic.training import find_run
 
@@ -51,7 +51,7 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
             )
     done = found.checkpoint.counters.get("epoch", 0)
     if num_epochs is not None and num_epochs < done:
-        say(console(), f"nothing to do: {done} epochs are done, and {num_epochs} were asked for")
+        say(console(), f"nothing to do: {done} epochs are done, and {num_epochs} were requested")
         return 0
     log_file = absolute(given.log_file or _harmless_log(settings.log_file))
     check_is_no_settings_file(log_file, found.folder / "settings.json")
@@ -69,10 +69,12 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
 
 
 def _harmless_log(saved: str) -> str:
-    """Return the log that a run names if it is beneath this folder: a foreign run must not choose a file to append to.
+    """Return the log of a run if it is below the current folder, else the default log.
+
+    A run from another user must not choose a file to append to.
 
     Raises:
-        ConfigError: Not even the usual log is one.
+        ConfigError: The default log is a link that leads outside the current folder.
     """
     if Path(saved).suffix == ".log" and _is_beneath_here(saved):
         return saved
@@ -82,10 +84,10 @@ def _harmless_log(saved: str) -> str:
 
 
 def _is_beneath_here(name: str) -> bool:
-    """Return whether a file is in this folder or one beneath it, and no link is on the way to it."""
+    """Return whether a file is in or below the current folder, without links on its path."""
     try:
         here, path = Path.cwd().resolve(), Path(name)
         found = path.resolve()
-    except (OSError, RuntimeError, ValueError):  # links in a circle, or no name of a file at all
+    except (OSError, RuntimeError, ValueError):  # a cycle of links, or an invalid name
         return False
     return not path.is_absolute() and found.is_relative_to(here) and found == here / path

@@ -1,4 +1,4 @@
-"""`train` and `resume` after PyTorch is imported: set-up, signals, the loop with its progress, closing words."""
+"""`train` and `resume` after PyTorch is imported: set-up, signals, training loop, final messages."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -29,15 +29,15 @@ def train(
     begin: Callable[[], list[str]],
     is_verbose: bool,
 ) -> int:
-    """Set a run up and train it, or train it on several seeds.
+    """Set up and train a run, or one run per seed.
 
     Args:
-        resolution: Its settings and where they come from.
-        screen: Where to tell of it.
-        seeds: To train side by side; none for the one run of the settings.
-        again: The words of the command that trains one of several seeds by itself, which follows them.
-        begin: Called once nothing can be wrong with the settings any more; gives what there is to tell first.
-        is_verbose: Whether to print settings that have their defaults as well.
+        resolution: The settings and their sources.
+        screen: The console.
+        seeds: Seeds to train in parallel; empty for a single run.
+        again: The command that trains one seed alone, without its last word, the seed.
+        begin: Called when the settings are known to be valid; returns messages to print first.
+        is_verbose: Whether to print defaults as well.
 
     Returns:
         The exit code.
@@ -45,7 +45,7 @@ def train(
     Raises:
         ActorCriticError: The run cannot be set up, or failed.
     """
-    # Frames of imports may live on, and with them those that called them; so no frame that imports holds a trainer.
+    # Frames of imports, and their callers, may stay alive; so no frame that imports holds a trainer.
     with contextlib.ExitStack() as stack:
         heard = stack.enter_context(notes(screen))
         with without_collecting():
@@ -72,7 +72,7 @@ def resume(found: FoundRun, screen: Console, log_file: Path, **how: Any) -> int:
 
     Args:
         found: The run.
-        screen: Where to tell of it.
+        screen: The console.
         log_file: The log to append to.
         how: See :meth:`Trainer.resume`.
 
@@ -80,7 +80,7 @@ def resume(found: FoundRun, screen: Console, log_file: Path, **how: Any) -> int:
         The exit code.
 
     Raises:
-        ActorCriticError: The run cannot be taken up, or failed.
+        ActorCriticError: The run cannot be resumed, or failed.
     """
     with notes(screen) as heard:
         with without_collecting():
@@ -89,10 +89,10 @@ def resume(found: FoundRun, screen: Console, log_file: Path, **how: Any) -> int:
             settings = trainer.settings
             if trainer.epoch < settings.num_epochs or not trainer.is_evaluated:
                 return _run(trainer, screen)
-            longer = "--num-epochs makes it longer"
+            longer = "--num-epochs extends it"
             if settings.is_annealed:
                 weights = as_typed(found.folder / "last.safetensors")
-                longer = f"it is annealed over these; for more start a new run with {begin_with(weights)}"
+                longer = f"it is annealed over these; for more, start a new run with {begin_with(weights)}"
             note = f"the run is finished: {trainer.epoch} of {settings.num_epochs} epochs; {longer}"
             log.info(note)
             say(screen, note)
@@ -101,10 +101,10 @@ def resume(found: FoundRun, screen: Console, log_file: Path, **how: Any) -> int:
 
 @contextlib.contextmanager
 def stopped_by_signals(trainer: Trainer, console: Console) -> Iterator[list[int]]:
-    """End a run after its epoch if Ctrl-C, SIGTERM or SIGHUP comes while the block runs, and close it.
+    """End a run after its epoch on Ctrl-C, SIGTERM or SIGHUP in the block; then close it.
 
     Returns:
-        The signals that came.
+        The received signals.
     """
     try:
         with noted_signals(console, trainer.interrupt) as received:
@@ -113,14 +113,14 @@ def stopped_by_signals(trainer: Trainer, console: Console) -> Iterator[list[int]
             except Interrupted:
                 log.info("interrupted in the evaluation of the last weights")
             except OSError as error:
-                if not received or error.filename is not None:  # else the terminal went before its signal came
+                if not received or error.filename is not None:  # else the terminal closed before its signal arrived
                     raise
     finally:
         trainer.close()
 
 
 def _run(trainer: Trainer, console: Console) -> int:
-    """Train to the end, or to the end of the epoch in which a signal came.
+    """Train to the end, or to the end of the epoch in which a signal arrived.
 
     Returns:
         The exit code: 0, or 128 + the signal.
@@ -152,14 +152,14 @@ def _print_closing_words(trainer: Trainer, console: Console) -> None:
         say(console, f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
     say_as_is(console, f"kept in {folder}")
     if not trainer.evaluation:
-        say_as_is(console, f"go on with: {resume_command(folder, bool(trainer.settings.code_to_trust))}")
+        say_as_is(console, f"continue with: {resume_command(folder, bool(trainer.settings.code_to_trust))}")
 
 
 def existing(path: str) -> Path:
-    """Return an existing path, which stays valid if an environment changes the folder.
+    """Return an existing path as an absolute path.
 
     Raises:
-        ConfigError: It is not, or nobody may look.
+        ConfigError: The path does not exist or cannot be read.
     """
     try:
         is_there = absolute(path).exists()

@@ -1,4 +1,4 @@
-"""Standard output and standard error, for people and for programs that read a document."""
+"""Standard output and standard error, for people and for programs that read JSON."""
 
 import contextlib
 import os
@@ -12,42 +12,42 @@ from rich.text import Text
 
 
 def console(stream: TextIO | None = None) -> Console:
-    """Return a console for people, on standard output unless another stream is given; wide enough for tables if piped.
+    """Return a console on standard output or another stream; if piped, it is wide enough for tables.
 
-    It stays the one it is now, whatever an environment puts in the place of ``sys.stdout`` later.
+    The console keeps its stream, even if an environment replaces ``sys.stdout`` later.
     """
     file = stream or sys.stdout
     return Console(file=file) if file.isatty() else Console(file=file, width=120, color_system=None)
 
 
 def say(screen: Console, sentence: str) -> None:
-    """Print a sentence, broken between words where a terminal is narrower, and in one line elsewhere."""
+    """Print a sentence: wrapped between words on a terminal, in one line elsewhere."""
     text = Text(printable(sentence), overflow="fold")
     screen.print(text, soft_wrap=not screen.is_terminal, highlight=False, markup=False)
 
 
 def say_as_is(screen: Console, line: str) -> None:
-    """Print one line that can be copied as it stands, such as a command or a path."""
+    """Print one line without wrapping, so that a command or path can be copied."""
     screen.print(printable(line), soft_wrap=True, highlight=False, markup=False)
 
 
 def printable(text: str) -> str:
-    """Return a text in one line without control characters: texts of environments and files may hold some."""
+    """Return a text in one line without control characters, which texts of environments and files may contain."""
     line = " ".join(text.split())
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
 
 
 @contextlib.contextmanager
 def only_a_document() -> Iterator[list[str]]:
-    """Keep standard output for what is put in the list: all else that is printed meanwhile goes to standard error.
+    """Write only the texts in the list to standard output; redirect all other output in the block to standard error.
 
-    So does what compiled code and other processes print. Where standard output is a file, it stays so to the end of the
-    process: what C has not written yet would otherwise follow the document.
+    The redirection includes output of compiled code and child processes. If standard output is a file, it lasts until
+    the end of the process, because C code may flush its buffers after the document.
     """
     document: list[str] = []
     try:
         is_file = sys.stdout.fileno() == 1
-    except (OSError, ValueError):  # what a test or a notebook puts in its place
+    except (OSError, ValueError):  # a test or a notebook has replaced it
         is_file = False
     if not is_file:
         with contextlib.redirect_stdout(sys.stderr):

@@ -30,23 +30,23 @@ _PATIENCE = 0.2  # seconds until a signal is passed on
 
 
 def run_seeds(settings: Settings, seeds: tuple[int, ...], wanted: Path, screen: Console, again: list[str]) -> int:
-    """Train every seed in a process of its own, as many at a time as there are cores for, and report them together.
+    """Train every seed in its own process, one per core at a time, and print a summary.
 
-    A seed that fails ends no other one. A signal ends all.
+    If one seed fails, the others continue. A signal ends all.
 
     Args:
-        settings: Of every run, but for the seed.
-        seeds: Different ones.
+        settings: The settings of every run, except the seed.
+        seeds: Different seeds.
         wanted: The folder to make, with a run folder ``seed_1`` … for each seed and ``seeds.json`` for all.
-        screen: Where to tell of it.
-        again: The words of the command that trains one seed by itself, which follows them.
+        screen: The console.
+        again: The command that trains one seed alone, without its last word, the seed.
 
     Returns:
         The exit code.
 
     Raises:
         ConfigError: The folder cannot be made.
-        ActorCriticError: Some seeds failed; its exit code is that of the first one.
+        ActorCriticError: Some seeds failed; the exit code is that of the first failure.
     """
     folder = new_folder(wanted)
     at_a_time = max(1, min(len(seeds), cores.available() // settings.cores))
@@ -71,18 +71,18 @@ def run_seeds(settings: Settings, seeds: tuple[int, ...], wanted: Path, screen: 
     if not stopped:
         _keep_summary(screen, folder, {seed: documents[seed] for seed in seeds if seed in documents}, failures)
     else:
-        say(screen, "stopped; go on with each seed by itself:")
+        say(screen, "stopped; continue each seed with its own command:")
     for seed in seeds:
         if seed not in documents:
-            say_as_is(screen, f"go on with seed {seed}: {_way_on(folder / f'seed_{seed}', settings, seed, again)}")
+            say_as_is(screen, f"continue seed {seed}: {_way_on(folder / f'seed_{seed}', settings, seed, again)}")
     if stopped or received:
-        return 128 + (received[0] if received else signal.SIGTERM)  # the latter where only a seed was asked to stop
+        return 128 + (received[0] if received else signal.SIGTERM)  # SIGTERM if only a seed's process received a signal
     if failures:
         raise _Failed(failures, len(seeds))
     return 0
 
 
-class _Failed(ActorCriticError):  # noqa: N818 - the seeds have failed, not the program
+class _Failed(ActorCriticError):  # noqa: N818 - the seeds failed, not the program
     """Some seeds failed; the message names each."""
 
     def __init__(self, failures: dict[int, Exception], count: int) -> None:
@@ -93,7 +93,7 @@ class _Failed(ActorCriticError):  # noqa: N818 - the seeds have failed, not the 
 
 
 def _way_on(folder: Path, settings: Settings, seed: int, again: list[str]) -> str:
-    """Return the command that goes on with a seed by itself, from its last checkpoint if it has one."""
+    """Return the command that continues one seed, from its last checkpoint if it has one."""
     try:
         newest_sound(folder)
     except CheckpointError:
@@ -105,7 +105,7 @@ def _way_on(folder: Path, settings: Settings, seed: int, again: list[str]) -> st
 
 
 def _train_one(settings: Settings, folder: Path, command: Connection) -> None:
-    """Train a seed, and send its evaluation to the command; None where it was stopped, or the error that ended it."""
+    """Train a seed, and send the outcome to the command: its evaluation, its error, or None if it was stopped."""
     leaving, stop = Leaving(), StopRequest(command)
     outcome: dict[str, Any] | Exception | None = None
     try:
@@ -119,9 +119,9 @@ def _train_one(settings: Settings, folder: Path, command: Connection) -> None:
             outcome = trainer.evaluation.to_document() if trainer.evaluation else None
     except ActorCriticError as error:
         outcome = error
-    except Exception:  # a defect: told as text, as not every exception survives a pipe
+    except Exception:  # a bug: sent as text, because not every exception can be pickled
         outcome = RuntimeError(traceback.format_exc())
-    with contextlib.suppress(OSError):  # nobody may be there any more
+    with contextlib.suppress(OSError):  # the command may have ended
         command.send(outcome)
     leaving.end(0)
 
@@ -142,7 +142,7 @@ def _scores(seed: int, document: dict[str, Any]) -> str:
 def _keep_summary(
     screen: Console, folder: Path, documents: dict[int, dict[str, Any]], failures: dict[int, Exception]
 ) -> None:
-    """Print and keep the summary of the seeds that have finished."""
+    """Print and save the summary of the finished seeds."""
     summary = _summarize(documents) if documents else {"seeds": []}
     if failures:
         summary["failed"] = {str(seed): printable(str(error)) for seed, error in failures.items()}

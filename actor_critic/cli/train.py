@@ -1,4 +1,4 @@
-"""`train`: settings from flags, file, preset and defaults; then the run."""
+"""`train`: resolve the settings from flags, file, preset and defaults, then train."""
 
 from typing import Any
 
@@ -15,15 +15,15 @@ from actor_critic.seeding import MAX_SEED
 
 
 @click.command("train", cls=SettingsCommand)
-@click.option("--config", "config_path", metavar="FILE", help=f"Settings file; {CONFIG_FILE} where none is named.")
-@click.option("--seeds", "has_seeds", is_flag=True, help="Train several seeds side by side: --seeds 1 2 3 4 5.")
-@click.option("--verbose", "is_verbose", is_flag=True, help="Print every setting, those that have their defaults too.")
+@click.option("--config", "config_path", metavar="FILE", help=f"Settings file. Default: {CONFIG_FILE}.")
+@click.option("--seeds", "has_seeds", is_flag=True, help="Train several seeds in parallel: --seeds 1 2 3 4 5.")
+@click.option("--verbose", "is_verbose", is_flag=True, help="Print every setting, including defaults.")
 @click.argument("words", nargs=-1, metavar="")
 @setting_options()
 def command(config_path: str | None, has_seeds: bool, is_verbose: bool, words: tuple[str, ...], **flags: Any) -> int:
-    """Train a policy. Settings come from flags, else the settings file, else the preset, else the defaults.
+    """Train a policy. Flags override the settings file, the file overrides the preset, and the preset the defaults.
 
-    Without config.json one is written, holding the defaults. Each run gets a folder checkpoints_YYYYMMDD_HHMMSS/.
+    If there is no config.json, one is written with the defaults. Each run gets a folder checkpoints_YYYYMMDD_HHMMSS/.
     """
     seeds = _read_seeds(has_seeds, words, flags["seed"])
     given = flags_layer(flags)
@@ -40,18 +40,18 @@ def command(config_path: str | None, has_seeds: bool, is_verbose: bool, words: t
     if not resolution.settings.is_random_states:
         say(screen, f"setting up {resolution.settings.environment}")
     with importing():
-        # PyTorch is imported here and not above: a wrong setting is refused at once.
+        # PyTorch is imported after the settings are checked, so that a wrong one is refused at once.
         from actor_critic.cli.running import train
     again = ["train", *(["--config", config_path] if config_path else []), *as_flags(given.config), "--seed"]
     return train(resolution, screen, seeds, again, begin, is_verbose)
 
 
 def _read_seeds(has_seeds: bool, words: tuple[str, ...], seed: Any) -> tuple[int, ...]:
-    """Return the seeds of --seeds; words that follow no such flag are a mistake."""
+    """Return the seeds of --seeds; other extra words are an error."""
     if words and not has_seeds:
         hint = f"; did you mean --seeds {' '.join(words)}?" if words[0].isdigit() else ""
         if words[0].lower() in ("yes", "no", "on", "off"):
-            hint = "; a setting that is true or false is switched on with --its-name and off with --no-its-name"
+            hint = "; to switch a setting on, write --its-name; to switch it off, --no-its-name"
         raise ConfigError(f"command line: unexpected extra argument {words[0]!r}{hint}")
     if not has_seeds:
         return ()
@@ -69,7 +69,7 @@ def _read_seeds(has_seeds: bool, words: tuple[str, ...], seed: Any) -> tuple[int
 
 
 def _layers(config_path: str | None, flags: Layer) -> tuple[list[Layer], list[str], Config | None]:
-    """Return the sources to resolve, remarks about them for the user, and the settings file to write if any."""
+    """Return the layers to resolve, messages for the user, and the settings file to write, or None."""
     if config_path is not None:
         return [flags, Layer(config_path, Config.load(config_path))], [], None
     wanted = flags.config.environment

@@ -1,4 +1,4 @@
-"""`verify`: prove that a run is what its settings say."""
+"""`verify`: check that a run can be reproduced from its settings."""
 
 import click
 
@@ -10,13 +10,13 @@ from actor_critic.cli.loading import importing
 @click.option(
     "--from-epoch",
     type=click.IntRange(0),
-    help="Begin at the kept checkpoint of this epoch; 0 begins with the settings. Default: the last one that helps.",
+    help="Start from the checkpoint of this epoch; 0 starts from the settings. Default: the last useful checkpoint.",
 )
 @click.option("--trust-code", is_flag=True, help="Import the code that the run's settings name as module:Class.")
 def command(run: str, from_epoch: int | None, trust_code: bool) -> None:
-    """Compute a stretch of the run in folder RUN again and compare the digests that it kept on the way.
+    """Recompute a part of the run in folder RUN, and compare the digests with those that it stored.
 
-    Nothing in the folder changes. Where an epoch comes out otherwise it is named, and the exit code is 6.
+    Nothing in the folder changes. If an epoch differs, the error names it, and the exit code is 6.
     """
     with importing():
         from actor_critic.cli.notes import notes
@@ -29,4 +29,4 @@ def command(run: str, from_epoch: int | None, trust_code: bool) -> None:
         heard.show_warnings_only()
         found = verify(existing(run), from_epoch=from_epoch, trust_code=trust_code)
     digests = "1 digest, the same" if found.compared == 1 else f"{found.compared} digests, all the same"
-    say(screen, f"computed again from epoch {found.first} to {found.last}: {digests}")
+    say(screen, f"recomputed from epoch {found.first} to {found.last}: {digests}")

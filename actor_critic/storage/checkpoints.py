@@ -1,8 +1,8 @@
-"""The checkpoint format: one safetensors file, a JSON header, a digest over the whole training state. No pickle.
+"""The checkpoint format: a safetensors file with a JSON header and a digest of the training state. No pickle.
 
-The file is a plain safetensors file, so any safetensors reader opens the tensors. Its metadata holds one key,
+Any safetensors reader can open the tensors. The metadata of the file has one key,
 ``actor_critic``: a JSON document with ``schema_version``, ``settings``, ``spaces``, ``counters``,
-``records``, ``code``, ``versions`` and ``digest``. Checkpoints from before versions were recorded lack these.
+``records``, ``code``, ``versions`` and ``digest``. Older checkpoints have no ``versions``.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from actor_critic.files import open_regular, write_durably
 from actor_critic.storage import tensor_file
 from actor_critic.storage.versions import current_versions
 
-SCHEMA_VERSION = 2  # 1 was written before any release, and is not read
+SCHEMA_VERSION = 2  # version 1 was never released, and is not read
 _KEY = "actor_critic"
 _HEADER = {
     "schema_version": int, "settings": dict, "spaces": dict, "counters": dict, "records": dict, "code": dict,
@@ -36,14 +36,14 @@ class Checkpoint:
     """A saved training state.
 
     Attributes:
-        settings: The resolved settings, as :meth:`Settings.to_document` gives them.
-        spaces: The spaces the agent was built for.
-        counters: Epochs, environment steps and the like: whole numbers by name.
+        settings: The resolved settings, from :meth:`Settings.to_document`.
+        spaces: The observation and action spaces of the agent.
+        counters: Whole numbers by name: epochs, environment steps and others.
         tensors: Weights, optimizer moments, normaliser statistics, running episodes.
         records: Numbers that do not affect training, such as the best score so far.
-        code: SHA-256 of the files that define code of the user's own, by the setting that names it.
-        versions: The versions that it was written with, by name; empty where they were not recorded. They decide
-            nothing, and the digest leaves them out.
+        code: SHA-256 of the files that define the user's code, by the setting that names it.
+        versions: The versions of libraries at the time of writing, by name; empty if not recorded. The digest does
+            not include them.
     """
 
     settings: dict[str, Any]
@@ -56,7 +56,7 @@ class Checkpoint:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over all that determines the future of the run, as 64 hexadecimal digits."""
+        """SHA-256 of everything that determines the rest of the run, as 64 hexadecimal digits."""
         header = {
             "settings": computed_fields(self.settings),
             "spaces": self.spaces,
@@ -78,14 +78,14 @@ def save(checkpoint: Checkpoint, path: Path) -> str:
         Its digest.
 
     Raises:
-        CheckpointError: The disk refused, or it could not be read again; what was there before is untouched.
+        CheckpointError: The file cannot be written, or would not be readable; an older file stays unchanged.
     """
     for name, tensor in checkpoint.tensors.items():
         if tensor.dtype not in tensor_file.DTYPES.values():
             raise CheckpointError(f"{path} cannot be written: {name} is {tensor.dtype}, which a checkpoint cannot hold")
     for name, is_sound in _SOUND.items():
         for key, value in getattr(checkpoint, name).items():
-            if not is_sound(value):  # nobody could read it again
+            if not is_sound(value):  # load would refuse it
                 raise CheckpointError(f"{path} cannot be written: {name} holds {key} = {value!r}")
     digest = checkpoint.digest
     header: dict[str, Any] = {
@@ -98,7 +98,7 @@ def save(checkpoint: Checkpoint, path: Path) -> str:
         "versions": checkpoint.versions,
         "digest": digest,
     }
-    # The digest leaves out what only says how a run is recorded; this one makes sure of those bytes as well.
+    # The digest omits settings that only affect the records; the header digest covers these bytes too.
     header["header_digest"] = hashlib.sha256(_canonical(header)).hexdigest()
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     data = safetensors.torch.save(tensors, {_KEY: json.dumps(header)})
@@ -119,7 +119,7 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint and check its digests.
 
     Raises:
-        CheckpointError: It cannot be read, is no checkpoint, is of a newer version, or its digest does not match.
+        CheckpointError: The file cannot be read, is no checkpoint, has a newer version, or has a wrong digest.
     """
     try:
         with open_regular(path) as stream:
@@ -144,7 +144,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def _read_header(metadata: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return our JSON document in the file's own header."""
+    """Return the JSON document in the safetensors metadata."""
     text = metadata.get(_KEY)
     if not isinstance(text, str) or len(metadata) > 1:
         raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of this program")
@@ -166,7 +166,7 @@ def _read_header(metadata: dict[str, Any], path: Path) -> dict[str, Any]:
         if not isinstance(header.get(name), kind) and not (is_older and name == "versions"):
             raise CheckpointError(f"{path} is damaged: its header lacks {name!r}")
     if len(header) > len(_HEADER) - is_older:
-        raise CheckpointError(f"{path} is damaged: its header says more than a checkpoint does")
+        raise CheckpointError(f"{path} is damaged: its header has more keys than a checkpoint")
     claimed = header.pop("header_digest")
     if claimed != hashlib.sha256(_canonical(header)).hexdigest():
         raise CheckpointError(f"{path} is damaged: its header does not match its digest")
@@ -186,9 +186,9 @@ def _is_record(value: Any) -> bool:
     return value is None or (type(value) in (int, float) and abs(value) <= sys.float_info.max)
 
 
-# What a digest cannot prove: anybody can compute one.
+# Checks of the content: anybody can compute a digest, so a matching digest proves nothing about it.
 _SOUND: dict[str, Callable[[Any], bool]] = {
-    "settings": lambda value: True,  # these two are read strictly where they are used
+    "settings": lambda value: True,  # these two are validated where they are used
     "spaces": lambda value: True,
     "counters": _is_count,
     "records": _is_record,

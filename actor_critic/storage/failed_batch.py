@@ -1,4 +1,4 @@
-"""The batch of an update that failed, kept for debugging."""
+"""Saves the batch of a failed update, for debugging."""
 
 from pathlib import Path
 
@@ -10,19 +10,19 @@ from actor_critic.files import write_durably
 
 
 def keep_failed_batch(folder: Path, epoch: int, batch: dict[str, Tensor], error: NumericalError) -> NumericalError:
-    """Write a batch beside the checkpoints of its run, as a plain safetensors file.
+    """Write a batch to the run folder, as a plain safetensors file.
 
     Args:
         folder: The run folder.
         epoch: The epoch that failed.
         batch: Tensors by name.
-        error: What happened.
+        error: The error of the update.
 
     Returns:
-        The error, and where the batch is.
+        The error with the path of the batch.
     """
     path = folder / f"failed_epoch_{epoch:06d}.safetensors"
-    # Copies: some of them share their memory, which safetensors refuses.
+    # Copies, because safetensors refuses tensors that share memory.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in batch.items()}
     try:
         write_durably(path, safetensors.torch.save(tensors, {"error": str(error), "epoch": str(epoch)}))

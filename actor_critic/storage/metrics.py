@@ -27,9 +27,9 @@ class MetricsWriter:
 
     The axis of the scalars is the environment step.
 
-    Rows are written together: with the first one after a second, and whenever :meth:`sync` is called, as it is before
-    every checkpoint. What a killed run had not written yet is written by the run that is resumed at its checkpoint.
-    What the disk refuses stays waiting, for the next :meth:`sync`.
+    Rows are buffered. They are written about once a second, and at every :meth:`sync`, which precedes every checkpoint.
+    If a run is killed, the resumed run computes and writes the missing rows again. If a write fails, the data stays in
+    the buffer until the next :meth:`sync`.
     """
 
     def __init__(self, folder: Path, columns: list[str], epoch: int = 0, env_steps: int = 0) -> None:
@@ -38,18 +38,18 @@ class MetricsWriter:
         Args:
             folder: The run folder.
             columns: Names of the metrics; the first is the epoch, and "env_steps" is among them.
-            epoch: Continue after this epoch: rows that a stopped run wrote beyond it are dropped.
-            env_steps: Environment steps up to that epoch: so are events beyond them.
+            epoch: Continue after this epoch; rows of later epochs are dropped.
+            env_steps: Environment steps up to this epoch; later events are dropped.
 
         Raises:
             OSError: The files cannot be written.
         """
         self._columns = columns
-        self._event = Event()  # the last one, and its tags: most have the same ones, and making them takes long
+        self._event = Event()  # the last event and its tags, reused because making them is slow
         self._tags: list[str] | None = None
         path = folder / "metrics.csv"
         write_durably(path, _rows_until(path, columns, epoch))
-        # TensorBoard's form of a name; the epoch keeps two files of one second apart.
+        # TensorBoard's form of a name; the epoch distinguishes two files of the same second.
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{epoch:09d}"
         with contextlib.ExitStack() as stack:
             self._rows = stack.enter_context(contextlib.closing(_Appended(path)))
@@ -58,16 +58,16 @@ class MetricsWriter:
             self._files = stack.pop_all()
         self._table = csv.writer(self._rows)
         self._events.add(_record(Event(wall_time=time.time(), file_version="brain.Event:2")))
-        if epoch:  # tells readers to drop what a stopped run wrote beyond this epoch
+        if epoch:  # readers then drop events of later epochs
             start = SessionLog(status=SessionLog.START)
             self._events.add(_record(Event(wall_time=time.time(), step=env_steps + 1, session_log=start)))
         self._due = time.monotonic() + _FLUSH_SECONDS
 
     def write(self, row: Row) -> None:
-        """Record one epoch; None is an empty cell, and only numbers are events.
+        """Record one epoch; None is an empty cell, and only numbers become events.
 
         Raises:
-            OSError: The disk refused; the row waits for :meth:`sync`.
+            OSError: A write failed; the row stays in the buffer until :meth:`sync`.
         """
         self._table.writerow([row[name] for name in self._columns])
         self.write_scalars(row)
@@ -75,7 +75,7 @@ class MetricsWriter:
             self._flush()
 
     def write_scalars(self, row: Row) -> None:
-        """Record events alone, of what is known at ``row["env_steps"]``; they are written with the next rows."""
+        """Record only events, at ``row["env_steps"]``; they are written with the next rows."""
         tags = [name for name, figure in row.items() if name != "env_steps" and isinstance(figure, (int, float))]
         if tags != self._tags:
             self._event, self._tags = Event(summary=Summary(value=[Summary.Value(tag=tag) for tag in tags])), tags
@@ -85,35 +85,35 @@ class MetricsWriter:
         self._events.add(_record(self._event))
 
     def sync(self) -> None:
-        """Make durable what is waiting.
+        """Write the buffers, and sync both files to disk.
 
         Raises:
-            OSError: The disk refused; what it did not take goes on waiting.
+            OSError: A write failed; the data stays in the buffer.
         """
         self._flush()
         self._rows.sync()
         self._events.sync()
 
     def close(self) -> None:
-        """Write what is waiting, and close both files.
+        """Write the buffers, and close both files.
 
         Raises:
-            OSError: The disk refused; what it did not take is lost.
+            OSError: A write failed; its data is lost.
         """
         with self._files:
             self._flush()
 
     def _flush(self) -> None:
-        self._due = math.inf  # a disk that refuses is not asked every epoch
+        self._due = math.inf  # after a failed write, do not retry every epoch
         self._rows.flush()
         self._events.flush()
         self._due = time.monotonic() + _FLUSH_SECONDS
 
 
 class _Appended:
-    """A file that grows at its end, and the bytes that are waiting to be written there.
+    """A file opened for appending, with a buffer.
 
-    The writers of the standard library and of tensorboardX lose, or write twice, what a disk refuses half-way.
+    After a partial write, the writers of the standard library and of tensorboardX lose data or write it twice.
     """
 
     def __init__(self, path: Path) -> None:
@@ -125,11 +125,11 @@ class _Appended:
         self._waiting += data
 
     def write(self, text: str) -> None:
-        """Append a text, as the ``write`` of a file does."""
+        """Append a text, like the ``write`` of a file."""
         self._waiting += text.encode()
 
     def flush(self) -> None:
-        """Write what is waiting; where the disk takes a part of it, the next call goes on behind that part."""
+        """Write the buffer; after a partial write, the next call continues with the rest."""
         try:
             while self._waiting:
                 written = self._file.write(self._waiting)
@@ -165,7 +165,7 @@ def _rows_until(path: Path, columns: list[str], epoch: int) -> bytes:
     """Return the header and the rows of a stopped run up to an epoch, without rows that a crash left incomplete."""
     kept: list[dict[str, Any]] = [dict(zip(columns, columns, strict=True))]
     if epoch and path.exists():
-        # No cell is quoted, and a line is whole once it is ended.
+        # No cell is quoted, and a line is complete if it ends with a newline.
         with open_regular(path) as stream:
             header, *lines = stream.read().decode(errors="replace").split("\n")[:-1] or [""]
         names = header.rstrip("\r").split(",")

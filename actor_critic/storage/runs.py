@@ -20,10 +20,10 @@ from actor_critic.storage import checkpoints
 _PERIODIC = re.compile(r"epoch_(\d{6,})\.safetensors")
 
 ENDS = ("num_epochs", "target_return", "max_hours")
-"""The settings that say where a run ends, which may be others when it is taken up."""
+"""The settings that end a run; they may change on resume."""
 
 _held: "weakref.WeakKeyDictionary[RunFolder, int]" = weakref.WeakKeyDictionary()
-"""The folders that this process holds, each with the process that took it: a fork inherits the table."""
+"""The folders that this process has locked, each with the process id, because a fork inherits this table."""
 
 
 class RunFolder:
@@ -34,23 +34,23 @@ class RunFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        """Take an existing run folder for this process.
+        """Open and lock an existing run folder.
 
         Raises:
-            ConfigError: It is no run folder, or another process holds it.
-            CheckpointError: It cannot be read.
+            ConfigError: The path is no run folder, or another process has locked it.
+            CheckpointError: The folder cannot be read.
         """
         check_is_run(path)
         self.path = path
-        # The operating system lets go of the lock when its holder dies, so a lock left behind is never stale.
+        # The operating system releases the lock when its process dies, so a lock is never stale.
         self._lock = FileLock(path / ".lock", thread_local=False)
         self.claim()
 
     def claim(self) -> None:
-        """Take the folder for this object, unless it has it already, and clear away what a killed process left.
+        """Lock the folder, unless this object has locked it, and remove temporary files of a killed process.
 
         Raises:
-            ConfigError: Another process, or another trainer in this one, has it.
+            ConfigError: Another process, or another trainer in this process, has locked it.
         """
         if self._lock.is_locked:
             return
@@ -61,8 +61,8 @@ class RunFolder:
         except Timeout:
             if any(process == os.getpid() and _is_same(folder, self) for folder, process in _held.items()):
                 raise ConfigError(
-                    f"{self.path} is in use by another trainer of this very program, which need not be training; "
-                    f"close it first, as in trainer.close(), or go on with that one"
+                    f"{self.path} is in use by another trainer in this program; "
+                    f"close it first with trainer.close(), or continue with that trainer"
                 ) from None
             raise ConfigError(f"{self.path} is in use by another trainer; wait until it ends") from None
         except OSError as error:
@@ -71,10 +71,10 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, settings: Settings) -> "RunFolder":
-        """Make a new run folder; where ``path`` is taken already, the first free of ``path_2``, ``path_3`` …
+        """Make a new run folder; if ``path`` exists, use the first free of ``path_2``, ``path_3`` …
 
         Raises:
-            ConfigError: It cannot be made.
+            ConfigError: The folder cannot be made.
         """
         document = settings.to_json()
         path = new_folder(path)
@@ -92,23 +92,23 @@ class RunFolder:
             raise
 
     def write_settings(self, settings: Settings) -> None:
-        """Replace ``settings.json``, for a run that was made longer.
+        """Replace ``settings.json``, for a run with a new end.
 
         Raises:
-            CheckpointError: The disk refused.
+            CheckpointError: The file cannot be written.
         """
         path = self.path / "settings.json"
         with _refusals(path, "written"):
             write_durably(path, settings.to_json())
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Unlock the folder."""
         self._lock.release()
         _held.pop(self, None)
 
     @property
     def last(self) -> Path:
-        """The newest checkpoint, under the name a person looks for."""
+        """The fixed path of the newest checkpoint."""
         return self.path / "last.safetensors"
 
     @property
@@ -117,26 +117,26 @@ class RunFolder:
         return self.path / "best.safetensors"
 
     def save(self, checkpoint: checkpoints.Checkpoint, epoch: int, is_best: bool, keep: int) -> Path:
-        """Write the checkpoint of an epoch, name it last (and best), and drop all but the newest ``keep``.
+        """Write the checkpoint of an epoch, make it the last (and best) one, and delete all but the newest ``keep``.
 
-        Checkpoints of later epochs are from before the run was taken up at an earlier one: damaged, or of another
-        version. They count no more, and are set aside under another name, as somebody may still want them.
+        Checkpoints of later epochs can exist if the run was resumed from an earlier one, because they were damaged or
+        of another version. They are renamed and not used any more.
 
         Raises:
-            CheckpointError: The disk refused; every earlier checkpoint is as it was.
+            CheckpointError: The file cannot be written; earlier checkpoints are unchanged.
         """
         path = self._periodic(epoch)
         if is_best:
-            # First: a run that is killed between the two comes to this score again, and not past it.
+            # First: a run killed between the two writes resumes before this epoch, and reaches this score again.
             checkpoints.save(checkpoint, self.best)
             with _refusals(path, "written"):
-                write_durably(path, self.best.read_bytes())  # a copy: what damages one spares the other
+                write_durably(path, self.best.read_bytes())  # a copy, so that damage to one file spares the other
         else:
             checkpoints.save(checkpoint, path)
         with _refusals(self.last, "written"):
             link_durably(path, self.last)
         with _refusals(self.path, "written"):
-            # Only now that the new one is durable; and it is never among those dropped, as it is the last up to itself.
+            # After the new checkpoint is durable. It is the newest up to its epoch, so it is never deleted here.
             for _, later in [found for found in self.periodic() if found[0] > epoch]:
                 os.replace(later, later.with_name(f"{later.name}.passed_over"))
             for _, old in [found for found in self.periodic() if found[0] <= epoch][:-keep]:
@@ -144,7 +144,7 @@ class RunFolder:
         return path
 
     def holds(self, epoch: int) -> bool:
-        """Return whether the checkpoint of an epoch is there, and under the name of the last one too."""
+        """Return whether the checkpoint of an epoch exists and is the last one."""
         path = self._periodic(epoch)
         return path.exists() and self.last.exists() and self.last.samefile(path)
 
@@ -167,7 +167,7 @@ class RunFolder:
         """Write ``evaluation.json``.
 
         Raises:
-            CheckpointError: The disk refused.
+            CheckpointError: The file cannot be written.
         """
         path = self.path / "evaluation.json"
         with _refusals(path, "written"):
@@ -175,7 +175,7 @@ class RunFolder:
 
 
 def here() -> Path:
-    """Return the folder that relative paths start from; "." if it is gone."""
+    """Return the current folder; "." if it was deleted."""
     try:
         return Path.cwd()
     except OSError:
@@ -183,21 +183,21 @@ def here() -> Path:
 
 
 def _is_same(one: RunFolder, other: RunFolder) -> bool:
-    """Return whether two names are those of one folder."""
+    """Return whether two paths lead to the same folder."""
     with contextlib.suppress(OSError):
         return one.path.samefile(other.path)
     return one.path == other.path
 
 
 def new_folder(wanted: Path) -> Path:
-    """Make a folder that was not there: ``wanted``, or the first free of ``wanted_2``, ``wanted_3`` …
+    """Make a new folder: ``wanted``, or the first free of ``wanted_2``, ``wanted_3`` …
 
     Raises:
-        ConfigError: It cannot be made.
+        ConfigError: The folder cannot be made.
     """
     if not wanted.name:
         raise ConfigError(
-            f"the run folder {wanted} cannot be made: it is there already; expected the name of a new one"
+            f"the run folder {wanted} cannot be made: it exists already; expected the name of a new folder"
         )
     number, path = 1, wanted
     while True:
@@ -211,7 +211,7 @@ def new_folder(wanted: Path) -> Path:
         else:
             break
     try:
-        sync_folder(path.parent)  # what is durable in a folder is lost with the folder itself
+        sync_folder(path.parent)  # without this, a crash can lose the folder with all its files
     except OSError as error:
         with contextlib.suppress(OSError):
             path.rmdir()
@@ -220,7 +220,7 @@ def new_folder(wanted: Path) -> Path:
 
 
 def timestamped_path(root: Path) -> Path:
-    """Return the usual name of a run folder, ``checkpoints_YYYYMMDD_HHMMSS``, at this second of local time."""
+    """Return the default path of a run folder, ``checkpoints_YYYYMMDD_HHMMSS`` in local time."""
     return root / time.strftime("checkpoints_%Y%m%d_%H%M%S")
 
 
@@ -228,8 +228,8 @@ def check_is_run(path: Path) -> None:
     """Check that a path is the folder of one run.
 
     Raises:
-        ConfigError: It is something else.
-        CheckpointError: It cannot be read.
+        ConfigError: The path is no run folder.
+        CheckpointError: The path cannot be read.
     """
     with _refusals(path, "read"):
         if (path / "settings.json").is_file():
@@ -244,9 +244,9 @@ def check_is_run(path: Path) -> None:
 
 
 def edited_settings(path: Path, checkpoint: checkpoints.Checkpoint) -> str | None:
-    """Return which settings in a run's ``settings.json`` differ from its checkpoint, in words; None if none do.
+    """Return a text that names the settings in ``settings.json`` that differ from the checkpoint; None if none do.
 
-    A name there that is no setting counts as one of them.
+    Unknown names count as differences.
     """
     written = _settings_file(path)
     unknown = sorted(written.keys() - checkpoint.settings.keys() - Config.model_fields.keys())
@@ -255,23 +255,23 @@ def edited_settings(path: Path, checkpoint: checkpoints.Checkpoint) -> str | Non
         meant = nearest(unknown[0], list(Config.model_fields))
         return f"{path / 'settings.json'} says {words}, which is no setting{meant}"
     known = checkpoint.settings
-    # What may change when a run is taken up is not written down at the same moment as a checkpoint.
+    # Settings that may change on resume are not written at the same moment as a checkpoint.
     free = {"replay", "device", *ENDS} - ({"num_epochs"} & computed_fields(known).keys())
     names = [name for name in known.keys() - free if name in written and written[name] != known[name]]
     if not names:
         return None
     words = ", ".join(f"{name}={written[name]!r:.60} and not {known[name]!r:.60}" for name in sorted(names))
-    return f"{path / 'settings.json'} says {words}, with which the run was computed"
+    return f"{path / 'settings.json'} says {words}, which the run was trained with"
 
 
 def other_ends(path: Path, checkpoint: checkpoints.Checkpoint) -> dict[str, Any]:
-    """Return the ends of the run in ``settings.json`` that differ from its checkpoint."""
+    """Return the settings of the run's end in ``settings.json`` that differ from its checkpoint."""
     written, known = _settings_file(path), checkpoint.settings
     return {name: written[name] for name in ENDS if name in written and name in known and written[name] != known[name]}
 
 
 def _settings_file(path: Path) -> dict[str, Any]:
-    """Return a run's ``settings.json``; nothing if it cannot be read, as the checkpoint holds the settings too."""
+    """Return a run's ``settings.json``; empty if it cannot be read, because the checkpoint has the settings too."""
     try:
         with open_regular(path / "settings.json") as stream:
             return parse_json_object(stream.read(MAX_BYTES), stream.name)
@@ -280,19 +280,19 @@ def _settings_file(path: Path) -> dict[str, Any]:
 
 
 def newest_sound(path: Path) -> tuple[Path, checkpoints.Checkpoint, list[str]]:
-    """Return the newest sound checkpoint of a run; the last or the best one if no periodic one is sound.
+    """Return the newest valid periodic checkpoint of a run; without one, the last or the best checkpoint.
 
     Returns:
-        Its path, its content, and why each newer one was passed over.
+        Its path, its content, and why each newer one was skipped.
 
     Raises:
-        CheckpointError: The run has none.
+        CheckpointError: The run has no valid checkpoint.
     """
     passed_over: list[str] = []
     with _refusals(path, "read"):
         candidates = [candidate for _, candidate in reversed(periodic(path))]
         last, best = path / "last.safetensors", path / "best.safetensors"
-        # Most often the last is a second name of the newest periodic one, and no second chance.
+        # Usually `last` is a link to the newest periodic checkpoint, so it need not be tried again.
         if last.exists() and not any(found.exists() and last.samefile(found) for found in candidates):
             candidates.append(last)
         candidates += [best] if best.exists() else []
@@ -302,14 +302,14 @@ def newest_sound(path: Path) -> tuple[Path, checkpoints.Checkpoint, list[str]]:
         except CheckpointError as error:
             passed_over.append(str(error))
     why = f": {'; '.join(passed_over)}" if passed_over else ""
-    raise CheckpointError(f"{path} holds no sound checkpoint{why}")
+    raise CheckpointError(f"{path} holds no valid checkpoint{why}")
 
 
 def find_checkpoint(path: Path) -> tuple[Path, checkpoints.Checkpoint]:
-    """Return the checkpoint of a file, or the newest sound one of a run folder.
+    """Return the checkpoint of a file, or the newest valid one of a run folder.
 
     Raises:
-        CheckpointError: There is none, or it is damaged.
+        CheckpointError: There is no checkpoint, or it is damaged.
     """
     with _refusals(path, "read"):
         is_there, is_folder = path.exists(), path.is_dir()
@@ -328,7 +328,7 @@ def periodic(folder: Path) -> list[tuple[int, Path]]:
 
 @contextlib.contextmanager
 def _refusals(path: Path, done: str) -> Iterator[None]:
-    """Raise a CheckpointError that names the file that the disk refused, and what could not be ``done`` with it."""
+    """Convert an OSError into a CheckpointError: ``path`` cannot be ``done`` ("read" or "written")."""
     try:
         yield
     except OSError as error:

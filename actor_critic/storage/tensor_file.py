@@ -1,4 +1,4 @@
-"""The safetensors format, read strictly: a file is proved sound before anything is allocated for its tensors."""
+"""A strict reader of the safetensors format: a file is validated before memory is allocated for its tensors."""
 
 import math
 import os
@@ -18,7 +18,7 @@ DTYPES = {
     "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip
 _MAX_AXES = 16
-_MAX_NUMBERS = 1 << 60  # what PyTorch can count, of an empty tensor as well
+_MAX_NUMBERS = 1 << 60  # the limit of PyTorch, also for an empty tensor
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ def read(stream: BinaryIO) -> tuple[dict[str, Any], dict[str, Tensor]]:
         Its metadata, and its tensors by name.
 
     Raises:
-        OSError: The disk refused.
+        OSError: The file cannot be read.
         ConfigError: The header is not strict JSON.
-        ValueError: It is not a sound file, or larger than the memory that is free.
+        ValueError: The file is invalid, or larger than the free memory.
     """
     metadata, entries = _read_header(stream)
     return metadata, {entry.name: _read_tensor(stream, entry) for entry in entries}
@@ -54,9 +54,9 @@ def _read_header(stream: BinaryIO) -> tuple[dict[str, Any], list[_Entry]]:
     size = os.fstat(stream.fileno()).st_size
     length = int.from_bytes(stream.read(8), "little")
     if size < 8 or length > size - 8:
-        raise ValueError("it is cut short, or of another kind")
+        raise ValueError("it is cut short, or it is no safetensors file")
     if length > MAX_HEADER:
-        raise ValueError(f"its header is said to be {length} bytes long; at most {MAX_HEADER} are allowed")
+        raise ValueError(f"its header claims {length} bytes; at most {MAX_HEADER} are allowed")
     header = parse_json_object(stream.read(length), "its header")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict):
@@ -74,7 +74,7 @@ def _read_header(stream: BinaryIO) -> tuple[dict[str, Any], list[_Entry]]:
 
 
 def _read_entry(name: str, entry: Any, begin: int) -> tuple[_Entry, int]:
-    """Return the tensor that begins at a byte of the data, and the byte after it: no byte is skipped or shared."""
+    """Return the tensor that begins at a byte of the data, and its end; no byte is skipped or shared."""
     if not name.isprintable() or not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"its header has a wrong entry, {name[:60]!r}")
     dtype, shape = entry["dtype"], entry["shape"]

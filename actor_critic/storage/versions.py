@@ -1,4 +1,4 @@
-"""The versions that the bits of a run depend on: recorded in each checkpoint, compared where a run goes on."""
+"""The versions that the bits of a run depend on: stored in each checkpoint, and compared on resume."""
 
 import platform
 import sys
@@ -11,28 +11,28 @@ import torch
 
 
 def current_versions() -> dict[str, str]:
-    """Return what decides the bits of a run in this process: versions by name, and the kind of processor."""
+    """Return the current library versions and processor type, by name; the bits of a run depend on them."""
     return dict(_current())
 
 
 @cache
 def _current() -> dict[str, str]:
     return {
-        "actor-critic": sys.modules["actor_critic"].__version__,  # imports point down, and this one would point up
+        "actor-critic": sys.modules["actor_critic"].__version__,  # not imported, because imports must point down
         "python": platform.python_version(),
-        "torch": torch.__version__,  # names the build as well, such as 2.13.0+cpu
+        "torch": torch.__version__,  # includes the build, such as 2.13.0+cpu
         "numpy": np.__version__,
-        **{name: metadata.version(name) for name in ("gymnasium", "numba", "scipy")},  # not imported for this alone
+        **{name: metadata.version(name) for name in ("gymnasium", "numba", "scipy")},  # read without importing them
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
     }
 
 
 def different_versions(written: dict[str, str], path: Path) -> str | None:
-    """Say in words which recorded versions differ from the current ones.
+    """Return a text that names the recorded versions that differ from the current ones.
 
     Args:
-        written: The versions that a checkpoint records; empty where it was written before there was such a record.
-        path: Where that checkpoint lies.
+        written: The versions in a checkpoint; empty in older checkpoints.
+        path: The path of the checkpoint.
 
     Returns:
         One sentence for a log; None if no recorded version differs.
@@ -42,6 +42,6 @@ def different_versions(written: dict[str, str], path: Path) -> str | None:
     if not words:
         return None
     return (
-        f"{path} was written with {', '.join(words)}; the bits of a run depend on this: install the versions that it "
-        f"was written with where the same bits are needed"
+        f"{path} was written with {', '.join(words)}; the bits of a run depend on this; for the same bits, install "
+        f"the versions that it was written with"
     )

@@ -1,4 +1,4 @@
-"""A digest of code that has no file: typed into a prompt, a notebook's cell, or ``python -c``."""
+"""A digest of code without a file: from a prompt, a notebook cell, or ``python -c``."""
 
 import copyreg
 import dis
@@ -18,9 +18,9 @@ import numpy as np
 log = logging.getLogger("actor_critic")
 
 TYPED = "code:"
-"""What the digest of a class begins with that has no file."""
+"""Prefix of the digest of a class without a file."""
 
-# What Python keeps in a class of its own accord: some of it depends on the place in a cell, or on the hash seed.
+# Attributes that Python adds to a class. Some depend on the position in a cell, or on the hash seed.
 _BOOKKEEPING = frozenset(
     {
         "__module__", "__qualname__", "__name__", "__dict__", "__weakref__", "__doc__", "__annotations__",
@@ -31,38 +31,39 @@ _BOOKKEEPING = frozenset(
 
 _SIMPLE = (type(None), bool, int, float, complex, str, bytes, types.EllipsisType, range, slice)
 
-# Generators of random numbers. Their state is no part of the code: it moves on, or begins anew with every process.
+# Random number generators. Their state changes within a process and between processes, so the digest omits it.
 _GENERATORS = (random.Random, np.random.Generator, np.random.BitGenerator, np.random.RandomState)
-_OF_TORCH = "torch._C.Generator"  # which is not imported for this
+_OF_TORCH = "torch._C.Generator"  # compared by name, to avoid importing torch
 
 _PACKAGE = __name__.partition(".")[0]
 
-_told: set[str] = set()  # kinds of objects whose values are not covered
+_told: set[str] = set()  # types whose values are not covered, already reported in the log
 
 
 def source_digest(found: type[Any]) -> str:
-    """Return SHA-256 of the file that defines a class, as 64 hexadecimal digits; else "code:" and its code's."""
+    """Return the hex SHA-256 of the file that defines a class; without a file, "code:" and that of its code."""
     path = source_file(found)
     return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else TYPED + code_digest(found)
 
 
 def source_file(found: type[Any]) -> str | None:
-    """Return the file that defines a class; None if it was typed in, or is built in."""
+    """Return the file that defines a class; None if the class was typed in or is built in."""
     try:
         path = inspect.getsourcefile(found)
     except (TypeError, OSError):
         return None
     own = [value.__code__ for value in vars(found).values() if isinstance(value, types.FunctionType)]
     if found.__module__ == "__main__" and own and all(code.co_filename.startswith("<") for code in own):
-        return None  # typed into a session that a file began
+        return None  # typed into an interactive session that a file started
     return path if path and os.path.exists(path) else None
 
 
 def code_digest(found: type[Any]) -> str:
-    """Return SHA-256 of a class's code, as 64 hexadecimal digits: the same for the same source in the same Python.
+    """Return the hex SHA-256 of a class's code. The same source in the same Python gives the same digest.
 
-    It covers bytecode, constants, names and defaults of its methods, its attributes, and whatever of these it refers to
-    that has no file either: base classes, functions, and the values of global variables that its code does not assign.
+    It covers the attributes of the class, and the bytecode, constants, names and defaults of its methods. It also
+    covers what they use that has no file either: base classes, functions, and global variables that the code does not
+    assign.
     """
     first = _Description(frozenset())
     first.add(found)
@@ -72,7 +73,7 @@ def code_digest(found: type[Any]) -> str:
 
 
 class _Description:
-    """Describes in lines all that is reached from an object.
+    """Describes an object, and everything that it refers to, in lines of text.
 
     Attributes:
         lines: The lines.
@@ -80,20 +81,19 @@ class _Description:
     """
 
     def __init__(self, variables: frozenset[str]) -> None:
-        """Begin with nothing; the values of ``variables`` are left out."""
+        """Start empty; the values of the global ``variables`` are omitted."""
         self.lines: list[str] = []
         self.assigned: set[str] = set()
         self._variables = variables
-        self._seen: dict[int, tuple[int, Any]] = {}  # with what has the id, which else might be given anew
+        self._seen: dict[int, tuple[int, Any]] = {}  # holds the object too, so that its id is not reused
 
     def add(self, value: Any) -> None:
         """Describe a value."""
         if isinstance(value, _SIMPLE):
             self._say(type(value).__name__, repr(value))
             return
-        if not isinstance(
-            value, (tuple, types.CodeType, set, frozenset)
-        ):  # which Python may share, or not, as it likes
+        # Python may or may not share equal objects of these types.
+        if not isinstance(value, (tuple, types.CodeType, set, frozenset)):
             if id(value) in self._seen:
                 self._say("again", self._seen[id(value)][0])
                 return
@@ -118,7 +118,7 @@ class _Description:
             self._add_object(value)
 
     def _apart(self, value: Any) -> str:
-        """Return a digest of an element of a set, which does not depend on the order of the set."""
+        """Return a digest of an element of a set that does not depend on the order of the set."""
         element = _Description(self._variables)
         element._seen = self._seen if isinstance(value, _SIMPLE) else dict(self._seen)
         element.add(value)
@@ -179,7 +179,7 @@ class _Description:
             self._add_all([value.func, value.args, value.keywords])
         elif isinstance(value, functools.cached_property):
             self.add(value.func)
-        elif hasattr(value, "__wrapped__") or hasattr(value, "py_func"):  # a cache; a compiled function of Numba's
+        elif hasattr(value, "__wrapped__") or hasattr(value, "py_func"):  # a cache, or a Numba function
             self.add(value.__wrapped__ if hasattr(value, "__wrapped__") else value.py_func)
         elif hasattr(kind, "__array__"):
             self._add_array(value)
@@ -189,12 +189,12 @@ class _Description:
                 self._add_state(value)
 
     def _add_state(self, value: Any) -> None:
-        """Add what an object would be made of again; nothing is pickled, and nothing made."""
+        """Add the parts that pickle would rebuild an object from; nothing is pickled or built."""
         kind = type(value)
         try:
             reduce = copyreg.dispatch_table.get(kind)
             parts = reduce(value) if reduce else value.__reduce_ex__(2)
-            # Of a list, dict or deque of some other kind these are iterators.
+            # For subclasses of list, dict or deque, these are iterators.
             parts = parts if isinstance(parts, str) else [*parts[:3], *(list(part or ()) for part in parts[3:5])]
         except Exception:  # such as a lock or an open file
             slots = [name for base in kind.__mro__ for name in _slots(base) if hasattr(value, name)]
@@ -202,14 +202,14 @@ class _Description:
             if source_file(kind) is not None or parts == [None, {}]:
                 if (name := _name(kind)) not in _told:
                     _told.add(name)
-                    log.warning("code that was typed in uses a %s, whose value its digest does not cover", name)
+                    log.warning("code that was typed in uses a %s; the digest does not cover its value", name)
                 return
         self._add_all([parts] if isinstance(parts, str) else parts)
 
     def _add_array(self, value: Any) -> None:
         try:
             array = np.asarray(value)
-        except Exception:  # of another library: on a GPU, or with a gradient
+        except Exception:  # of another library, on a GPU, or with a gradient
             return
         if array.dtype.hasobject:
             self.add(array.tolist())
@@ -222,7 +222,7 @@ def _sha256(lines: list[str]) -> str:
 
 
 def _module(found: Any) -> str:
-    """Return the module of a class or function; of this package its folder alone, within which it may move."""
+    """Return the module of a class or function; for this package only the folder, so that code may move within it."""
     module: str = found.__module__
     return ".".join(module.split(".")[:2]) if module.startswith(f"{_PACKAGE}.") else module
 
@@ -232,12 +232,12 @@ def _name(found: type[Any]) -> str:
 
 
 def _slots(found: type[Any]) -> list[str]:
-    """Return the names of a class's slots, as they are read."""
+    """Return the names of a class's slots, as attribute names."""
     return [name for name, value in vars(found).items() if isinstance(value, types.MemberDescriptorType)]
 
 
 def _instructions(code: types.CodeType) -> Iterator[dis.Instruction]:
-    """Yield the instructions of a code object, and of those inside it."""
+    """Yield the instructions of a code object and of its nested code objects."""
     yield from dis.get_instructions(code)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):

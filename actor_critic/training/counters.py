@@ -17,20 +17,20 @@ _RECENT = 100
 
 
 class EpisodeTotals:
-    """Sums of per-step quantities over episodes: of rewards (their returns), and of ones (their lengths).
+    """Sums of per-step quantities over episodes: rewards sum to returns, and ones sum to lengths.
 
     Attributes:
-        running: [K, N], sums over the episodes that are running.
-        recent: [K, M], those of the window: the last 100 episodes that ended, or all that ended in the last epoch where
+        running: [K, N], the sums of the running episodes.
+        recent: [K, M], the sums of the window: the last 100 episodes that ended, or all that ended in the last epoch if
             these are more.
-        since_oldest: Episodes that have ended since the last one that had begun before all that still run.
+        since_oldest: Episodes that ended after the last one that began before every running episode.
     """
 
     def __init__(self, names: list[str], num_envs: int) -> None:
-        """Begin with no episode.
+        """Start without episodes.
 
         Args:
-            names: Of the K quantities, "length" among them.
+            names: The names of the K quantities; one is "length".
             num_envs: N.
         """
         self._names = names
@@ -38,7 +38,7 @@ class EpisodeTotals:
         self.running: npt.NDArray[np.float64] = np.zeros((len(names), num_envs))
         self.recent: npt.NDArray[np.float64] = np.zeros((len(names), 0))
         self.since_oldest = 0
-        # The means, and of what: most epochs of a few steps end no episode.
+        # The means, and the window they belong to: a short epoch often ends no episode.
         self._means: list[float] = []
         self._averaged: npt.NDArray[np.float64] | None = None
 
@@ -52,7 +52,7 @@ class EpisodeTotals:
         count = finished.shape[1]
         if count:
             self.recent = np.concatenate([self.recent, finished], axis=1)[:, -max(_RECENT, count) :]
-            begun = np.nonzero(ended)[0] + 1 - finished[self._length]  # at which step of this epoch; before it below 0
+            begun = np.nonzero(ended)[0] + 1 - finished[self._length]  # first step in this epoch; negative if earlier
             older = np.flatnonzero(begun < len(ended) - self.running[self._length].max())
             self.since_oldest = count - 1 - int(older[-1]) if len(older) else self.since_oldest + count
         elif self.recent.shape[1] > _RECENT:
@@ -60,25 +60,25 @@ class EpisodeTotals:
         return count
 
     def load(self, running: npt.NDArray[np.float64], recent: npt.NDArray[np.float64]) -> None:
-        """Load saved sums; if the last quantity is missing, as in older checkpoints, the first one stands for it."""
+        """Load saved sums; older checkpoints lack the last quantity, and the first one replaces it."""
         missing = len(self._names) - len(running)
         self.running, self.recent = (np.concatenate([sums, sums[:missing]]) for sums in (running, recent))
 
     @property
     def count(self) -> int:
-        """How many episodes a mean covers."""
+        """The number of episodes in a mean."""
         return self.recent.shape[1]
 
     @property
     def count_is_full(self) -> bool:
-        """Whether a mean covers as many episodes as are wanted."""
+        """Whether a mean covers at least 100 episodes."""
         return self.count >= _RECENT
 
     @property
     def is_representative(self) -> bool:
-        """Whether the window is full, and all episodes that still run began after the first of the window did.
+        """Whether the window is full and holds an episode that began before every running episode.
 
-        Else long episodes that began with those of the window are missing in it: the short ones ended first.
+        Otherwise the window lacks long episodes, because short ones that began at the same time ended first.
         """
         return self.count_is_full and self.since_oldest < self.count
 
@@ -99,9 +99,9 @@ class Counters:
         env_steps: Environment steps done.
         episodes: Episodes that have ended.
         totals: Returns and lengths of episodes.
-        best: The best score so far; None before there is one.
-        new_episodes_after: The epoch after which running episodes were last replaced by new ones; None if they never
-            were.
+        best: The best score so far; None before the first score.
+        new_episodes_after: The epoch after which new episodes last replaced the running ones; None if this never
+            happened.
     """
 
     def __init__(self, num_envs: int, names: list[str]) -> None:
@@ -117,21 +117,21 @@ class Counters:
         self.totals = EpisodeTotals(names, num_envs)
         self.best: float | None = None
         self.new_episodes_after: float | None = None
-        self._hours = 0.0  # up to the last time that the clock was stopped
+        self._hours = 0.0  # until the clock was last stopped
         self._started: float | None = None
 
     @property
     def hours(self) -> float:
-        """Hours of training since the run's very beginning."""
+        """Hours of training since the start of the run."""
         running = 0.0 if self._started is None else (time.monotonic() - self._started) / 3600
         return self._hours + running
 
     def start_clock(self) -> None:
-        """Begin to count hours."""
+        """Start the clock."""
         self._started = time.monotonic()
 
     def stop_clock(self) -> None:
-        """Add the hours since the clock was started."""
+        """Stop the clock, and add the hours since it was started."""
         self._hours, self._started = self.hours, None
 
     def count(self, rollout: Rollout, model_rewards: npt.NDArray[np.float32] | None) -> None:
@@ -152,12 +152,12 @@ class Counters:
         self.episodes += self.totals.update(np.array(sums, np.float32), rollout.ended)
 
     def begin_new_episodes(self) -> None:
-        """Drop the sums over the running episodes, which are replaced by new ones."""
+        """Drop the sums over the running episodes, because new episodes replace them."""
         self.new_episodes_after = self.epoch
         self.totals.running[:] = 0.0
 
     def report(self, result: UpdateResult, steps_per_second: float) -> EpochReport:
-        """Return the report of the epoch that was counted last."""
+        """Return the report of the last counted epoch."""
         statistics = dict(vars(result.statistics))
         del statistics["steps"]
         return EpochReport(
@@ -188,7 +188,7 @@ class Counters:
         }
 
     def records(self) -> dict[str, float | None]:
-        """Return the records that a checkpoint holds beside its own score."""
+        """Return the records that a checkpoint holds, except its own score."""
         return {
             "hours": self.hours,
             "new_episodes_after": self.new_episodes_after,
@@ -196,10 +196,10 @@ class Counters:
         }
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Return to the counts of a checkpoint; hours and the best score stay as they are.
+        """Restore the counts of a checkpoint; hours and the best score stay unchanged.
 
         Raises:
-            KeyError: It is no training state.
+            KeyError: The checkpoint is no training state.
         """
         self.epoch = checkpoint.counters["epoch"]
         self.env_steps = checkpoint.counters["env_steps"]
@@ -210,6 +210,6 @@ class Counters:
         self.totals.since_oldest = self.episodes if since is None else int(since)
 
     def restore_records(self, checkpoint: Checkpoint) -> None:
-        """Take the hours and the best score from a checkpoint."""
+        """Restore the hours and the best score of a checkpoint."""
         self.best = checkpoint.records.get("best")
         self._hours = checkpoint.records.get("hours") or 0.0

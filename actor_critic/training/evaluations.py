@@ -1,4 +1,4 @@
-"""Evaluations of a run: before training, every ``evaluation_interval`` epochs, and of the last weights."""
+"""Evaluations of a run: before training, every ``evaluation_interval`` epochs, and of the final weights."""
 
 import logging
 
@@ -20,15 +20,15 @@ class Evaluations:
 
         Args:
             agent: The agent.
-            environments: Of its training, which some evaluations cannot be beside.
-            seeds: For the global generators.
+            environments: The training environments; some must be closed during an evaluation.
+            seeds: Seeds the global generators.
         """
         self._agent = agent
         self._environments = environments
         self._seeds = seeds
 
     def before(self) -> Evaluation | None:
-        """Evaluate the first weights if there is an optimum to compare the last ones with; else return None."""
+        """Evaluate the initial weights if the optimal return is known; else return None."""
         if not self._agent.settings.is_random_states:
             return None
         self._seeds(0, EVALUATING)
@@ -37,19 +37,19 @@ class Evaluations:
         return evaluation
 
     def after(self, epoch: int) -> Evaluation:
-        """Evaluate the last weights, with the environments of training closed.
+        """Evaluate the final weights, with the training environments closed.
 
         Args:
             epoch: The last epoch.
         """
-        self._environments.close()  # what can exist only once cannot be evaluated beside them
+        self._environments.close()  # some environments allow only one instance
         self._seeds(epoch, EVALUATING)
         evaluation = evaluate(self._agent)
         log.info("evaluation after training: %s", evaluation.describe())
         return evaluation
 
     def if_due(self, epoch: int) -> Evaluation | None:
-        """Evaluate the weights after an epoch if that is due; else return None."""
+        """Evaluate the weights after an epoch if an evaluation is due; else return None."""
         interval = self._agent.settings.evaluation_interval
         if interval is None or epoch % interval:
             return None
@@ -57,20 +57,20 @@ class Evaluations:
             self._seeds(epoch, EVALUATING)
             try:
                 evaluation = evaluate(self._agent, purpose=Purpose.SELECTION)
-            except NotMadeError as error:  # those of training could be made
+            except NotMadeError as error:  # but the training environments could be made
                 evaluation = self._alone(error)
         log.info("evaluation after epoch %d: %s", epoch, evaluation.describe())
         return evaluation
 
     def _alone(self, error: NotMadeError) -> Evaluation:
-        """Evaluate with the environments of training closed meanwhile.
+        """Evaluate while the training environments are closed.
 
         Args:
-            error: Why none could be made beside them.
+            error: Why no other instance could be made.
         """
         if not self._environments.current.is_exact:
             raise ConfigError(
-                f"{error}; those of training could be made, so it may be that it can exist only once, and their "
+                f"{error}; the training environments could be made, so it may allow only one instance, and their "
                 f"running episodes cannot be rebuilt; set evaluation_interval to off"
             )
         with self._environments.closed_meanwhile():

@@ -1,4 +1,4 @@
-"""Several seeds of one run, each in a process of its own."""
+"""Several seeds of one run, each in its own process."""
 
 import contextlib
 import logging
@@ -28,20 +28,20 @@ TrainSeed = Callable[[Settings, Path, Connection], None]
 
 
 class SeedProcesses:
-    """A process for each running seed, with a pipe: a stop request goes to the process, its outcome comes back.
+    """A process and a pipe for each running seed: the pipe carries a stop request in and the outcome out.
 
-    Leaving the block asks all processes to stop and waits for them.
+    At its end, a ``with`` block asks all processes to stop and waits for them.
 
     Attributes:
         running: The seed and the process of each pipe.
-        are_told: Whether the processes were asked to stop.
+        are_told: Whether the processes have been asked to stop.
     """
 
     def __init__(self, train: TrainSeed) -> None:
-        """Begin with no process.
+        """Start without processes.
 
         Args:
-            train: What each process does; a function at the top of a module.
+            train: The function that each process runs; it is defined at the top level of a module.
         """
         self.running: dict[Connection, tuple[int, SpawnProcess]] = {}
         self.are_told = False
@@ -62,13 +62,14 @@ class SeedProcesses:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=self._train, args=(settings, folder, theirs))
-        with _held_back_signals():  # and in the process until it has handlers: importing PyTorch takes seconds
+        # The new process also blocks signals until it has handlers: importing PyTorch takes seconds.
+        with _held_back_signals():
             process.start()
-        theirs.close()  # else the pipe would not end with the process
+        theirs.close()  # otherwise the pipe would stay open after the process ends
         self.running[ours] = seed, process
 
     def tell_to_stop(self) -> None:
-        """Ask all running processes to stop after their epoch, once."""
+        """Ask all running processes to stop after their epoch; a second call does nothing."""
         if not self.are_told:
             self.are_told = True
             for connection in self.running:
@@ -76,7 +77,7 @@ class SeedProcesses:
                     connection.send(None)
 
     def ended(self, timeout: float | None) -> Iterator[tuple[int, dict[str, Any] | Exception | None]]:
-        """Wait for processes that end: yield each seed with its evaluation, its error, or None if it was stopped."""
+        """Wait for processes to end; yield each seed with its evaluation, its error, or None if it was stopped."""
         ready = multiprocessing.connection.wait(list(self.running), timeout)
         for connection in [each for each in self.running if each in ready]:
             seed, process = self.running.pop(connection)
@@ -84,24 +85,24 @@ class SeedProcesses:
                 outcome = connection.recv()
             except (EOFError, OSError):
                 process.join()
-                outcome = ActorCriticError(f"its process was ended from outside (exit code {process.exitcode})")
+                outcome = ActorCriticError(f"its process was killed (exit code {process.exitcode})")
             process.join()
             connection.close()
             yield seed, outcome
 
 
 class StopRequest:
-    """In a seed's process: ends the run after its epoch on SIGTERM, SIGHUP, or the parent's request or death.
+    """Ends the run in a seed's process after its epoch: on SIGTERM, SIGHUP, or the parent's request or death.
 
-    Ctrl-C is ignored here: a terminal sends it to the parent too, and ``kill -INT`` to the parent alone.
+    Ctrl-C is ignored here. The parent receives it too, and passes it on as a request.
 
     Attributes:
-        is_asked: Whether the process is to end.
+        is_asked: Whether a stop was requested.
     """
 
     def __init__(self, parent: Connection) -> None:
         """Install the handlers, and listen to the parent."""
-        self.is_asked = parent.poll()  # at once, as the thread below may be slow to begin
+        self.is_asked = parent.poll()  # checked now, because the thread below may start late
         self._trainer: Trainer | None = None
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         for number in _SIGNALS:
@@ -113,7 +114,7 @@ class StopRequest:
 
     @contextlib.contextmanager
     def ends(self, trainer: Trainer) -> Iterator[None]:
-        """Stop this run if a stop is, or was, asked for while the block runs; then close it."""
+        """Stop this run if a stop is requested before or during the block; then close it."""
         self._trainer = trainer
         try:
             if self.is_asked:
@@ -128,7 +129,7 @@ class StopRequest:
     def _listen(self, parent: Connection) -> None:
         with contextlib.suppress(EOFError, OSError):  # the parent is dead
             parent.recv()
-        signal.raise_signal(signal.SIGTERM)  # what the main thread does in its handler, it does not do twice at a time
+        signal.raise_signal(signal.SIGTERM)  # the handler runs in the main thread, so never twice at a time
 
     def _on_signal(self, *_: object) -> None:
         if self.is_asked:
@@ -140,11 +141,11 @@ class StopRequest:
 
 @contextlib.contextmanager
 def _held_back_signals() -> Iterator[None]:
-    """Hold signals back while the block runs; a process that is started in it holds them back until it says so."""
+    """Block signals in this block; a process started in it keeps them blocked until it unblocks them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # where the first process starts it, it would let the signals through
+    resource_tracker.ensure_running()  # its start would unblock the signals, so it must not happen in the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield

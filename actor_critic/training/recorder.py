@@ -17,19 +17,19 @@ log = logging.getLogger("actor_critic")
 
 
 MakeCheckpoint = Callable[[float | None], Checkpoint]
-"""Makes a checkpoint that holds this as the best score so far."""
+"""Makes a checkpoint, given the best score so far."""
 
 
 class Recorder:
     """Writes the records of one run into its folder."""
 
     def __init__(self, folder: RunFolder, settings: Settings, counters: Counters) -> None:
-        """Begin, or go on after an epoch: metrics that a stopped run wrote beyond it are dropped.
+        """Start, or continue after an epoch; metrics of later epochs are dropped.
 
         Args:
             folder: The run folder.
-            settings: How often, how many checkpoints are kept, and what follows if one cannot be written.
-            counters: Of the run; the best score among them is updated here.
+            settings: The settings of checkpoints: interval, number and error policy.
+            counters: The counters of the run; this class updates the best score.
 
         Raises:
             CheckpointError: The files cannot be written.
@@ -45,15 +45,15 @@ class Recorder:
     def keep(
         self, report: EpochReport, make_checkpoint: MakeCheckpoint, is_last: bool, is_representative: bool
     ) -> None:
-        """Write the metrics of an epoch, and a checkpoint if one is due or it is the best so far.
+        """Write the metrics of an epoch, and a checkpoint if one is due or the epoch is the best so far.
 
-        If no epoch before had a score to choose by, the last checkpoint is the best one.
+        If no epoch had a score yet, the last checkpoint counts as the best.
 
         Args:
-            report: Of the epoch.
-            make_checkpoint: Makes one of it.
-            is_last: Whether no epoch follows.
-            is_representative: Whether its mean return is a score to choose by, if there are no evaluations.
+            report: The report of the epoch.
+            make_checkpoint: Makes its checkpoint.
+            is_last: Whether the run ends with this epoch.
+            is_representative: Whether its mean return may serve as a score, if there are no evaluations.
 
         Raises:
             CheckpointError: The disk refused, and ``on_checkpoint_error`` is "stop".
@@ -73,7 +73,7 @@ class Recorder:
                 self._save(checkpoint, report.epoch, is_best or (is_last and best is None))
 
     def keep_last(self, make_checkpoint: MakeCheckpoint) -> None:
-        """Make sure that the last epoch has a checkpoint, and that some checkpoint is the best one.
+        """Make sure that the last epoch has a checkpoint, and that there is a best checkpoint.
 
         Raises:
             CheckpointError: The disk refused.
@@ -85,7 +85,7 @@ class Recorder:
                 self._save(checkpoint, epoch, best is None)
 
     def keep_evaluation_before(self, evaluation: Evaluation) -> None:
-        """Write the evaluation of the first weights, beside which that of the last ones will stand.
+        """Write the evaluation of the initial weights; the evaluation of the final weights is added later.
 
         Raises:
             CheckpointError: The disk refused.
@@ -94,7 +94,7 @@ class Recorder:
             self._folder.write_evaluation({"epoch": 0, "before_training": evaluation.to_document()})
 
     def keep_evaluation(self, evaluation: Evaluation) -> None:
-        """Write the evaluation of the last weights.
+        """Write the evaluation of the final weights.
 
         Raises:
             CheckpointError: The disk refused.
@@ -117,10 +117,10 @@ class Recorder:
             self._metrics.close()
 
     def _save(self, checkpoint: Checkpoint, epoch: int, is_best: bool) -> None:
-        """Save a checkpoint, and note the best score once it is durable."""
+        """Save a checkpoint, then update the best score."""
         try:
-            self._metrics.sync()  # first: a resumed run goes on with the rows up to its checkpoint
-        finally:  # which are less than it, if the disk takes only one of them
+            self._metrics.sync()  # first: a resumed run needs the rows up to its checkpoint
+        finally:  # if the disk takes only one of them, the checkpoint matters more
             path = self._folder.save(checkpoint, epoch, is_best, self._settings.keep_checkpoints)
             self._saved_epoch = epoch
             self._counters.best = checkpoint.records["best"]
@@ -128,19 +128,19 @@ class Recorder:
 
     @contextlib.contextmanager
     def _raise_checkpoint_error(self) -> Iterator[None]:
-        """Raise a CheckpointError that names the file, the reason and the remedy if the disk refuses."""
+        """Convert a disk error into a CheckpointError that names the file, the reason and the remedy."""
         try:
             yield
         except (OSError, CheckpointError) as error:
             folder = self._folder.path
             command = resume_command(folder, bool(self._settings.code_to_trust))
-            then = f"go on with: {command}" if self._folder.periodic() else "begin again"
+            then = f"continue with: {command}" if self._folder.periodic() else "begin again"
             why = self._refusal(error)
             raise CheckpointError(f"{why}; make room on the disk or let it be written to, then {then}") from None
 
     @contextlib.contextmanager
     def _apply_error_policy(self) -> Iterator[None]:
-        """Raise as above, or only log if ``on_checkpoint_error`` says so."""
+        """Raise as above; only log if ``on_checkpoint_error`` is "continue"."""
         if self._settings.on_checkpoint_error == "stop":
             with self._raise_checkpoint_error():
                 yield
@@ -148,7 +148,7 @@ class Recorder:
         try:
             yield
         except (OSError, CheckpointError) as error:
-            log.error("%s; training goes on, and it is tried again with the next checkpoint", self._refusal(error))
+            log.error("%s; training continues, and the next checkpoint tries again", self._refusal(error))
 
     def _refusal(self, error: OSError | CheckpointError) -> str:
         if isinstance(error, CheckpointError):

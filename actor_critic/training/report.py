@@ -13,22 +13,22 @@ class EpochReport:
         epoch: Its number, from 1.
         env_steps: Environment steps of the run so far.
         episodes: Training episodes of the run that have ended.
-        mean_episodes: How many of them the next four are means over: the last 100, or all that ended in this epoch
-            where these are more. While it is below 100, short episodes count too much, as they end first.
-        mean_return: Mean return, as the environment rewards; None before the first episode ended.
-        mean_model_return: The same as the reward model rewards; None without one.
-        mean_training_return: The same as wrappers made the rewards that training is given; None without wrappers.
+        mean_episodes: The number of episodes in the next four means: the last 100, or all that ended in this epoch if
+            these are more. Below 100, short episodes have too much weight, because they end first.
+        mean_return: Mean return in the environment's own rewards; None before the first episode ended.
+        mean_model_return: Mean return in the reward model's rewards; None without a reward model.
+        mean_training_return: Mean return in the rewards after the wrappers; None without wrappers.
         mean_length: Mean length, in steps.
-        policy_loss: Mean over the epoch's optimizer steps; so are the next five.
+        policy_loss: Mean over the epoch's optimizer steps, as the next five.
         value_loss: Half the mean squared error.
-        entropy: Of the policy, in nats.
-        approx_kl: From the policy before the epoch's first step.
+        entropy: Entropy of the policy, in nats.
+        approx_kl: KL divergence from the policy before the epoch's first optimizer step.
         clip_fraction: Share of probability ratios outside the clip range.
-        gradient_norm: Before clipping.
-        explained_variance: How much of the returns' variance the value function foresaw; None where they vary by no
-            more than float32 rounds them.
-        learning_rate: Of this epoch.
-        steps_per_second: Environment steps collected and learned from per second.
+        gradient_norm: The norm before clipping.
+        explained_variance: Share of the returns' variance that the value function explains; None if the returns are
+            constant up to float32 rounding.
+        learning_rate: Learning rate of this epoch.
+        steps_per_second: Environment steps per second of collecting and updating.
         evaluation: The evaluation after this epoch, if one was due.
     """
 

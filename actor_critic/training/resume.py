@@ -1,4 +1,4 @@
-"""How a run is taken up: its newest sound checkpoint, its settings and ends, its spaces and code."""
+"""Resuming a run: its newest valid checkpoint, and checks of its settings, spaces and code."""
 
 import contextlib
 import logging
@@ -33,13 +33,13 @@ Files = frozenset[tuple[str, int, int, int]]
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A run to go on with.
+    """A saved run to resume.
 
     Attributes:
         checkpoint: Its training state.
-        settings: The settings to go on with.
-        origin: The name of the checkpoint in an error.
-        ends: The settings of its end that the user gave anew.
+        settings: The settings to continue with.
+        origin: The name of the checkpoint in errors.
+        ends: New values of the settings that end the run.
     """
 
     checkpoint: Checkpoint
@@ -48,7 +48,7 @@ class SavedRun:
     ends: dict[str, Any] = field(default_factory=dict)
 
     def settings_to_begin_with(self) -> Settings:
-        """Return the settings with the sizes open: the environment's spaces tell more, and are compared."""
+        """Return the settings without sizes: the environment's spaces determine them, and are compared later."""
         if self.settings.is_random_states:
             return self.settings
         return self.settings.replace(input_dim=None, output_dim=None)
@@ -56,13 +56,13 @@ class SavedRun:
 
 @dataclass(frozen=True)
 class FoundRun:
-    """The newest sound checkpoint of a run.
+    """The newest valid checkpoint of a run.
 
     Attributes:
         folder: The run folder.
         path: The checkpoint's file.
         checkpoint: Its content.
-        passed_over: Why each newer checkpoint was passed over.
+        passed_over: Why each newer checkpoint was skipped.
     """
 
     folder: Path
@@ -72,30 +72,30 @@ class FoundRun:
     _files: Files
 
     def settings(self, trust_code: bool) -> Settings:
-        """Return the run's settings; what else the checkpoint holds is checked when the run is taken up.
+        """Return the run's settings; the rest of the checkpoint is checked on resume.
 
         Raises:
-            ConfigError: They are not complete and valid.
-            CheckpointError: They name code to import without ``trust_code``.
+            ConfigError: The settings are incomplete or invalid.
+            CheckpointError: The settings name code to import without ``trust_code``.
         """
         settings = settings_from_document(self.checkpoint.settings, self.path)
         check_trust(settings, self.path, trust_code, has_encoder=False)
         return settings
 
     def is_up_to_date(self) -> bool:
-        """Whether no checkpoint of the folder has changed since it was read."""
+        """Whether the checkpoints in the folder are unchanged since they were read."""
         return self._files == _checkpoint_files(self.folder)
 
 
 def find_run(folder: Path) -> FoundRun:
-    """Find the newest sound checkpoint of a run; the folder is only read.
+    """Find the newest valid checkpoint of a run; the folder is only read.
 
     Raises:
-        ConfigError: It is no run folder.
-        CheckpointError: It cannot be read, or holds no sound checkpoint.
+        ConfigError: The path is no run folder.
+        CheckpointError: The folder cannot be read, or has no valid checkpoint.
     """
     check_is_run(folder)
-    files = _checkpoint_files(folder)  # before they are read: what changes meanwhile is noticed
+    files = _checkpoint_files(folder)  # listed before they are read, to detect a change meanwhile
     return FoundRun(folder, *newest_sound(folder), files)
 
 
@@ -108,32 +108,32 @@ def saved_run(
     trust_code: bool,
     new_episodes: bool,
 ) -> SavedRun:
-    """Return the run to go on with: its newest sound checkpoint, and the settings to go on with.
+    """Return the run to resume: its newest valid checkpoint, and the settings to continue with.
 
     Args:
         found: The run.
-        ends: New values of ``num_epochs``, ``target_return`` and ``max_hours``; what is missing stays as it was.
-        device: Another device; None keeps the old one.
-        encoder: The module class that encodes observations, where it is not to be imported by its name.
+        ends: New values of ``num_epochs``, ``target_return`` and ``max_hours``; missing ones keep their values.
+        device: A new device; None keeps the old one.
+        encoder: The user's module class that encodes observations; None imports it by its name.
         trust_code: Whether code that its settings name as ``module:Class`` may be imported.
         new_episodes: Whether to replace the running episodes by new ones.
 
     Raises:
-        ConfigError: Its settings were edited, or the new length contradicts the run.
-        CheckpointError: It names code to import without ``trust_code``.
+        ConfigError: The settings were edited, or the new length is not possible.
+        CheckpointError: The settings name code to import without ``trust_code``.
     """
     folder, path, checkpoint = found.folder, found.path, found.checkpoint
     for why in found.passed_over:
-        log.warning("passed over: %s", why)
+        log.warning("skipped: %s", why)
     if edited := edited_settings(folder, checkpoint):
         raise ConfigError(
-            f"{edited}; a run goes on with the settings that it began with: put them back, or start a new run "
+            f"{edited}; a run continues with the settings that it began with: put them back, or start a new run "
             f"with {begin_with(path)}"
         )
     for name, value in other_ends(folder, checkpoint).items():
         if name not in ends:
             log.warning(
-                "%s says %s=%s, and the run goes on with %s; another end is said to resume",
+                "%s says %s=%s, but the run continues with %s; to change its end, pass a flag to resume",
                 folder / "settings.json",
                 name,
                 value,
@@ -151,33 +151,33 @@ def saved_run(
 
 
 def record_ends(folder: RunFolder, saved: SavedRun, settings: Settings) -> None:
-    """Write the settings of a run that is taken up, and a checkpoint with its new ends if they changed.
+    """Write the settings of a resumed run, and a checkpoint if the settings of its end changed.
 
     Args:
         folder: The run folder.
         saved: The run as it was saved.
-        settings: Of the run that is set up.
+        settings: Of the resumed run.
 
     Raises:
         CheckpointError: The disk refused.
     """
     checkpoint = saved.checkpoint
     if not saved.ends.items() <= checkpoint.settings.items():
-        # Else a run that is killed before its next checkpoint would not know where it was to end.
+        # Otherwise a run that is killed before its next checkpoint would lose its new end.
         checkpoint = replace(checkpoint, settings=checkpoint.settings | saved.ends)
         folder.save(checkpoint, checkpoint.counters["epoch"], False, settings.keep_checkpoints)
     folder.write_settings(settings)
 
 
 def restore(state: RunState, saved: SavedRun) -> None:
-    """Put a new run at the point where a saved one stood.
+    """Restore the state of a saved run in a new run.
 
     Args:
         state: Of the new run, before its first epoch.
         saved: The saved run.
 
     Raises:
-        CheckpointError: It is no training state, or the environment's spaces or the user's code have changed since.
+        CheckpointError: The checkpoint is no training state, or the environment's spaces or the user's code changed.
     """
     checkpoint, origin = saved.checkpoint, saved.origin
     try:
@@ -193,7 +193,7 @@ def restore(state: RunState, saved: SavedRun) -> None:
 
 
 def kept_evaluation(folder: RunFolder, epoch: int) -> Evaluation | None:
-    """Return the evaluation of the weights after an epoch that a run folder holds; None if it holds none."""
+    """Return the evaluation after an epoch from a run folder; None if there is none."""
     document = folder.read_evaluation() or {}
     if document.get("epoch") == epoch:
         with contextlib.suppress(LookupError, TypeError, ValueError):  # edited, or cut short
@@ -204,23 +204,23 @@ def kept_evaluation(folder: RunFolder, epoch: int) -> Evaluation | None:
 def _checkpoint_files(folder: Path) -> Files:
     found = set()
     for path in folder.glob("*.safetensors"):
-        with contextlib.suppress(OSError):  # it has just been replaced, or cannot be read: then no content is known
+        with contextlib.suppress(OSError):  # just replaced, or not readable: its content is unknown
             status = path.stat()
             found.add((path.name, status.st_ino, status.st_size, status.st_mtime_ns))
     return frozenset(found)
 
 
 def _check_length(settings: Settings, checkpoint: Checkpoint, origin: Path, num_epochs: int | None) -> None:
-    """Check that a run may have another length.
+    """Check that the length of a run may change.
 
     Args:
         settings: Of the run.
-        checkpoint: That it goes on from.
-        origin: The name of the checkpoint in an error.
-        num_epochs: The new length, in epochs from the run's beginning; None keeps the old one.
+        checkpoint: The checkpoint to resume.
+        origin: The name of the checkpoint in errors.
+        num_epochs: The new length, in epochs from the start of the run; None keeps the old value.
 
     Raises:
-        ConfigError: Its coefficients depend on its length, or it is past the new one.
+        ConfigError: The run is annealed over its length, or is already longer than the new length.
     """
     if num_epochs is None or num_epochs == settings.num_epochs:
         return
@@ -236,7 +236,7 @@ def _check_length(settings: Settings, checkpoint: Checkpoint, origin: Path, num_
 
 
 def _check_code(state: RunState, checkpoint: Checkpoint, origin: Path) -> None:
-    """Check that the user's own code is what the run was trained with.
+    """Check that the user's code is unchanged since training.
 
     Raises:
         CheckpointError: It has changed.
@@ -245,7 +245,9 @@ def _check_code(state: RunState, checkpoint: Checkpoint, origin: Path) -> None:
     for name in checkpoint.code.keys() | state.code.keys():
         before, now = checkpoint.code.get(name), state.code.get(name)
         if before is None and now is not None and now.startswith(TYPED):
-            log.warning("%s: whether it is still that of %s cannot be told", getattr(settings, name), origin)
+            log.warning(
+                "%s: it is unknown whether this code has changed since %s was written", getattr(settings, name), origin
+            )
         elif before != now:
             what = "code" if (before or "").startswith(TYPED) else "file"
             raise CheckpointError(

@@ -1,4 +1,4 @@
-"""The rewards of an epoch: those of the reward model, and those that are learned from."""
+"""The rewards of an epoch: those of the reward model, and those used for training."""
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +17,14 @@ class EpochRewards:
         """Begin.
 
         Args:
-            rule: How a reward model meets the environment's rewards; None without a model.
-            actions: The action space, in whose numbers a model sees the actions.
+            rule: How to combine a reward model with the environment's rewards; None without a model.
+            actions: The action space; a reward model receives actions in its numbering.
         """
         self._rule = rule
         self._actions = actions
 
     def of(self, rollout: Rollout) -> tuple[Rewards, Rewards | None]:
-        """Return the rewards [T, N] to learn from, and those of the reward model [T, N]; None without one.
+        """Return the training rewards [T, N], and those of the reward model [T, N] (None without a model).
 
         Raises:
             EnvironmentFault: The model raised, or returned another shape or a number that is not finite.

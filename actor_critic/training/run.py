@@ -1,4 +1,4 @@
-"""A run between its epochs: how it is set up, taken up, kept, stopped and closed."""
+"""A run between its epochs: set-up, resume, run folder, stop and close."""
 
 import logging
 from pathlib import Path
@@ -23,8 +23,8 @@ class Run(FixedAttributes):
     """A training run between its epochs; :class:`Trainer` adds the loop."""
 
     _fixed: ClassVar = {
-        "settings": "make another Trainer, whose init_from may name the weights of this one",
-        "agent": "load_weights of the one that is there takes over the weights of another one",
+        "settings": "make a new Trainer; its init_from may name a checkpoint of this one",
+        "agent": "agent.load_weights loads the weights of another agent",
     }
 
     def __init__(
@@ -34,17 +34,16 @@ class Run(FixedAttributes):
         *,
         encoder: EncoderMaker | None = None,
     ) -> None:
-        """Set up a run: settings resolved, environments made, networks built, the folder claimed last.
+        """Set up a run: resolve settings, make environments, build networks, and claim the folder last.
 
         Args:
             config: What to train.
-            run_folder: Where to keep checkpoints, metrics and evaluations; a folder that is not there yet. None keeps
-                nothing.
-            encoder: A module class of yours to encode observations with, instead of the one that the settings name.
+            run_folder: A new folder for checkpoints, metrics and evaluations; None writes nothing.
+            encoder: Your module class that encodes observations; it replaces the one in the settings.
 
         Raises:
-            ConfigError: A setting is wrong, the environment cannot be made, or it does not fit in memory.
-            CheckpointError: ``init_from`` names no sound checkpoint.
+            ConfigError: A setting is wrong, the environment cannot be made, or the run does not fit in memory.
+            CheckpointError: ``init_from`` names no valid checkpoint.
         """
         with recognized():
             prepared = prepare(config, encoder)
@@ -54,7 +53,7 @@ class Run(FixedAttributes):
             self._started_in = prepared.started_in
             self._folder: RunFolder | None = None
             self._phase = Phase.IDLE
-            self._epoch_begun = 0  # the epoch that was begun last
+            self._epoch_begun = 0  # the last epoch that was started
             self.agent = prepared.state.agent
             self.settings = self.agent.settings
             self._learns_by_code_of_others = isinstance(self.agent.policy.trunk.encoder, CustomEncoder)
@@ -82,22 +81,22 @@ class Run(FixedAttributes):
         trust_code: bool = False,
         new_episodes: bool = False,
     ) -> Self:
-        """Take up a run where its newest sound checkpoint left it.
+        """Resume a run from its newest valid checkpoint.
 
         Args:
-            run_folder: The folder of the run; or the run that :func:`find_run` found there.
-            num_epochs: A new length of the run, in epochs from its very beginning; None keeps the old one.
-            target_return: Another return to stop at; None keeps the old one.
-            max_hours: Other hours to stop after, of training from its very beginning; None keeps the old ones.
-            device: Another device than the run began on; None keeps it.
-            encoder: The module class that encodes observations, where it is not to be imported by its name.
+            run_folder: The folder of the run, or the result of :func:`find_run`.
+            num_epochs: A new length of the run, in epochs from its start; None keeps the old value.
+            target_return: A new return to stop at; None keeps the old value.
+            max_hours: A new limit in hours of training from the start of the run; None keeps the old value.
+            device: A new device; None keeps the old one.
+            encoder: Your module class that encodes observations; None imports it by its name.
             trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
-            new_episodes: Whether to leave the running episodes and begin new ones, where an environment does not
-                replay; the run is then no more the one that was stopped, and its settings say so.
+            new_episodes: Whether to replace the running episodes by new ones, for an environment that cannot replay
+                them. The resumed run then differs from the stopped one, and its settings record this.
 
         Raises:
-            ConfigError: It is no run folder or in use, or the new length contradicts the run.
-            CheckpointError: It holds no sound checkpoint, or names code to import without ``trust_code``.
+            ConfigError: The path is no run folder, the run is in use, or the new length is not possible.
+            CheckpointError: The run has no valid checkpoint, or names code to import without ``trust_code``.
         """
         with recognized():
             found = run_folder if isinstance(run_folder, FoundRun) else None
@@ -129,18 +128,17 @@ class Run(FixedAttributes):
     def from_state(
         cls, checkpoint: Checkpoint, settings: Settings, origin: str | Path, *, encoder: EncoderMaker | None = None
     ) -> Self:
-        """Return the run whose training state a checkpoint holds, kept nowhere.
+        """Return the run whose training state a checkpoint holds, without a run folder.
 
         Args:
             checkpoint: The state.
-            settings: The run's, as :func:`trusted_settings` reads them.
-            origin: The name of the checkpoint in an error.
-            encoder: The module class that encodes observations, where it is not to be imported by its name.
+            settings: The settings of the run, as :func:`trusted_settings` reads them.
+            origin: The name of the checkpoint in errors.
+            encoder: Your module class that encodes observations; None imports it by its name.
 
         Raises:
             ConfigError: The environment cannot be made, or the run does not fit in memory.
-            CheckpointError: It is no training state, or code of the user's own or the environment's spaces have changed
-                since.
+            CheckpointError: The checkpoint is no training state, or the user's code or the spaces changed.
         """
         return cls(SavedRun(checkpoint, settings, Path(origin)), encoder=encoder)
 
@@ -161,17 +159,17 @@ class Run(FixedAttributes):
 
     @property
     def run_folder(self) -> Path | None:
-        """The folder in which this run is kept; None if it is not."""
+        """The run folder; None without one."""
         return self._folder.path if self._folder else None
 
     def keep_in(self, run_folder: str | Path) -> Path:
-        """Keep this run in a new folder; where the name is taken, in the first free of ``name_2``, ``name_3`` …
+        """Write the records of this run to a new folder; if it exists, to the first free of ``name_2``, ``name_3`` …
 
         Returns:
             The folder.
 
         Raises:
-            ConfigError: It cannot be made, or the run is kept somewhere already.
+            ConfigError: The folder cannot be made, or the run has one already.
         """
         if self._folder is not None:
             raise ConfigError(f"this run is kept in {self._folder.path} already")
@@ -182,10 +180,10 @@ class Run(FixedAttributes):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all that determines the rest of the run, between two epochs, as 64 hexadecimal digits.
+        """SHA-256 of the training state between two epochs, as 64 hexadecimal digits.
 
         Raises:
-            RuntimeError: The run has not begun, or is in the middle of an epoch.
+            RuntimeError: The run has not started, or is in the middle of an epoch.
         """
         if self._phase in (Phase.IN_EPOCH, Phase.BROKEN) or not self._state.has_begun:
             raise RuntimeError("a digest is of the state between two epochs: ask for it in the loop, or after it")
@@ -193,19 +191,19 @@ class Run(FixedAttributes):
 
     @property
     def is_evaluated(self) -> bool:
-        """Whether the run folder holds the evaluation of the weights as they are."""
+        """Whether the run folder holds an evaluation of the current weights."""
         document = (self._folder.read_evaluation() if self._folder else None) or {}
         return document.get("epoch") == self.epoch and "greedy" in document
 
     def stop(self, reason: str) -> None:
-        """End the run after the epoch that is running."""
+        """End the run after the current epoch."""
         self.stop_reason = reason
 
     def interrupt(self) -> None:
-        """End the run after the epoch that is running, for a signal.
+        """End the run after the current epoch, because of a signal.
 
         Raises:
-            Interrupted: Only the evaluation of the last weights is left, which is cut short.
+            Interrupted: Training has ended, and the evaluation of the final weights is interrupted.
         """
         if self.is_over and self.evaluation is None:
             raise Interrupted
@@ -226,12 +224,12 @@ class Run(FixedAttributes):
         )
 
     def _stop_if_a_rule_says_so(self) -> None:
-        # Not in one assignment: a signal may stop the run meanwhile.
+        # The reason is computed first, because a signal may stop the run meanwhile.
         if (reason := reason_to_stop(self.settings, self._counters)) and self.stop_reason is None:
             self.stop(reason)
 
     def _continue_in(self, folder: RunFolder) -> None:
-        """Keep a run that was taken up in its folder, and find out whether it is over."""
+        """Attach a resumed run to its folder, and find out whether it is over."""
         self._folder = folder
         self._stop_if_a_rule_says_so()
         if self.epoch >= self.settings.num_epochs:

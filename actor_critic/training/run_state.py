@@ -1,4 +1,4 @@
-"""The training state of a run: what its checkpoints hold, and the return to the state before a cut-short epoch."""
+"""The training state of a run: its checkpoints, and the snapshot to restore if an epoch is cut short."""
 
 import logging
 import time
@@ -18,7 +18,7 @@ from actor_critic.training.counters import Counters
 
 log = logging.getLogger("actor_critic")
 
-# The most that snapshots may cost: seconds, and a share of the time since the loop began.
+# Upper limits on the cost of snapshots: seconds, and a share of the time since the loop started.
 _SNAPSHOT_SECONDS, _SNAPSHOT_SHARE = 0.01, 1 / 300
 
 _EPISODES = "environment."
@@ -30,36 +30,36 @@ class RunState:
     Attributes:
         agent: The agent in training.
         counters: Epochs, steps, episodes, hours and the best score.
-        code: SHA-256 of the user's own code, by the setting that names it.
+        code: SHA-256 of the user's code, by the setting that names it.
         source: The open source of rollouts; None while the environments are closed.
-        running_episodes: What the source saved when it was closed; None before the run began.
+        running_episodes: The state that the source saved when it was closed; None before the run started.
     """
 
     def __init__(self, agent: ActorCriticAgent, counters: Counters) -> None:
-        """Begin before the first epoch."""
+        """Start before the first epoch."""
         self.agent = agent
         self.counters = counters
         self.code = _code_digests(agent)
         self.source: RolloutSource | None = None
         self.running_episodes: dict[str, npt.NDArray[Any]] | None = None
-        self._snapshot: Checkpoint | None = None  # the state to return to, without settings
+        self._snapshot: Checkpoint | None = None  # the state to restore, without settings
         self._began = self._spent = 0.0
 
     @property
     def has_begun(self) -> bool:
-        """Whether there are running episodes, and with them a whole state."""
+        """Whether there are running episodes; without them the state is not complete."""
         return self.source is not None or self.running_episodes is not None
 
     def attach(self, source: RolloutSource) -> None:
-        """Hold an open source of rollouts."""
+        """Attach an open source of rollouts."""
         self.source = source
         self._began, self._spent = time.monotonic(), 0.0
 
     def checkpoint(self, best: float | None) -> Checkpoint:
-        """Return the state as a checkpoint, and keep it as the state to return to.
+        """Return the state as a checkpoint, and keep it as the snapshot to restore.
 
         Args:
-            best: The best score so far, that of this checkpoint included.
+            best: The best score so far, including this checkpoint.
         """
         checkpoint = self._checkpoint(best)
         if self.source is not None:
@@ -68,11 +68,11 @@ class RunState:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all that determines the rest of the run, as 64 hexadecimal digits."""
+        """SHA-256 of the training state, as 64 hexadecimal digits."""
         return self._checkpoint(self.counters.best).digest
 
     def take_snapshot(self) -> None:
-        """Keep the state to return to, unless snapshots have taken too much of the time since the loop began."""
+        """Keep a snapshot to restore, unless snapshots have taken too much time since the loop started."""
         now = time.monotonic()
         if self._spent <= _SNAPSHOT_SECONDS + _SNAPSHOT_SHARE * (now - self._began):
             counts = {"optimizer_steps": self.agent.optimizer_steps, **self.counters.counts()}
@@ -80,12 +80,12 @@ class RunState:
             self._spent += time.monotonic() - now
 
     def detach(self, is_cut_short: bool) -> EnvironmentFault | None:
-        """Save where the running episodes stand, and let go of the source.
+        """Save the running episodes, and detach the source.
 
-        The last snapshot is restored where an epoch was cut short, or where the episodes cannot be saved.
+        If an epoch was cut short, or the episodes cannot be saved, restore the last snapshot.
 
         Returns:
-            Why they could not be saved; None if they were, or nothing was to be saved.
+            Why the episodes could not be saved; None if they were, or if there were none.
         """
         source, self.source = self.source, None
         snapshot, self._snapshot = self._snapshot, None
@@ -94,7 +94,7 @@ class RunState:
             try:
                 self.running_episodes = source.save_state()
                 return None
-            except EnvironmentFault as error:  # its workers are gone, and the episodes with them
+            except EnvironmentFault as error:  # its workers are dead, and their episodes lost
                 log.warning("%s", error)
                 fault = error
         if snapshot is not None:
@@ -103,11 +103,11 @@ class RunState:
         return fault
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Return to the state that a checkpoint or a snapshot holds; hours and the best score stay as they are.
+        """Restore the state of a checkpoint or snapshot; hours and the best score stay unchanged.
 
         Raises:
-            CheckpointError: Its tensors do not fit.
-            KeyError: It is no training state.
+            CheckpointError: The tensors do not fit.
+            KeyError: The checkpoint is no training state.
         """
         self.agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])
         self.counters.restore(checkpoint)
@@ -118,10 +118,10 @@ class RunState:
         }
 
     def reset_running_episodes(self, source: RolloutSource) -> None:
-        """Replace the running episodes, which a source could not rebuild, by new ones.
+        """Replace the running episodes by new ones if the source cannot rebuild them.
 
         Args:
-            source: The source, which has begun new episodes.
+            source: A source that has started new episodes.
         """
         self.counters.begin_new_episodes()
         self.agent.forget_running_episodes()
@@ -142,7 +142,7 @@ class RunState:
 
 
 def _code_digests(agent: ActorCriticAgent) -> dict[str, str]:
-    """Return digests of the files or code behind the user's own reward model and encoder, by their settings."""
+    """Return digests of the user's own reward model and encoder, by the settings that name them."""
     used: dict[str, type[Any]] = {}
     if ":" in agent.settings.reward_model:
         used["reward_model"] = load_class(agent.settings.reward_model, "reward_model")

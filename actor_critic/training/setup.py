@@ -1,4 +1,4 @@
-"""The set-up of a run: settings become complete, environments and networks are built, in one order and once."""
+"""The set-up of a run: complete the settings, then build environments and networks."""
 
 import logging
 from dataclasses import dataclass
@@ -36,10 +36,10 @@ class Prepared:
 
     Attributes:
         state: The agent, with complete settings, and its counters.
-        environments: What it is trained on.
-        rewards: What it learns from.
-        seeds: For the global generators.
-        started_in: The folder that relative paths are meant from; environments may change to another one.
+        environments: The training environments.
+        rewards: The training rewards.
+        seeds: Seeds the global generators.
+        started_in: The folder that relative paths start from; environments may change the current folder.
     """
 
     state: RunState
@@ -52,20 +52,20 @@ class Prepared:
 def prepare(config: Config | Settings | SavedRun, encoder: EncoderMaker | None) -> Prepared:
     """Set up a run: device, vectorization, replay, environments, sizes, memory check, networks, first weights.
 
-    After it no setting is "auto" and no size is open.
+    Afterwards no setting is "auto" and every size is known.
 
     Args:
-        config: What to train, or the saved run to go on with.
-        encoder: A module class that encodes observations, instead of the one that the settings name.
+        config: What to train, or the saved run to resume.
+        encoder: The user's module class that encodes observations; it replaces the one in the settings.
 
     Raises:
         ConfigError: A setting is wrong, the environment cannot be made, or the run does not fit in memory.
-        CheckpointError: The saved run does not fit its environment or the code of today.
+        CheckpointError: The saved run does not fit its environment or the current code.
     """
     started_in = here()
     saved = config if isinstance(config, SavedRun) else None
     settings = settings_of(config.settings_to_begin_with() if isinstance(config, SavedRun) else config, encoder)
-    torch.set_num_threads(1)  # the first weights are the same on any number
+    torch.set_num_threads(1)  # the initial weights must not depend on the number of threads
     settings = settings.replace(device=str(choose_device(settings.device)))
     if settings.is_random_states:
         check_fits_in_memory(settings)
@@ -90,13 +90,13 @@ def prepare(config: Config | Settings | SavedRun, encoder: EncoderMaker | None) 
 def _build(
     settings: Settings, environment: VectorEnvironment, encoder: EncoderMaker | None, weights_from: Path | None
 ) -> tuple[ActorCriticAgent, EpochRewards]:
-    """Build the agent for an environment's spaces, and the rewards that it learns from.
+    """Build the agent for an environment's spaces, and the training rewards.
 
     Args:
-        settings: With everything chosen but the sizes and the backend.
+        settings: Complete except for the sizes and the backend.
         environment: The environments.
         encoder: As in :func:`prepare`.
-        weights_from: The folder that ``init_from`` is meant from; None where the weights come from elsewhere.
+        weights_from: The folder that ``init_from`` is relative to; None if ``init_from`` is not used.
     """
     space, action_space = environment.single_observation_space, environment.single_action_space
     spaces = observations, actions = read_spaces(settings.environment, space, action_space)
@@ -122,9 +122,9 @@ def _build(
 
 
 def _check_overlap(agent: ActorCriticAgent) -> None:
-    """Refuse to overlap collecting with learning where the policy of one update ago cannot be kept."""
+    """Refuse ``overlap`` if the policy from before the update cannot be kept."""
     if agent.settings.overlap and any(True for _ in agent.policy.buffers()):
         raise ConfigError(
             f"overlap: the encoder {agent.settings.encoder} keeps buffers beside its parameters, as batch "
-            f"normalisation does, and these are not a policy's of one update ago; leave overlap out"
+            f"normalisation does, and overlap cannot keep their older values; set overlap to false"
         )

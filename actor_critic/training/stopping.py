@@ -1,4 +1,4 @@
-"""The end of a run: its reasons, and the phase that a run is in."""
+"""The reasons to end a run, and the phases of a run."""
 
 from enum import Enum
 
@@ -10,7 +10,7 @@ FINISHED = "finished"
 
 
 class Phase(Enum):
-    """Where a run stands, as far as it decides what may be done with it."""
+    """The phase of a run; it decides which calls are allowed."""
 
     IDLE = "nobody iterates over the run"
     BETWEEN_EPOCHS = "the loop is running, and the last epoch is complete"
@@ -19,11 +19,11 @@ class Phase(Enum):
 
 
 def reason_to_stop(settings: Settings, counters: Counters) -> str | None:
-    """Return why a run ends before its last epoch; None where no rule of its settings ends it.
+    """Return why a run ends before its last epoch; None if no setting ends it.
 
     Args:
-        settings: Of the run.
-        counters: After an epoch.
+        settings: The settings of the run.
+        counters: The counters after an epoch.
     """
     if settings.target_return is not None and counters.totals.is_representative:
         mean_return = counters.totals.mean("return")

@@ -17,38 +17,38 @@ from actor_critic.training.stopping import FINISHED, INTERRUPTED, Phase
 from actor_critic.training.training_environments import LEARNING
 
 log = logging.getLogger("actor_critic")
-log.addHandler(logging.NullHandler())  # silent until a program gives the log somewhere to go
+log.addHandler(logging.NullHandler())  # silent until a program adds a handler
 
 
 class Trainer(Run):
-    """A training run. Iterating trains: every step of the iterator is one epoch.
+    """A training run as an iterator: every step trains one epoch and returns its report.
 
-    Without a run folder nothing is written. Leaving the loop closes the environments; iterating again goes on with
-    the next epoch, exactly as if the loop had not been left (but for native vector environments, whose running episodes
-    cannot be rebuilt).
+    Without a run folder nothing is written. Leaving the loop closes the environments. Iterating again continues with
+    the next epoch, exactly as if the loop had not been left. (Native vector environments begin new episodes, because
+    their running episodes cannot be rebuilt.)
 
-    Ctrl-C (a notebook's stop button) during an epoch lets it end, keeps its records and with a run folder a checkpoint,
-    and raises KeyboardInterrupt in the loop; a second one does so at once. Where an epoch is cut short, by that or by
-    an error, the run is back at the state before that epoch, or where epochs take milliseconds before a few of them;
-    with a run folder that state has a checkpoint. Iterating again goes on from it.
+    Ctrl-C (a notebook's stop button) finishes the epoch and, with a run folder, writes its records and a checkpoint.
+    Then it raises KeyboardInterrupt in the loop. A second Ctrl-C stops in the middle of the epoch. After that, or after
+    an error, the run returns to the state before this epoch (a few epochs earlier if epochs take only milliseconds).
+    With a run folder, this state has a checkpoint. Iterating again continues from it.
 
     Attributes:
-        settings: The resolved settings; they are what the run is, and cannot be assigned.
+        settings: The resolved settings; they cannot be assigned.
         agent: The agent in training.
-        stop_reason: Why the run ended; None while it has not.
-        is_over: Whether the last epoch is done and kept; what may still follow is the evaluation of the last weights.
-        evaluation: Of the last weights, once a run with a folder has ended.
+        stop_reason: Why the run ended; None before its end.
+        is_over: Whether the last epoch is done and recorded. The evaluation of the final weights may still follow.
+        evaluation: The evaluation of the final weights; only for a run with a folder, after its end.
     """
 
     def __iter__(self) -> Iterator[EpochReport]:
-        """Train epoch by epoch until the run's end; with a run folder, keep its records on the way.
+        """Train epoch by epoch until the end of the run; with a run folder, write its records.
 
         Raises:
-            Interrupted: Ctrl-C (it is a KeyboardInterrupt); of the epoch that ended then there is no report.
+            Interrupted: Ctrl-C (a KeyboardInterrupt). The epoch that just ended has no report.
             EnvironmentFault: The environment or the reward model failed, or does not replay its running episodes.
-            NumericalError: A loss, gradient or parameter stopped being finite.
+            NumericalError: A loss, gradient or parameter is not finite.
             CheckpointError: The disk refused.
-            RuntimeError: The run is being iterated over already, or could not go back to before an error.
+            RuntimeError: Another loop iterates over this run, or the state before an error could not be restored.
         """
         if self._phase is Phase.BROKEN:
             raise RuntimeError("an epoch of this run was cut short; its state is neither before nor after that epoch")
@@ -85,13 +85,13 @@ class Trainer(Run):
     def _epochs(
         self, source: RolloutSource, recorder: Recorder | None
     ) -> Generator[EpochReport, None, EnvironmentFault | None]:
-        """Train until the last epoch or a reason to stop; a run with a folder then has a checkpoint of its state.
+        """Train until the last epoch or a reason to stop; with a run folder, end with a checkpoint.
 
         Returns:
             Why the running episodes could not be saved at the end; None if they were.
         """
         try:
-            if self.epoch:  # a signal may have stopped it in the very epoch that was its last
+            if self.epoch:  # a signal may have stopped the run in its last epoch
                 self._stop_if_a_rule_says_so()
             while self.epoch < self.settings.num_epochs and self.stop_reason is None:
                 self._state.take_snapshot()
@@ -118,7 +118,7 @@ class Trainer(Run):
             with postponed():
                 is_cut_short = self._phase is Phase.IN_EPOCH
                 if is_cut_short:
-                    source.close()  # else another thread might still learn
+                    source.close()  # otherwise another thread might still train
                 fault = self._state.detach(is_cut_short)
                 self._phase = Phase.BETWEEN_EPOCHS
                 if recorder:
@@ -133,7 +133,7 @@ class Trainer(Run):
         rollout, actor = source.next()
         rewards, model_rewards = self._rewards.of(rollout)
         update = self.agent.prepare(rollout, rewards, epoch, actor)  # advantages and minibatches
-        if self._learns_by_code_of_others:  # its random numbers must not depend on how many the environments drew
+        if self._learns_by_code_of_others:  # its random numbers must not depend on the environments'
             self._seeds(epoch, LEARNING)
         try:
             result = source.learn(lambda: self.agent.learn(update), epoch == self.settings.num_epochs)
@@ -146,7 +146,7 @@ class Trainer(Run):
         return self._counters.report(result, rollout.num_valid / max(seconds, 1e-9))
 
     def _leave(self) -> None:
-        """End an iteration over the run, however it was left."""
+        """End an iteration over the run, also after an error."""
         self._counters.stop_clock()
         self._phase = Phase.BROKEN if self._phase is Phase.IN_EPOCH else Phase.IDLE
         self._state.source = None

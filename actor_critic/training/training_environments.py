@@ -1,4 +1,4 @@
-"""The training environments of a run: made, closed, and made again at the point where the run stands."""
+"""The training environments of a run: make them, close them, and rebuild them in the state of the run."""
 
 import contextlib
 import logging
@@ -14,23 +14,23 @@ from actor_critic.training.run_state import RunState
 
 log = logging.getLogger("actor_critic")
 
-# Streams of the global generators besides that of collecting.
+# Streams of the global generators, besides the one for collecting.
 LEARNING, EVALUATING = 3, 4
 
 
 class GlobalSeeds:
-    """Seeds the global generators that code of others may draw from, where such code runs.
+    """Seeds the global generators if user or third-party code may draw from them.
 
     Attributes:
-        is_needed: Whether code of others runs.
+        is_needed: Whether such code runs.
     """
 
     def __init__(self, seed: int, is_needed: bool) -> None:
-        """Seed nothing yet.
+        """Store the seed; nothing is seeded yet.
 
         Args:
-            seed: Of the run.
-            is_needed: Whether code of others runs.
+            seed: The seed of the run.
+            is_needed: Whether user or third-party code runs.
         """
         self._seed = seed
         self.is_needed = is_needed
@@ -45,15 +45,15 @@ class TrainingEnvironments:
     """The vector environment that a run is trained on.
 
     Attributes:
-        current: The one in use, or the last one if it is closed.
+        current: The environments in use; if closed, the last ones.
     """
 
     def __init__(self, settings: Settings, seeds: GlobalSeeds, first: VectorEnvironment) -> None:
-        """Begin with environments that are made already.
+        """Start with existing environments.
 
         Args:
-            settings: Of the run, complete.
-            seeds: For the environments' constructors.
+            settings: The complete settings of the run.
+            seeds: Seeds the global generators for the environments' constructors.
             first: The environments.
         """
         self.current = first
@@ -62,12 +62,12 @@ class TrainingEnvironments:
         self._is_open = True
 
     def open(self, state: RunState) -> RolloutSource:
-        """Return a source of rollouts at the point where a run stands.
+        """Return a source of rollouts in the state of a run.
 
         Raises:
             ConfigError: The environments cannot be made.
-            EnvironmentFault: They cannot be reset, or do not replay their running episodes.
-            CheckpointError: The running episodes are not those of a run.
+            EnvironmentFault: The environments cannot be reset, or do not replay their running episodes.
+            CheckpointError: The state of the running episodes is invalid.
         """
         if not self._is_open:
             self._make()
@@ -80,8 +80,8 @@ class TrainingEnvironments:
             source.load_state(state.running_episodes)
         except ReplayFault as fault:
             raise ReplayFault(
-                f"{fault}; it is no function of its seed and actions, or has changed since: --new-episodes (in Python: "
-                f"new_episodes=True) leaves the running episodes and begins new ones"
+                f"{fault}; it is not determined by its seed and actions, or it has changed since; to begin new "
+                f"episodes instead, use --new-episodes (in Python: new_episodes=True)"
             ) from None
         if not self.current.is_exact:
             is_native = self._settings.vectorization == "native"
@@ -103,7 +103,7 @@ class TrainingEnvironments:
 
     @contextlib.contextmanager
     def closed_meanwhile(self) -> Iterator[None]:
-        """Close the environments while the block runs; then make them again, in the state that they were in."""
+        """Close the environments while the block runs; then rebuild them in the same state."""
         episodes = self.current.save_state()
         self.close()
         try:
@@ -135,7 +135,7 @@ def make_environments(settings: Settings, seeds: GlobalSeeds) -> VectorEnvironme
     """Make the environments of a run; their constructors draw the same random numbers each time.
 
     Raises:
-        ConfigError: They cannot be made.
+        ConfigError: The environments cannot be made.
     """
     seeds(0)
     return make_vector_environment(settings)

@@ -1,4 +1,4 @@
-"""Verification of a run: some of its epochs are computed again, and their digests compared."""
+"""Verification of a run: recompute some of its epochs and compare their digests."""
 
 import contextlib
 import csv
@@ -27,12 +27,12 @@ log = logging.getLogger("actor_critic")
 
 @dataclass(frozen=True)
 class Verification:
-    """The epochs that were computed again, with the same digests.
+    """The epochs that were recomputed with the same digests.
 
     Attributes:
-        first: The epoch it began after; 0 is the very beginning.
+        first: The epoch after which recomputing began; 0 is the start of the run.
         last: The last epoch that was compared.
-        compared: How many digests were.
+        compared: The number of digests that were compared.
     """
 
     first: int
@@ -47,21 +47,22 @@ def verify(
     encoder: EncoderMaker | None = None,
     trust_code: bool = False,
 ) -> Verification:
-    """Compute a stretch of a run again, and compare the digests that the run kept on the way.
+    """Recompute a part of a run, and compare the digests with those that the run stored.
 
-    The run's folder is only read, so a run may be verified while it goes on.
+    The run folder is only read, so a run can be verified while it trains.
 
     Args:
         run_folder: The folder of the run.
-        from_epoch: The epoch of the checkpoint to begin from; 0 begins with the settings alone. None takes the newest
-            one that a digest comes after.
-        encoder: The module class that encodes observations, where it is not to be imported by its name.
+        from_epoch: The epoch of the checkpoint to start from; 0 starts from the settings alone. None takes the newest
+            checkpoint with a later digest to compare.
+        encoder: Your module class that encodes observations; None imports it by its name.
         trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
 
     Raises:
-        VerificationError: An epoch came out otherwise, or ``settings.json`` was edited.
-        ConfigError: It is no run folder, has no such checkpoint, or kept no digest to compare.
-        CheckpointError: It cannot be read, holds no sound checkpoint, or names code to import without ``trust_code``.
+        VerificationError: A digest differs, or ``settings.json`` was edited.
+        ConfigError: The path is no run folder, or the run has no such checkpoint or no digest to compare.
+        CheckpointError: The folder cannot be read, has no valid checkpoint, or names code to import without
+            ``trust_code``.
         EnvironmentFault: The environment failed, or does not replay its episodes.
     """
     folder = Path(run_folder)
@@ -81,7 +82,7 @@ def verify(
         checkpoint = checkpoints.load(origin)
     settings = trusted_settings(checkpoint, origin, encoder, trust_code)
     last = max(expected)
-    # Neither ends before the last digest, which decides no bit where nothing is annealed.
+    # The run must reach the last digest. Its length only matters for the bits if something is annealed.
     settings = settings.replace(max_hours=None, target_return=None)
     settings = settings if settings.is_annealed else settings.replace(num_epochs=last)
     if first:
@@ -94,13 +95,13 @@ def verify(
 
 @dataclass(frozen=True)
 class _Evidence:
-    """What a run kept on the way.
+    """The digests and checkpoints that a run stored.
 
     Attributes:
-        digests: By epoch.
-        kept: The checkpoints to begin from, by epoch.
-        left: The epoch after which running episodes were replaced by new ones; None if they never were.
-        newest: The checkpoint whose settings count.
+        digests: The digests by epoch.
+        kept: The checkpoints to start from, by epoch.
+        left: The epoch after which new episodes replaced the running ones; None if this never happened.
+        newest: The checkpoint whose settings are used.
         checkpoint: Its content.
     """
 
@@ -112,19 +113,19 @@ class _Evidence:
 
 
 def _evidence(folder: Path) -> _Evidence:
-    """Read what a run kept that can be computed again."""
+    """Read the digests and checkpoints of a run that can be recomputed."""
     known, kept = _witnesses(folder)
     newest, checkpoint, _ = newest_sound(folder)
     if edited := edited_settings(folder, checkpoint):
         raise VerificationError(edited)
     left = checkpoint.records.get("new_episodes_after")
-    if left is not None:  # what came after cannot be computed again, and what came before is of the settings of then
+    if left is not None:  # later epochs cannot be recomputed; earlier ones used the settings of that time
         known = {epoch: digest for epoch, digest in known.items() if epoch <= left}
         kept = {epoch: path for epoch, path in kept.items() if epoch <= left}
         if not kept:
             raise ConfigError(
-                f"{folder} kept no checkpoint from before new episodes were begun, after epoch {left:.0f}, and with it "
-                f"the settings of then; there is nothing to compare"
+                f"{folder} has no checkpoint up to epoch {left:.0f}, after which new episodes replaced the running "
+                f"ones; the earlier settings are unknown, so there is nothing to compare"
             )
         newest = min(kept.items())[1]
         checkpoint = checkpoints.load(newest)
@@ -138,7 +139,7 @@ def _evidence(folder: Path) -> _Evidence:
 def _from_the_beginning(
     checkpoint: Checkpoint, settings: Settings, origin: Path, encoder: EncoderMaker | None
 ) -> Trainer:
-    """Return the run at its very beginning, with the spaces that its checkpoint has."""
+    """Return the run at its start, and check its spaces against those of its checkpoint."""
     begin = settings if settings.is_random_states else settings.replace(input_dim=None, output_dim=None)
     trainer = Trainer(begin, encoder=encoder)
     try:
@@ -153,25 +154,27 @@ def _compare(trainer: Trainer, expected: dict[int, str], folder: Path, first: in
     """Train, and compare the digest of each epoch with the expected one.
 
     Raises:
-        VerificationError: An epoch came out otherwise, or was not reached.
+        VerificationError: A digest differs, or an epoch was not reached.
     """
     last = max(expected)
     for report in trainer:
         digest = expected.pop(report.epoch, None)
         if digest is not None and trainer.digest != digest:
             raise VerificationError(
-                f"{folder}: epoch {report.epoch}, computed again from epoch {first}, has the digest "
+                f"{folder}: epoch {report.epoch}, recomputed from epoch {first}, has the digest "
                 f"{trainer.digest[:16]}…, and the run kept {digest[:16]}…: it was computed with other settings, "
                 f"code, libraries, threads or another kind of processor"
             )
         if report.epoch == last:
             break
     if expected:
-        raise VerificationError(f"{folder} kept a digest of epoch {max(expected)}, which its settings do not come to")
+        raise VerificationError(
+            f"{folder} kept a digest of epoch {max(expected)}, but its settings end the run earlier"
+        )
 
 
 def _witnesses(folder: Path) -> tuple[dict[int, str], dict[int, Path]]:
-    """Return the digests that a run logged and those of its sound checkpoints, by epoch; and these checkpoints."""
+    """Return the digests in the metrics and valid checkpoints of a run, and these checkpoints, by epoch."""
     check_is_run(folder)
     known: dict[int, str] = {}
     kept: dict[int, Path] = {}
@@ -185,6 +188,6 @@ def _witnesses(folder: Path) -> tuple[dict[int, str], dict[int, Path]]:
         try:
             known[epoch] = checkpoints.load(path).digest
         except CheckpointError:
-            continue  # a damaged one is no witness
+            continue  # a damaged checkpoint is ignored
         kept[epoch] = path
     return known, kept

@@ -178,18 +178,17 @@ def _table(results: dict[str, Any]) -> list[str]:
     return lines
 
 
-_PAGE = """# What is learned
+_PAGE = """# Learning results
 
-The last weights (not the best) of runs with the package's presets, on seeds {seeds}; presets were tuned on other seeds
-(101 and up). Each score is the mean of 100 episodes that no run trained on (Taxi: 1,000), of the policy that the preset
-names.
-Reached is the interquartile mean over seeds, with a bootstrap interval whose unit is the seed. The last column is the
-median over seeds of the steps after which the mean return of the last 100 training episodes was at the bar (of the
-row above where a row has none), if it was on every seed.
+The final weights (not the best) of runs with the package's presets, on seeds {seeds}. The presets were tuned on other
+seeds (101 and up). Each score is the mean return of 100 new episodes (Taxi: 1,000), with the policy that the preset
+names (greedy or sampled). "Reached" is the interquartile mean over seeds with a bootstrap interval over seeds. "In
+training after" is the number of steps until the mean return of the last 100 training episodes reached "at least" (of
+the row above if a row has none). It is the median over seeds, and is given only if every seed reached this return.
 
 {table}
 
-`python -m benchmarks.learning` measures this again, row by row, and goes on where it was stopped.
+`python -m benchmarks.learning` repeats these measurements row by row. If stopped, it continues where it was.
 """
 
 

@@ -17,65 +17,67 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 RESULTS = ROOT / "benchmarks/results"
 
-_PAGE = """# How fast training is
+_PAGE = """# Benchmarks
 
-Environment steps collected and learned from per second, in steady state: medians of interleaved rounds of
-`python -m benchmarks.speed`, which has each contender do the same work (`make bench` runs it, and all else on this
-page). Absolute figures are those of one machine ({machine}); what
-carries over are the ratios.
+Environment steps per second of training (collecting and updating), in steady state. Each figure is the median of
+interleaved rounds of `python -m benchmarks.speed`, in which all libraries do the same work. `make bench` measures
+everything on this page. The absolute figures are from one machine ({machine}). Compare the ratios.
 
 ![Rates beside Stable-Baselines3](benchmarks.svg)
 
 {tables}
 
-Ours writes its log, metrics and checkpoints as it does by default, and runs in one process on one thread where nothing
-else is said; peers run at the better of 1 and 2 threads, which is named. With overlap, the next rollout is collected
-while this one is learned from, on the second core; with 2 processes, another one steps half of the environments, to the
-same bits. CleanRL is a script of ours in its manner, since it is no library; PufferLib 3.0 could not be built here,
-because its build downloads from outside the package index. rlox has its own CartPole in Rust where all others run
-Gymnasium's.
+"ours" is this library. It writes its log, metrics and checkpoints as by default, and runs in one process on one
+thread unless the row says otherwise. The other libraries run with 1 or 2 threads, whichever is faster; a row with 2
+threads says so. With overlap, the second core collects the next rollout during the update. With 2 processes, the
+second one steps half of the environments, with the same bits. CleanRL is not a library, so we measure a script of our
+own with its design. PufferLib 3.0 could not be built here, because its build downloads from outside the package
+index. rlox runs its own CartPole in Rust; all others run Gymnasium's.
 
-On this virtual machine, rates in which two cores have a part differ by 10 % and more from one evening to another, and
-others by 5 %.
+On this virtual machine, rates vary from day to day: by 5 % on one core, and by 10 % or more on two.
 
 ## Where the time goes
 
 Microseconds per environment step in each part of the loop (`python -m benchmarks.speed.profile`; one process, one
 thread): stepping the environments, choosing actions, preparing a batch (values, log-probabilities, advantages),
-learning from it, and the rest (records, checkpoints, the loop itself). The eager backend is the loop before there was a
-fused one. MinAtar itself takes 4 µs of its stepping; most is that every episode of it has an instance made for it,
-which is what exact resuming needs there, and the episodes of a policy that has learned nothing yet are ten steps long.
-The last column is the time of the matrix products that choosing, preparing and learning consist of, each timed alone by
-NumPy on one thread: one core cannot do in less than these and the environment's own steps.
+learning from it, and the rest (records, checkpoints, the loop itself). MinAtar's own steps take only 4 µs of its
+stepping time. The rest is mostly the construction of environments: exact resuming needs a new instance for every
+episode there, and the episodes of an untrained policy are only ten steps long. The last column is the time of the
+matrix products in choosing, preparing and learning, each timed alone with NumPy on one thread. On one core, these
+products and the environment's steps are a lower bound.
 
 {profile}
 
-## The same is learned
+## Returns after the same number of steps
 
-Mean greedy return over 100 fresh episodes after the same number of steps, interquartile mean over seeds with its 95 %
-bootstrap interval. Ours is at least as good where its mean is not below the peer's lower bound. In the middle of
-learning at a constant learning rate, as here, CartPole's returns differ by 60 to 120 from seed to seed, so five seeds
-say nothing: on seeds 1 to 5 ours reaches 368 with PPO and Stable-Baselines3 493, and over fifty they are 456 and 464;
-with A2C twenty seeds say 377 and 432, and fifty 398 and 426. By this rule ours is as good on CartPole with PPO, with
-overlap and in the native form, with A2C, on LunarLander and on Breakout. Below the bound are the eager backend on
-CartPole, by 30 with PPO and by 14 with A2C, whose gradients are the same, whose A2C returns are those of the fused one
-seed by seed, and whose intervals reach across; and Breakout with overlap: a hundred epochs into learning, a policy that
-is one update behind has learned less.
+Each score is the mean greedy return over 100 new episodes; the table gives the interquartile mean over seeds with a
+95 % bootstrap interval. We count ours as equally good if its mean is not below the lower bound of the peer's
+interval.
+
+- By this rule, ours is equally good on CartPole with PPO, with overlap, in the native form and with A2C, on
+  LunarLander, and on Breakout.
+- The eager backend is below the bound on CartPole, by 30 with PPO and by 14 with A2C. The intervals overlap, its
+  gradients are the same, and its A2C returns equal those of the fused backend seed by seed.
+- Breakout with overlap is below the bound: after about a hundred epochs, a policy that is one update behind has
+  learned less.
+- Few seeds are not enough on CartPole. Here the learning rate is constant and learning is not finished, so returns
+  differ by 60 to 120 between seeds. With PPO, ours reaches 368 on seeds 1 to 5 and Stable-Baselines3 493; over fifty
+  seeds they reach 456 and 464. With A2C, twenty seeds give 377 and 432, and fifty give 398 and 426.
 
 {learning}
 
 ## Cost as work grows
 
-Seconds of an epoch, and the most memory that the whole process held, while one size is raised and all others stay
+Time per epoch and peak memory of the process, as one size grows and all others stay constant
 (`python -m benchmarks.speed.scaling`; random states, 64 x 16, 2 passes of 4 minibatches, hidden 64). The last column is
-the exponent of the seconds between the last two points: 1 is linear in the size.
+the exponent of the time between the last two sizes: 1 means linear.
 
 {scaling}
 
 ## Time to a score
 
-CartPole-v1 to a greedy return of 475, looked at every 5,000 steps over 20 episodes: ours with its preset, and
-Stable-Baselines3 with the RL Zoo's settings, on seeds 1 to 5.
+CartPole-v1 until a greedy return of 475, evaluated every 5,000 steps over 20 episodes, on seeds 1 to 5. Ours uses its
+preset, Stable-Baselines3 the settings of the RL Zoo.
 
 {target}
 """

@@ -1,4 +1,4 @@
-"""A reward function of your own on random states: three actions, the best one is the largest of three numbers."""
+"""Your own reward function on random states: each of three actions picks a number; picking the largest is best."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from actor_critic import Config, RewardModel, Trainer, evaluate
 
 
 class LargestOfThree(RewardModel):
-    """Reward 1 for pointing at the largest of the three numbers in the state, else 0."""
+    """Reward 1 for picking the largest of the three numbers in the state, else 0."""
 
     def rewards(
         self,
@@ -19,11 +19,11 @@ class LargestOfThree(RewardModel):
         terminated: npt.NDArray[np.bool_],
         environment_rewards: npt.NDArray[np.float32],
     ) -> npt.NDArray[np.float32]:
-        """1 where the action is the index of the largest number."""
+        """Return 1 where the action is the index of the largest number, else 0."""
         return (states.argmax(1) == actions).astype(np.float32)
 
     def expected_rewards(self, states: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The same for every action: with it, evaluations show the optimum."""
+        """Return the expected reward of every action. With this method, evaluations show the optimum."""
         return (states == states.max(1, keepdims=True)).astype(np.float32)
 
 

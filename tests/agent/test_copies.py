@@ -136,13 +136,13 @@ def test_a_trainer_says_what_can_be_copied_instead() -> None:
         ("agent", "observations", "build a new agent"),
         ("agent", "actions", "build a new agent"),
         ("agent", "device", "build a new agent"),
-        ("agent", "policy", "load_weights takes over the weights of another one"),
+        ("agent", "policy", "load_weights loads the weights of another agent"),
         ("agent", "value_network", "load_weights"),
         ("agent", "parameters", "load_weights"),
         ("agent", "learning_rate", r"learning_rate is a setting, and ActorCriticAgent\.settings cannot be changed"),
-        ("trainer", "settings", "make another Trainer, whose init_from may name the weights of this one"),
-        ("trainer", "agent", "load_weights of the one that is there"),
-        ("trainer", "num_epochs", r"num_epochs is a setting, and Trainer\.settings cannot be changed; make another"),
+        ("trainer", "settings", "make a new Trainer; its init_from may name a checkpoint of this one"),
+        ("trainer", "agent", "agent.load_weights loads the weights of another agent"),
+        ("trainer", "num_epochs", r"num_epochs is a setting, and Trainer\.settings cannot be changed; make a new"),
     ],
 )
 def test_what_would_have_no_effect_cannot_be_assigned(owner: str, name: str, words: str) -> None:

@@ -591,5 +591,5 @@ def test_a_run_that_has_gone_further_than_asked_is_left_as_it_is(shell: Shell) -
     run = next(shell.folder.glob("checkpoints_*"))
     before = shell.contents()
     outcome = shell("resume", str(run), "--num-epochs", "3")
-    assert (outcome.code, outcome.out) == (0, "nothing to do: 4 epochs are done, and 3 were asked for\n")
+    assert (outcome.code, outcome.out) == (0, "nothing to do: 4 epochs are done, and 3 were requested\n")
     assert shell.contents() == before

@@ -183,14 +183,14 @@ def test_where_the_process_of_a_seed_is_killed_the_others_go_on_and_one_line_say
     first, _ = seeds.children()
     first.kill()
     _wait(lambda: any(tmp_path.glob("*/seed_3/*.log")))
-    assert "seed 1 failed: its process was ended from outside (exit code -9)" in seeds.out
+    assert "seed 1 failed: its process was killed (exit code -9)" in seeds.out
     seeds.process.send_signal(signal.SIGTERM)
     assert seeds.end() == 143
     assert "Traceback" not in seeds.out
     (folder,) = tmp_path.glob("*/seed_2")
     assert newest_sound(folder)[1].counters["epoch"] > 0
-    assert f"go on with seed 2: actor-critic resume {folder.relative_to(tmp_path)}\n" in seeds.out
-    assert "go on with seed 1: actor-critic train --num-epochs 1000000" in seeds.out  # it had no checkpoint yet
+    assert f"continue seed 2: actor-critic resume {folder.relative_to(tmp_path)}\n" in seeds.out
+    assert "continue seed 1: actor-critic train --num-epochs 1000000" in seeds.out  # it had no checkpoint yet
 
 
 _BRITTLE = """
@@ -279,7 +279,7 @@ def test_seeds_that_finish_are_summed_up_where_another_fails_and_its_way_on_work
     assert line.startswith("error: ") and "out of luck" in line
     for seed in failed:
         assert f"seed {seed}: Unlucky-v0" in line
-        (way_on,) = (row for row in outcome.out.splitlines() if row.startswith(f"go on with seed {seed}: "))
+        (way_on,) = (row for row in outcome.out.splitlines() if row.startswith(f"continue seed {seed}: "))
         words = shlex.split(way_on.partition("actor-critic ")[2])
         assert words == ["resume", f"{folder.name}/seed_{seed}", "--trust-code"]  # from before the epoch that failed
         again = shell.process(*words)

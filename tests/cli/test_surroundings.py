@@ -145,7 +145,7 @@ def test_commands_are_printed_as_they_can_be_typed(shell: Shell) -> None:
         process.terminate()
         out = process.communicate()[0]
     assert process.returncode == 143
-    (line,) = (line for line in out.splitlines() if line.startswith("go on with: actor-critic "))
+    (line,) = (line for line in out.splitlines() if line.startswith("continue with: actor-critic "))
     words = shlex.split(line.partition("actor-critic ")[2])
     assert words == ["resume", "my runs/it's one", "--trust-code"]
     assert shell.process(*words, "--max-hours", "1e-9").code == 0

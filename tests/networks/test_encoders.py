@@ -174,7 +174,7 @@ def test_a_checkpoint_with_an_encoder_of_ones_own_needs_it_handed_over(tmp_path:
     assert trainer.settings.encoder == "tests.networks.test_encoders:Mine"
     path = tmp_path / "agent.safetensors"
     trainer.agent.save(path)
-    with pytest.raises(CheckpointError, match=r"encoder tests\.networks\.test_encoders:Mine; hand that class over"):
+    with pytest.raises(CheckpointError, match=r"encoder tests\.networks\.test_encoders:Mine; pass that class"):
         ActorCriticAgent.load(path)
     loaded = ActorCriticAgent.load(path, encoder=Mine)
     assert torch.equal(loaded.parameters.values, trainer.agent.parameters.values)

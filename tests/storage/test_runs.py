@@ -118,7 +118,7 @@ def test_the_last_checkpoint_is_tried_after_the_periodic_ones_and_before_the_bes
 
 def test_a_run_without_a_sound_checkpoint_is_an_error(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", SETTINGS)
-    with pytest.raises(CheckpointError, match="no sound checkpoint"):
+    with pytest.raises(CheckpointError, match="no valid checkpoint"):
         runs.newest_sound(folder.path)
 
 
@@ -196,7 +196,7 @@ def test_what_is_no_run_folder_is_told_what_it_is(tmp_path: Path) -> None:
         runs.check_is_run(tmp_path / "seeds")
     with pytest.raises(ConfigError, match="file is a file; expected the folder of a run, such as"):
         runs.check_is_run(tmp_path / "file")
-    with pytest.raises(ConfigError, match="expected the name of a new one"):
+    with pytest.raises(ConfigError, match="expected the name of a new folder"):
         runs.new_folder(Path())
 
 

@@ -163,7 +163,7 @@ def test_a_digest_tells_constants_of_any_kind_apart_and_is_the_same_every_time(t
 def test_a_value_that_a_digest_cannot_cover_is_told_once(tmp_path: Path) -> None:
     source = CONSTANTS.replace("Options(4)", "threading.Lock()")
     warning, digest, again = _typed([source, source], tmp_path)
-    assert warning == "code that was typed in uses a _thread.lock, whose value its digest does not cover"
+    assert warning == "code that was typed in uses a _thread.lock; the digest does not cover its value"
     assert digest == again
 
 

@@ -207,7 +207,7 @@ def test_an_edit_of_what_computes_nothing_is_not_undone_without_a_word(
     path.write_text(json.dumps(json.loads(path.read_text()) | {name: said}))
     if name == "max_hours":  # which a resume may change, and which a killed one leaves so
         Trainer.resume(tmp_path / "run", num_epochs=3).close()
-        assert f"{path} says max_hours=3.0, and the run goes on with None" in caplog.text
+        assert f"{path} says max_hours=3.0, but the run continues with None" in caplog.text
         return
     with pytest.raises(ConfigError, match=rf"settings\.json says {name}={said!r} and not .* put them back"):
         Trainer.resume(tmp_path / "run", num_epochs=3)
@@ -595,7 +595,7 @@ def test_a_run_that_ended_early_says_so_when_it_is_opened_again(tmp_path: Path) 
 def test_a_run_that_this_program_holds_says_what_to_do(tmp_path: Path) -> None:
     trainer = _train(tmp_path / "run", num_epochs=2)
     held = Trainer.resume(tmp_path / "run")
-    with pytest.raises(ConfigError, match=r"in use by another trainer of this very program, .*; close it first"):
+    with pytest.raises(ConfigError, match=r"in use by another trainer in this program; close it first"):
         Trainer.resume(tmp_path / "run" / ".." / "run")
     held.close()
     held = Trainer.resume(tmp_path / "run")

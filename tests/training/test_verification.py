@@ -41,7 +41,7 @@ def test_a_digest_that_is_not_the_run_s_is_found_with_its_epoch(folder: Path) ->
     assert len(sixth[1]) == 64 and not lines[5].rsplit(",", 1)[1]
     metrics.write_text("\n".join([*lines[:6], f"{sixth[0]},{'0' * 64}", *lines[7:]]) + "\n")
     assert verify(folder).compared == 1  # which lies behind it
-    with pytest.raises(VerificationError, match="epoch 6, computed again from epoch 0"):
+    with pytest.raises(VerificationError, match="epoch 6, recomputed from epoch 0"):
         verify(folder, from_epoch=0)
 
 
@@ -120,7 +120,7 @@ def test_a_run_that_kept_nothing_from_before_new_episodes_is_not_accused(tmp_pat
         pass
     assert [epoch for epoch, _ in periodic(tmp_path / "run")] == [8]
     for first in (None, 0):
-        with pytest.raises(ConfigError, match=r"before new episodes were begun, after epoch 4, .*nothing to compare$"):
+        with pytest.raises(ConfigError, match=r"no checkpoint up to epoch 4, after which .*nothing to compare$"):
             verify(tmp_path / "run", from_epoch=first)
 
 
@@ -135,7 +135,7 @@ def test_the_command_says_what_it_compared_and_exits_with_six_where_something_di
 ) -> None:
     shell = Shell(folder.parent, monkeypatch, capsys)
     outcome = shell("verify", "run", "--from-epoch", "0")
-    assert (outcome.code, outcome.out) == (0, "computed again from epoch 0 to 12: 4 digests, all the same\n")
+    assert (outcome.code, outcome.out) == (0, "recomputed from epoch 0 to 12: 4 digests, all the same\n")
     text = (folder / "metrics.csv").read_text()
     digest = json.loads(shell("inspect", "run", "--json").out)["digest"]
     assert text.rstrip().endswith(digest)
