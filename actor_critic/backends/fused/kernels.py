@@ -2,6 +2,8 @@
 
 Each function corresponds to one in :mod:`actor_critic.ops` or :mod:`actor_critic.algorithm`, with the same order of
 steps. All arrays are contiguous. Metrics of a minibatch are summed in float64.
+
+The file is long because these functions share their records and call each other within one compiled update.
 """
 
 import math
