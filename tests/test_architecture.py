@@ -37,29 +37,36 @@ def test_the_contract_names_all_that_is_there() -> None:
     assert set().union(*stated()) == found
 
 
-def imported_by(path: Path) -> Iterator[tuple[int, str]]:
-    """The modules that a file imports from, with the line; a module that is imported by name is one of them."""
+def imported_by(path: Path) -> Iterator[tuple[int, str, list[str]]]:
+    """Return the modules that a file imports from, each with the line and the names."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            yield from ((node.lineno, alias.name, []) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            yield node.lineno, node.module
+            yield node.lineno, node.module, [alias.name for alias in node.names]
 
 
-def is_folder(module: str) -> bool:
-    return (ROOT / module.replace(".", "/")).is_dir()
+def public_names(folder: Path) -> set[str]:
+    """Return the names in a folder's ``__all__``, and its modules."""
+    for node in ast.parse((folder / "__init__.py").read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value)) | {path.stem for path in folder.glob("*.py")}
+    return {path.stem for path in folder.glob("*.py")}
 
 
 def test_folders_are_imported_through_their_public_names() -> None:
     wrong = []
     for path in sorted(PACKAGE.rglob("*.py")):
         inside = ".".join(path.relative_to(ROOT).parent.parts)
-        for line, module in imported_by(path):
+        for line, module, names in imported_by(path):
             folder = ".".join(module.split(".")[:2])
+            place = ROOT / module.replace(".", "/")
             is_own = inside == folder or inside.startswith(f"{folder}.")
-            is_other = module.startswith("actor_critic.") and is_folder(folder) and not is_own
-            if is_other and folder not in NAMESPACES and not is_folder(module):
-                wrong.append(f"{path.relative_to(ROOT)}:{line} imports from {module}")
+            is_other = module.startswith("actor_critic.") and (ROOT / folder.replace(".", "/")).is_dir() and not is_own
+            if not is_other or folder in NAMESPACES:
+                continue
+            if not place.is_dir() or set(names) - public_names(place):
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {', '.join(names)} from {module}")
     assert not wrong, "\n".join(wrong)
 
 

@@ -20,7 +20,7 @@ for settings in eval(sys.argv[1]):
         trainer = Trainer(Config(environment="CartPole-v1", num_epochs=2, seed=1, **settings))
         for report in trainer:
             pass
-        print(trainer.settings.backend, trainer.agent.parameters.values.double().sum().item())
+        print(trainer.settings.backend, trainer.digest)
     except ConfigError as error:
         print(error)
 """

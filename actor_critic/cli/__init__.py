@@ -18,6 +18,8 @@ from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.imports import look_in
 from actor_critic.process import interrupts
 
+__all__ = ["main"]
+
 _COMMANDS = {
     "train": "Train a policy; the same as `python main.py`.",
     "resume": "Continue a stopped run, or extend a finished one.",

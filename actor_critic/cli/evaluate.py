@@ -25,11 +25,12 @@ def command(path: str, episodes: int | None, seed: int | None, device: str, as_j
     """
     with contextlib.ExitStack() as stack:
         document = stack.enter_context(only_a_document()) if as_json else None
-        from actor_critic.agent import ActorCriticAgent, trusted_settings
+        from actor_critic.agent import ActorCriticAgent, check_trust
         from actor_critic.backends import choose_device
         from actor_critic.cli.console import print_evaluation
         from actor_critic.cli.notes import notes
         from actor_critic.cli.running import existing
+        from actor_critic.config import settings_from_document
         from actor_critic.evaluation import evaluate
         from actor_critic.storage import find_checkpoint
 
@@ -37,7 +38,7 @@ def command(path: str, episodes: int | None, seed: int | None, device: str, as_j
         stack.enter_context(notes(screen))
         choose_device(device)
         file, checkpoint = find_checkpoint(existing(path))
-        trusted_settings(checkpoint, file, None, trust_code)
+        check_trust(settings_from_document(checkpoint.settings, file), file, trust_code, has_encoder=False)
         agent = ActorCriticAgent.from_checkpoint(checkpoint, file, device, trust_code=True)
         evaluation = evaluate(agent, episodes=episodes, seed=seed)
         name = as_typed(file)

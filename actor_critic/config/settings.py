@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from actor_critic.config.config import MAX_INPUT_DIM, RANDOM_STATES, Config
-from actor_critic.config.fields import SWITCHABLE
+from actor_critic.config.fields import OLD_VALUES, SWITCHABLE
 from actor_critic.config.preset import find_preset
 from actor_critic.errors import ConfigError
 from actor_critic.imports import is_installed
@@ -59,7 +59,12 @@ def computed_fields(document: dict[str, Any]) -> dict[str, Any]:
         left_out |= {"threads"}
     if document.get("vectorization") != "native":  # our own vectoriser gives the same numbers in any process
         left_out |= {"vectorization"}
-    return {name: value for name, value in document.items() if name not in left_out}
+    # A setting that did not exist yet, at the value that stood for it, leaves the digests of older runs as they are.
+    return {
+        name: value
+        for name, value in document.items()
+        if name not in left_out and not (name in OLD_VALUES and value == OLD_VALUES[name])
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

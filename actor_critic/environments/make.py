@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.config import Settings, check_evaluation_fits_in_memory
+from actor_critic.config import Settings
 from actor_critic.environments.masks.giving import with_masks_in_info
 from actor_critic.environments.registered import import_registrar, make_native, make_single
 from actor_critic.environments.vector.contract import VectorEnvironment
@@ -105,10 +105,8 @@ def make_evaluation_environment(
         The environments, and the number of episodes [N] for each.
 
     Raises:
-        ConfigError: The environment cannot be made, or so many random states do not fit in memory.
+        ConfigError: The environment cannot be made.
     """
-    if settings.is_random_states:
-        check_evaluation_fits_in_memory(settings, episodes)
     usual = episodes if settings.is_random_states else min(episodes, _SIDE_BY_SIDE)
     side_by_side = usual if most is None else most
     quotas = np.array([len(part) for part in np.array_split(np.arange(episodes), side_by_side)])

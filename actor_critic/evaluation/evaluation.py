@@ -1,7 +1,7 @@
 """Evaluation of a policy on episodes it never trained on, with greedy and with sampled actions."""
 
 from actor_critic.agent import ActorCriticAgent, check_trust
-from actor_critic.config import Settings
+from actor_critic.config import Settings, check_evaluation_fits_in_memory
 from actor_critic.environments import VectorEnvironment, make_evaluation_environment
 from actor_critic.evaluation.episodes import play
 from actor_critic.evaluation.results import Evaluation, ModeResult
@@ -47,6 +47,8 @@ def evaluate(
     count = settings.evaluation_episodes if episodes is None else episodes
     if count < 1:
         raise ValueError(f"episodes: {count} is not allowed; expected at least 1")
+    if settings.is_random_states:
+        check_evaluation_fits_in_memory(settings, count)
     seed = settings.seed if seed is None else seed
     noise_of = (seed, Purpose.EVALUATION_ACTIONS, int(purpose))
     bootstrap = generator(seed, Purpose.BOOTSTRAP, int(purpose))

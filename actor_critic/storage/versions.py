@@ -1,5 +1,6 @@
 """The versions that the bits of a run depend on: stored in each checkpoint, and compared on resume."""
 
+import contextlib
 import platform
 import sys
 from functools import cache
@@ -22,9 +23,18 @@ def _current() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,  # includes the build, such as 2.13.0+cpu
         "numpy": np.__version__,
-        **{name: metadata.version(name) for name in ("gymnasium", "numba", "scipy")},  # read without importing them
+        **_installed("gymnasium", "numba", "scipy"),
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
     }
+
+
+def _installed(*names: str) -> dict[str, str]:
+    """Return the versions of those packages that are installed, without importing them."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def different_versions(written: dict[str, str], path: Path) -> str | None:

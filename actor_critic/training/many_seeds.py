@@ -85,7 +85,7 @@ class SeedProcesses:
                 outcome = connection.recv()
             except (EOFError, OSError):
                 process.join()
-                outcome = ActorCriticError(f"its process was killed (exit code {process.exitcode})")
+                outcome = ActorCriticError(f"its process ended without a result (exit code {process.exitcode})")
             process.join()
             connection.close()
             yield seed, outcome

@@ -45,7 +45,10 @@ class _Seeds:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.folder = folder
-        code = "from actor_critic.process import cores; cores.available = lambda: 2; from actor_critic.cli import main; main()"
+        code = (
+            "from actor_critic.process import cores; cores.available = lambda: 2; "
+            "from actor_critic.cli import main; main()"
+        )
         command = [sys.executable, "-c", code, "train", "--num-epochs", "1000000", "--hidden-dim", "8"]
         command += ["--checkpoint-interval", "1000000", "--threads", "1", *arguments, "--seeds", "1", "2", "3"]
         with open(folder / "out", "w") as out:
