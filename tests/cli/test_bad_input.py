@@ -91,7 +91,7 @@ def test_a_wrong_file_is_refused_in_one_line_and_left_as_it_is(case: str, shell:
         (["--seed", "1.5"], ("seed: 1.5", "whole number")),
         (["--seed", "9" * 5000], ("seed: '999", "whole number")),
         (["--seed", ""], ("seed: ''", "whole number")),
-        (["--anneal-lr", "yes"], ("unexpected extra argument 'yes'", "on with --its-name and off with --no-its-name")),
+        (["--anneal-lr", "yes"], ("unexpected extra argument 'yes'", "to switch a setting on, write --its-name")),
         (["--clip-coef", "on"], ("clip_coef: 'on'", 'above 0 or "off"')),
         (["--device", "tpu"], ("device: 'tpu'", '"cpu"')),
         (["--wrappers", "nonsense"], ("wrappers: 'nonsense'", "module:Class")),

@@ -139,7 +139,7 @@ def test_a_signal_to_all_while_the_processes_of_the_seeds_still_begin_is_heard_b
     os.killpg(seeds.process.pid, number)
     assert seeds.end() == 128 + number
     assert seeds.kept() == {}
-    assert "stopped; go on" in seeds.out
+    assert "stopped; continue each seed" in seeds.out
     assert "Traceback" not in seeds.out
 
 
@@ -186,7 +186,7 @@ def test_where_the_process_of_a_seed_is_killed_the_others_go_on_and_one_line_say
     first, _ = seeds.children()
     first.kill()
     _wait(lambda: any(tmp_path.glob("*/seed_3/*.log")))
-    assert "seed 1 failed: its process was killed (exit code -9)" in seeds.out
+    assert "seed 1 failed: its process ended without a result (exit code -9)" in seeds.out
     seeds.process.send_signal(signal.SIGTERM)
     assert seeds.end() == 143
     assert "Traceback" not in seeds.out

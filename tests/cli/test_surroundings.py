@@ -125,7 +125,7 @@ def test_notes_of_the_set_up_are_shown_and_kept_and_a_mistake_leaves_no_log(shel
     assert "INFO command ['train'" in log[0]
     kept = [line for line in log if "resume not exact" in line]
     assert len(kept) == 1 and "WARNING" in kept[0]
-    assert any("INFO replay: trying" in line for line in log)
+    assert any("INFO replay: testing" in line for line in log)
     assert not any(line.startswith("epoch") and line in log for line in outcome.out.splitlines())
 
 
