@@ -18,7 +18,7 @@ from actor_critic.config import Resolution
 from actor_critic.errors import ConfigError
 from actor_critic.process import Interrupted, begin_with, resume_command
 from actor_critic.storage import timestamped_path
-from actor_critic.training import FoundRun, Trainer
+from actor_critic.training import FINISHED, FoundRun, Trainer
 
 
 def train(
@@ -148,7 +148,7 @@ def _print_closing_words(trainer: Trainer, console: Console) -> None:
             console, trainer.evaluation, f"last weights, {trainer.evaluation.episodes} fresh episodes each"
         )
         console.print()
-    if trainer.stop_reason != "finished":
+    if trainer.stop_reason != FINISHED:
         say(console, f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
     say_as_is(console, f"kept in {folder}")
     if not trainer.evaluation:

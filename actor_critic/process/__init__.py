@@ -2,9 +2,10 @@
 
 from actor_critic.process.commands import begin_with, command_line, resume_command
 from actor_critic.process.interrupts import Interrupted, postponed, recognized
-from actor_critic.process.signals import ending_signals, here_alone
+from actor_critic.process.signals import ALL_ENDING_SIGNALS, ending_signals, here_alone
 
 __all__ = [
+    "ALL_ENDING_SIGNALS",
     "Interrupted",
     "begin_with",
     "command_line",

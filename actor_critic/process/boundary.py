@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-_SIGNALS = tuple(number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)))
+from actor_critic.process.signals import ALL_ENDING_SIGNALS
+
 _MAIN = threading.main_thread().ident
 _LOG = logging.getLogger("actor_critic")
 _OURS_ALWAYS = frozenset({"signals", "log"})  # not set again for environments, which do not need theirs
@@ -106,7 +107,7 @@ def closed() -> None:
 
 def _state() -> tuple[Any, ...]:
     """Return the values that the setters below set, in their order; None for those that cannot be read or set."""
-    handlers = [_signal.getsignal(number) for number in _SIGNALS] if _get_ident() == _MAIN else None
+    handlers = [_signal.getsignal(number) for number in ALL_ENDING_SIGNALS] if _get_ident() == _MAIN else None
     log = logging.root.manager.disable, _LOG.disabled
     torch = sys.modules.get("torch")
     if torch is None:
@@ -137,7 +138,7 @@ def _set_log(flags: tuple[int, bool]) -> None:
 
 
 def _set_signals(handlers: list[Any] | None) -> None:
-    for number, handler in zip(_SIGNALS, handlers or [None] * len(_SIGNALS), strict=True):
+    for number, handler in zip(ALL_ENDING_SIGNALS, handlers or [None] * len(ALL_ENDING_SIGNALS), strict=True):
         if handler is not None:  # None: the handler was not set from Python, which cannot restore it
             signal.signal(number, handler)
 

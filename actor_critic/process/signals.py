@@ -5,12 +5,19 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one means a closed terminal; Windows has none
+
+ALL_ENDING_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+"""The signals that ask a process to end."""
+
 
 def ending_signals() -> tuple[signal.Signals, ...]:
-    """Return SIGINT, SIGTERM, and SIGHUP (a closed terminal) unless it is missing or ignored, as under nohup."""
-    hang_up = getattr(signal, "SIGHUP", None)
-    is_ignored = hang_up is None or signal.getsignal(hang_up) is signal.SIG_IGN
-    return (signal.SIGINT, signal.SIGTERM, *(() if is_ignored else (hang_up,)))
+    """Return the signals that end this process: all of them but an ignored SIGHUP, as under nohup."""
+    return tuple(
+        number
+        for number in ALL_ENDING_SIGNALS
+        if number.name != "SIGHUP" or signal.getsignal(number) is not signal.SIG_IGN
+    )
 
 
 def here_alone(handler: Callable[[int, FrameType | None], None]) -> Callable[[int, FrameType | None], None]:

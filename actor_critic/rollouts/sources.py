@@ -4,19 +4,19 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from actor_critic.environments import State
 from actor_critic.errors import CheckpointError
 from actor_critic.rollouts.actor import Actor
-from actor_critic.rollouts.collector import Collector
+from actor_critic.rollouts.collector import Collector, Policy
 from actor_critic.rollouts.rollout import Rollout
 
 Result = TypeVar("Result")
-State = dict[str, npt.NDArray[Any]]
 
 _ACTOR = "actor."
 
@@ -24,14 +24,9 @@ _ACTOR = "actor."
 class Acting(Protocol):
     """The part of an agent that a source of rollouts uses."""
 
-    def choose(
-        self,
-        observations: npt.NDArray[Any],
-        uniforms: npt.NDArray[np.float32] | None,
-        mask: npt.NDArray[np.bool_] | None,
-        states: npt.NDArray[np.float32],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Choose actions for observations; see :meth:`Actor.choose`."""
+    @property
+    def choose(self) -> Policy:
+        """The current policy."""
 
     def action_noise(self, block: int) -> npt.NDArray[np.float32]:
         """Return a block [T, N, G] of uniform numbers for sampling actions."""

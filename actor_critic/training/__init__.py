@@ -3,12 +3,12 @@
 from actor_critic.training.many_seeds import SeedProcesses, StopRequest
 from actor_critic.training.report import EpochReport
 from actor_critic.training.resume import FoundRun, find_run
-from actor_critic.training.stopping import INTERRUPTED
+from actor_critic.training.stopping import FINISHED
 from actor_critic.training.trainer import Trainer
 from actor_critic.training.verification import Verification, verify
 
 __all__ = [
-    "INTERRUPTED",
+    "FINISHED",
     "EpochReport",
     "FoundRun",
     "SeedProcesses",

@@ -42,9 +42,7 @@ class Recorder:
             columns = [*METRICS, "digest"]
             self._metrics = MetricsWriter(folder.path, columns, counters.epoch, counters.env_steps)
 
-    def keep(
-        self, report: EpochReport, make_checkpoint: MakeCheckpoint, is_last: bool, is_representative: bool
-    ) -> None:
+    def keep(self, report: EpochReport, make_checkpoint: MakeCheckpoint, is_last: bool) -> None:
         """Write the metrics of an epoch, and a checkpoint if one is due or the epoch is the best so far.
 
         If no epoch had a score yet, the last checkpoint counts as the best.
@@ -53,7 +51,6 @@ class Recorder:
             report: The report of the epoch.
             make_checkpoint: Makes its checkpoint.
             is_last: Whether the run ends with this epoch.
-            is_representative: Whether its mean return may serve as a score, if there are no evaluations.
 
         Raises:
             CheckpointError: The disk refused, and ``on_checkpoint_error`` is "stop".
@@ -61,7 +58,7 @@ class Recorder:
         best = self._counters.best
         is_due = report.epoch % self._settings.checkpoint_interval == 0 or is_last
         if self._settings.evaluation_interval is None:
-            score = report.mean_return if is_due and is_representative else None
+            score = report.mean_return if is_due and self._counters.totals.is_representative else None
         else:
             score = report.evaluation.greedy.mean if report.evaluation else None
         is_best = score is not None and (best is None or score > best)

@@ -192,8 +192,7 @@ class Run(FixedAttributes):
     @property
     def is_evaluated(self) -> bool:
         """Whether the run folder holds an evaluation of the current weights."""
-        document = (self._folder.read_evaluation() if self._folder else None) or {}
-        return document.get("epoch") == self.epoch and "greedy" in document
+        return self._folder is not None and kept_evaluation(self._folder, self.epoch) is not None
 
     def stop(self, reason: str) -> None:
         """End the run after the current epoch."""

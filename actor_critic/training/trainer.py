@@ -107,8 +107,7 @@ class Trainer(Run):
                     if recorder:
                         with postponed() as is_interrupted_again:
                             is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
-                            is_representative = self._counters.totals.is_representative
-                            recorder.keep(report, self._state.checkpoint, is_last, is_representative)
+                            recorder.keep(report, self._state.checkpoint, is_last)
                 if log.isEnabledFor(logging.INFO):
                     log.info("%s", report.describe(self.settings.num_epochs))
                 if is_interrupted() or (recorder and is_interrupted_again()):

@@ -15,7 +15,7 @@ from actor_critic.spaces import parts_of
 log = logging.getLogger("actor_critic")
 
 
-def make_instances(make: Callable[[], gym.Env[Any, Any]], count: int, first: int) -> list[gym.Env[Any, Any]]:
+def make_instances(make: Callable[[], gym.Env[Any, Any]], count: int) -> list[gym.Env[Any, Any]]:
     """Make some environments; if one cannot be made, close the others.
 
     Raises:

@@ -69,7 +69,7 @@ class SingleEnvironments(
         self._first = first
         self._replay = replay
         self._keeps_actions = replay != "none"
-        self.envs = make_instances(make, num_envs, first)
+        self.envs = make_instances(make, num_envs)
         boundary.opened()
         try:
             self._set_up()

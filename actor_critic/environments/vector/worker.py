@@ -17,6 +17,7 @@ import numpy.typing as npt
 from actor_critic.environments.vector.same_step import SameStepVectorEnv
 from actor_critic.environments.vector.single_environments import Replay
 from actor_critic.errors import ActorCriticError, EnvironmentFault, describe
+from actor_critic.process import ALL_ENDING_SIGNALS
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
 # Signals: take a step, or a step is done; an object follows; the worker must exit.
@@ -114,30 +115,22 @@ def work(
 ) -> None:
     """Run a worker: make its environments, then serve requests until the other end of the pipe is closed."""
     leave_signals_to_the_parent()
+    line = Line(pipe, stays_awake)
     try:
-        _work(pipe, make, share, memory, layout, replay, share_checksums, stays_awake)
+        try:
+            mine = WorkerShard(make, share, views(memory, layout), replay, share_checksums)
+        except BaseException as error:  # user code may raise anything
+            with contextlib.suppress(OSError):
+                line.send(CALL)
+                pipe.send(_sendable(error, share))
+        else:
+            _serve(line, pipe, mine, share)
     finally:
         end_children()
 
 
-def _work(
-    pipe: Connection,
-    make: Callable[[], gym.Env[Any, Any]],
-    share: slice,
-    memory: Any,
-    layout: np.dtype[Any],
-    replay: Replay,
-    share_checksums: bool,
-    stays_awake: bool,
-) -> None:
-    line = Line(pipe, stays_awake)
-    try:
-        mine = WorkerShard(make, share, views(memory, layout), replay, share_checksums)
-    except BaseException as error:  # user code may raise anything
-        with contextlib.suppress(OSError):
-            line.send(CALL)
-            pipe.send(_sendable(error, share))
-        return
+def _serve(line: Line, pipe: Connection, mine: "WorkerShard", share: slice) -> None:
+    """Answer requests until the other end of the pipe is closed."""
     with contextlib.suppress(EOFError, OSError):
         line.send(STEP)
         while (received := line.receive()) != CLOSE:
@@ -159,9 +152,8 @@ def _work(
 
 def leave_signals_to_the_parent() -> None:
     """Ignore signals that reach every process of a terminal: the training process decides when to stop."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in ALL_ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def end_children() -> None:
