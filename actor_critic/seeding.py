@@ -87,8 +87,14 @@ def episode_seed(seed: int, purpose: Purpose, environment: int, episode: int) ->
     Returns:
         An integer in [0, 2³¹).
     """
+    low, span = episode_seed_range(purpose)
+    return low + integer_seed(seed, purpose, environment, episode) % span
+
+
+def episode_seed_range(purpose: Purpose) -> tuple[int, int]:
+    """Return the lowest episode seed of a purpose, and how many there are."""
     low, high = _EPISODE_SEED_RANGES[purpose]
-    return low + integer_seed(seed, purpose, environment, episode) % (high - low)
+    return low, high - low
 
 
 def _sequence(seed: int, purpose: Purpose, *index: int) -> np.random.SeedSequence:

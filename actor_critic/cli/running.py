@@ -127,7 +127,7 @@ def _run(trainer: Trainer, console: Console) -> int:
     """
     with contextlib.ExitStack() as stack:
         if trainer.settings.backend == "fused":
-            from actor_critic.backends.fused import when_compiling
+            from actor_critic.compiling import when_compiling
 
             stack.enter_context(when_compiling(lambda: say(console, "compiling: this takes up to half a minute")))
         received = stack.enter_context(stopped_by_signals(trainer, console))

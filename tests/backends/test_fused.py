@@ -25,7 +25,7 @@ from actor_critic.algorithm import Batch, Coefficients, coefficients_of
 from actor_critic.backends import Backend, EagerBackend, Estimates, choose
 from actor_critic.backends.fused import cache, kernels, layers
 from actor_critic.backends.fused.backend import FusedBackend
-from actor_critic.backends.fused.compiling import when_compiling
+from actor_critic.compiling import when_compiling
 from actor_critic.errors import ConfigError, NumericalError
 from actor_critic.networks.encoders import CNNS, PartsEncoder
 from actor_critic.networks.networks import ACTIVATIONS, PolicyNetwork, Trunk, ValueNetwork

@@ -4,6 +4,5 @@ Importing this package loads Numba, so import it only where it is used.
 """
 
 from actor_critic.backends.fused.backend import FusedBackend
-from actor_critic.backends.fused.compiling import when_compiling
 
-__all__ = ["FusedBackend", "when_compiling"]
+__all__ = ["FusedBackend"]

@@ -6,7 +6,7 @@ from typing import Any
 from numba import types
 from numba.extending import intrinsic
 
-from actor_critic.backends.fused.compiling import compiled_with
+from actor_critic.compiling import compiled_with
 
 HAS_BARRIER = sys.platform != "win32"  # Windows has no sched_yield
 

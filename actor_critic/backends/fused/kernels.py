@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from actor_critic.backends.fused.barrier import wait
-from actor_critic.backends.fused.compiling import Array, compiled, compiled_with
+from actor_critic.compiling import Array, compiled, compiled_with
 from actor_critic.backends.fused.layers import BIASES, INPUTS, WEIGHTS, backward, forward, widths
 
 POLICY, VALUE, BOTH = range(3)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from actor_critic.backends.fused.compiling import Array, compiled, compiled_with
+from actor_critic.compiling import Array, compiled, compiled_with
 
 COLUMNS = 10
 INPUTS, OUTPUTS, ACTIVATION, WEIGHTS, BIASES, CHANNELS, HEIGHT, WIDTH, SIDE, STRIDE = range(COLUMNS)

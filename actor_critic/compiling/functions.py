@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from actor_critic.backends.fused.cache import cache_folder
+from actor_critic.compiling.cache import cache_folder
 
 _IS_KEPT = cache_folder() is not None  # before importing Numba, which reads the folder on import
 

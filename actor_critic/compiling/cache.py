@@ -15,6 +15,9 @@ log = logging.getLogger("actor_critic")
 
 _SECONDS_KEPT = 30 * 24 * 3600.0
 
+_COMPILED = ("compiling/*.py", "backends/fused/*.py", "environments/functional/**/*.py", "rollouts/compiled*.py")
+"""Patterns of the files with compiled functions, relative to the package."""
+
 
 @functools.cache
 def cache_folder() -> Path | None:
@@ -68,10 +71,11 @@ def _forget_unused(folder: Path) -> None:
 
 
 def _sources() -> str:
-    """Return a name for the current version of the sources."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+    """Return a name for the current version of all sources that contain compiled functions."""
+    package, digest = Path(__file__).parents[1], hashlib.sha256()
+    for pattern in _COMPILED:
+        for path in sorted(package.glob(pattern)):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -1,0 +1,1 @@
+"""Functional environments in compiled code. Importing this package loads Numba."""

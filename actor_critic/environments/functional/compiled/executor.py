@@ -1,0 +1,85 @@
+"""Executes the compiled loops on NumPy arrays."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.compiling import Array, compiled_with
+from actor_critic.environments.functional.compiled.kernel import Kernel, address
+from actor_critic.environments.functional.environment import FunctionalEnvironment
+from actor_critic.environments.functional.executors import Episodes, Executor, Outputs
+
+
+class CompiledExecutor(Executor):
+    """Executes compiled functions.
+
+    Attributes:
+        kernel: The compiled functions.
+    """
+
+    def __init__(self, environment: FunctionalEnvironment) -> None:
+        """Compile the functions of an environment, or load them from the cache.
+
+        Raises:
+            ConfigError: A function cannot be compiled.
+        """
+        self.kernel = Kernel(environment.functions, environment.layout)
+
+    def reset(self, episodes: Episodes) -> None:
+        """See :class:`Executor`."""
+        _reset(
+            self.kernel.reset, len(episodes.counts), episodes.stream, as_bytes(episodes.parameters), episodes.memory,
+            episodes.random, episodes.counts,
+        )  # fmt: skip
+
+    def step(self, episodes: Episodes, actions: npt.NDArray[np.int64], outputs: Outputs) -> int:
+        """See :class:`Executor`."""
+        ended: int = _step(
+            self.kernel.step, len(episodes.counts), episodes.limit, episodes.stream, as_bytes(episodes.parameters),
+            episodes.memory, episodes.random, episodes.counts, np.ascontiguousarray(actions), outputs.rewards,
+            outputs.terminated, outputs.truncated, as_bytes(outputs.finals),
+        )  # fmt: skip
+        return ended
+
+    def observe(self, episodes: Episodes, outputs: Outputs) -> int:
+        """See :class:`Executor`."""
+        bad: int = _observe(
+            self.kernel.observe, len(episodes.counts), as_bytes(episodes.parameters), episodes.memory,
+            as_bytes(outputs.observations), as_bytes(outputs.features), outputs.masks,
+        )  # fmt: skip
+        return bad
+
+
+def as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Return the memory of a contiguous array as bytes, so that calls with any dtype have one type."""
+    return np.asarray(array).reshape(-1).view(np.uint8)
+
+
+@compiled_with(nogil=True)
+def _reset(
+    function: Any, count: int, stream: Array, parameters: Array, memory: Array, random: Array, counts: Array
+) -> int:
+    return function(
+        0, count, address(stream), address(parameters), address(memory), address(random), address(counts)
+    )
+
+
+@compiled_with(nogil=True)
+def _step(
+    function: Any, count: int, limit: int, stream: Array, parameters: Array, memory: Array, random: Array,
+    counts: Array, actions: Array, rewards: Array, terminated: Array, truncated: Array, finals: Array,
+) -> int:  # fmt: skip
+    return function(
+        0, count, limit, address(stream), address(parameters), address(memory), address(random), address(counts),
+        address(actions), address(rewards), address(terminated), address(truncated), address(finals),
+    )  # fmt: skip
+
+
+@compiled_with(nogil=True)
+def _observe(
+    function: Any, count: int, parameters: Array, memory: Array, observations: Array, features: Array, masks: Array
+) -> int:
+    return function(
+        0, count, address(parameters), address(memory), address(observations), address(features), address(masks)
+    )

@@ -1,0 +1,264 @@
+"""The loops of a functional environment as compiled functions of one signature each.
+
+The signatures hold only integers and pointers, so code that calls them, such as the compiled collector, is compiled
+once for all environments.
+"""
+
+import hashlib
+import inspect
+import logging
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding
+import numba
+import numpy as np
+from numba import carray, from_dtype, int64, njit, types
+from numba.core.types import voidptr
+from numba.core.caching import IndexDataCacheFile
+from numba.core.ccallback import CFunc
+from numba.core.compiler import CompileResult
+from numba.core.errors import NumbaError
+from numba.extending import intrinsic
+
+from actor_critic.compiling import cache_folder
+from actor_critic.environments.functional.compiled import random
+from actor_critic.environments.functional.compiled.user_code import UserCode
+from actor_critic.environments.functional.layout import Layout
+from actor_critic.environments.functional.loops import LOOPS, bound, feature_maker, number_maker
+from actor_critic.environments.functional.random import WORDS
+from actor_critic.errors import ConfigError
+
+log = logging.getLogger("actor_critic")
+
+RESET = int64(int64, int64, *[voidptr] * 5)
+STEP = int64(int64, int64, int64, *[voidptr] * 10)
+OBSERVE = int64(int64, int64, *[voidptr] * 5)
+"""Signatures: first, last (, limit), and the arrays of the templates in ``functional/loops.py`` as pointers; ``memory``
+is left out, since it is ``states`` as bytes."""
+
+
+@intrinsic
+def address(context: Any, array: Any) -> Any:
+    """Return a pointer to the first entry of an array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        found = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.bitcast(found.data, context.get_value_type(voidptr))
+
+    return voidptr(array), generate
+
+
+class Kernel:
+    """The compiled loops of one environment class with one layout.
+
+    Attributes:
+        reset: Begins episodes; a first-class function of the signature ``RESET``.
+        step: Steps environments; of the signature ``STEP``.
+        observe: Writes observations; of the signature ``OBSERVE``.
+        was_cached: Whether nothing had to be compiled.
+    """
+
+    def __init__(self, functions: dict[str, Callable[..., Any]], layout: Layout) -> None:
+        """Compile the loops, or load them from the cache.
+
+        Args:
+            functions: The functions of the environment by name.
+            layout: Its types and shapes.
+
+        Raises:
+            ConfigError: A function cannot be compiled; the message names it, the line and the reason.
+        """
+        code = UserCode()
+        try:
+            compiled = {name: code.compiled(function) for name, function in functions.items()}
+        except TypeError as error:
+            raise ConfigError(f"environment: {layout.name}: {error}; expected static methods") from None
+        names: dict[str, Any] = {
+            **compiled,
+            "number_of": code.compiled(number_maker(layout)),
+            "encode": code.compiled(feature_maker(layout)),
+            "random_at": random.random_at,
+            "start": random.start,
+            "episode_seed": random.episode_seed,
+            "SIZES": np.array(layout.actions.sizes, np.int64),
+            "ACTION_SHAPE": layout.action_shape or (1,),
+            "HAS_MASKS": layout.has_masks,
+        }
+        names.setdefault("action_mask", _no_mask)
+        for loop in LOOPS:
+            names[loop] = njit(error_model="numpy")(bound(loop, names))
+        # The functions see each other through the dictionary of names, which `bound` copied.
+        names["step"].py_func.__globals__["reset"] = names["reset"]
+        digest = hashlib.sha256(f"{code.digest} {layout} {_machine()}".encode()).hexdigest()
+        self.was_cached = True
+        made = {}
+        for loop, signature in (("reset", RESET), ("step", STEP), ("observe", OBSERVE)):
+            made[loop] = self._load(f"{layout.name}-{loop}-{digest[:32]}", loop, signature, names, layout, functions)
+        self.reset, self.step, self.observe = made["reset"], made["step"], made["observe"]
+
+    def _load(
+        self,
+        key: str,
+        loop: str,
+        signature: Any,
+        names: dict[str, Any],
+        layout: Layout,
+        functions: dict[str, Callable[..., Any]],
+    ) -> Any:
+        entry = _entry_points(names[loop], layout)[loop]
+        made = _compile_later(entry, signature)
+        kept = _Kept(key)
+        made._cache = kept
+        try:
+            made.compile()
+        except NumbaError as error:
+            _explain(functions, layout, error)
+        self.was_cached = self.was_cached and kept.was_found
+        return made
+
+
+def _no_mask(state: Any, mask: Any, parameters: Any) -> None:
+    pass
+
+
+_no_mask = njit(_no_mask)
+
+
+def _compile_later(function: Any, signature: Any) -> Any:
+    """Return a C callback that is not yet compiled, so that a cache can be set first."""
+    return CFunc(function, (signature.args, signature.return_type), locals={}, options={"error_model": "numpy"})
+
+
+class _Kept:
+    """The cache of one compiled function, in a file named by everything that its code depends on."""
+
+    def __init__(self, key: str) -> None:
+        folder = cache_folder()
+        self._file = folder and IndexDataCacheFile(str(folder), re.sub(r"\W", "-", key), key)
+        self.was_found = False
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        """Return the compiled function, or None."""
+        target.refresh()
+        payload = self._file.load("code") if self._file else None
+        if payload is None:
+            return None
+        self.was_found = True
+        return CompileResult._rebuild(target, *payload)
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Save a compiled function."""
+        if self._file:
+            self._file.save("code", result._reduce())
+
+
+def _machine() -> str:
+    """Return what compiled code depends on, besides its source."""
+    host = llvmlite.binding
+    features = host.get_host_cpu_features().flatten()
+    return f"{sys.version} {numba.__version__} {np.__version__} {host.get_host_cpu_name()} {features}"
+
+
+def _entry_points(loop: Any, layout: Layout) -> dict[str, Any]:
+    """Return for each loop the function with pointers that calls it."""
+    state, state_shape, size = layout.state, layout.state_shape, layout.state_size
+    out, out_shape = layout.observations.dtype, layout.out_shape
+    num_features, num_logits, num_groups = (
+        layout.observations.num_features,
+        layout.actions.num_logits,
+        layout.actions.num_groups,
+    )
+    parameters_type = layout.parameters
+    u64, i64, f32, flag, byte = np.uint64, np.int64, np.float32, np.bool_, np.uint8
+
+    def reset(first, last, stream, parameters, states, words, counts):  # type: ignore[no-untyped-def]
+        return loop(
+            first, last, carray(stream, (4,), i64), carray(parameters, (1,), parameters_type),
+            carray(states, (last, *state_shape), state), carray(states, (last, size), byte),
+            carray(words, (last, WORDS), u64), carray(counts, (last, 2), i64),
+        )  # fmt: skip
+
+    def step(first, last, limit, stream, parameters, states, words, counts, actions, rewards, terminated, truncated, finals):  # type: ignore[no-untyped-def]  # noqa: E501
+        return loop(
+            first, last, limit, carray(stream, (4,), i64), carray(parameters, (1,), parameters_type),
+            carray(states, (last, *state_shape), state), carray(states, (last, size), byte),
+            carray(words, (last, WORDS), u64), carray(counts, (last, 2), i64),
+            carray(actions, (last, num_groups), i64), carray(rewards, (last,), f32),
+            carray(terminated, (last,), flag), carray(truncated, (last,), flag),
+            carray(finals, (last, *out_shape), out),
+        )  # fmt: skip
+
+    def observe(first, last, parameters, states, observations, features, masks):  # type: ignore[no-untyped-def]
+        return loop(
+            first, last, carray(parameters, (1,), parameters_type), carray(states, (last, *state_shape), state),
+            carray(observations, (last, *out_shape), out), carray(features, (last, num_features), f32),
+            carray(masks, (last, num_logits), flag),
+        )  # fmt: skip
+
+    return {"reset": reset, "step": step, "observe": observe}
+
+
+def _explain(functions: dict[str, Callable[..., Any]], layout: Layout, error: NumbaError) -> None:
+    """Raise a ConfigError that names the function that cannot be compiled, the line and the reason.
+
+    Each function is compiled alone to find it.
+    """
+    state = types.Array(from_dtype(layout.state), 1 + len(layout.state_shape), "C")
+    record = state.dtype if not layout.state_shape else types.Array(state.dtype, len(layout.state_shape), "C")
+    parameters = from_dtype(layout.parameters)
+    out = types.Array(from_dtype(np.dtype(layout.observations.dtype)), len(layout.out_shape), "C")
+    action = int64 if layout.is_discrete else types.Array(int64, len(layout.action_shape), "C")
+    mask = types.Array(types.boolean, 1, "C")
+    arguments = {
+        "initial": (record, random.RANDOM, parameters),
+        "transition": (record, action, random.RANDOM, parameters),
+        "observation": (record, out, parameters),
+        "action_mask": (record, mask, parameters),
+    }
+    for name, function in functions.items():
+        compiled = UserCode().compiled(function)
+        try:
+            compiled.compile(arguments[name])
+        except NumbaError as found:
+            raise ConfigError(_describe(layout.name, name, function, found)) from None
+        returned = compiled.overloads[arguments[name]].signature.return_type
+        if name == "transition" and not _is_pair(returned):
+            raise ConfigError(
+                f"environment: {layout.name}.transition ({_place(function)}) returns {returned}; expected a number "
+                f"and a bool, as in: return reward, terminated"
+            ) from None
+    raise ConfigError(f"environment: {layout.name} cannot be compiled: {_reason(str(error))}") from None
+
+
+def _is_pair(returned: Any) -> bool:
+    kinds = tuple(returned) if isinstance(returned, types.BaseTuple) else ()
+    return len(kinds) == 2 and isinstance(kinds[0], types.Number | types.Boolean) and isinstance(kinds[1], types.Boolean)
+
+
+def _place(function: Callable[..., Any]) -> str:
+    code = inspect.unwrap(function).__code__
+    return f"{Path(code.co_filename).name}, line {code.co_firstlineno}"
+
+
+def _describe(environment: str, name: str, function: Callable[..., Any], error: NumbaError) -> str:
+    """Return one line: the function, the line, the reason and the remedy."""
+    text = str(error)
+    lines = re.findall(r'File "([^"]+)", line (\d+)', text)
+    place = f"{Path(lines[-1][0]).name}, line {lines[-1][1]}" if lines else _place(function)
+    return (
+        f"environment: {environment}.{name} ({place}) cannot be compiled: {_reason(text)}; compiled functions may use "
+        f"numbers, arrays, NumPy, math and other functions of this kind; or train with vectorization sync, in Python"
+    )
+
+
+def _reason(text: str) -> str:
+    """Return the line of Numba's message that says what is wrong."""
+    skipped = ("Failed in nopython", "During:", "File ", "def ", "<source", "^", "There are", "- Of which", "Overload",
+               "Rejected", "With argument", ">>>", "This is", "- Resolution", "None", "raised from", "Known signatures")  # fmt: skip
+    lines = [line.strip() for line in re.sub(r"\x1b\[\d+m", "", text).splitlines()]
+    found = [line for line in lines if line and not line.startswith(skipped)]
+    return found[0].rstrip(".:") if found else "unknown reason"

@@ -1,0 +1,92 @@
+"""Compile a user's functions as they stand, with the functions that they call, and identify their code."""
+
+import hashlib
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numba.core.dispatcher import Dispatcher
+
+_LIBRARIES = ("numpy", "math", "numba", "builtins", "cmath", "operator")
+
+
+class UserCode:
+    """Compiled copies of functions, and a digest of everything that they use.
+
+    A function that a function calls is compiled too, so nobody has to decorate it.
+    """
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._copies: dict[types.FunctionType, Any] = {}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the code and the constants of all functions so far."""
+        return self._digest.hexdigest()
+
+    def compiled(self, function: Callable[..., Any]) -> Any:
+        """Return a compiled copy of a function; it is compiled when it is first used."""
+        if isinstance(function, Dispatcher):
+            function = function.py_func
+        if not isinstance(function, types.FunctionType):
+            raise TypeError(f"{function!r} is not a Python function")
+        if function in self._copies:
+            return self._copies[function]
+        names = dict(function.__globals__)
+        cells = tuple(types.CellType(cell.cell_contents) for cell in function.__closure__ or ())
+        copy = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells or None)
+        copy.__kwdefaults__ = function.__kwdefaults__
+        copy.__module__ = function.__module__
+        made = njit(error_model="numpy")(copy)
+        self._copies[function] = made
+        self._add_code(function.__code__)
+        self._add(function.__defaults__)
+        for name in sorted(_globals_of(function.__code__)):
+            if name in names:
+                self._digest.update(name.encode())
+                names[name] = self._used(names[name])
+        for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
+            self._digest.update(name.encode())
+            cell.cell_contents = self._used(cell.cell_contents)
+        return made
+
+    def _used(self, value: Any) -> Any:
+        """Return what compiled code uses in place of a global variable's value."""
+        is_own = isinstance(value, types.FunctionType) and value.__module__.partition(".")[0] not in _LIBRARIES
+        if is_own or isinstance(value, Dispatcher):
+            return self.compiled(value)
+        self._add(value)
+        return value
+
+    def _add_code(self, code: types.CodeType) -> None:
+        self._digest.update(code.co_code)
+        self._add((code.co_names, code.co_varnames, code.co_freevars))
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                self._add_code(constant)
+            else:
+                self._add(constant)
+
+    def _add(self, value: Any) -> None:
+        if isinstance(value, np.ndarray):
+            self._digest.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
+        elif isinstance(value, types.ModuleType):
+            self._digest.update(value.__name__.encode())
+            if value.__name__.partition(".")[0] not in _LIBRARIES and getattr(value, "__file__", None):
+                self._digest.update(Path(str(value.__file__)).read_bytes())
+        elif isinstance(value, type | types.BuiltinFunctionType | np.ufunc):
+            self._digest.update(f"{getattr(value, '__module__', '')}.{value.__name__}".encode())
+        else:
+            self._digest.update(repr(value).encode())
+
+
+def _globals_of(code: types.CodeType) -> Iterator[str]:
+    """Yield the names that code may take from its module."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _globals_of(constant)

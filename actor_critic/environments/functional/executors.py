@@ -1,0 +1,129 @@
+"""How the loops over N functional environments are executed: in plain Python, or compiled."""
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.environments.functional.environment import FunctionalEnvironment
+from actor_critic.environments.functional.layout import Layout
+from actor_critic.environments.functional.loops import LOOPS, bound, feature_maker, number_maker
+from actor_critic.environments.functional.random import WORDS, Random
+from actor_critic.seeding import Purpose, episode_seed, episode_seed_range
+
+
+class Episodes:
+    """The running episodes of N environments.
+
+    Attributes:
+        layout: The types and shapes of the arrays.
+        stream: [4] int64: seed, purpose, and the range of its episode seeds.
+        parameters: [1] record.
+        states: [N] records or [N, *shape].
+        memory: [N, bytes] uint8, the same memory.
+        random: [N, WORDS] uint64, the generators.
+        counts: [N, 2] int64, the number of the episode and its steps so far.
+        limit: The step that truncates an episode.
+    """
+
+    def __init__(self, environment: FunctionalEnvironment, count: int, limit: int | None, purpose: Purpose) -> None:
+        """Make the arrays for ``count`` environments; ``limit`` None means no limit."""
+        self.layout = environment.layout
+        self.stream = np.array([0, purpose, *episode_seed_range(purpose)], np.int64)
+        self.parameters = np.zeros(1, self.layout.parameters).view(np.recarray)
+        self.parameters[0] = environment.parameters
+        self.states = self.layout.states(count)
+        self.memory = np.asarray(self.states).reshape(count, -1).view(np.uint8)
+        self.random = np.zeros((count, WORDS), np.uint64)
+        self.counts = np.zeros((count, 2), np.int64)
+        self.limit = np.iinfo(np.int64).max if limit is None else limit
+
+
+class Outputs:
+    """The arrays that N environments write into, for one step.
+
+    Attributes:
+        observations: [N, *shape].
+        features: [N, F] float32; the observations themselves where these are features.
+        masks: [N, A].
+        rewards: [N] float32.
+        terminated: [N].
+        truncated: [N].
+        finals: [N, *shape], observations at the end of an episode, set where one ended.
+    """
+
+    def __init__(self, layout: Layout, count: int) -> None:
+        """Make the arrays."""
+        kind = layout.observations.dtype
+        self.observations = np.zeros((count, *layout.out_shape), kind)
+        self.features: npt.NDArray[Any] = self.observations
+        if not layout.observations.is_plain:
+            self.features = np.zeros((count, layout.observations.num_features), np.float32)
+        self.masks = np.ones((count, layout.actions.num_logits), np.bool_)
+        self.rewards = np.zeros(count, np.float32)
+        self.terminated = np.zeros(count, np.bool_)
+        self.truncated = np.zeros(count, np.bool_)
+        self.finals = np.zeros((count, *layout.out_shape), kind)
+
+
+class Executor(Protocol):
+    """Executes the loops of ``functional/loops.py``."""
+
+    def reset(self, episodes: Episodes) -> None:
+        """Begin the episodes that ``counts`` names."""
+
+    def step(self, episodes: Episodes, actions: npt.NDArray[np.int64], outputs: Outputs) -> int:
+        """Step with action indices [N, G], and return how many episodes ended."""
+
+    def observe(self, episodes: Episodes, outputs: Outputs) -> int:
+        """Write observations, and return the first environment whose mask allows nothing; −1 if there is none."""
+
+
+class PythonExecutor(Executor):
+    """Executes the functions in plain Python."""
+
+    def __init__(self, environment: FunctionalEnvironment) -> None:
+        layout = environment.layout
+        names: dict[str, Any] = {
+            "action_mask": None,
+            **environment.functions,
+            "number_of": number_maker(layout),
+            "encode": feature_maker(layout),
+            "random_at": Random,
+            "start": lambda words, seed: Random(words).seed(seed),
+            "episode_seed": _episode_seed,
+            "SIZES": layout.actions.sizes,
+            "ACTION_SHAPE": layout.action_shape or (1,),
+            "HAS_MASKS": layout.has_masks,
+        }
+        self._loops = {loop: bound(loop, names) for loop in LOOPS}
+        self._loops["step"].__globals__["reset"] = self._loops["reset"]
+
+    def reset(self, episodes: Episodes) -> None:
+        """See :class:`Executor`."""
+        with np.errstate(all="ignore"):
+            self._loops["reset"](0, len(episodes.counts), episodes.stream, episodes.parameters, episodes.states,
+                                 episodes.memory, episodes.random, episodes.counts)  # fmt: skip
+
+    def step(self, episodes: Episodes, actions: npt.NDArray[np.int64], outputs: Outputs) -> int:
+        """See :class:`Executor`."""
+        with np.errstate(all="ignore"):
+            ended: int = self._loops["step"](
+                0, len(episodes.counts), episodes.limit, episodes.stream, episodes.parameters, episodes.states,
+                episodes.memory, episodes.random, episodes.counts, actions, outputs.rewards, outputs.terminated,
+                outputs.truncated, outputs.finals,
+            )  # fmt: skip
+            return ended
+
+    def observe(self, episodes: Episodes, outputs: Outputs) -> int:
+        """See :class:`Executor`."""
+        with np.errstate(all="ignore"):
+            bad: int = self._loops["observe"](
+                0, len(episodes.counts), episodes.parameters, episodes.states, outputs.observations,
+                outputs.features, outputs.masks,
+            )  # fmt: skip
+            return bad
+
+
+def _episode_seed(seed: int, purpose: int, low: int, span: int, environment: int, episode: int) -> int:
+    return episode_seed(int(seed), Purpose(int(purpose)), environment, int(episode))

@@ -1,0 +1,164 @@
+"""The types and shapes of a functional environment's arrays, read from its class."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.errors import ConfigError
+from actor_critic.spaces import ActionSpec, ObservationSpec, read_spaces
+
+_OBSERVATIONS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
+_ACTIONS = (gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The types and shapes of the arrays that the functions receive.
+
+    Attributes:
+        name: The name of the class, for messages.
+        state: The dtype of a state: structured, or that of an array.
+        state_shape: The shape of a state; () if it is structured.
+        observations: The observation space.
+        actions: The action space.
+        action_shape: The shape of an action; () if it is an integer.
+        parameters: The dtype of the parameters.
+        has_masks: Whether there is a function ``action_mask``.
+    """
+
+    name: str
+    state: np.dtype[Any]
+    state_shape: tuple[int, ...]
+    observations: ObservationSpec
+    actions: ActionSpec
+    action_shape: tuple[int, ...]
+    parameters: np.dtype[Any]
+    has_masks: bool
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether an action is one integer."""
+        return self.action_shape == ()
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """The shape of the array for an observation."""
+        return self.observations.shape or (1,)
+
+    @property
+    def state_size(self) -> int:
+        """The bytes of one state."""
+        return self.state.itemsize * int(np.prod(self.state_shape))
+
+    def states(self, count: int) -> npt.NDArray[Any]:
+        """Return ``count`` states of zeros; the fields of a structured one are its attributes."""
+        made = np.zeros((count, *self.state_shape), self.state)
+        return made.view(np.recarray) if self.state.names else made
+
+
+def read_layout(environment: Any) -> Layout:
+    """Read the layout of a functional environment.
+
+    Raises:
+        ConfigError: A space or the state is not as it should be, or a function is missing.
+    """
+    name = type(environment).__name__
+    for function in ("initial", "transition", "observation"):
+        if not callable(getattr(type(environment), function, None)):
+            raise ConfigError(f"environment: {name} has no function {function}; expected a static method")
+    for field, kinds in (("observation_space", _OBSERVATIONS), ("action_space", _ACTIONS)):
+        space = getattr(environment, field, None)
+        if not isinstance(space, kinds):
+            expected = ", ".join(kind.__name__ for kind in kinds)
+            raise ConfigError(f"environment: {name}.{field} is {space}; expected {expected}")
+    state, shape = _read_state(name, getattr(type(environment), "state", None), environment)
+    observations, actions = read_spaces(name, environment.observation_space, environment.action_space)
+    return Layout(
+        name,
+        state,
+        shape,
+        observations,
+        actions,
+        environment.action_space.shape if not isinstance(environment.action_space, gym.spaces.Discrete) else (),
+        environment.parameters.dtype,
+        getattr(type(environment), "action_mask", None) is not None,
+    )
+
+
+def _read_state(name: str, of_class: Any, environment: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Return the dtype and shape of a state."""
+    given = getattr(environment, "state", of_class)
+    shape: tuple[int, ...] = ()
+    try:
+        if isinstance(given, tuple) and len(given) == 2:
+            sizes, kind = given
+            shape, dtype = tuple(int(size) for size in np.atleast_1d(sizes)), np.dtype(kind)
+        else:
+            dtype = np.dtype(given)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"environment: {name}.state is {given!r}: {error}; {_EXPECTED}") from None
+    if given is None or (dtype.names is None and not isinstance(given, tuple)):
+        raise ConfigError(f"environment: {name}.state is {given!r}; {_EXPECTED}")
+    if not shape and dtype.names is None:
+        shape = (1,)
+    if not dtype.itemsize or not all(shape):
+        raise ConfigError(f"environment: {name}.state is {given!r}, which is empty; {_EXPECTED}")
+    fields = {None: dtype} if dtype.names is None else {key: dtype[key] for key in dtype.names}
+    for key, kind in fields.items():
+        if kind.base.kind not in "biuf" or kind.base.itemsize > 8 or kind.base.itemsize == 2 and kind.base.kind == "f":
+            where = "" if key is None else f".{key}"
+            raise ConfigError(f"environment: {name}.state{where} has the dtype {kind}; {_EXPECTED}")
+    return (_aligned(dtype) if dtype.names else dtype), shape
+
+
+_EXPECTED = (
+    "expected a structured dtype such as np.dtype([('position', float), ('steps', int)]), or (shape, dtype), of "
+    "bool, integers, float32 and float64"
+)
+
+
+def _aligned(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    assert dtype.names is not None
+    return np.dtype([(name, dtype[name]) for name in dtype.names], align=True)
+
+
+def read_parameters(name: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+    """Return the parameters as a record with one field each.
+
+    Args:
+        name: The name of the environment, for messages.
+        defaults: Default values.
+        given: Values that replace them.
+
+    Raises:
+        ConfigError: There is no such parameter, or a value has another type than its default.
+    """
+    for key in given:
+        if key not in defaults:
+            known = ", ".join(defaults) or "none"
+            raise ConfigError(f"environment_kwargs: {name} has no parameter {key!r}; its parameters: {known}")
+    values = {}
+    for key, default in defaults.items():
+        usual, value = np.asarray(default), np.asarray(given.get(key, default))
+        kind = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}.get(usual.dtype.kind)
+        if kind is None:
+            raise ConfigError(
+                f"environment: the parameter {key!r} of {name} is {default!r} by default; expected a bool, an int, "
+                f"a float, or an array of these"
+            )
+        allowed = {"b": "b", "i": "biu", "u": "biu", "f": "biuf"}[usual.dtype.kind]
+        if value.dtype.kind not in allowed or value.ndim != usual.ndim or not value.size:
+            expected = f"{np.dtype(kind).name}{f' with {usual.ndim} axes' if usual.ndim else ''}"
+            raise ConfigError(f"environment_kwargs: {key}={given.get(key)!r} of {name}; expected {expected}")
+        if not np.isfinite(value).all():
+            raise ConfigError(f"environment_kwargs: {key}={given.get(key)!r} of {name}; expected finite numbers")
+        values[key] = value.astype(kind)
+    dtype = np.dtype([(key, value.dtype, value.shape) for key, value in values.items()] or [("none", np.int64)], align=True)
+    record = np.zeros(1, dtype).view(np.recarray)
+    for key, value in values.items():
+        record[key][0] = value
+    return record[0]

@@ -1,0 +1,153 @@
+"""The loops over N functional environments: one source, run in plain Python or compiled.
+
+Each template uses the names of an environment's functions and constants as global variables. ``bound`` returns the
+template with these set.
+"""
+
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from actor_critic.environments.functional.layout import Layout
+
+LOOPS = ("reset", "step", "observe")
+
+# Set by `bound`: functions of the environment, of its random numbers, and constants of its layout.
+initial: Any
+transition: Any
+observation: Any
+action_mask: Any
+number_of: Any
+encode: Any
+random_at: Any
+start: Any
+episode_seed: Any
+SIZES: Any
+ACTION_SHAPE: Any
+HAS_MASKS: Any
+
+
+def observe(
+    first: int, last: int, parameters: Any, states: Any, observations: Any, features: Any, masks: Any
+) -> int:
+    """Write observations, features and masks of environments ``first`` to ``last`` − 1.
+
+    Returns:
+        The first environment whose mask allows nothing; −1 if there is none.
+    """
+    bad = -1
+    for i in range(first, last):
+        observations[i] = 0
+        observation(states[i], observations[i], parameters[0])
+        encode(observations[i], features[i])
+        if HAS_MASKS:
+            masks[i] = True
+            action_mask(states[i], masks[i], parameters[0])
+            place = 0
+            for size in SIZES:
+                allowed = False
+                for j in range(place, place + size):
+                    allowed = allowed or masks[i, j]
+                place += size
+                if not allowed and bad < 0:
+                    bad = i
+    return bad
+
+
+def reset(
+    first: int, last: int, stream: Any, parameters: Any, states: Any, memory: Any, random: Any, counts: Any
+) -> int:
+    """Begin the episodes that ``counts`` [N, 2] (episode, steps) names in environments ``first`` to ``last`` − 1."""
+    for i in range(first, last):
+        counts[i, 1] = 0
+        memory[i] = 0
+        start(random[i], episode_seed(stream[0], stream[1], stream[2], stream[3], i, counts[i, 0]))
+        initial(states[i], random_at(random[i]), parameters[0])
+    return -1
+
+
+def step(
+    first: int, last: int, limit: int, stream: Any, parameters: Any, states: Any, memory: Any, random: Any,
+    counts: Any, actions: Any, rewards: Any, terminated: Any, truncated: Any, finals: Any,
+) -> int:  # fmt: skip
+    """Step environments ``first`` to ``last`` − 1, and begin the next episode where one ended.
+
+    Returns:
+        How many episodes ended.
+    """
+    number = np.empty(ACTION_SHAPE, np.int64)
+    ended = 0
+    for i in range(first, last):
+        reward, is_terminal = transition(
+            states[i], number_of(actions[i], number), random_at(random[i]), parameters[0]
+        )
+        counts[i, 1] += 1
+        rewards[i] = reward
+        terminated[i] = is_terminal
+        truncated[i] = counts[i, 1] >= limit
+        if terminated[i] or truncated[i]:
+            ended += 1
+            finals[i] = 0
+            observation(states[i], finals[i], parameters[0])
+            counts[i, 0] += 1
+            reset(i, i + 1, stream, parameters, states, memory, random, counts)
+    return ended
+
+
+def bound(name: str, names: Mapping[str, Any]) -> Any:
+    """Return a template with its global names set."""
+    template = globals()[name]
+    function = types.FunctionType(template.__code__, {"np": np, **names}, name)
+    function.__module__ = __name__
+    return function
+
+
+def number_maker(layout: Layout) -> Callable[[Any, Any], Any]:
+    """Return the function that turns action indices [G] into the environment's numbers."""
+    starts = np.array([start for part in layout.actions.parts for start in part.starts], np.int64)
+    first = int(starts[0])
+
+    def one(indices: Any, number: Any) -> Any:
+        return indices[0] + first
+
+    def several(indices: Any, number: Any) -> Any:
+        flat = number.reshape(-1)
+        for g in range(indices.size):
+            flat[g] = indices[g] + starts[g]
+        return number
+
+    return one if layout.is_discrete else several
+
+
+def feature_maker(layout: Layout) -> Callable[[Any, Any], Any]:
+    """Return the function that writes the features [F] of an observation, as ``networks.encode`` computes them."""
+    part = layout.observations.parts[0]
+    if layout.observations.is_plain:
+
+        def nothing(observation: Any, features: Any) -> None:  # the features are the observations
+            pass
+
+        return nothing
+    if part.kind == "categories":
+        offsets = np.cumsum([0, *part.sizes[:-1]]) - np.array(part.starts, np.int64)
+
+        def one_hot(observation: Any, features: Any) -> None:
+            flat = observation.reshape(-1)
+            features[:] = 0.0
+            for k in range(flat.size):
+                features[flat[k] + offsets[k]] = 1.0
+
+        return one_hot
+    places = np.arange(part.num_features).reshape(part.shape)
+    if part.order:
+        places = places.transpose(part.order)
+    order, scale = places.reshape(-1).copy(), np.float32(part.scale)
+
+    def converted(observation: Any, features: Any) -> None:
+        flat = observation.reshape(-1)
+        for k in range(flat.size):
+            features[k] = np.float32(flat[order[k]]) * scale
+
+    return converted

@@ -1,0 +1,132 @@
+"""N functional environments as one vector environment, stepped in one call."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from actor_critic.environments.functional.environment import FunctionalEnvironment
+from actor_critic.environments.functional.executors import Episodes, Executor, Outputs
+from actor_critic.environments.vector.contract import GymnasiumInterface, Observed, State, Step
+from actor_critic.errors import EnvironmentFault
+from actor_critic.seeding import Purpose
+
+_SAVED = ("memory", "random", "counts")
+
+
+class FunctionalVectorEnv(
+    GymnasiumInterface, gym.vector.VectorEnv[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]
+):
+    """N functional environments in same-step autoreset.
+
+    Episode k of environment i begins with the seed ``episode_seed(seed, purpose, i, k)``, as for any other environment.
+    The whole state is saved.
+
+    Attributes:
+        episodes: The running episodes.
+        executor: Executes the functions.
+    """
+
+    is_exact = True
+    """The whole state is saved."""
+
+    def __init__(
+        self,
+        environment: FunctionalEnvironment,
+        num_envs: int,
+        executor: Executor,
+        *,
+        max_episode_steps: int | None = None,
+        purpose: Purpose = Purpose.EPISODES,
+    ) -> None:
+        """Make N environments.
+
+        Args:
+            environment: The environment, with its parameters.
+            num_envs: N.
+            executor: Executes its functions.
+            max_episode_steps: The step that truncates an episode; None means the environment's own limit.
+            purpose: Selects the range of episode seeds.
+
+        Raises:
+            ConfigError: The environment is not as it should be.
+        """
+        layout = environment.layout
+        limits = [limit for limit in (max_episode_steps, environment.max_episode_steps) if limit is not None]
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
+        self.num_envs = num_envs
+        self.single_observation_space = environment.observation_space
+        self.single_action_space = environment.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.actions = layout.actions
+        self.spec = environment.spec
+        self.executor = executor
+        self.episodes = Episodes(environment, num_envs, min(limits, default=None), purpose)
+        self._name = layout.name
+        self._outputs = out = Outputs(layout, num_envs)
+        shape = (num_envs, *layout.observations.shape)
+        self._masks = out.masks if layout.has_masks else None
+        self._observations, self._finals = out.observations.reshape(shape), out.finals.reshape(shape)
+        self._step = Step(self._observations, out.rewards, out.terminated, out.truncated, self._masks)
+
+    def begin(self, seed: int, options: dict[str, Any] | None = None) -> Observed:
+        """Begin episode 0 of every environment.
+
+        Raises:
+            EnvironmentFault: A mask allows no action.
+        """
+        self.episodes.stream[0] = seed
+        self.episodes.counts[:] = 0
+        self.executor.reset(self.episodes)
+        return self._observe()
+
+    def step_indices(self, action_indices: npt.NDArray[np.int64]) -> Step:
+        """Step every environment with its action indices [N, G], each counted from 0.
+
+        Raises:
+            EnvironmentFault: A mask allows no action.
+        """
+        ended = self.executor.step(self.episodes, action_indices, self._outputs)
+        self._observe()
+        self._step.final_observations = self._finals if ended else None
+        return self._step
+
+    def save_state(self) -> State:
+        """Return the running episodes."""
+        arrays = {name: getattr(self.episodes, name).view(np.uint8).copy() for name in _SAVED}
+        return {"functional.seed": self.episodes.stream[:1].copy()} | {f"functional.{n}": a for n, a in arrays.items()}
+
+    def load_state(self, state: State) -> Observed:
+        """Continue the running episodes that :meth:`save_state` returned.
+
+        Raises:
+            ValueError: The arrays are not those of such episodes.
+            EnvironmentFault: A mask allows no action.
+        """
+        for name in _SAVED:
+            array, found = getattr(self.episodes, name).view(np.uint8), state[f"functional.{name}"]
+            if (found.shape, found.dtype) != (array.shape, array.dtype):
+                raise ValueError(f"functional.{name} has another shape or dtype")
+            array[:] = found
+        self.episodes.stream[0] = int(state["functional.seed"][0])
+        if (self.episodes.counts < 0).any():
+            raise ValueError("functional.counts are below 0")
+        return self._observe()
+
+    def _observe(self) -> Observed:
+        index = self.executor.observe(self.episodes, self._outputs)
+        if index >= 0:
+            raise self.no_action(index)
+        return Observed(self._observations, self._masks)
+
+    def no_action(self, index: int) -> EnvironmentFault:
+        """Return the error for an environment whose mask allows no action."""
+        episode, steps = self.episodes.counts[index].tolist()
+        return EnvironmentFault(
+            f"environment {index} ({self._name}) returned an action_mask that allows no action, from action_mask after "
+            f"step {steps} of its episode {episode}"
+        )
