@@ -70,6 +70,19 @@ def load_class(name: str, field: str) -> type[Any]:
     return found
 
 
+def find_object(name: str) -> Any:
+    """Return what "module:name" means, or None if the module or the name cannot be found or the import fails."""
+    module_name, _, attribute = name.partition(":")
+    if not is_installed(module_name):
+        make_findable()
+    try:
+        return getattr(importlib.import_module(module_name), attribute, None)
+    except Interrupted:
+        raise
+    except BaseException:  # a user's module may raise anything; making the object reports it
+        return None
+
+
 def class_name(found: Any, field: str) -> str:
     """Return the name of a class for settings: "module:Class".
 

@@ -136,7 +136,7 @@ def _adapt_features(run: _Adaptable) -> None:
                 run.change(name, False, "clip_coef")
             elif values[name] and not is_explicit:
                 run.change("clip_coef", _CLIP_COEF, name)
-    if values["vectorization"] == "native":
+    if values["vectorization"] in ("native", "compiled"):
         for name, value in (("wrappers", []), ("frame_stack", 1)):
             if run.is_open(name):
                 run.change(name, value, "vectorization")

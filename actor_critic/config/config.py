@@ -88,7 +88,9 @@ class Config(BaseModel):
     """Gymnasium wrappers as "module:Class", innermost first. Each is called with the environment alone."""
     frame_stack: Annotated[int | None, Field(ge=1, le=64), Default(1)] = None
     """Number of latest observations that the networks see together. Default: 1."""
-    vectorization: Annotated[Literal["auto", "sync", "shared", "workers", "native"] | None, Default("auto")] = None
+    vectorization: Annotated[
+        Literal["auto", "sync", "shared", "workers", "native", "compiled"] | None, Default("auto")
+    ] = None
     """How several environments run. "sync": one after the other in this process. "shared": in this process and in
     workers. "workers": only in workers, so a crash or hang stays in its worker. These three give the same bits.
     "native": the environment's own vector form; a resumed run starts new episodes. "auto": "workers" if

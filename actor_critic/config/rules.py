@@ -102,7 +102,7 @@ def workers_are_at_most_num_envs(v: Values) -> str | None:
 
 def one_process_has_one_worker(v: Values) -> str | None:
     """Refuse several workers if all environments run in this process."""
-    if v["workers"] == 1 or v["vectorization"] not in ("sync", "native"):
+    if v["workers"] == 1 or v["vectorization"] not in ("sync", "native", "compiled"):
         return None
     return (
         f"{v.shown('workers')} contradicts {v.shown('vectorization')}, which runs in one process; leave one of them out"
@@ -120,13 +120,20 @@ def native_environments_are_not_replayed(v: Values) -> str | None:
 
 
 def native_environments_are_not_wrapped(v: Values) -> str | None:
-    """Refuse wrappers of single environments around a native vector environment."""
+    """Refuse wrappers of single environments around a native or compiled vector environment."""
     wrapping = [name for name, none in (("wrappers", []), ("frame_stack", 1)) if v[name] != none]
-    if v["vectorization"] != "native" or not wrapping:
+    if v["vectorization"] not in ("native", "compiled") or not wrapping:
         return None
     return (
         f"{v.culprit(wrapping[0])} is for single environments, unlike {v.shown('vectorization')}; leave one of them out"
     )
+
+
+def compiled_environments_are_saved_whole(v: Values) -> str | None:
+    """Refuse to replay compiled environments, which checkpoints save completely."""
+    if v["vectorization"] != "compiled" or v["replay"] not in ("fresh", "none"):
+        return None
+    return f"{v.shown('replay')} does not apply to {v.shown('vectorization')}, whose state is saved whole; leave it out"
 
 
 # --- networks ---
@@ -189,7 +196,7 @@ def random_states_take_no_environment_settings(v: Values) -> str | None:
 
 def random_states_have_no_workers(v: Values) -> str | None:
     """Refuse worker processes for random states, which are drawn as one array."""
-    is_parallel = v["vectorization"] in ("shared", "workers", "native") or v.has_several_workers
+    is_parallel = v["vectorization"] in ("shared", "workers", "native", "compiled") or v.has_several_workers
     if not v.is_random_states or not is_parallel:
         return None
     return (
@@ -250,7 +257,7 @@ def random_states_have_no_restarts(v: Values) -> str | None:
 
 def restarts_need_workers(v: Values) -> str | None:
     """Refuse restarts of workers if environments run in this process."""
-    if not v["max_worker_restarts"] or v["vectorization"] not in ("sync", "shared", "native"):
+    if not v["max_worker_restarts"] or v["vectorization"] not in ("sync", "shared", "native", "compiled"):
         return None
     return (
         f"{v.shown('max_worker_restarts')} contradicts {v.shown('vectorization')}: this process cannot be replaced; "
@@ -265,6 +272,7 @@ RULES: tuple[Rule, ...] = (
     one_process_has_one_worker,
     native_environments_are_not_replayed,
     native_environments_are_not_wrapped,
+    compiled_environments_are_saved_whole,
     num_minibatches_divides_num_envs_with_memory,
     encoder_kwargs_need_a_custom_encoder,
     custom_encoder_takes_no_embedding,

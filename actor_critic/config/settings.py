@@ -57,7 +57,8 @@ def computed_fields(document: dict[str, Any]) -> dict[str, Any]:
     left_out = _NOT_COMPUTED if is_annealed else _NOT_COMPUTED | {"num_epochs"}
     if document.get("backend") == "fused":  # its numbers do not depend on the number of threads
         left_out |= {"threads"}
-    if document.get("vectorization") != "native":  # our own vectoriser gives the same numbers in any process
+    # Our own vectoriser gives the same numbers in any process.
+    if document.get("vectorization") not in ("native", "compiled"):
         left_out |= {"vectorization"}
     # A setting that did not exist yet, at the value that stood for it, leaves the digests of older runs as they are.
     return {

@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium as gym
 
 from actor_critic.config import Settings
+from actor_critic.environments.functional import find_functional_class
 from actor_critic.environments.make import EnvironmentMaker
 from actor_critic.environments.registered import make_native
 from actor_critic.environments.trials.difference import difference
@@ -25,8 +26,10 @@ def choose_replay(settings: Settings) -> Settings:
     """
     if settings.replay != "auto":
         return settings
-    if settings.is_random_states or settings.vectorization == "native":
-        return settings.replace(replay="reset" if settings.is_random_states else "none")
+    if settings.is_random_states or settings.vectorization == "compiled":
+        return settings.replace(replay="reset")  # the whole state is saved
+    if settings.vectorization == "native":
+        return settings.replace(replay="none")
     log.info(
         "replay: testing for a few seconds whether %s replays its episodes; --replay skips this test",
         settings.environment,
@@ -59,12 +62,19 @@ def choose_vectorization(settings: Settings) -> Settings:
     """
     if settings.is_random_states:
         return settings.replace(workers=1)
+    if settings.vectorization == "compiled":
+        if reason := _why_not_compiled(settings):
+            raise ConfigError(f'vectorization: "compiled" is not possible: {reason}; use "auto"')
+        return settings.replace(workers=1)
     if settings.vectorization in ("shared", "workers") or settings.workers not in (1, "auto"):
         return _choose_workers(settings)
     if settings.vectorization != "auto":
         return settings
     if settings.max_worker_restarts:
         return _choose_workers(settings)
+    if (reason := _why_not_compiled(settings)) is None:
+        return settings.replace(vectorization="compiled", workers=1)
+    log.debug("vectorization: not compiled, because %s", reason)
     spec = gym.registry.get(settings.environment)
     needs_single = settings.wrappers or settings.frame_stack > 1 or settings.replay in ("reset", "fresh")
     if spec is None or spec.vector_entry_point is None or needs_single:
@@ -75,6 +85,18 @@ def choose_vectorization(settings: Settings) -> Settings:
     else:
         log.debug("vectorization: not native, because the native vector form of %s %s", settings.environment, reason)
     return settings.replace(vectorization="native", workers=1) if reason is None else _choose_workers(settings)
+
+
+def _why_not_compiled(settings: Settings) -> str | None:
+    """Return why the environment cannot be compiled, or None if it can."""
+    for name, none in (("wrappers", []), ("frame_stack", 1)):
+        if (value := getattr(settings, name)) != none:
+            return f"{name} {value} is for single environments"
+    if settings.replay in ("fresh", "none"):
+        return f"replay {settings.replay} is for single environments"
+    if find_functional_class(settings) is None:
+        return f"{settings.environment} is not a functional environment"
+    return None
 
 
 def _choose_workers(settings: Settings) -> Settings:

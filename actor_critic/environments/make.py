@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.config import Settings
+from actor_critic.environments.functional import make_functional_vector
 from actor_critic.environments.masks.giving import with_masks_in_info
 from actor_critic.environments.registered import import_registrar, make_native, make_single
 from actor_critic.environments.vector.contract import VectorEnvironment
@@ -67,6 +68,8 @@ def make_vector_environment(
         return SameStepVectorEnv(make, count, purpose=purpose, quotas=quotas, replay=replay)
     make = EnvironmentMaker(settings)
     match settings.vectorization:
+        case "compiled":
+            return make_functional_vector(settings, count, purpose)
         case "shared" | "workers":
             assert settings.workers != "auto", "choose_vectorization comes first"
             return WorkerVectorEnv(

@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 
 from actor_critic.config import Settings
+from actor_critic.environments.functional import find_functional_class
 from actor_critic.errors import ActorCriticError, ConfigError, NotMadeError, describe
 from actor_critic.imports import make_findable
 from actor_critic.process import Interrupted
@@ -69,13 +70,15 @@ def make_single(settings: Settings) -> gym.Env[Any, Any]:
     Raises:
         ConfigError: It cannot be made.
     """
-    name = settings.environment
+    name, limit = settings.environment, settings.max_episode_steps
     _check_registered(name)
     kwargs = copy.deepcopy(settings.environment_kwargs)  # an environment may change its arguments
     try:
-        env: gym.Env[Any, Any] = gym.make(
-            name, max_episode_steps=settings.max_episode_steps, disable_env_checker=True, **kwargs
-        )
+        functional = find_functional_class(settings)
+        made: Any = functional[1] if functional else name
+        env: gym.Env[Any, Any] = gym.make(made, max_episode_steps=limit, disable_env_checker=True, **kwargs)
+        if functional and limit is not None:
+            env.unwrapped.max_episode_steps = limit  # type: ignore[attr-defined]
     except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv) as error:
         raise ConfigError(f"environment: {name!r} is not registered{_nearest_environments(name)}") from error
     except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from actor_critic.backends.fused.barrier import wait
-from actor_critic.compiling import Array, compiled, compiled_with
 from actor_critic.backends.fused.layers import BIASES, INPUTS, WEIGHTS, backward, forward, widths
+from actor_critic.compiling import Array, compiled, compiled_with
 
 POLICY, VALUE, BOTH = range(3)
 

@@ -1,6 +1,7 @@
 """FunctionalEnvironment: an environment written as functions over arrays, run here as an ordinary Gymnasium one."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -9,7 +10,6 @@ import numpy.typing as npt
 
 from actor_critic.environments.functional.layout import Layout, read_layout, read_parameters
 from actor_critic.environments.functional.random import WORDS, Random
-from actor_critic.errors import ConfigError
 
 FUNCTIONS = ("initial", "transition", "observation", "action_mask")
 """The functions of an environment that are compiled; the last one is optional."""
@@ -46,7 +46,7 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
 
     state: ClassVar[Any]
     max_episode_steps: int | None = None
-    parameters: Any = {}
+    parameters: Any = MappingProxyType({})
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"]}  # noqa: RUF012 - as in Gymnasium
     picture: ClassVar[Callable[..., Any] | None] = None
 
@@ -142,6 +142,3 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
 def functional_class(found: Any) -> type[FunctionalEnvironment] | None:
     """Return the class if it is a functional environment, else None."""
     return found if isinstance(found, type) and issubclass(found, FunctionalEnvironment) else None
-
-
-__all__ = ["FUNCTIONS", "ConfigError", "FunctionalEnvironment", "functional_class"]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from actor_critic.errors import ConfigError
 from actor_critic.spaces import ActionSpec, ObservationSpec, read_spaces
 
+_KINDS = ("bool", "float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 _OBSERVATIONS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
 _ACTIONS = (gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
 
@@ -107,10 +108,10 @@ def _read_state(name: str, of_class: Any, environment: Any) -> tuple[np.dtype[An
         shape = (1,)
     if not dtype.itemsize or not all(shape):
         raise ConfigError(f"environment: {name}.state is {given!r}, which is empty; {_EXPECTED}")
-    fields = {None: dtype} if dtype.names is None else {key: dtype[key] for key in dtype.names}
+    fields: dict[str, Any] = {key: dtype[key] for key in dtype.names} if dtype.names else {"": dtype}  # type: ignore[misc]
     for key, kind in fields.items():
-        if kind.base.kind not in "biuf" or kind.base.itemsize > 8 or kind.base.itemsize == 2 and kind.base.kind == "f":
-            where = "" if key is None else f".{key}"
+        if kind.base.name not in _KINDS:
+            where = f".{key}" if key else ""
             raise ConfigError(f"environment: {name}.state{where} has the dtype {kind}; {_EXPECTED}")
     return (_aligned(dtype) if dtype.names else dtype), shape
 
@@ -141,7 +142,7 @@ def read_parameters(name: str, defaults: Mapping[str, Any], given: Mapping[str, 
         if key not in defaults:
             known = ", ".join(defaults) or "none"
             raise ConfigError(f"environment_kwargs: {name} has no parameter {key!r}; its parameters: {known}")
-    values = {}
+    values: dict[str, npt.NDArray[Any]] = {}
     for key, default in defaults.items():
         usual, value = np.asarray(default), np.asarray(given.get(key, default))
         kind = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}.get(usual.dtype.kind)
@@ -157,7 +158,8 @@ def read_parameters(name: str, defaults: Mapping[str, Any], given: Mapping[str, 
         if not np.isfinite(value).all():
             raise ConfigError(f"environment_kwargs: {key}={given.get(key)!r} of {name}; expected finite numbers")
         values[key] = value.astype(kind)
-    dtype = np.dtype([(key, value.dtype, value.shape) for key, value in values.items()] or [("none", np.int64)], align=True)
+    fields: list[Any] = [(key, value.dtype, value.shape) for key, value in values.items()]
+    dtype = np.dtype(fields or [("none", np.int64)], align=True)
     record = np.zeros(1, dtype).view(np.recarray)
     for key, value in values.items():
         record[key][0] = value

@@ -14,24 +14,22 @@ from actor_critic.environments.functional.layout import Layout
 
 LOOPS = ("reset", "step", "observe")
 
-# Set by `bound`: functions of the environment, of its random numbers, and constants of its layout.
-initial: Any
-transition: Any
-observation: Any
-action_mask: Any
-number_of: Any
-encode: Any
-random_at: Any
-start: Any
-episode_seed: Any
-SIZES: Any
-ACTION_SHAPE: Any
-HAS_MASKS: Any
+# Set by `bound`: functions of the environment and of its random numbers, and constants of its layout.
+initial: Any = None
+transition: Any = None
+observation: Any = None
+action_mask: Any = None
+number_of: Any = None
+encode: Any = None
+random_at: Any = None
+start: Any = None
+episode_seed: Any = None
+SIZES: Any = None
+ACTION_SHAPE: Any = None
+HAS_MASKS: Any = None
 
 
-def observe(
-    first: int, last: int, parameters: Any, states: Any, observations: Any, features: Any, masks: Any
-) -> int:
+def observe(first: int, last: int, parameters: Any, states: Any, observations: Any, features: Any, masks: Any) -> int:
     """Write observations, features and masks of environments ``first`` to ``last`` − 1.
 
     Returns:
@@ -80,9 +78,7 @@ def step(
     number = np.empty(ACTION_SHAPE, np.int64)
     ended = 0
     for i in range(first, last):
-        reward, is_terminal = transition(
-            states[i], number_of(actions[i], number), random_at(random[i]), parameters[0]
-        )
+        reward, is_terminal = transition(states[i], number_of(actions[i], number), random_at(random[i]), parameters[0])
         counts[i, 1] += 1
         rewards[i] = reward
         terminated[i] = is_terminal

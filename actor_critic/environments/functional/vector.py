@@ -55,7 +55,7 @@ class FunctionalVectorEnv(
             ConfigError: The environment is not as it should be.
         """
         layout = environment.layout
-        limits = [limit for limit in (max_episode_steps, environment.max_episode_steps) if limit is not None]
+        limit = environment.max_episode_steps if max_episode_steps is None else max_episode_steps
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
         self.num_envs = num_envs
         self.single_observation_space = environment.observation_space
@@ -65,7 +65,7 @@ class FunctionalVectorEnv(
         self.actions = layout.actions
         self.spec = environment.spec
         self.executor = executor
-        self.episodes = Episodes(environment, num_envs, min(limits, default=None), purpose)
+        self.episodes = Episodes(environment, num_envs, limit, purpose)
         self._name = layout.name
         self._outputs = out = Outputs(layout, num_envs)
         shape = (num_envs, *layout.observations.shape)

@@ -60,9 +60,7 @@ def as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 def _reset(
     function: Any, count: int, stream: Array, parameters: Array, memory: Array, random: Array, counts: Array
 ) -> int:
-    return function(
-        0, count, address(stream), address(parameters), address(memory), address(random), address(counts)
-    )
+    return function(0, count, address(stream), address(parameters), address(memory), address(random), address(counts))
 
 
 @compiled_with(nogil=True)

@@ -5,34 +5,30 @@ once for all environments.
 """
 
 import hashlib
-import inspect
-import logging
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
 import numba
 import numpy as np
-from numba import carray, from_dtype, int64, njit, types
-from numba.core.types import voidptr
+from numba import carray, int64, njit
 from numba.core.caching import IndexDataCacheFile
 from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
 from numba.core.errors import NumbaError
+from numba.core.types import voidptr
 from numba.extending import intrinsic
 
 from actor_critic.compiling import cache_folder
 from actor_critic.environments.functional.compiled import random
+from actor_critic.environments.functional.compiled.explain import explain
 from actor_critic.environments.functional.compiled.user_code import UserCode
 from actor_critic.environments.functional.layout import Layout
 from actor_critic.environments.functional.loops import LOOPS, bound, feature_maker, number_maker
 from actor_critic.environments.functional.random import WORDS
 from actor_critic.errors import ConfigError
-
-log = logging.getLogger("actor_critic")
 
 RESET = int64(int64, int64, *[voidptr] * 5)
 STEP = int64(int64, int64, int64, *[voidptr] * 10)
@@ -97,40 +93,26 @@ class Kernel:
         self.was_cached = True
         made = {}
         for loop, signature in (("reset", RESET), ("step", STEP), ("observe", OBSERVE)):
-            made[loop] = self._load(f"{layout.name}-{loop}-{digest[:32]}", loop, signature, names, layout, functions)
+            kept = _Kept(f"{layout.name}-{loop}-{digest[:32]}")
+            try:
+                made[loop] = _compiled(_entry_points(names[loop], layout)[loop], signature, kept)
+            except NumbaError as error:
+                explain(functions, layout, error)
+            self.was_cached = self.was_cached and kept.was_found
         self.reset, self.step, self.observe = made["reset"], made["step"], made["observe"]
 
-    def _load(
-        self,
-        key: str,
-        loop: str,
-        signature: Any,
-        names: dict[str, Any],
-        layout: Layout,
-        functions: dict[str, Callable[..., Any]],
-    ) -> Any:
-        entry = _entry_points(names[loop], layout)[loop]
-        made = _compile_later(entry, signature)
-        kept = _Kept(key)
-        made._cache = kept
-        try:
-            made.compile()
-        except NumbaError as error:
-            _explain(functions, layout, error)
-        self.was_cached = self.was_cached and kept.was_found
-        return made
 
-
+@njit
 def _no_mask(state: Any, mask: Any, parameters: Any) -> None:
     pass
 
 
-_no_mask = njit(_no_mask)
-
-
-def _compile_later(function: Any, signature: Any) -> Any:
-    """Return a C callback that is not yet compiled, so that a cache can be set first."""
-    return CFunc(function, (signature.args, signature.return_type), locals={}, options={"error_model": "numpy"})
+def _compiled(function: Any, signature: Any, cache: "_Kept") -> Any:
+    """Compile a function to a C callback, or load it from a cache."""
+    made = CFunc(function, (signature.args, signature.return_type), locals={}, options={"error_model": "numpy"})
+    made._cache = cache
+    made.compile()
+    return made
 
 
 class _Kept:
@@ -175,14 +157,16 @@ def _entry_points(loop: Any, layout: Layout) -> dict[str, Any]:
     parameters_type = layout.parameters
     u64, i64, f32, flag, byte = np.uint64, np.int64, np.float32, np.bool_, np.uint8
 
-    def reset(first, last, stream, parameters, states, words, counts):  # type: ignore[no-untyped-def]
+    def reset(first, last, stream, parameters, states, words, counts):
         return loop(
             first, last, carray(stream, (4,), i64), carray(parameters, (1,), parameters_type),
             carray(states, (last, *state_shape), state), carray(states, (last, size), byte),
             carray(words, (last, WORDS), u64), carray(counts, (last, 2), i64),
         )  # fmt: skip
 
-    def step(first, last, limit, stream, parameters, states, words, counts, actions, rewards, terminated, truncated, finals):  # type: ignore[no-untyped-def]  # noqa: E501
+    def step(
+        first, last, limit, stream, parameters, states, words, counts, actions, rewards, terminated, truncated, finals
+    ):
         return loop(
             first, last, limit, carray(stream, (4,), i64), carray(parameters, (1,), parameters_type),
             carray(states, (last, *state_shape), state), carray(states, (last, size), byte),
@@ -192,7 +176,7 @@ def _entry_points(loop: Any, layout: Layout) -> dict[str, Any]:
             carray(finals, (last, *out_shape), out),
         )  # fmt: skip
 
-    def observe(first, last, parameters, states, observations, features, masks):  # type: ignore[no-untyped-def]
+    def observe(first, last, parameters, states, observations, features, masks):
         return loop(
             first, last, carray(parameters, (1,), parameters_type), carray(states, (last, *state_shape), state),
             carray(observations, (last, *out_shape), out), carray(features, (last, num_features), f32),
@@ -200,65 +184,3 @@ def _entry_points(loop: Any, layout: Layout) -> dict[str, Any]:
         )  # fmt: skip
 
     return {"reset": reset, "step": step, "observe": observe}
-
-
-def _explain(functions: dict[str, Callable[..., Any]], layout: Layout, error: NumbaError) -> None:
-    """Raise a ConfigError that names the function that cannot be compiled, the line and the reason.
-
-    Each function is compiled alone to find it.
-    """
-    state = types.Array(from_dtype(layout.state), 1 + len(layout.state_shape), "C")
-    record = state.dtype if not layout.state_shape else types.Array(state.dtype, len(layout.state_shape), "C")
-    parameters = from_dtype(layout.parameters)
-    out = types.Array(from_dtype(np.dtype(layout.observations.dtype)), len(layout.out_shape), "C")
-    action = int64 if layout.is_discrete else types.Array(int64, len(layout.action_shape), "C")
-    mask = types.Array(types.boolean, 1, "C")
-    arguments = {
-        "initial": (record, random.RANDOM, parameters),
-        "transition": (record, action, random.RANDOM, parameters),
-        "observation": (record, out, parameters),
-        "action_mask": (record, mask, parameters),
-    }
-    for name, function in functions.items():
-        compiled = UserCode().compiled(function)
-        try:
-            compiled.compile(arguments[name])
-        except NumbaError as found:
-            raise ConfigError(_describe(layout.name, name, function, found)) from None
-        returned = compiled.overloads[arguments[name]].signature.return_type
-        if name == "transition" and not _is_pair(returned):
-            raise ConfigError(
-                f"environment: {layout.name}.transition ({_place(function)}) returns {returned}; expected a number "
-                f"and a bool, as in: return reward, terminated"
-            ) from None
-    raise ConfigError(f"environment: {layout.name} cannot be compiled: {_reason(str(error))}") from None
-
-
-def _is_pair(returned: Any) -> bool:
-    kinds = tuple(returned) if isinstance(returned, types.BaseTuple) else ()
-    return len(kinds) == 2 and isinstance(kinds[0], types.Number | types.Boolean) and isinstance(kinds[1], types.Boolean)
-
-
-def _place(function: Callable[..., Any]) -> str:
-    code = inspect.unwrap(function).__code__
-    return f"{Path(code.co_filename).name}, line {code.co_firstlineno}"
-
-
-def _describe(environment: str, name: str, function: Callable[..., Any], error: NumbaError) -> str:
-    """Return one line: the function, the line, the reason and the remedy."""
-    text = str(error)
-    lines = re.findall(r'File "([^"]+)", line (\d+)', text)
-    place = f"{Path(lines[-1][0]).name}, line {lines[-1][1]}" if lines else _place(function)
-    return (
-        f"environment: {environment}.{name} ({place}) cannot be compiled: {_reason(text)}; compiled functions may use "
-        f"numbers, arrays, NumPy, math and other functions of this kind; or train with vectorization sync, in Python"
-    )
-
-
-def _reason(text: str) -> str:
-    """Return the line of Numba's message that says what is wrong."""
-    skipped = ("Failed in nopython", "During:", "File ", "def ", "<source", "^", "There are", "- Of which", "Overload",
-               "Rejected", "With argument", ">>>", "This is", "- Resolution", "None", "raised from", "Known signatures")  # fmt: skip
-    lines = [line.strip() for line in re.sub(r"\x1b\[\d+m", "", text).splitlines()]
-    found = [line for line in lines if line and not line.startswith(skipped)]
-    return found[0].rstrip(".:") if found else "unknown reason"

@@ -69,13 +69,19 @@ def high_product(context: Any, a: Any, b: Any) -> Any:
 
 
 @compiled
+def _product(a: Any, b: Any, c: Any, d: Any) -> Any:
+    """Return a · b and c · d in words of 64 bits: low, high, low, high."""
+    return a * b, high_product(a, b), c * d, high_product(c, d)
+
+
+@compiled
 def refill(words: Array) -> None:
     """Write the block of the current draw into a state; see :func:`~.random.philox`."""
     c0, c1, c2, c3 = words[1] // _FOUR + _ONE, np.uint64(0), np.uint64(0), np.uint64(0)
     k0, k1 = words[0], np.uint64(0)
     for _ in range(10):
-        high0, low0, high1, low1 = high_product(_M0, c0), _M0 * c0, high_product(_M1, c2), _M1 * c2
-        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+        product = _product(_M0, c0, _M1, c2)
+        c0, c1, c2, c3 = product[3] ^ c1 ^ k0, product[2], product[1] ^ c3 ^ k1, product[0]
         k0 += _W0
         k1 += _W1
     words[2], words[3], words[4], words[5] = c0, c1, c2, c3
