@@ -153,12 +153,13 @@ class ActorCriticAgent(FixedAttributes):
         mask: npt.NDArray[np.bool_] | None,
         states: npt.NDArray[np.float32],
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Choose actions for a batch, without the checks of :meth:`act`; see :meth:`Actor.choose`."""
-        return self._actor.choose(observations, uniforms, mask, states)
+        """Choose actions for a batch, without the checks of :meth:`act`; see :class:`Actor`."""
+        return self._actor(observations, uniforms, mask, states)
 
+    @property
     def actor(self) -> Actor:
-        """Return a copy of the current policy, which acts while the agent is updated."""
-        return self._actor.frozen()
+        """The current policy with its feature computation."""
+        return self._actor
 
     def value(self, observation: Any) -> Any:
         """Estimate the return with the critic: a float for one observation, an array [B] for a batch.

@@ -1,6 +1,7 @@
 """Environments: construction, checks, vector environments, and the built-in random states."""
 
 from actor_critic.environments.choose import check_same_spaces, choose_replay, choose_vectorization
+from actor_critic.environments.functional import FunctionalEnvironment, FunctionalVectorEnv, PythonExecutor
 from actor_critic.environments.make import EnvironmentMaker, make_evaluation_environment, make_vector_environment
 from actor_critic.environments.masks.observations import read_masks, take_mask
 from actor_critic.environments.others import runs_code_of_others
@@ -15,8 +16,11 @@ from actor_critic.environments.wrappers.limits import has_step_limit
 
 __all__ = [
     "EnvironmentMaker",
+    "FunctionalEnvironment",
+    "FunctionalVectorEnv",
     "NativeVectorEnv",
     "Observed",
+    "PythonExecutor",
     "RandomStatesVectorEnv",
     "SameStepVectorEnv",
     "State",

@@ -80,6 +80,11 @@ class ObservationNormalizer:
         self._shift = self.moments.mean.to(self._device, torch.float32)
         self._scale = (1 / self._deviation).to(self._device, torch.float32)
 
+    @property
+    def affine(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
+        """Shift and scale, [F] each, as arrays on the CPU; None before the first update."""
+        return (self._shift.cpu().numpy(), self._scale.cpu().numpy()) if self.moments.count else None
+
     def __call__(self, features: Tensor) -> Tensor:
         """Return normalised features [B, num_features] float32, from float32, or from float64 on the CPU."""
         if features.dtype == torch.float64:

@@ -15,13 +15,14 @@ class Actor:
 
     Attributes:
         policy: The policy.
+        features: Makes its input from observations.
     """
 
     def __init__(self, features: FeatureMaker, policy: ExecutedPolicy) -> None:
         self.policy = policy
-        self._features = features
+        self.features = features
 
-    def choose(
+    def __call__(
         self,
         observations: npt.NDArray[Any],
         uniforms: npt.NDArray[np.float32] | None,
@@ -39,21 +40,21 @@ class Actor:
         Returns:
             Action indices [B, G], each counted from 0, and new hidden states [B, S].
         """
-        features = observations if self._features.is_identity else self._features(observations)
+        features = observations if self.features.is_identity else self.features(observations)
         return self.policy.act(features, uniforms, mask, states)
 
     def frozen(self) -> "Actor":
         """Return a copy that later updates do not change."""
-        return Actor(self._features.frozen(), self.policy.frozen())
+        return Actor(self.features.frozen(), self.policy.frozen())
 
     def state(self) -> dict[str, Tensor]:
         """Return all that determines the actions, as tensors by name."""
-        moments = self._features.normalizer.moments.state() if self._features.normalizer else {}
+        moments = self.features.normalizer.moments.state() if self.features.normalizer else {}
         return {"parameters": self.policy.state(), **moments}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Load what :meth:`state` returned for a policy of the same sizes."""
         self.policy.load(state["parameters"])
-        if self._features.normalizer:
-            self._features.normalizer.moments.load(state)
-            self._features.normalizer.refresh()
+        if self.features.normalizer:
+            self.features.normalizer.moments.load(state)
+            self.features.normalizer.refresh()

@@ -13,7 +13,7 @@ import torch
 from actor_critic.environments import State
 from actor_critic.errors import CheckpointError
 from actor_critic.rollouts.actor import Actor
-from actor_critic.rollouts.collector import Collector, Policy
+from actor_critic.rollouts.collector import Collector
 from actor_critic.rollouts.rollout import Rollout
 
 Result = TypeVar("Result")
@@ -25,14 +25,11 @@ class Acting(Protocol):
     """The part of an agent that a source of rollouts uses."""
 
     @property
-    def choose(self) -> Policy:
+    def actor(self) -> Actor:
         """The current policy."""
 
     def action_noise(self, block: int) -> npt.NDArray[np.float32]:
         """Return a block [T, N, G] of uniform numbers for sampling actions."""
-
-    def actor(self) -> Actor:
-        """Return a copy of the current policy."""
 
 
 class RolloutSource(Protocol):
@@ -78,7 +75,7 @@ class Sequential(RolloutSource):
 
     def next(self) -> tuple[Rollout, Actor | None]:
         """Collect; see :class:`RolloutSource`."""
-        return self._collector.collect(self._agent.choose, self._agent.action_noise), None
+        return self._collector.collect(self._agent.actor, self._agent.action_noise), None
 
     def learn(self, steps: Callable[[], Result], is_last: bool) -> Result:
         """See :class:`RolloutSource`."""
@@ -120,7 +117,7 @@ class Overlapped(RolloutSource):
         """
         self._collector = collector
         self._agent = agent
-        self._actor = agent.actor()
+        self._actor = agent.actor.frozen()
         self._before: State = {}
         self._waiting: Rollout | None = None
         self._failure: Exception | None = None  # of collecting the waiting rollout; raised in the next epoch
@@ -141,7 +138,7 @@ class Overlapped(RolloutSource):
 
     def learn(self, steps: Callable[[], Result], is_last: bool) -> Result:
         """Learn, and collect the next rollout meanwhile; see :class:`RolloutSource`."""
-        self._actor = self._agent.actor()
+        self._actor = self._agent.actor.frozen()
         self._before = self._collector.save_state()
         has_begun = threading.Event()
 
@@ -182,7 +179,7 @@ class Overlapped(RolloutSource):
         self._pool.shutdown()
 
     def _collect(self) -> Rollout:
-        return self._collector.collect(self._actor.choose, self._agent.action_noise)
+        return self._collector.collect(self._actor, self._agent.action_noise)
 
 
 @contextlib.contextmanager

@@ -4,8 +4,9 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
+from actor_critic.agent import ActorCriticAgent
 from actor_critic.config import Settings
-from actor_critic.environments import VectorEnvironment, make_vector_environment
+from actor_critic.environments import FunctionalVectorEnv, PythonExecutor, VectorEnvironment, make_vector_environment
 from actor_critic.errors import ReplayFault
 from actor_critic.process import recognized
 from actor_critic.rollouts import Collector, Overlapped, RolloutSource, Sequential
@@ -118,17 +119,24 @@ class TrainingEnvironments:
 
     def _source(self, state: RunState) -> RolloutSource:
         settings, agent = self._settings, state.agent
-        self._collector = Collector(
-            self.current,
-            agent.observations,
-            agent.actions,
-            settings.num_steps,
-            agent.policy.trunk.state_dim,
-            buffers=2 if settings.overlap else 1,
-        )
+        self._collector = make_collector(self.current, agent, buffers=2 if settings.overlap else 1)
         if settings.overlap:
             return Overlapped(self._collector, agent, settings.torch_threads)
         return Sequential(self._collector, agent)
+
+
+def make_collector(environment: VectorEnvironment, agent: ActorCriticAgent, buffers: int) -> Collector:
+    """Return the collector of a run: compiled if environments and policy are, else in Python, with the same bits."""
+    steps, spaces = agent.settings.num_steps, (agent.observations, agent.actions)
+    is_compiled = isinstance(environment, FunctionalVectorEnv) and not isinstance(environment.executor, PythonExecutor)
+    # Numbers that float32 cannot hold are normalised in float64.
+    is_wide = agent.settings.normalize_observations and agent.observations.is_wide
+    if is_compiled and agent.settings.backend == "fused" and not is_wide:
+        from actor_critic.rollouts.compiled import CompiledCollector  # imported here because it loads Numba
+
+        assert isinstance(environment, FunctionalVectorEnv)
+        return CompiledCollector(environment, *spaces, steps, buffers)
+    return Collector(environment, *spaces, steps, agent.policy.trunk.state_dim, buffers)
 
 
 def make_environments(settings: Settings, seeds: GlobalSeeds) -> VectorEnvironment:

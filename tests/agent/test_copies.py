@@ -104,10 +104,10 @@ def test_what_does_not_learn_does_not_learn_in_a_copy() -> None:
 @pytest.mark.parametrize("backend", ["eager", "fused"])
 def test_a_copied_actor_acts_as_what_it_loads(backend: str) -> None:
     agents = [Trainer(Config(**SMALL | {"backend": backend, "seed": seed})).agent for seed in (1, 2)]
-    twin = copy.deepcopy(agents[0].actor())
-    twin.load(agents[1].actor().state())
+    twin = copy.deepcopy(agents[0].actor.frozen())
+    twin.load(agents[1].actor.frozen().state())
     observations, uniforms = np.random.default_rng(0).normal(size=(2, 400, 4)).astype(np.float32)
-    for actor in (twin, agents[1].actor()):
+    for actor in (twin, agents[1].actor.frozen()):
         choices, _ = actor.choose(observations, np.abs(uniforms[:, :1]) % 1, None, np.zeros((400, 0), np.float32))
         assert _choices(agents[1], observations, uniforms) == choices.tolist()
 

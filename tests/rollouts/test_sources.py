@@ -32,12 +32,12 @@ def test_a_rollout_is_collected_by_the_policy_of_one_update_ago(environment: str
     agent = trainer.agent
     collector = Collector(trainer._environments.current, agent.observations, agent.actions, 16, buffers=2)
     collector.reset(7)
-    actor = agent.actor()
-    rollout = collector.collect(actor.choose, agent.action_noise)
+    actor = agent.actor.frozen()
+    rollout = collector.collect(actor, agent.action_noise)
     for epoch in range(1, 6):
         update = agent.prepare(rollout, rollout.rewards, epoch, actor)
-        actor = agent.actor()
-        following = collector.collect(actor.choose, agent.action_noise)
+        actor = agent.actor.frozen()
+        following = collector.collect(actor, agent.action_noise)
         before = agent.parameters.values.clone()
         agent.learn(update)
         assert not torch.equal(before, agent.parameters.values)

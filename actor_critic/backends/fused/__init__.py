@@ -3,6 +3,8 @@
 Importing this package loads Numba, so import it only where it is used.
 """
 
-from actor_critic.backends.fused.backend import FusedBackend
+from actor_critic.backends.fused.backend import FusedBackend, FusedPolicy
+from actor_critic.backends.fused.kernels import choose
+from actor_critic.backends.fused.layers import forward, widths
 
-__all__ = ["FusedBackend"]
+__all__ = ["FusedBackend", "FusedPolicy", "choose", "forward", "widths"]

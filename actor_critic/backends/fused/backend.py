@@ -49,6 +49,11 @@ class FusedPolicy(ExecutedPolicy):
         self._network = layers, _convolves(layers)
         self._sizes = sizes
 
+    @property
+    def network(self) -> tuple[Any, ...]:
+        """The arguments of compiled functions: parameters, layers, whether they convolve, and sizes of the groups."""
+        return self._values, *self._network, self._sizes
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as a copy with its own buffer."""
         return FusedPolicy, (self._parameters.clone(), self._network[0], self._sizes)

@@ -1,0 +1,114 @@
+"""Collection in one compiled call: a fused policy steps compiled functional environments.
+
+Importing this module loads Numba, so import it only where it is used.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.backends.fused import FusedPolicy, choose, forward, widths
+from actor_critic.compiling import Array, compiled_with
+from actor_critic.environments import FunctionalVectorEnv
+from actor_critic.environments.functional.compiled import CompiledExecutor, address, as_bytes
+from actor_critic.rollouts.actor import Actor
+from actor_critic.rollouts.collector import Collector, RolloutArrays
+from actor_critic.spaces import ActionSpec, ObservationSpec
+
+_NOTHING = np.zeros(0, np.float32)
+
+
+class CompiledCollector(Collector):
+    """Steps compiled environments with a fused policy, to the same bits as :class:`Collector`."""
+
+    def __init__(
+        self,
+        environment: FunctionalVectorEnv,
+        observations: ObservationSpec,
+        actions: ActionSpec,
+        num_steps: int,
+        buffers: int = 1,
+    ) -> None:
+        """Allocate the arrays of rollouts; the arguments are those of :class:`Collector`."""
+        super().__init__(environment, observations, actions, num_steps, 0, buffers)
+        self._is_plain = observations.is_plain
+        steps, count = num_steps, environment.num_envs
+        self._finals = np.zeros((steps, count, *observations.shape), observations.dtype)
+        self._features = None if self._is_plain else np.zeros((steps + 1, count, observations.num_features), np.float32)
+
+    def _fill(
+        self, arrays: RolloutArrays, policy: Any, noise: Callable[[int], npt.NDArray[np.float32]]
+    ) -> list[npt.NDArray[Any]]:
+        """Collect a rollout in one compiled call, and return the final observations."""
+        environment = self._environment
+        assert isinstance(policy, Actor) and isinstance(policy.policy, FusedPolicy)
+        assert isinstance(environment, FunctionalVectorEnv) and isinstance(environment.executor, CompiledExecutor)
+        kernel, episodes, network = environment.executor.kernel, environment.episodes, policy.policy.network
+        normalizer, count = policy.features.normalizer, environment.num_envs
+        affine = normalizer.affine if normalizer else None
+        masks = np.ones((1, 1, 1), np.bool_) if arrays.masks is None else arrays.masks
+        uniforms = noise(int(self._valid_steps[0]) // self._num_steps)
+        ended, bad = _collect(
+            kernel.step, kernel.observe, self._num_steps, count, episodes.limit, episodes.stream,
+            as_bytes(episodes.parameters), episodes.memory, episodes.random, episodes.counts,
+            as_bytes(arrays.observations).reshape(self._num_steps + 1, -1),
+            arrays.observations if self._features is None else self._features,
+            masks, arrays.masks is not None, uniforms, arrays.actions, arrays.rewards, arrays.terminated,
+            arrays.truncated, as_bytes(self._finals).reshape(self._num_steps, -1), *network,
+            affine is not None, *(affine or (_NOTHING, _NOTHING)),
+        )  # fmt: skip
+        if bad >= 0:
+            raise environment.no_action(bad)
+        self._valid_steps += self._num_steps
+        arrays.steps = self._num_steps
+        return [self._finals[arrays.terminated | arrays.truncated]] if ended else []
+
+
+@compiled_with(nogil=True)
+def _collect(
+    step: Any, observe: Any, num_steps: int, count: int, limit: int, stream: Array, parameters: Array, memory: Array,
+    random: Array, counts: Array, observations: Array, features: Array, masks: Array, has_mask: bool,
+    uniforms: Array, actions: Array, rewards: Array, terminated: Array, truncated: Array, finals: Array,
+    params: Array, layers: Array, convolves: bool | None, sizes: Array, normalizes: bool, shift: Array, scale: Array,
+) -> tuple[int, int]:  # fmt: skip
+    """Collect T steps of N environments.
+
+    Observations [T + 1, bytes], features [T + 1, N, F] and masks [T + 1, N, A] have the rows of the steps; the first
+    row is written again.
+
+    Returns:
+        How many episodes ended, and the first environment whose mask allows no action; −1 if there is none.
+    """
+    units = widths(layers)[1]
+    zs, ys = np.empty(count * units, np.float32), np.empty(count * units, np.float32)
+    inputs = np.empty((count, features.shape[2]), np.float32)
+    ended = 0
+    bad = observe(
+        0, count, address(parameters), address(memory), address(observations[0]), address(features[0]),
+        address(masks[0]),
+    )  # fmt: skip
+    for t in range(num_steps):
+        if bad >= 0:
+            break
+        mask = masks[t] if has_mask else masks[0]
+        x = features[t]
+        if normalizes:
+            for i in range(count):
+                for j in range(inputs.shape[1]):
+                    inputs[i, j] = min(max((x[i, j] - shift[j]) * scale[j], np.float32(-10.0)), np.float32(10.0))
+            x = inputs
+        logits = forward(x, params, layers, convolves, zs, ys)
+        choose(logits, sizes, mask, has_mask, uniforms[t], False, actions[t])
+        ended += step(
+            0, count, limit, address(stream), address(parameters), address(memory), address(random), address(counts),
+            address(actions[t]), address(rewards[t]), address(terminated[t]), address(truncated[t]),
+            address(finals[t]),
+        )  # fmt: skip
+        after = masks[t + 1] if has_mask else masks[0]
+        bad = observe(
+            0, count, address(parameters), address(memory), address(observations[t + 1]), address(features[t + 1]),
+            address(after),
+        )  # fmt: skip
+    return ended, bad
