@@ -72,7 +72,11 @@ def seed_global_generators(seed: int, epoch: int, *purpose: int) -> None:
 
     random.seed(integer_seed(seed, Purpose.GLOBAL, epoch, *purpose))
     np.random.seed(integer_seed(seed, Purpose.GLOBAL, epoch, *purpose, 1))
-    torch.manual_seed(integer_seed(seed, Purpose.GLOBAL, epoch, *purpose, 2))
+    for_torch = integer_seed(seed, Purpose.GLOBAL, epoch, *purpose, 2)
+    if torch.cuda.is_available():
+        torch.manual_seed(for_torch)
+    else:  # without a GPU, torch.manual_seed would keep a stack trace of every call
+        torch.default_generator.manual_seed(for_torch)
 
 
 def episode_seed(seed: int, purpose: Purpose, environment: int, episode: int) -> int:

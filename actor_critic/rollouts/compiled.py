@@ -12,7 +12,7 @@ import numpy.typing as npt
 from actor_critic.backends.fused import FusedPolicy, choose, forward, widths
 from actor_critic.compiling import Array, compiled_with
 from actor_critic.environments import FunctionalVectorEnv
-from actor_critic.environments.functional.compiled import CompiledExecutor, address, as_bytes
+from actor_critic.environments.functional.compiled import CompiledExecutor, address, as_bytes, call_observe, call_step
 from actor_critic.rollouts.actor import Actor
 from actor_critic.rollouts.collector import Collector, RolloutArrays
 from actor_critic.spaces import ActionSpec, ObservationSpec
@@ -68,7 +68,7 @@ class CompiledCollector(Collector):
 
 @compiled_with(nogil=True)
 def _collect(
-    step: Any, observe: Any, num_steps: int, count: int, limit: int, stream: Array, parameters: Array, memory: Array,
+    step: int, observe: int, num_steps: int, count: int, limit: int, stream: Array, parameters: Array, memory: Array,
     random: Array, counts: Array, observations: Array, features: Array, masks: Array, has_mask: bool,
     uniforms: Array, actions: Array, rewards: Array, terminated: Array, truncated: Array, finals: Array,
     params: Array, layers: Array, convolves: bool | None, sizes: Array, normalizes: bool, shift: Array, scale: Array,
@@ -85,8 +85,8 @@ def _collect(
     zs, ys = np.empty(count * units, np.float32), np.empty(count * units, np.float32)
     inputs = np.empty((count, features.shape[2]), np.float32)
     ended = 0
-    bad = observe(
-        0, count, address(parameters), address(memory), address(observations[0]), address(features[0]),
+    bad = call_observe(
+        observe, 0, count, address(parameters), address(memory), address(observations[0]), address(features[0]),
         address(masks[0]),
     )  # fmt: skip
     for t in range(num_steps):
@@ -101,14 +101,14 @@ def _collect(
             x = inputs
         logits = forward(x, params, layers, convolves, zs, ys)
         choose(logits, sizes, mask, has_mask, uniforms[t], False, actions[t])
-        ended += step(
-            0, count, limit, address(stream), address(parameters), address(memory), address(random), address(counts),
-            address(actions[t]), address(rewards[t]), address(terminated[t]), address(truncated[t]),
+        ended += call_step(
+            step, 0, count, limit, address(stream), address(parameters), address(memory), address(random),
+            address(counts), address(actions[t]), address(rewards[t]), address(terminated[t]), address(truncated[t]),
             address(finals[t]),
         )  # fmt: skip
         after = masks[t + 1] if has_mask else masks[0]
-        bad = observe(
-            0, count, address(parameters), address(memory), address(observations[t + 1]), address(features[t + 1]),
-            address(after),
+        bad = call_observe(
+            observe, 0, count, address(parameters), address(memory), address(observations[t + 1]),
+            address(features[t + 1]), address(after),
         )  # fmt: skip
     return ended, bad

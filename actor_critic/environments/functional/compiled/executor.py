@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.compiling import Array, compiled_with
-from actor_critic.environments.functional.compiled.kernel import Kernel, address
+from actor_critic.environments.functional.compiled.kernel import Kernel, address, call_observe, call_reset, call_step
 from actor_critic.environments.functional.environment import FunctionalEnvironment
 from actor_critic.environments.functional.executors import Episodes, Executor, Outputs
 
@@ -58,26 +58,29 @@ def as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 @compiled_with(nogil=True)
 def _reset(
-    function: Any, count: int, stream: Array, parameters: Array, memory: Array, random: Array, counts: Array
+    function: int, count: int, stream: Array, parameters: Array, memory: Array, random: Array, counts: Array
 ) -> int:
-    return function(0, count, address(stream), address(parameters), address(memory), address(random), address(counts))
+    return call_reset(
+        function, 0, count, address(stream), address(parameters), address(memory), address(random), address(counts)
+    )
 
 
 @compiled_with(nogil=True)
 def _step(
-    function: Any, count: int, limit: int, stream: Array, parameters: Array, memory: Array, random: Array,
+    function: int, count: int, limit: int, stream: Array, parameters: Array, memory: Array, random: Array,
     counts: Array, actions: Array, rewards: Array, terminated: Array, truncated: Array, finals: Array,
 ) -> int:  # fmt: skip
-    return function(
-        0, count, limit, address(stream), address(parameters), address(memory), address(random), address(counts),
-        address(actions), address(rewards), address(terminated), address(truncated), address(finals),
+    return call_step(
+        function, 0, count, limit, address(stream), address(parameters), address(memory), address(random),
+        address(counts), address(actions), address(rewards), address(terminated), address(truncated), address(finals),
     )  # fmt: skip
 
 
 @compiled_with(nogil=True)
 def _observe(
-    function: Any, count: int, parameters: Array, memory: Array, observations: Array, features: Array, masks: Array
+    function: int, count: int, parameters: Array, memory: Array, observations: Array, features: Array, masks: Array
 ) -> int:
-    return function(
-        0, count, address(parameters), address(memory), address(observations), address(features), address(masks)
-    )
+    return call_observe(
+        function, 0, count, address(parameters), address(memory), address(observations), address(features),
+        address(masks),
+    )  # fmt: skip

@@ -13,7 +13,8 @@ from typing import Any
 import llvmlite.binding
 import numba
 import numpy as np
-from numba import carray, int64, njit
+from numba import carray, int64, njit, types
+from numba.core import cgutils
 from numba.core.caching import IndexDataCacheFile
 from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
@@ -30,11 +31,11 @@ from actor_critic.environments.functional.loops import LOOPS, bound, feature_mak
 from actor_critic.environments.functional.random import WORDS
 from actor_critic.errors import ConfigError
 
-RESET = int64(int64, int64, *[voidptr] * 5)
-STEP = int64(int64, int64, int64, *[voidptr] * 10)
-OBSERVE = int64(int64, int64, *[voidptr] * 5)
-"""Signatures: first, last (, limit), and the arrays of the templates in ``functional/loops.py`` as pointers; ``memory``
-is left out, since it is ``states`` as bytes."""
+# Signatures: first, last (, limit), and the arrays of the templates in ``functional/loops.py`` as pointers. ``memory``
+# is left out, since it is ``states`` as bytes.
+_RESET = int64(int64, int64, *[voidptr] * 5)
+_STEP = int64(int64, int64, int64, *[voidptr] * 10)
+_OBSERVE = int64(int64, int64, *[voidptr] * 5)
 
 
 @intrinsic
@@ -48,13 +49,35 @@ def address(context: Any, array: Any) -> Any:
     return voidptr(array), generate
 
 
+def _calling(signature: Any) -> Any:
+    """Return a compiled function that calls the function of a signature at an address."""
+
+    @intrinsic
+    def call(context: Any, function: Any, *arguments: Any) -> Any:
+        def generate(context: Any, builder: Any, types: Any, values: Any) -> Any:
+            from llvmlite import ir
+
+            kinds = [context.get_value_type(kind) for kind in signature.args]
+            pointer = ir.FunctionType(ir.IntType(64), kinds).as_pointer()
+            given = cgutils.unpack_tuple(builder, values[1], len(kinds))
+            return builder.call(builder.inttoptr(values[0], pointer), given)
+
+        return int64(function, types.Tuple(signature.args)), generate
+
+    return call
+
+
+call_reset, call_step, call_observe = _calling(_RESET), _calling(_STEP), _calling(_OBSERVE)
+"""Compiled functions: call a function of a :class:`Kernel`, given its address and its arguments."""
+
+
 class Kernel:
     """The compiled loops of one environment class with one layout.
 
     Attributes:
-        reset: Begins episodes; a first-class function of the signature ``RESET``.
-        step: Steps environments; of the signature ``STEP``.
-        observe: Writes observations; of the signature ``OBSERVE``.
+        reset: The address of the function that begins episodes; ``call_reset`` calls it.
+        step: The address of the function that steps environments.
+        observe: The address of the function that writes observations.
         was_cached: Whether nothing had to be compiled.
     """
 
@@ -92,14 +115,15 @@ class Kernel:
         digest = hashlib.sha256(f"{code.digest} {layout} {_machine()}".encode()).hexdigest()
         self.was_cached = True
         made = {}
-        for loop, signature in (("reset", RESET), ("step", STEP), ("observe", OBSERVE)):
+        for loop, signature in (("reset", _RESET), ("step", _STEP), ("observe", _OBSERVE)):
             kept = _Kept(f"{layout.name}-{loop}-{digest[:32]}")
             try:
                 made[loop] = _compiled(_entry_points(names[loop], layout)[loop], signature, kept)
             except NumbaError as error:
                 explain(functions, layout, error)
             self.was_cached = self.was_cached and kept.was_found
-        self.reset, self.step, self.observe = made["reset"], made["step"], made["observe"]
+        self._made = made  # keeps the code in memory
+        self.reset, self.step, self.observe = (np.int64(made[loop].address) for loop in LOOPS)
 
 
 @njit
