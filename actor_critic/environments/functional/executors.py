@@ -1,5 +1,6 @@
 """How the loops over N functional environments are executed: in plain Python, or compiled."""
 
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -82,11 +83,14 @@ class Executor(Protocol):
 class PythonExecutor(Executor):
     """Executes the functions in plain Python."""
 
-    def __init__(self, environment: FunctionalEnvironment) -> None:
+    def __init__(
+        self, environment: FunctionalEnvironment, functions: Mapping[str, Callable[..., Any]] | None = None
+    ) -> None:
+        """Take the functions of an environment, or other ones in their place."""
         layout = environment.layout
         names: dict[str, Any] = {
             "action_mask": None,
-            **environment.functions,
+            **(environment.functions if functions is None else functions),
             "number_of": number_maker(layout),
             "encode": feature_maker(layout),
             "random_at": Random,

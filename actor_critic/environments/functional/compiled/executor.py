@@ -26,6 +26,11 @@ class CompiledExecutor(Executor):
         """
         self.kernel = Kernel(environment.functions, environment.layout)
 
+    @property
+    def was_cached(self) -> bool:
+        """Whether nothing had to be compiled."""
+        return self.kernel.was_cached
+
     def reset(self, episodes: Episodes) -> None:
         """See :class:`Executor`."""
         _reset(
