@@ -1,8 +1,7 @@
 """The first difference between the Python functions of an environment and the compiled ones, and its likely reason."""
 
-import dis
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from actor_critic.environments.functional.environment import FunctionalEnvironment
 from actor_critic.environments.functional.executors import Episodes, Outputs
+from actor_critic.environments.functional.source import has_power
 
 _OF_STEP, _LAST = ("reward", "terminated", "truncated"), "the last observation"
 _ROUNDING = {"float32": 1e-5, "float64": 1e-9}
@@ -104,29 +104,20 @@ def _reason(name: str, dtype: np.dtype[Any], environment: FunctionalEnvironment)
 
 def _suspects(functions: Any) -> list[str]:
     """Return the operations of functions whose last bits differ in compiled code, with a remedy."""
-    names: set[str] = set()
-    has_power = False
-    for code in _codes(functions):
-        names |= set(code.co_names)
-        has_power |= any(
-            step.opname == "BINARY_OP" and step.argrepr in ("**", "**=") for step in dis.get_instructions(code)
-        )
-    found = ["x ** n (write x * x)"] if has_power else []
+    used = list(_with_helpers(functions))
+    names = {name for function in used for name in function.__code__.co_names}
+    found = ["x ** n (write x * x)"] if any(map(has_power, used)) else []
     adding = [name for name in _ADDING if name in names]
     found += [f"{', '.join(adding)} (add in a loop)"] if adding else []
     return found + [text for name, text in _OTHER.items() if name in names]
 
 
-def _codes(functions: Any) -> Iterator[types.CodeType]:
-    """Yield the code of functions, and of the functions of their modules that they call."""
-    pending: list[Callable[..., Any]] = list(functions)
-    seen: set[Any] = set()
+def _with_helpers(functions: Any) -> Iterator[types.FunctionType]:
+    """Yield functions, and the functions that they call by name."""
+    pending, seen = list(functions), set()
     while pending:
         function = pending.pop()
-        code = getattr(function, "__code__", None)
-        if code is None or code in seen:
-            continue
-        seen.add(code)
-        yield code
-        used = [getattr(function, "__globals__", {}).get(name) for name in code.co_names]
-        pending += [value for value in used if isinstance(value, types.FunctionType)]
+        if isinstance(function, types.FunctionType) and function not in seen:
+            seen.add(function)
+            yield function
+            pending += [function.__globals__.get(name) for name in function.__code__.co_names]

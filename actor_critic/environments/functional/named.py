@@ -19,7 +19,7 @@ from actor_critic.seeding import Purpose
 
 log = logging.getLogger("actor_critic")
 
-_STEPS, _SECONDS = 300, 0.2  # of the trial before a new run
+_FIRST_STEPS, _STEPS, _SECONDS = 3, 300, 0.2  # of the trial before a new run
 
 
 def find_functional_class(settings: Settings) -> tuple[type[FunctionalEnvironment], EnvSpec] | None:
@@ -83,9 +83,14 @@ def try_new_environment(settings: Settings) -> None:
     environment = make_functional(settings)
     if environment is None or not is_own(type(environment)):
         return
+    limit = settings.max_episode_steps
+    # A mistake that Python finds has the better message, so a few steps in Python come first.
+    found = try_functions(environment, None, limit=limit, steps=_FIRST_STEPS, seconds=_SECONDS)
+    if found.problem:
+        raise EnvironmentFault(found.problem)
     executor = make_executor(environment)
     compiled = None if isinstance(executor, PythonExecutor) else executor
-    found = try_functions(environment, compiled, limit=settings.max_episode_steps, steps=_STEPS, seconds=_SECONDS)
+    found = try_functions(environment, compiled, limit=limit, steps=_STEPS, seconds=_SECONDS)
     if found.problem:
         raise EnvironmentFault(found.problem)
     if found.difference and not found.difference.is_rounding:
