@@ -50,7 +50,10 @@ def _attribute(found: _Match) -> str:
         return f"random has no {name!r}; it has {', '.join(RANDOM_METHODS)}"
     if kind.startswith("Module("):
         module = re.sub(r"Module\(<module '([\w.]+)'.*", r"\1", kind, flags=re.DOTALL)
-        return f"{module}.{name} is not available in compiled code; it may use NumPy and math"
+        return (
+            f"{module}.{name} is not available in compiled code, which may use NumPy and math; a function of your own "
+            f"is imported by name: from {module} import {name}"
+        )
     return f"{plain_type(kind)} has no {name!r} in compiled code"
 
 
