@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actor_critic.agent import ActorCriticAgent
     from actor_critic.config import Config, Settings
+    from actor_critic.environments import FunctionalEnvironment
     from actor_critic.errors import (
         ActorCriticError,
         CheckpointError,
@@ -41,6 +42,7 @@ _HOMES = {
     "EnvironmentFault": "errors",
     "EpochReport": "training",
     "Evaluation": "evaluation",
+    "FunctionalEnvironment": "environments",
     "LinearReward": "rewards",
     "NumericalError": "errors",
     "ObservationSpec": "spaces",
@@ -66,6 +68,7 @@ __all__ = [
     "EnvironmentFault",
     "EpochReport",
     "Evaluation",
+    "FunctionalEnvironment",
     "LinearReward",
     "NumericalError",
     "ObservationSpec",

@@ -1,12 +1,16 @@
 """`check`: test whether an environment works."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from actor_critic.cli.options import flags_layer, setting_options
 from actor_critic.config import RANDOM_STATES, resolve
 from actor_critic.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    from actor_critic.environments.trials.check import Finding
 
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
 
@@ -17,23 +21,32 @@ _STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
 def command(environment: str, **flags: Any) -> int:
     """Test whether environment ENV works, and report its problems.
 
-    The test covers spaces, numbers, seeds, episodes and speed. Exit code 0: training is possible; 3: it is not.
+    The test covers spaces, numbers, seeds, episodes and speed. For a functional environment it also compares the Python
+    and the compiled functions bit by bit. Exit code 0: training is possible; 3: it is not.
     """
     from rich.text import Text
 
+    from actor_critic.cli.notes import notes
     from actor_critic.cli.screen import console, printable, say
-    from actor_critic.environments import EnvironmentMaker, check_environment
+    from actor_critic.environments import EnvironmentMaker, check_environment, check_functions_of
 
     screen = console()
     if environment == RANDOM_STATES:
         say(screen, f"{environment} is built in and works with every setting of input_dim and output_dim")
         return 0
     settings = resolve(flags_layer({**flags, "environment": environment})).settings
-    verdicts = []
-    for finding in check_environment(EnvironmentMaker(settings)):
-        verdicts.append(finding.verdict)
-        line = Text.assemble((f"{finding.verdict:8}", _STYLES[finding.verdict]), printable(finding.text))
-        screen.print(line, soft_wrap=not screen.is_terminal)
+    verdicts: list[str] = []
+
+    def show(findings: "Iterator[Finding]") -> None:
+        for finding in findings:
+            verdicts.append(finding.verdict)
+            line = Text.assemble((f"{finding.verdict:8}", _STYLES[finding.verdict]), printable(finding.text))
+            screen.print(line, soft_wrap=not screen.is_terminal)
+
+    with notes(screen):
+        show(check_functions_of(settings))
+    if "problem" not in verdicts:
+        show(check_environment(EnvironmentMaker(settings)))
     if "problem" in verdicts:
         raise EnvironmentFault(f"{environment} cannot be trained on; the problem is shown above")
     warned = " with the warnings above" if "warning" in verdicts else ""

@@ -1,11 +1,19 @@
 """Environments: construction, checks, vector environments, and the built-in random states."""
 
 from actor_critic.environments.choose import check_same_spaces, choose_replay, choose_vectorization
-from actor_critic.environments.functional import FunctionalEnvironment, FunctionalVectorEnv, PythonExecutor
+from actor_critic.environments.functional import (
+    FunctionalEnvironment,
+    FunctionalVectorEnv,
+    PythonExecutor,
+    find_functional_class,
+    is_own,
+    try_new_environment,
+)
 from actor_critic.environments.make import EnvironmentMaker, make_evaluation_environment, make_vector_environment
 from actor_critic.environments.masks.observations import read_masks, take_mask
 from actor_critic.environments.others import runs_code_of_others
 from actor_critic.environments.trials.check import check_environment
+from actor_critic.environments.trials.functions import check_functions_of
 from actor_critic.environments.vector.contract import Observed, State, Step, VectorEnvironment
 from actor_critic.environments.vector.instances import close_environment
 from actor_critic.environments.vector.native import NativeVectorEnv
@@ -28,14 +36,18 @@ __all__ = [
     "VectorEnvironment",
     "WorkerVectorEnv",
     "check_environment",
+    "check_functions_of",
     "check_same_spaces",
     "choose_replay",
     "choose_vectorization",
     "close_environment",
+    "find_functional_class",
     "has_step_limit",
+    "is_own",
     "make_evaluation_environment",
     "make_vector_environment",
     "read_masks",
     "runs_code_of_others",
     "take_mask",
+    "try_new_environment",
 ]

@@ -4,13 +4,14 @@ import copy
 import difflib
 import functools
 import importlib.util
+import sys
 import traceback
 from typing import Any
 
 import gymnasium as gym
 
 from actor_critic.config import Settings
-from actor_critic.environments.functional import find_functional_class
+from actor_critic.environments.functional import find_functional_class, functional_class, is_own
 from actor_critic.errors import ActorCriticError, ConfigError, NotMadeError, describe
 from actor_critic.imports import make_findable
 from actor_critic.process import Interrupted
@@ -140,6 +141,11 @@ def import_registrar(name: str) -> None:
 
 
 def _nearest_environments(name: str) -> str:
+    module, colon, wanted = name.partition(":")
+    if colon and module in sys.modules:
+        own = [key for key, value in vars(sys.modules[module]).items() if functional_class(value) and is_own(value)]
+        if own:
+            return f"; {module} has the class {' and '.join(difflib.get_close_matches(wanted, own, 1, 0.0) or own)}"
     known = [*gym.registry, "random-states"]
     base = name.rpartition("-v")[0] or name
     same = [other for other in known if base and other.rpartition("-v")[0] == base]

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 
 from actor_critic.agent import ActorCriticAgent
+from actor_critic.environments import find_functional_class, is_own
 from actor_critic.errors import EnvironmentFault
 from actor_critic.imports import load_class
 from actor_critic.networks import CustomEncoder
@@ -142,8 +143,14 @@ class RunState:
 
 
 def _code_digests(agent: ActorCriticAgent) -> dict[str, str]:
-    """Return digests of the user's own reward model and encoder, by the settings that name them."""
+    """Return digests of the user's own code, by the settings that name it.
+
+    It covers the reward model, the encoder, and an environment that consists of functions.
+    """
     used: dict[str, type[Any]] = {}
+    found = None if agent.settings.is_random_states else find_functional_class(agent.settings)
+    if found and is_own(found[0]):
+        used["environment"] = found[0]
     if ":" in agent.settings.reward_model:
         used["reward_model"] = load_class(agent.settings.reward_model, "reward_model")
     encoder = agent.policy.trunk.encoder

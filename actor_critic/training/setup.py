@@ -15,6 +15,7 @@ from actor_critic.environments import (
     choose_replay,
     choose_vectorization,
     runs_code_of_others,
+    try_new_environment,
 )
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.networks import EncoderMaker
@@ -61,6 +62,7 @@ def prepare(config: Config | Settings | SavedRun, encoder: EncoderMaker | None) 
     Raises:
         ConfigError: A setting is wrong, the environment cannot be made, or the run does not fit in memory.
         CheckpointError: The saved run does not fit its environment or the current code.
+        EnvironmentFault: The user's functional environment writes wrong values.
     """
     started_in = here()
     saved = config if isinstance(config, SavedRun) else None
@@ -72,6 +74,8 @@ def prepare(config: Config | Settings | SavedRun, encoder: EncoderMaker | None) 
     seeds = GlobalSeeds(settings.seed, runs_code_of_others(settings))
     seeds(0)
     settings = choose_replay(choose_vectorization(settings))
+    if saved is None and settings.vectorization == "compiled":
+        try_new_environment(settings)
     environment = make_environments(settings, seeds)
     try:
         agent, rewards = _build(settings, environment, encoder, None if saved else started_in)

@@ -4,10 +4,13 @@ from actor_critic.environments.functional.environment import FunctionalEnvironme
 from actor_critic.environments.functional.executors import Episodes, Executor, Outputs, PythonExecutor
 from actor_critic.environments.functional.named import (
     find_functional_class,
+    is_own,
     make_executor,
     make_functional,
     make_functional_vector,
+    try_new_environment,
 )
+from actor_critic.environments.functional.trial import Trial, try_functions
 from actor_critic.environments.functional.vector import FunctionalVectorEnv
 
 __all__ = [
@@ -17,9 +20,13 @@ __all__ = [
     "FunctionalVectorEnv",
     "Outputs",
     "PythonExecutor",
+    "Trial",
     "find_functional_class",
     "functional_class",
+    "is_own",
     "make_executor",
     "make_functional",
     "make_functional_vector",
+    "try_functions",
+    "try_new_environment",
 ]

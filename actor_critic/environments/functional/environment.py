@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from actor_critic.environments.functional.layout import Layout, read_layout, read_parameters
 from actor_critic.environments.functional.random import WORDS, Random
+from actor_critic.errors import ConfigError
 
 FUNCTIONS = ("initial", "transition", "observation", "action_mask")
 """The functions of an environment that are compiled; the last one is optional."""
@@ -50,6 +51,9 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"]}  # noqa: RUF012 - as in Gymnasium
     picture: ClassVar[Callable[..., Any] | None] = None
 
+    _layout: Layout | None = None
+    _memory: npt.NDArray[Any] | None = None
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Keep the function ``render`` under another name, since Gymnasium has a method of this name."""
         super().__init_subclass__(**kwargs)
@@ -70,8 +74,8 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
         self.render_mode = render_mode
         defaults: Mapping[str, Any] = type(self).parameters
         self.parameters = read_parameters(type(self).__name__, defaults, parameters)
-        self._layout: Layout | None = None
-        self._memory: npt.NDArray[Any] | None = None
+        self._layout = None
+        self._memory = None
 
     @property
     def layout(self) -> Layout:
@@ -80,6 +84,12 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
         Raises:
             ConfigError: A space or the state is not as it should be, or a function is missing.
         """
+        if not isinstance(self.parameters, np.record):
+            name = type(self).__name__
+            raise ConfigError(
+                f"environment: the constructor of {name} sets no parameters; expected it to call "
+                f"super().__init__(render_mode, **parameters)"
+            )
         if self._layout is None:
             self._layout = read_layout(self)
         return self._layout

@@ -1,5 +1,6 @@
 """How the loops over N functional environments are executed: in plain Python, or compiled."""
 
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -69,24 +70,27 @@ class Outputs:
 class Executor(Protocol):
     """Executes the loops of ``functional/loops.py``."""
 
-    def reset(self, episodes: Episodes) -> None:
-        """Begin the episodes that ``counts`` names."""
+    def reset(self, episodes: Episodes) -> int:
+        """Begin the episodes that ``counts`` names; return −1, or ``FAILED`` if a function raised an exception."""
 
     def step(self, episodes: Episodes, actions: npt.NDArray[np.int64], outputs: Outputs) -> int:
-        """Step with action indices [N, G], and return how many episodes ended."""
+        """Step with action indices [N, G], and return how many episodes ended; ``FAILED`` on an exception."""
 
     def observe(self, episodes: Episodes, outputs: Outputs) -> int:
-        """Write observations, and return the first environment whose mask allows nothing; −1 if there is none."""
+        """Write observations, and return −1, or what is wrong: see ``loops.observe``; ``FAILED`` on an exception."""
 
 
 class PythonExecutor(Executor):
     """Executes the functions in plain Python."""
 
-    def __init__(self, environment: FunctionalEnvironment) -> None:
+    def __init__(
+        self, environment: FunctionalEnvironment, functions: Mapping[str, Callable[..., Any]] | None = None
+    ) -> None:
+        """Take the functions of an environment, or other ones in their place."""
         layout = environment.layout
         names: dict[str, Any] = {
             "action_mask": None,
-            **environment.functions,
+            **(environment.functions if functions is None else functions),
             "number_of": number_maker(layout),
             "encode": feature_maker(layout),
             "random_at": Random,
@@ -99,11 +103,14 @@ class PythonExecutor(Executor):
         self._loops = {loop: bound(loop, names) for loop in LOOPS}
         self._loops["step"].__globals__["reset"] = self._loops["reset"]
 
-    def reset(self, episodes: Episodes) -> None:
+    def reset(self, episodes: Episodes) -> int:
         """See :class:`Executor`."""
         with np.errstate(all="ignore"):
-            self._loops["reset"](0, len(episodes.counts), episodes.stream, episodes.parameters, episodes.states,
-                                 episodes.memory, episodes.random, episodes.counts)  # fmt: skip
+            bad: int = self._loops["reset"](
+                0, len(episodes.counts), episodes.stream, episodes.parameters, episodes.states, episodes.memory,
+                episodes.random, episodes.counts,
+            )  # fmt: skip
+            return bad
 
     def step(self, episodes: Episodes, actions: npt.NDArray[np.int64], outputs: Outputs) -> int:
         """See :class:`Executor`."""

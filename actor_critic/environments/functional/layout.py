@@ -1,5 +1,6 @@
 """The types and shapes of a functional environment's arrays, read from its class."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,9 +69,7 @@ def read_layout(environment: Any) -> Layout:
         ConfigError: A space or the state is not as it should be, or a function is missing.
     """
     name = type(environment).__name__
-    for function in ("initial", "transition", "observation"):
-        if not callable(getattr(type(environment), function, None)):
-            raise ConfigError(f"environment: {name} has no function {function}; expected a static method")
+    check_functions(type(environment))
     for field, kinds in (("observation_space", _OBSERVATIONS), ("action_space", _ACTIONS)):
         space = getattr(environment, field, None)
         if not isinstance(space, kinds):
@@ -88,6 +87,48 @@ def read_layout(environment: Any) -> Layout:
         environment.parameters.dtype,
         getattr(type(environment), "action_mask", None) is not None,
     )
+
+
+_ARGUMENTS = {
+    "initial": ("state", "random", "parameters"),
+    "transition": ("state", "action", "random", "parameters"),
+    "observation": ("state", "out", "parameters"),
+    "action_mask": ("state", "mask", "parameters"),
+    "picture": ("state", "parameters"),
+}
+
+
+def check_functions(found: type[Any]) -> None:
+    """Check that the functions of an environment class are static methods with the right number of arguments.
+
+    Raises:
+        ConfigError: They are not, or a function is missing.
+    """
+    name = found.__name__
+    for function, arguments in _ARGUMENTS.items():
+        shown = {"picture": "render"}.get(function, function)
+        method = inspect.getattr_static(found, function, None)
+        expected = f"expected a static method: @staticmethod def {shown}({', '.join(arguments)})"
+        if method is None and function in ("action_mask", "picture"):
+            continue
+        if method is None or not callable(getattr(found, function)):
+            raise ConfigError(f"environment: {name} has no function {shown}; {expected}")
+        if not isinstance(method, staticmethod):
+            raise ConfigError(f"environment: {name}.{shown} is not a static method; {expected}")
+        try:
+            inspect.signature(method.__func__).bind(*arguments)
+        except TypeError:
+            given = str(inspect.signature(method.__func__))
+            raise ConfigError(f"environment: {name}.{shown} takes the arguments {given}; {expected}") from None
+    drawing = vars(found).get("render")
+    if inspect.isfunction(drawing) and len(inspect.signature(drawing).parameters) > 1:
+        raise ConfigError(
+            f"environment: {name}.render is not a static method; expected @staticmethod def render(state, parameters)"
+        )
+    if inspect.getattr_static(found, "action_mask", None) is None:
+        near = [key for key, value in vars(found).items() if isinstance(value, staticmethod) and "mask" in key]
+        if near:
+            raise ConfigError(f"environment: {name} has no function {near[0]}; expected the name action_mask")
 
 
 def _read_state(name: str, of_class: Any, environment: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:

@@ -14,6 +14,12 @@ from actor_critic.environments.functional.layout import Layout
 
 LOOPS = ("reset", "step", "observe")
 
+OUTSIDE = 2**32
+"""What ``observe`` adds to the index of an environment whose observation has a category outside its space."""
+
+FAILED = 2**40
+"""What a compiled loop returns if a function raised an exception."""
+
 # Set by `bound`: functions of the environment and of its random numbers, and constants of its layout.
 initial: Any = None
 transition: Any = None
@@ -33,13 +39,15 @@ def observe(first: int, last: int, parameters: Any, states: Any, observations: A
     """Write observations, features and masks of environments ``first`` to ``last`` − 1.
 
     Returns:
-        The first environment whose mask allows nothing; −1 if there is none.
+        The first environment whose mask allows nothing, or ``OUTSIDE`` plus the first one whose observation has a
+        category outside its space; −1 if there is none.
     """
     bad = -1
     for i in range(first, last):
         observations[i] = 0
         observation(states[i], observations[i], parameters[0])
-        encode(observations[i], features[i])
+        if not encode(observations[i], features[i]) and bad < 0:
+            bad = i + OUTSIDE
         if HAS_MASKS:
             masks[i] = True
             action_mask(states[i], masks[i], parameters[0])
@@ -95,7 +103,7 @@ def step(
 def bound(name: str, names: Mapping[str, Any]) -> Any:
     """Return a template with its global names set."""
     template = globals()[name]
-    function = types.FunctionType(template.__code__, {"np": np, **names}, name)
+    function = types.FunctionType(template.__code__, {"np": np, "OUTSIDE": OUTSIDE, **names}, name)
     function.__module__ = __name__
     return function
 
@@ -118,22 +126,30 @@ def number_maker(layout: Layout) -> Callable[[Any, Any], Any]:
 
 
 def feature_maker(layout: Layout) -> Callable[[Any, Any], Any]:
-    """Return the function that writes the features [F] of an observation, as ``networks.encode`` computes them."""
+    """Return the function that writes the features [F] of an observation, as ``networks.encode`` computes them.
+
+    It returns whether all categories are in their space.
+    """
     part = layout.observations.parts[0]
     if layout.observations.is_plain:
 
-        def nothing(observation: Any, features: Any) -> None:  # the features are the observations
-            pass
+        def nothing(observation: Any, features: Any) -> bool:  # the features are the observations
+            return True
 
         return nothing
     if part.kind == "categories":
-        offsets = np.cumsum([0, *part.sizes[:-1]]) - np.array(part.starts, np.int64)
+        offsets, starts = np.cumsum([0, *part.sizes[:-1]]), np.array(part.starts, np.int64)
+        sizes = np.array(part.sizes, np.int64)
 
-        def one_hot(observation: Any, features: Any) -> None:
+        def one_hot(observation: Any, features: Any) -> bool:
             flat = observation.reshape(-1)
             features[:] = 0.0
             for k in range(flat.size):
-                features[flat[k] + offsets[k]] = 1.0
+                category = flat[k] - starts[k]
+                if category < 0 or category >= sizes[k]:
+                    return False
+                features[category + offsets[k]] = 1.0
+            return True
 
         return one_hot
     places = np.arange(part.num_features).reshape(part.shape)
@@ -141,9 +157,10 @@ def feature_maker(layout: Layout) -> Callable[[Any, Any], Any]:
         places = places.transpose(part.order)
     order, scale = places.reshape(-1).copy(), np.float32(part.scale)
 
-    def converted(observation: Any, features: Any) -> None:
+    def converted(observation: Any, features: Any) -> bool:
         flat = observation.reshape(-1)
         for k in range(flat.size):
             features[k] = np.float32(flat[order[k]]) * scale
+        return True
 
     return converted

@@ -1,5 +1,6 @@
 """Functional environments by name: a user's class, or the twin of one of Gymnasium's own environments."""
 
+import copy
 import importlib.util
 import logging
 
@@ -9,11 +10,16 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 from actor_critic.config import Settings
 from actor_critic.environments.functional.environment import FunctionalEnvironment, functional_class
 from actor_critic.environments.functional.executors import Executor, PythonExecutor
+from actor_critic.environments.functional.trial import try_functions
 from actor_critic.environments.functional.vector import FunctionalVectorEnv
+from actor_critic.errors import ActorCriticError, EnvironmentFault, NotMadeError, describe
 from actor_critic.imports import find_object
+from actor_critic.process import Interrupted, boundary
 from actor_critic.seeding import Purpose
 
 log = logging.getLogger("actor_critic")
+
+_FIRST_STEPS, _STEPS, _SECONDS = 3, 300, 0.2  # of the trial before a new run
 
 
 def find_functional_class(settings: Settings) -> tuple[type[FunctionalEnvironment], EnvSpec] | None:
@@ -40,12 +46,19 @@ def make_functional(settings: Settings) -> FunctionalEnvironment | None:
     """Make the functional environment that settings name; None if it is not functional.
 
     Raises:
-        ConfigError: It refuses its keyword arguments.
+        ConfigError: It cannot be made, or refuses its keyword arguments.
     """
-    if found := find_functional_class(settings):
-        kind, spec = found
-        return kind(**{**spec.kwargs, **settings.environment_kwargs})
-    return None
+    found = find_functional_class(settings)
+    if found is None:
+        return None
+    kind, spec = found
+    try:
+        with boundary.inside():
+            return kind(**{**spec.kwargs, **copy.deepcopy(settings.environment_kwargs)})
+    except (ActorCriticError, Interrupted):
+        raise
+    except BaseException as error:  # user code may raise anything
+        raise NotMadeError(f"environment: {settings.environment!r} cannot be made: {describe(error)}") from error
 
 
 def make_functional_vector(settings: Settings, count: int, purpose: Purpose) -> FunctionalVectorEnv:
@@ -58,6 +71,37 @@ def make_functional_vector(settings: Settings, count: int, purpose: Purpose) -> 
     assert environment is not None, "choose_vectorization comes first"
     limit = settings.max_episode_steps
     return FunctionalVectorEnv(environment, count, make_executor(environment), max_episode_steps=limit, purpose=purpose)
+
+
+def try_new_environment(settings: Settings) -> None:
+    """Try the user's own functional environment before a new run, for a fraction of a second.
+
+    Raises:
+        ConfigError: It cannot be made, or a function cannot be compiled.
+        EnvironmentFault: A function writes a wrong value, or the compiled functions differ from those in Python.
+    """
+    environment = make_functional(settings)
+    if environment is None or not is_own(type(environment)):
+        return
+    limit = settings.max_episode_steps
+    # A mistake that Python finds has the better message, so a few steps in Python come first.
+    found = try_functions(environment, None, limit=limit, steps=_FIRST_STEPS, seconds=_SECONDS)
+    if found.problem:
+        raise EnvironmentFault(found.problem)
+    executor = make_executor(environment)
+    compiled = None if isinstance(executor, PythonExecutor) else executor
+    found = try_functions(environment, compiled, limit=limit, steps=_STEPS, seconds=_SECONDS)
+    if found.problem:
+        raise EnvironmentFault(found.problem)
+    if found.difference and not found.difference.is_rounding:
+        raise EnvironmentFault(found.difference.text)
+    if found.difference:
+        log.warning("Python and compiled functions differ in the last bits: %s", found.difference.text)
+
+
+def is_own(kind: type[FunctionalEnvironment]) -> bool:
+    """Return whether a functional environment is the user's own, rather than one of this package."""
+    return not kind.__module__.startswith(f"{__name__.partition('.')[0]}.")
 
 
 def make_executor(environment: FunctionalEnvironment) -> Executor:

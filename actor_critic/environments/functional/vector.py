@@ -1,5 +1,6 @@
 """N functional environments as one vector environment, stepped in one call."""
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -10,8 +11,10 @@ from gymnasium.vector.utils import batch_space
 
 from actor_critic.environments.functional.environment import FunctionalEnvironment
 from actor_critic.environments.functional.executors import Episodes, Executor, Outputs
+from actor_critic.environments.functional.loops import FAILED, OUTSIDE
 from actor_critic.environments.vector.contract import GymnasiumInterface, Observed, State, Step
-from actor_critic.errors import EnvironmentFault
+from actor_critic.errors import ActorCriticError, EnvironmentFault, describe
+from actor_critic.process import Interrupted
 from actor_critic.seeding import Purpose
 
 _SAVED = ("memory", "random", "counts")
@@ -81,7 +84,7 @@ class FunctionalVectorEnv(
         """
         self.episodes.stream[0] = seed
         self.episodes.counts[:] = 0
-        self.executor.reset(self.episodes)
+        self._run(lambda: self.executor.reset(self.episodes))
         return self._observe()
 
     def step_indices(self, action_indices: npt.NDArray[np.int64]) -> Step:
@@ -90,7 +93,7 @@ class FunctionalVectorEnv(
         Raises:
             EnvironmentFault: A mask allows no action.
         """
-        ended = self.executor.step(self.episodes, action_indices, self._outputs)
+        ended = self._run(lambda: self.executor.step(self.episodes, action_indices, self._outputs))
         self._observe()
         self._step.final_observations = self._finals if ended else None
         return self._step
@@ -118,15 +121,39 @@ class FunctionalVectorEnv(
         return self._observe()
 
     def _observe(self) -> Observed:
-        index = self.executor.observe(self.episodes, self._outputs)
+        index = self._run(lambda: self.executor.observe(self.episodes, self._outputs))
         if index >= 0:
             raise self.no_action(index)
         return Observed(self._observations, self._masks)
 
-    def no_action(self, index: int) -> EnvironmentFault:
-        """Return the error for an environment whose mask allows no action."""
+    def _run(self, loop: Callable[[], int]) -> int:
+        """Run a loop over the environments.
+
+        Raises:
+            EnvironmentFault: A function raised an exception.
+        """
+        try:
+            result = loop()
+        except (ActorCriticError, Interrupted):
+            raise
+        except BaseException as error:  # user code may raise anything
+            raise EnvironmentFault(f"{self._name}: one of its functions raised {describe(error)}") from error
+        if result >= FAILED:
+            raise self.no_action(result)
+        return result
+
+    def no_action(self, code: int) -> EnvironmentFault:
+        """Return the error for a result of a loop: no allowed action, a category outside its space, or an exception."""
+        if code >= FAILED:
+            return EnvironmentFault(
+                f"{self._name}: one of its functions raised an exception; --vectorization sync (in Python) shows it"
+            )
+        index = code % OUTSIDE
         episode, steps = self.episodes.counts[index].tolist()
+        what = "an action_mask that allows no action, from action_mask"
+        if code >= OUTSIDE:
+            found = self._observations[index].tolist()
+            what = f"an observation with a category outside its space: {found}, from observation"
         return EnvironmentFault(
-            f"environment {index} ({self._name}) returned an action_mask that allows no action, from action_mask after "
-            f"step {steps} of its episode {episode}"
+            f"environment {index} ({self._name}) returned {what} after step {steps} of its episode {episode}"
         )

@@ -26,12 +26,18 @@ class CompiledExecutor(Executor):
         """
         self.kernel = Kernel(environment.functions, environment.layout)
 
-    def reset(self, episodes: Episodes) -> None:
+    @property
+    def was_cached(self) -> bool:
+        """Whether nothing had to be compiled."""
+        return self.kernel.was_cached
+
+    def reset(self, episodes: Episodes) -> int:
         """See :class:`Executor`."""
-        _reset(
+        bad: int = _reset(
             self.kernel.reset, len(episodes.counts), episodes.stream, as_bytes(episodes.parameters), episodes.memory,
             episodes.random, episodes.counts,
         )  # fmt: skip
+        return bad
 
     def step(self, episodes: Episodes, actions: npt.NDArray[np.int64], outputs: Outputs) -> int:
         """See :class:`Executor`."""

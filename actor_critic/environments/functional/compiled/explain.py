@@ -2,50 +2,60 @@
 
 import inspect
 import re
+import types as python_types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import from_dtype, int64, types
-from numba.core.errors import NumbaError
 
 from actor_critic.environments.functional.compiled.random import RANDOM
+from actor_critic.environments.functional.compiled.reasons import plain_reason, plain_type
 from actor_critic.environments.functional.compiled.user_code import UserCode
 from actor_critic.environments.functional.layout import Layout
+from actor_critic.environments.functional.random import RANDOM_METHODS
+from actor_critic.environments.functional.source import Attribute, attributes_in, undefined_names
 from actor_critic.errors import ConfigError
 
+_REMEDY = "--vectorization sync trains in Python as it is"
 
-def explain(functions: dict[str, Callable[..., Any]], layout: Layout, error: NumbaError) -> None:
+
+def explain(functions: dict[str, Callable[..., Any]], layout: Layout, error: Exception) -> None:
     """Raise a ConfigError that names the function that cannot be compiled, the line and the reason.
 
     Each function is compiled alone to find it.
     """
-    state = types.Array(from_dtype(layout.state), 1 + len(layout.state_shape), "C")
-    record = state.dtype if not layout.state_shape else types.Array(state.dtype, len(layout.state_shape), "C")
-    parameters = from_dtype(layout.parameters)
-    out = types.Array(from_dtype(np.dtype(layout.observations.dtype)), len(layout.out_shape), "C")
-    action = int64 if layout.is_discrete else types.Array(int64, len(layout.action_shape), "C")
-    mask = types.Array(types.boolean, 1, "C")
-    arguments = {
-        "initial": (record, RANDOM, parameters),
-        "transition": (record, action, RANDOM, parameters),
-        "observation": (record, out, parameters),
-        "action_mask": (record, mask, parameters),
-    }
+    arguments = _argument_types(layout)
     for name, function in functions.items():
-        compiled = UserCode().compiled(function)
+        code = UserCode()
+        compiled = code.compiled(function)
         try:
             compiled.compile(arguments[name])
-        except NumbaError as found:
-            raise ConfigError(_describe(layout.name, name, function, found)) from None
+        except Exception as found:  # errors within the compiler are of any kind
+            raise ConfigError(_describe(layout, name, code, function, found)) from None
         returned = compiled.overloads[arguments[name]].signature.return_type
         if name == "transition" and not _is_pair(returned):
             raise ConfigError(
-                f"environment: {layout.name}.transition ({_place(function)}) returns {returned}; expected a number "
-                f"and a bool, as in: return reward, terminated"
+                f"environment: {layout.name}.transition ({_place(function)}) returns {plain_type(str(returned))}; "
+                f"expected a number and a bool: return reward, terminated"
             ) from None
-    raise ConfigError(f"environment: {layout.name} cannot be compiled: {_reason(str(error))}") from None
+    raise ConfigError(f"environment: {layout.name} cannot be compiled: {plain_reason(str(error))}; {_REMEDY}") from None
+
+
+def _argument_types(layout: Layout) -> dict[str, tuple[Any, ...]]:
+    """Return the types of the arguments of each function."""
+    element = from_dtype(layout.state)
+    state = types.Array(element, len(layout.state_shape), "C") if layout.state_shape else element
+    parameters = from_dtype(layout.parameters)
+    out = types.Array(from_dtype(np.dtype(layout.observations.dtype)), len(layout.out_shape), "C")
+    action = int64 if layout.is_discrete else types.Array(int64, len(layout.action_shape), "C")
+    return {
+        "initial": (state, RANDOM, parameters),
+        "transition": (state, action, RANDOM, parameters),
+        "observation": (state, out, parameters),
+        "action_mask": (state, types.Array(types.boolean, 1, "C"), parameters),
+    }
 
 
 def _is_pair(returned: Any) -> bool:
@@ -55,28 +65,59 @@ def _is_pair(returned: Any) -> bool:
     )
 
 
-def _place(function: Callable[..., Any]) -> str:
+def _place(function: Callable[..., Any], line: int | None = None) -> str:
     code = inspect.unwrap(function).__code__
-    return f"{Path(code.co_filename).name}, line {code.co_firstlineno}"
+    return f"{Path(code.co_filename).name}, line {line or code.co_firstlineno}"
 
 
-def _describe(environment: str, name: str, function: Callable[..., Any], error: NumbaError) -> str:
+def _describe(layout: Layout, name: str, code: UserCode, function: Callable[..., Any], error: Exception) -> str:
     """Return one line: the function, the line, the reason and the remedy."""
     text = str(error)
-    lines = re.findall(r'File "([^"]+)", line (\d+)', text)
-    place = f"{Path(lines[-1][0]).name}, line {lines[-1][1]}" if lines else _place(function)
-    return (
-        f"environment: {environment}.{name} ({place}) cannot be compiled: {_reason(text)}; compiled functions may use "
-        f"numbers, arrays, NumPy, math and other functions of this kind; or train with vectorization sync, in Python"
-    )
+    used = [each for each in code.functions if isinstance(each, python_types.FunctionType)]
+    place, reason = _in_source(layout, function, used, text) or (None, plain_reason(text))
+    if place is None:
+        place = _place(function)
+        files = {Path(each.__code__.co_filename).name for each in used}
+        for file, line in re.findall(r'(?:File "|from )([^"\n]+?)"?(?:, line | \()(\d+)', text):
+            if Path(file).name in files:
+                place = f"{Path(file).name}, line {line}"
+    return f"environment: {layout.name}.{name} ({place}) cannot be compiled: {reason}; {_REMEDY}"
 
 
-def _reason(text: str) -> str:
-    """Return the line of Numba's message that says what is wrong."""
-    skipped = (
-        "Failed in nopython", "During:", "File ", "def ", "<source", "^", "There are", "- Of which", "Overload",
-        "Rejected", "With argument", ">>>", "This is", "- Resolution", "None", "raised from", "Known signatures",
-    )  # fmt: skip
-    lines = [line.strip() for line in re.sub(r"\x1b\[\d+m", "", text).splitlines()]
-    found = [line for line in lines if line and not line.startswith(skipped)]
-    return found[0].rstrip(".:") if found else "unknown reason"
+def _in_source(
+    layout: Layout, function: Callable[..., Any], used: list[python_types.FunctionType], text: str
+) -> tuple[str, str] | None:
+    """Find what the compiler does not place in the source; return the place and the reason."""
+    fields = _fields_of(function, layout)
+    stored = "" if text else "array"  # Numba has no text for an array that is assigned to a field
+    for found in attributes_in(function):
+        known = fields.get(found.variable)
+        if known is None:
+            continue
+        owner, names = known
+        if found.name not in names:
+            return _place(function, found.line), f"{owner} has no {found.name!r}; it has {', '.join(names)}"
+        if found.is_stored and stored and _is_array(found, owner, layout):
+            return (
+                _place(function, found.line),
+                f"an array cannot replace {found.variable}.{found.name}; write {found.variable}.{found.name}[:] = ...",
+            )
+    for each in used:
+        for name, line in undefined_names(each):
+            return _place(each, line), f"the name {name!r} is not defined"
+    return None
+
+
+def _fields_of(function: Callable[..., Any], layout: Layout) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return for the arguments of a function, by their names in it, what they are called and what they have."""
+    names = list(inspect.signature(function).parameters)
+    fields = {names[-1]: ("parameters", layout.parameters.names or ())}
+    if layout.state.names:
+        fields[names[0]] = ("the state", layout.state.names)
+    if "random" in names:
+        fields["random"] = ("random", RANDOM_METHODS)
+    return fields
+
+
+def _is_array(found: Attribute, owner: str, layout: Layout) -> bool:
+    return owner == "the state" and layout.state[found.name].shape != ()

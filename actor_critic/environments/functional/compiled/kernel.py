@@ -5,6 +5,7 @@ once for all environments.
 """
 
 import hashlib
+import logging
 import re
 import sys
 from collections.abc import Callable
@@ -18,18 +19,19 @@ from numba.core import cgutils
 from numba.core.caching import IndexDataCacheFile
 from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
-from numba.core.errors import NumbaError
 from numba.core.types import voidptr
 from numba.extending import intrinsic
 
 from actor_critic.compiling import cache_folder
 from actor_critic.environments.functional.compiled import random
 from actor_critic.environments.functional.compiled.explain import explain
-from actor_critic.environments.functional.compiled.user_code import UserCode
+from actor_critic.environments.functional.compiled.user_code import ForeignRandomError, UserCode
 from actor_critic.environments.functional.layout import Layout
-from actor_critic.environments.functional.loops import LOOPS, bound, feature_maker, number_maker
+from actor_critic.environments.functional.loops import FAILED, LOOPS, bound, feature_maker, number_maker
 from actor_critic.environments.functional.random import WORDS
 from actor_critic.errors import ConfigError
+
+log = logging.getLogger("actor_critic")
 
 # Signatures: first, last (, limit), and the arrays of the templates in ``functional/loops.py`` as pointers. ``memory``
 # is left out, since it is ``states`` as bytes.
@@ -96,6 +98,8 @@ class Kernel:
             compiled = {name: code.compiled(function) for name, function in functions.items()}
         except TypeError as error:
             raise ConfigError(f"environment: {layout.name}: {error}; expected static methods") from None
+        except ForeignRandomError as error:
+            raise ConfigError(f"environment: {layout.name}: {error}") from None
         names: dict[str, Any] = {
             **compiled,
             "number_of": code.compiled(number_maker(layout)),
@@ -114,16 +118,23 @@ class Kernel:
         names["step"].py_func.__globals__["reset"] = names["reset"]
         digest = hashlib.sha256(f"{code.digest} {layout} {_machine()}".encode()).hexdigest()
         self.was_cached = True
-        made = {}
+        made = _loaded.setdefault(digest, {})
         for loop, signature in (("reset", _RESET), ("step", _STEP), ("observe", _OBSERVE)):
+            if loop in made:
+                continue
             kept = _Kept(f"{layout.name}-{loop}-{digest[:32]}")
+            if not kept.is_there and self.was_cached:
+                log.info("compiling %s: this takes some seconds, until its functions change", layout.name)
             try:
                 made[loop] = _compiled(_entry_points(names[loop], layout)[loop], signature, kept)
-            except NumbaError as error:
+            except Exception as error:  # errors within the compiler are of any kind
                 explain(functions, layout, error)
-            self.was_cached = self.was_cached and kept.was_found
-        self._made = made  # keeps the code in memory
+            self.was_cached = self.was_cached and kept.is_there
         self.reset, self.step, self.observe = (np.int64(made[loop].address) for loop in LOOPS)
+
+
+_loaded: dict[str, dict[str, Any]] = {}
+"""Compiled loops in memory, by digest; they stay there, since collectors hold addresses."""
 
 
 @njit
@@ -145,16 +156,13 @@ class _Kept:
     def __init__(self, key: str) -> None:
         folder = cache_folder()
         self._file = folder and IndexDataCacheFile(str(folder), re.sub(r"\W", "-", key), key)
-        self.was_found = False
+        self._payload = self._file.load("code") if self._file else None
+        self.is_there = self._payload is not None
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         """Return the compiled function, or None."""
         target.refresh()
-        payload = self._file.load("code") if self._file else None
-        if payload is None:
-            return None
-        self.was_found = True
-        return CompileResult._rebuild(target, *payload)
+        return CompileResult._rebuild(target, *self._payload) if self._payload is not None else None
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Save a compiled function."""
@@ -207,4 +215,23 @@ def _entry_points(loop: Any, layout: Layout) -> dict[str, Any]:
             carray(masks, (last, num_logits), flag),
         )  # fmt: skip
 
-    return {"reset": reset, "step": step, "observe": observe}
+    return {"reset": _guarded(reset), "step": _guarded(step), "observe": _guarded(observe)}
+
+
+def _guarded(function: Any) -> Any:
+    """Return a function that returns ``FAILED`` instead of an exception, which could not pass through its callers."""
+    inner = njit(error_model="numpy")(function)
+
+    def of_seven(a, b, c, d, e, f, g):
+        try:
+            return inner(a, b, c, d, e, f, g)
+        except Exception:
+            return FAILED
+
+    def of_thirteen(a, b, c, d, e, f, g, h, i, j, k, m, n):
+        try:
+            return inner(a, b, c, d, e, f, g, h, i, j, k, m, n)
+        except Exception:
+            return FAILED
+
+    return of_seven if function.__code__.co_argcount == 7 else of_thirteen

@@ -10,7 +10,21 @@ import numpy as np
 from numba import njit
 from numba.core.dispatcher import Dispatcher
 
+from actor_critic.environments.functional.random import RANDOM_METHODS
+from actor_critic.environments.functional.source import draws_from_numpy
+
 _LIBRARIES = ("numpy", "math", "numba", "builtins", "cmath", "operator")
+
+
+class ForeignRandomError(Exception):
+    """A function draws random numbers that do not belong to its episode."""
+
+    def __init__(self, function: types.FunctionType, line: int) -> None:
+        place = f"{function.__name__} ({Path(function.__code__.co_filename).name}, line {line})"
+        super().__init__(
+            f"{place} draws random numbers that the seed of an episode does not determine; use the argument random, "
+            f"which has {', '.join(RANDOM_METHODS)}"
+        )
 
 
 class UserCode:
@@ -22,6 +36,12 @@ class UserCode:
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
         self._copies: dict[types.FunctionType, Any] = {}
+        self._last: Any = None  # the function whose names are being read
+
+    @property
+    def functions(self) -> list[types.FunctionType]:
+        """The functions so far: those that were given, and those that they call."""
+        return list(self._copies)
 
     @property
     def digest(self) -> str:
@@ -36,6 +56,8 @@ class UserCode:
             raise TypeError(f"{function!r} is not a Python function")
         if function in self._copies:
             return self._copies[function]
+        if line := draws_from_numpy(function):
+            raise ForeignRandomError(function, line)
         names = dict(function.__globals__)
         cells = tuple(types.CellType(cell.cell_contents) for cell in function.__closure__ or ())
         copy = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells or None)
@@ -43,6 +65,7 @@ class UserCode:
         copy.__module__ = function.__module__
         made = njit(error_model="numpy")(copy)
         self._copies[function] = made
+        outer, self._last = self._last, function
         self._add_code(function.__code__)
         self._add(function.__defaults__)
         for name in sorted(_globals_of(function.__code__)):
@@ -52,10 +75,16 @@ class UserCode:
         for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
             self._digest.update(name.encode())
             cell.cell_contents = self._used(cell.cell_contents)
+        self._last = outer
         return made
 
     def _used(self, value: Any) -> Any:
         """Return what compiled code uses in place of a global variable's value."""
+        owner = getattr(value, "__module__", None) or type(getattr(value, "__self__", None)).__module__
+        if isinstance(value, types.ModuleType):
+            owner = value.__name__
+        if owner.startswith(("random", "numpy.random")):
+            raise ForeignRandomError(self._last, self._last.__code__.co_firstlineno)
         is_own = isinstance(value, types.FunctionType) and value.__module__.partition(".")[0] not in _LIBRARIES
         if is_own or isinstance(value, Dispatcher):
             return self.compiled(value)
