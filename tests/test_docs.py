@@ -56,6 +56,10 @@ def test_importing_the_package_does_not_wait_for_torch() -> None:
     _run("import sys, actor_critic; actor_critic.Config(); assert 'torch' not in sys.modules", ROOT)
 
 
+def test_a_worker_process_does_not_wait_for_torch() -> None:
+    _run("import sys, actor_critic.environments.vector.worker; assert 'torch' not in sys.modules", ROOT)
+
+
 def test_the_settings_page_has_every_setting_as_it_is_declared() -> None:
     assert settings_page.written_table() == settings_page.table(), "python -m tests.config.settings_page writes it anew"
 
