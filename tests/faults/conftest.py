@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.nursery import Nursery
+from tests.nursery import Nursery
 from tests.faults.short_runs import Uninterrupted
 
 FOUND = Path(__file__).parents[2] / "build" / "faults"
@@ -62,14 +62,6 @@ def campaign(request: pytest.FixtureRequest) -> Iterator[Campaign]:
     tries = Campaign(test)
     yield tries
     tries.keep()
-
-
-@pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    """Where processes begin at once."""
-    processes = Nursery()
-    yield processes
-    processes.close()
 
 
 @pytest.fixture(scope="session")

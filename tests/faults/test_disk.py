@@ -10,7 +10,7 @@ import pytest
 from actor_critic.storage.runs import periodic
 from tests.faults import tracing
 from tests.faults.conftest import Campaign
-from tests.faults.nursery import Nursery
+from tests.nursery import Nursery
 from tests.faults.short_runs import Uninterrupted, digests, metrics, resume, run_in, temporaries, train
 from tests.faults.tracing import Call
 

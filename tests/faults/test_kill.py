@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults import tracing
 from tests.faults.conftest import Campaign
-from tests.faults.nursery import Nursery
+from tests.nursery import Nursery
 from tests.faults.short_runs import (
     Uninterrupted,
     best_is_kept,

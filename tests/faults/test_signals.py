@@ -11,7 +11,7 @@ import pytest
 
 from actor_critic.storage.runs import newest_sound, periodic
 from tests.faults.conftest import Campaign
-from tests.faults.nursery import Nursery, Process, wait_until
+from tests.nursery import Nursery, Process, wait_until
 from tests.faults.short_runs import (
     EPOCHS,
     Uninterrupted,

@@ -1,7 +1,8 @@
-"""Commands in processes of their own that begin at once: forked from one that has imported everything.
+"""Python in processes of its own that begin at once: forked from one that has imported everything.
 
-Importing PyTorch takes seconds, and a campaign starts hundreds of processes. What is forked has no threads yet, and
-from there on it is the command itself, with its own signals, its own exit and its own workers.
+Importing PyTorch takes seconds, and the tests start hundreds of processes. What is forked has no threads yet, and from
+there on it is the command or the script itself, with its own signals, its own exit and its own workers. A test of
+imports, of the hash seed, or of variables that are read at an import starts Python itself.
 """
 
 import contextlib
@@ -9,26 +10,36 @@ import importlib
 import json
 import multiprocessing
 import os
+import runpy
+import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import types
+import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
+import torch
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
+WORKERS_IMPORT = ["actor_critic.environments", "tests.toys"]
+"""What the server of environment workers imports once, so that each worker begins at once."""
+
 _PATIENCE = 120.0  # seconds; of a machine that others use as well
 
 
 class Process:
     """A command that is running in a folder, in a session of its own."""
 
-    def __init__(self, nursery: "Nursery", pid: int, folder: Path) -> None:
+    def __init__(self, nursery: "Nursery", pid: int, output: Path) -> None:
         self._nursery = nursery
         self.pid = pid
-        self._folder = folder
+        self._output = output
         self._code: int | None = None
 
     @property
@@ -42,11 +53,10 @@ class Process:
         else:
             os.kill(self.pid, number)
 
-    def wait(self) -> int:
-        """The exit code, or the signal that ended it with a minus before it."""
+    def wait(self, patience: float = _PATIENCE) -> int:
+        """The exit code, or the signal that ended it with a minus before it; after ``patience`` seconds, an error."""
         if self._code is None:
-            wait_until(lambda: self.has_ended, "the process to end", lambda: self.send(signal.SIGKILL))
-            self._code = self._nursery.ask({"reap": self.pid})
+            self._code = self._nursery.reap(self.pid, patience)
         return self._code
 
     def kill(self) -> None:
@@ -56,11 +66,11 @@ class Process:
 
     @property
     def out(self) -> str:
-        return (self._folder / "out").read_text()
+        return (self._output / "out").read_text()
 
     @property
     def err(self) -> str:
-        return (self._folder / "err").read_text()
+        return (self._output / "err").read_text()
 
     def left_behind(self) -> list[str]:
         """Processes of the session that do not leave within seconds of its end; they are ended now."""
@@ -87,7 +97,8 @@ class Nursery:
     """The process that the others are forked from."""
 
     def __init__(self) -> None:
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
+        self._outputs = tempfile.TemporaryDirectory()
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}  # of what it imports
         self._server = subprocess.Popen(
             [sys.executable, "-m", __name__],
             cwd=ROOT,
@@ -99,16 +110,29 @@ class Nursery:
         )
 
     def start(self, folder: Path, *arguments: str, **how: Any) -> Process:
-        """Start a command in a folder.
+        """Start a command, ``actor-critic`` with these arguments, whose output goes to ``out`` and ``err`` there.
 
         Args:
-            folder: Where; its output goes to the files ``out`` and ``err`` there.
+            folder: Where.
             arguments: Of the command line.
-            how: ``is_stopped``: the process waits for SIGCONT before it begins. ``max_file``: bytes that a file may
-                have. ``begin_at``: seconds since 1970 at which it makes its run folder.
+            how: As for :meth:`python`.
+        """
+        return self.python(folder, "-m", "actor_critic", *arguments, output=folder, **how)
+
+    def python(self, folder: Path, *words: str, output: Path | None = None, **how: Any) -> Process:
+        """Start Python in a folder.
+
+        Args:
+            folder: Where.
+            words: Python's own arguments, without options: ``-m`` and a module, ``-c`` and code, or a file; and what
+                the program is given.
+            output: The folder that gets the files ``out`` and ``err``; by default it is another one.
+            how: ``warn``: what happens to warnings, "default" or "error". ``is_stopped``: the process waits for
+                SIGCONT before it begins. ``max_file``: bytes that a file may have.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        return Process(self, self.ask({"folder": str(folder), "arguments": arguments, **how}), folder)
+        output = output or Path(tempfile.mkdtemp(dir=self._outputs.name))
+        return Process(self, self.ask({"folder": str(folder), "output": str(output), "words": words, **how}), output)
 
     def run(self, folder: Path, *arguments: str, **how: Any) -> tuple[int, str]:
         """Run a command to its end: its exit code and what it said on standard error."""
@@ -120,17 +144,28 @@ class Nursery:
         self._server.stdin.write(json.dumps(order) + "\n")
         return int(self._server.stdout.readline())
 
+    def reap(self, pid: int, patience: float) -> int:
+        """Wait for a process to end, and return its exit code; it is ended after ``patience`` seconds."""
+        assert self._server.stdin and self._server.stdout
+        self._server.stdin.write(json.dumps({"reap": pid}) + "\n")
+        is_late = not select.select([self._server.stdout], [], [], patience)[0]
+        if is_late:
+            os.kill(pid, signal.SIGKILL)
+        code = int(self._server.stdout.readline())
+        if is_late:
+            raise TimeoutError(f"waited {patience:.0f} seconds for the process to end")
+        return code
+
     def close(self) -> None:
         self._server.communicate()
+        self._outputs.cleanup()
 
 
-def wait_until(is_so: Any, what: str, otherwise: Any = None) -> None:
+def wait_until(is_so: Any, what: str) -> None:
     """Wait until something is so, asking a thousand times a second."""
     deadline = time.monotonic() + _PATIENCE
     while not is_so():
         if time.monotonic() > deadline:
-            if otherwise:
-                otherwise()
             raise TimeoutError(f"waited {_PATIENCE:.0f} seconds for {what}")
         time.sleep(0.001)
 
@@ -143,53 +178,59 @@ def _serve() -> None:
             answer = os.waitstatus_to_exitcode(os.waitpid(order["reap"], 0)[1])
         elif (answer := os.fork()) == 0:
             _become(**order)
+            return
         print(answer, flush=True)
 
 
 def _become(
     folder: str,
-    arguments: list[str],
+    output: str,
+    words: list[str],
+    warn: str = "default",
     is_stopped: bool = False,
     max_file: int | None = None,
-    begin_at: float | None = None,
 ) -> None:
-    """Be the command from here on."""
+    """Be the program from here on."""
     os.setsid()
     os.chdir(folder)
-    for number, path in enumerate((os.devnull, "out", "err")):
+    for number, path in enumerate((os.devnull, os.path.join(output, "out"), os.path.join(output, "err"))):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, number)
         os.close(descriptor)
-    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
-        setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)  # type: ignore[misc]  # noqa: SIM115
+    sys.stderr = sys.__stderr__ = open(2, "w", 1, errors="backslashreplace", closefd=False)  # type: ignore[misc]  # noqa: SIM115
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # The workers' own server imports once what each of them needs.
-    multiprocessing.set_forkserver_preload(["actor_critic.environments", "tests.toys"])
+    warnings.resetwarnings()
+    warnings.simplefilter(warn)  # type: ignore[arg-type]
+    sys.warnoptions[:] = [warn]
+    os.environ["PYTHONWARNINGS"] = warn
+    np.random.seed()  # Python's own generator seeds itself in a fork
+    torch.seed()
+    multiprocessing.set_forkserver_preload(WORKERS_IMPORT)
     if max_file is not None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (max_file, resource.RLIM_INFINITY))
     if is_stopped:
         os.kill(os.getpid(), signal.SIGSTOP)
-    if begin_at is not None:
-        _train_at(begin_at)
-        sys.exit(0)
-    from actor_critic.cli import main
-
-    sys.argv = ["actor-critic", *arguments]
-    main()
+    _run(*words)
 
 
-def _train_at(moment: float) -> None:
-    """Make the run folder at a moment that others wait for as well."""
-    from actor_critic import Config, Trainer
-    from actor_critic.storage.runs import timestamped_path
-
-    trainer = Trainer(Config(environment="CartPole-v1", preset="none", num_epochs=2, evaluation_episodes=1))
-    time.sleep(max(0.0, moment - time.time()))
-    print(trainer.keep_in(timestamped_path(Path())), flush=True)
-    for _ in trainer:
-        pass
+def _run(first: str, *others: str) -> None:
+    """Do what Python does with its arguments."""
+    if first == "-m":
+        module, *others = others
+        sys.path[0], sys.argv = os.getcwd(), ["-m", *others]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    elif first == "-c":
+        code, *others = others
+        sys.path[0], sys.argv = "", ["-c", *others]
+        main = sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(code, "<string>", "exec"), main.__dict__)
+    else:
+        sys.path[0], sys.argv = os.path.dirname(os.path.abspath(first)), [first, *others]
+        runpy.run_path(first, run_name="__main__")
 
 
 def _import_everything() -> None:
