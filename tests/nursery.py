@@ -84,6 +84,13 @@ class Process:
                 process.kill()
         return told
 
+    def end_all(self) -> None:
+        """End what a test that failed has left running."""
+        for process in self._session():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.wait()
+
     def _session(self) -> list[psutil.Process]:
         found = []
         for process in psutil.process_iter():

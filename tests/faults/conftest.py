@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.nursery import Nursery
 from tests.faults.short_runs import Uninterrupted
+from tests.nursery import Nursery
 
 FOUND = Path(__file__).parents[2] / "build" / "faults"
 """Where a campaign leaves its counts; tests/faults/table.py makes the table of docs/guarantees.md from them."""

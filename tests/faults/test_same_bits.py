@@ -12,9 +12,8 @@ import pytest
 from actor_critic.storage import checkpoints
 from actor_critic.storage.runs import newest_sound
 from tests.faults.conftest import Campaign
-from tests.nursery import ROOT, Nursery
 from tests.faults.short_runs import run_in, train
-
+from tests.nursery import ROOT, Nursery
 
 AT_A_MOMENT = """
 import sys, time
