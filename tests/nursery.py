@@ -139,6 +139,8 @@ class Nursery:
         """
         folder.mkdir(parents=True, exist_ok=True)
         output = output or Path(tempfile.mkdtemp(dir=self._outputs.name))
+        for name in ("out", "err"):
+            (output / name).write_bytes(b"")  # so that it can be read at once
         return Process(self, self.ask({"folder": str(folder), "output": str(output), "words": words, **how}), output)
 
     def run(self, folder: Path, *arguments: str, **how: Any) -> tuple[int, str]:

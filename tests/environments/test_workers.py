@@ -23,6 +23,7 @@ from actor_critic.process import cores
 from actor_critic.storage.checkpoints import load
 from actor_critic.storage.runs import RunFolder
 from tests import toys
+from tests.nursery import Nursery, wait_until
 
 RUN = {
     "preset": "none", "num_envs": 5, "num_steps": 12, "num_minibatches": 2, "num_epochs": 4, "update_epochs": 2,
@@ -227,7 +228,7 @@ def test_workers_ignore_the_signals_of_a_terminal_and_leave_when_they_are_left()
 
 
 def test_how_many_workers_is_measured_and_changes_no_bit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    run = RUN | {"environment": "tests.toys:Slow-v0", "num_epochs": 1}
+    run = RUN | {"environment": "tests.toys:Slow-v0", "num_epochs": 1, "replay": "reset"}  # without a slow trial
     with caplog.at_level("INFO", "actor_critic"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(cores, "available", lambda: 2)
         trainer = Trainer(Config(**run, workers="auto"), tmp_path / "auto")
@@ -267,16 +268,24 @@ def test_a_replay_may_take_longer_than_an_answer() -> None:
         vector.close()
 
 
-def test_workers_that_stood_still_with_their_program_are_not_taken_for_dead(tmp_path: Path) -> None:
+def test_workers_that_stood_still_with_their_program_are_not_taken_for_dead(nursery: Nursery, tmp_path: Path) -> None:
     words = ["--environment", "tests.toys:Slow-v0", "--vectorization", "workers", "--workers", "2", "--num-envs", "2"]
-    words += ["--worker-timeout", "1", "--num-steps", "40", "--num-epochs", "12", "--checkpoint-interval", "1"]
-    command = [sys.executable, "-m", "actor_critic", "train", *words, "--preset", "none", "--evaluation-episodes", "1"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, env=environment)
-    while not list(tmp_path.glob("checkpoints_*/epoch_*")):
-        time.sleep(0.05)
-        assert process.poll() is None
-    os.killpg(process.pid, signal.SIGSTOP)
+    words += [
+        "--replay",
+        "reset",
+        "--worker-timeout",
+        "1",
+        "--num-steps",
+        "40",
+        "--num-epochs",
+        "12",
+        "--checkpoint-interval",
+        "1",
+    ]
+    process = nursery.start(tmp_path, "train", *words, "--preset", "none", "--evaluation-episodes", "1")
+    wait_until(lambda: process.has_ended or any(tmp_path.glob("checkpoints_*/epoch_*")), "a checkpoint")
+    assert not process.has_ended
+    process.send(signal.SIGSTOP, to_all=True)
     time.sleep(2.5)
-    os.killpg(process.pid, signal.SIGCONT)
+    process.send(signal.SIGCONT, to_all=True)
     assert process.wait(60) == 0
