@@ -189,6 +189,7 @@ def _serve() -> None:
             _become(**order)
             return
         print(answer, flush=True)
+    os._exit(0)  # what was imported has nothing to clean up
 
 
 def _become(
@@ -202,6 +203,7 @@ def _become(
     """Be the program from here on."""
     os.setsid()
     os.chdir(folder)
+    multiprocessing.process.ORIGINAL_DIR = folder  # type: ignore[attr-defined]
     for number, path in enumerate((os.devnull, os.path.join(output, "out"), os.path.join(output, "err"))):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, number)
@@ -239,7 +241,7 @@ def _run(first: str, *others: str) -> None:
         exec(compile(code, "<string>", "exec"), main.__dict__)
     else:
         sys.path[0], sys.argv = os.path.dirname(os.path.abspath(first)), [first, *others]
-        runpy.run_path(first, run_name="__main__")
+        runpy.run_path(os.path.abspath(first), run_name="__main__")
 
 
 def _import_everything() -> None:
