@@ -697,7 +697,8 @@ def test_a_run_without_a_place_for_compiled_code_trains_all_the_same(tmp_path: P
         "t = Trainer(Config(num_epochs=1))\n"
         "for r in t: print(r.epoch, t.settings.backend)"
     )
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "x")}
+    # It compiles everything, which takes less time without optimizing it.
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "x"), "NUMBA_OPT": "0"}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (0, "1 fused\n"), result.stderr
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from actor_critic.environments.vector.same_step import SameStepVectorEnv
 from actor_critic.environments.vector.workers import WorkerVectorEnv
-from actor_critic.ops.categorical import choose
 from actor_critic.process import boundary, cores
 from actor_critic.spaces import ActionSpec, read_spaces
 
@@ -84,6 +83,8 @@ def _rate(environment: SameStepVectorEnv | WorkerVectorEnv, seed: int) -> float:
 
 
 def _steps_per_second(environment: SameStepVectorEnv | WorkerVectorEnv, actions: ActionSpec, seed: int) -> float:
+    from actor_critic.ops.categorical import choose  # imports PyTorch, which workers start much faster without
+
     draw = np.random.default_rng(0)
     even = np.zeros((environment.num_envs, actions.num_logits), np.float32)
     masks = environment.begin(seed).masks
