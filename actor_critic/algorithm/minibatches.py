@@ -1,5 +1,7 @@
 """The minibatches of an epoch: the transitions of each optimizer step."""
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -29,7 +31,7 @@ def minibatches(
         random = generator(settings.seed, Purpose.MINIBATCHES, epoch)
         passes = [random.permutation(units) for _ in range(settings.update_epochs)]
         borders = _borders(units, settings.num_minibatches)
-        parts = [order[first:last] for order in passes for first, last in zip(borders, borders[1:], strict=False)]
+        parts = [order[first:last] for order in passes for first, last in pairwise(borders)]
     if not has_memory:
         return [part for part in parts if len(part)]
     if valid is not None:

@@ -132,10 +132,10 @@ def make_collector(environment: VectorEnvironment, agent: ActorCriticAgent, buff
     # Numbers that float32 cannot hold are normalised in float64.
     is_wide = agent.settings.normalize_observations and agent.observations.is_wide
     if is_compiled and agent.settings.backend == "fused" and not is_wide:
-        from actor_critic.rollouts.compiled import CompiledCollector  # imported here because it loads Numba
+        from actor_critic.rollouts import compiled  # imported here because it loads Numba
 
         assert isinstance(environment, FunctionalVectorEnv)
-        return CompiledCollector(environment, *spaces, steps, buffers)
+        return compiled.CompiledCollector(environment, *spaces, steps, buffers)
     return Collector(environment, *spaces, steps, agent.policy.trunk.state_dim, buffers)
 
 

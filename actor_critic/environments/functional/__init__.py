@@ -11,9 +11,11 @@ from actor_critic.environments.functional.named import (
     try_new_environment,
 )
 from actor_critic.environments.functional.trial import Trial, try_functions
+from actor_critic.environments.functional.twins import TWINS, difference_from_original, make_twin
 from actor_critic.environments.functional.vector import FunctionalVectorEnv
 
 __all__ = [
+    "TWINS",
     "Episodes",
     "Executor",
     "FunctionalEnvironment",
@@ -21,12 +23,14 @@ __all__ = [
     "Outputs",
     "PythonExecutor",
     "Trial",
+    "difference_from_original",
     "find_functional_class",
     "functional_class",
     "is_own",
     "make_executor",
     "make_functional",
     "make_functional_vector",
+    "make_twin",
     "try_functions",
     "try_new_environment",
 ]
