@@ -25,7 +25,6 @@ from actor_critic.algorithm import (
 from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy
 from actor_critic.backends.fused import kernels
 from actor_critic.backends.fused.barrier import HAS_BARRIER, NUM_FLAGS
-from actor_critic.backends.fused.blas import load_blas
 from actor_critic.backends.fused.layers import ACTIVATION, COLUMNS, ELU, GELU, NONE, RELU, SIDE, SILU, TANH
 from actor_critic.errors import NumericalError
 from actor_critic.networks import FlatParameters, PartsEncoder, PolicyNetwork, ValueNetwork
@@ -134,7 +133,6 @@ class FusedBackend(Backend):
             sizes: Number of choices in each action group.
             threads: With two or more, policy and value function learn in parallel if an update is large enough.
         """
-        load_blas()
         threadpool_limits(limits=1, user_api="blas")  # otherwise the order of sums, and so their bits, depends on it
         is_apart = policy.trunk is not value.trunk
         self._beside = ThreadPoolExecutor(1, "value") if threads > 1 and is_apart and HAS_BARRIER else None

@@ -2,6 +2,7 @@
 
 from actor_critic.environments.functional.environment import FunctionalEnvironment, functional_class
 from actor_critic.environments.functional.executors import Episodes, Executor, Outputs, PythonExecutor
+from actor_critic.environments.functional.loops import FAILED
 from actor_critic.environments.functional.named import (
     find_functional_class,
     is_own,
@@ -15,6 +16,7 @@ from actor_critic.environments.functional.twins import TWINS, difference_from_or
 from actor_critic.environments.functional.vector import FunctionalVectorEnv
 
 __all__ = [
+    "FAILED",
     "TWINS",
     "Episodes",
     "Executor",
