@@ -28,7 +28,7 @@ class Shell:
         folder: Path,
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
-        nursery: Callable[[], Nursery],
+        nursery: Callable[[], Nursery] | None = None,
     ) -> None:
         self.folder = folder
         self._nursery = nursery
@@ -48,6 +48,7 @@ class Shell:
 
     def process(self, *arguments: str) -> Outcome:
         """Run a command in a process of its own: everything that reaches the terminal is seen."""
+        assert self._nursery is not None, "this shell runs commands only in this process"
         process = self._nursery().python(self.folder, "-m", "actor_critic", *arguments)
         return Outcome(process.wait(), process.out, process.err)
 
