@@ -14,10 +14,10 @@ train: $(VENV)/.installed
 	$(BIN)/python main.py
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-newest: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --ignore=tests/faults --ignore=tests/odd
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/faults --ignore=tests/odd
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

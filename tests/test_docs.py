@@ -10,28 +10,29 @@ import pytest
 import actor_critic
 from actor_critic.config import list_presets
 from tests.config import settings_page
+from tests.nursery import Nursery
 
 ROOT = Path(__file__).parent.parent
 
 
-def _run(code: str, folder: Path) -> str:
-    result = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=folder, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+def _run(code: str, folder: Path, nursery: Nursery) -> str:
+    process = nursery.python(folder, "-c", code, warn="error")
+    assert process.wait() == 0, process.err
+    return process.out
 
 
-def test_the_python_example_of_the_readme_learns_cartpole(tmp_path: Path) -> None:
+def test_the_python_example_of_the_readme_learns_cartpole(nursery: Nursery, tmp_path: Path) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    output = _run(block, tmp_path).splitlines()
+    output = _run(block, tmp_path, nursery).splitlines()
     assert output[0] == "1 None" or output[0].startswith("1 ")
     assert len(output) == 390 + 1
     assert float(output[-1]) >= 475
     assert [entry.name for entry in tmp_path.iterdir()] == ["cartpole.safetensors"]
 
 
-def test_the_python_of_getting_started_runs(tmp_path: Path) -> None:
+def test_the_python_of_getting_started_runs(nursery: Nursery, tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/getting_started.md").read_text(), re.DOTALL)
-    output = _run("\n".join(blocks), tmp_path).splitlines()
+    output = _run("\n".join(blocks), tmp_path, nursery).splitlines()
     episode, evaluated, kept, reached = output[-4:]
     assert float(episode.removeprefix("one episode:")) > 100
     mean, low, high = map(float, evaluated.split())
@@ -40,10 +41,10 @@ def test_the_python_of_getting_started_runs(tmp_path: Path) -> None:
     assert float(reached.removeprefix("best possible 0.6, reached")) == pytest.approx(0.6)
 
 
-def test_the_example_files_run() -> None:
-    for name, at_least in (("custom_reward", 0.9), ("own_problem", 0.8)):
-        output = _run((ROOT / f"docs/examples/{name}.py").read_text(), ROOT / "docs/examples")
-        assert float(output.split("greedy ")[1].split()[0]) > at_least
+@pytest.mark.parametrize(("name", "at_least"), [("custom_reward", 0.9), ("own_problem", 0.8)])
+def test_the_example_files_run(name: str, at_least: float, nursery: Nursery) -> None:
+    output = _run((ROOT / f"docs/examples/{name}.py").read_text(), ROOT / "docs/examples", nursery)
+    assert float(output.split("greedy ")[1].split()[0]) > at_least
 
 
 def test_the_public_names_are_one_list_and_all_there() -> None:
@@ -52,8 +53,10 @@ def test_the_public_names_are_one_list_and_all_there() -> None:
         assert getattr(actor_critic, name).__name__ == name
 
 
-def test_importing_the_package_does_not_wait_for_torch() -> None:
-    _run("import sys, actor_critic; actor_critic.Config(); assert 'torch' not in sys.modules", ROOT)
+@pytest.mark.parametrize("what", ["actor_critic; actor_critic.Config()", "actor_critic.environments.vector.worker"])
+def test_neither_the_package_nor_a_worker_waits_for_torch(what: str) -> None:
+    code = f"import sys, {what}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, check=True)
 
 
 def test_the_settings_page_has_every_setting_as_it_is_declared() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.nursery import Nursery
+
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/extending.md").read_text()
 
@@ -30,11 +32,18 @@ for settings in eval(sys.argv[1]):
 """
 
 
-def _python(package: Path, *arguments: str, folder: Path, code: int = 0) -> str:
+def _python(nursery: Nursery, *arguments: str, folder: Path) -> str:
+    """Run Python with the package as it is, and return what it printed."""
+    process = nursery.python(folder, *arguments, warn="error")
+    assert process.wait() == 0, process.err
+    return process.out
+
+
+def _extended_python(package: Path, *arguments: str, code: int = 0) -> str:
     """Run Python with the package of another folder, and return what it printed."""
     environment = os.environ | {"PYTHONPATH": str(package), "PYTHONWARNINGS": "error"}
     result = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, *arguments], cwd=package, env=environment, capture_output=True, text=True, check=False
     )
     assert result.returncode == code, result.stderr
     return result.stdout if code == 0 else result.stderr
@@ -51,26 +60,26 @@ def extended(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_loss_term_is_added_in_three_files(extended: Path) -> None:
-    before = _python(ROOT, "-c", TRAIN, "[{}, {'backend': 'eager'}]", folder=extended).splitlines()
-    after = _python(
+def test_a_loss_term_is_added_in_three_files(extended: Path, nursery: Nursery) -> None:
+    before = _python(nursery, "-c", TRAIN, "[{}, {'backend': 'eager'}]", folder=extended).splitlines()
+    after = _extended_python(
         extended, "-c", TRAIN,
-        "[{}, {'backend': 'eager'}, {'logit_coef': 0.5}, {'logit_coef': 1.0, 'backend': 'fused'}]", folder=extended,
+        "[{}, {'backend': 'eager'}, {'logit_coef': 0.5}, {'logit_coef': 1.0, 'backend': 'fused'}]",
     ).splitlines()  # fmt: skip
     assert before[0] == "fused" and before[1].startswith("eager")
     assert after[:2] == before  # off: the same backends and the same bits
     assert after[2].startswith("eager") and after[2] != before[1]  # on: it changes what is learned
     assert 'backend: "fused" has no term for logit_coef, which is 1.0 and not 0.0 (off)' in after[3]
-    refused = _python(extended, "-m", "actor_critic", "train", "--logit-coef", "-1", folder=extended, code=2)
+    refused = _extended_python(extended, "-m", "actor_critic", "train", "--logit-coef", "-1", code=2)
     assert "logit_coef: -1.0 is not allowed; expected a finite number at least 0" in refused
 
 
-def test_an_environment_is_added_in_one_file(tmp_path: Path) -> None:
+def test_an_environment_is_added_in_one_file(nursery: Nursery, tmp_path: Path) -> None:
     (module,) = [block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "corridor.py" in block]
     (tmp_path / "corridor.py").write_text(module)
     commands = re.findall(r"^\$ actor-critic (.*corridor.*)$", PAGE, re.MULTILINE)
     assert [command.split()[0] for command in commands] == ["check", "train"]
-    outputs = [_python(ROOT, "-m", "actor_critic", *command.split(), folder=tmp_path) for command in commands]
+    outputs = [_python(nursery, "-m", "actor_critic", *command.split(), folder=tmp_path) for command in commands]
     assert "problem" not in outputs[0]
     (folder,) = tmp_path.glob("checkpoints_*")
     assert '"mean": 0.6' in (folder / "evaluation.json").read_text()  # the best return

@@ -1,12 +1,10 @@
 """The program as a person starts it: real processes, real signals, real files."""
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 
 from actor_critic import Config, Trainer, evaluate
 from actor_critic.storage.runs import newest_sound
+from tests.nursery import Nursery, wait_until
 
 ROOT = Path(__file__).parent.parent
 DESCRIBED = {
@@ -87,23 +86,19 @@ def test_another_seed_is_another_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_epoch_and_the_run_resumes_to_the_same_bits(tmp_path: Path, number: int) -> None:
+def test_a_signal_ends_the_epoch_and_the_run_resumes_to_the_same_bits(
+    nursery: Nursery, tmp_path: Path, number: int
+) -> None:
     arguments = [*QUICK_CARTPOLE, "--num-epochs", "120", "--checkpoint-interval", "1000"]
     log = tmp_path / "actor_critic_training.log"
-    with subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py"), *arguments], cwd=tmp_path, stdout=subprocess.PIPE, env=os.environ
-    ) as process:
-        while not (log.exists() and "epoch 5/120" in log.read_text()):
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(number)
-        output = process.communicate()[0].decode()
-    assert process.returncode == 128 + number
-    assert "continue with: actor-critic resume" in output
+    process = nursery.python(tmp_path, str(ROOT / "main.py"), *arguments)
+    wait_until(lambda: log.exists() and "epoch 5/120" in log.read_text(), "epoch 5")
+    process.send(number)
+    assert process.wait() == 128 + number
+    assert "continue with: actor-critic resume" in process.out
     run = _only_run(tmp_path)
     assert 5 <= newest_sound(run)[1].counters["epoch"] < 120
-    command = [sys.executable, "-m", "actor_critic", "resume", run.name]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert nursery.python(tmp_path, "-m", "actor_critic", "resume", run.name).wait() == 0
     straight = Trainer(Config(environment="CartPole-v1", hidden_dim=16, num_epochs=120), tmp_path / "straight")
     for _ in straight:
         pass
@@ -111,7 +106,7 @@ def test_a_signal_ends_the_epoch_and_the_run_resumes_to_the_same_bits(tmp_path: 
     assert _digest(run) == _digest(tmp_path / "straight")
 
 
-def test_code_that_a_checkpoint_names_is_imported_only_with_trust(tmp_path: Path) -> None:
+def test_code_that_a_checkpoint_names_is_imported_only_with_trust(nursery: Nursery, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "import gymnasium, pathlib\n"
         "pathlib.Path('imported').touch()\n"
@@ -119,18 +114,20 @@ def test_code_that_a_checkpoint_names_is_imported_only_with_trust(tmp_path: Path
         "import torch\n"
         "class Mine(torch.nn.Identity): pass\n"
     )  # fmt: skip
-    _main(tmp_path, *QUICK_CARTPOLE, "--num-epochs", "1", "--wrappers", "mine:Same", "--encoder", "mine:Mine")
+    words = ["train", *QUICK_CARTPOLE, "--num-epochs", "1", "--wrappers", "mine:Same", "--encoder", "mine:Mine"]
+    assert nursery.python(tmp_path, "-m", "actor_critic", *words).wait() == 0
     (tmp_path / "imported").unlink()
     run = _only_run(tmp_path).name
     for words in (["inspect", run], ["evaluate", run], ["resume", run, "--num-epochs", "1"]):
-        command = [sys.executable, "-m", "actor_critic", *words]
-        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-        assert (result.returncode == 0) == (words[0] == "inspect")
+        process = nursery.python(tmp_path, "-m", "actor_critic", *words)
+        assert process.wait() == (0 if words[0] == "inspect" else 4)
         if words[0] != "inspect":
-            assert result.returncode == 4
-            assert "names code to import: mine:Mine, mine:Same; add --trust-code" in result.stderr
+            assert "names code to import: mine:Mine, mine:Same; add --trust-code" in process.err
     assert not (tmp_path / "imported").exists()
-    evaluation = _command(tmp_path, "evaluate", run, "--trust-code", "--episodes", "3")
+    words = ["evaluate", run, "--trust-code", "--episodes", "3", "--json"]
+    process = nursery.python(tmp_path, "-m", "actor_critic", *words, warn="error")
+    assert process.wait() == 0
+    evaluation = json.loads(process.out)
     assert (evaluation["episodes"], evaluation["environment"]) == (3, "CartPole-v1")
     assert (tmp_path / "imported").exists()
 

@@ -8,6 +8,8 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from actor_critic.errors import ConfigError
+
 
 class Countdown(gym.Env[npt.NDArray[np.float32], int]):
     """Shows (steps taken, a number drawn at reset); ends after ``length`` steps; action 1 earns the number shown."""
@@ -379,6 +381,36 @@ class Uneven(Steady):
     def step(self, action: int) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         self.left -= 1
         return np.ones(1, np.float32), -1.0, self.left == 0, False, {}
+
+
+class FaultyHereAndDeadThere:
+    """Makes environments that go wrong in their second step: in this process by a fault, in another by ending it."""
+
+    def __init__(self, fault: str = "raise") -> None:
+        self._fault, self._home = fault, os.getpid()
+
+    def __call__(self) -> Countdown:
+        return Faulty(self._fault) if os.getpid() == self._home else Dying()
+
+
+class Dying(Countdown):
+    def step(self, action: int) -> Any:
+        if self._steps == 1:
+            os._exit(3)
+        return super().step(action)
+
+
+class OnlyOnce:
+    """Makes one environment in a process, to ask for its spaces, and no other in the one where that was."""
+
+    def __init__(self) -> None:
+        self._home, self._made = os.getpid(), 0
+
+    def __call__(self) -> Countdown:
+        self._made += os.getpid() == self._home
+        if self._made > 1:
+            raise ConfigError("not twice in one process")
+        return Countdown()
 
 
 gym.register("Uneven-v0", Uneven)

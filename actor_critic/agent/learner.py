@@ -11,20 +11,17 @@ from torch import Tensor
 from actor_critic.algorithm import (
     Batch,
     Coefficients,
+    Experience,
     Sequences,
     UpdateStatistics,
-    bootstrap_values,
     clip_rewards,
     coefficients_of,
-    compute_targets,
     minibatches,
 )
 from actor_critic.backends import Backend
 from actor_critic.config import Settings
 from actor_critic.networks import FeatureMaker, RewardNormalizer
 from actor_critic.rollouts import Actor, Rollout
-
-_NO_VALUES: npt.NDArray[np.float32] = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -87,6 +84,7 @@ class Learner:
         self._backend = backend
         self._features = features
         self._device = device
+        self._no_features = torch.zeros(0, features.num_features, dtype=torch.float32, device=device)
 
     def prepare(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int, actor: Actor | None) -> Update:
         """Clip and normalise rewards, estimate advantages, and draw the minibatches of the epoch's optimizer steps.
@@ -134,33 +132,23 @@ class Learner:
         actions = self._tensor(rollout.actions.reshape(count, -1))
         masks = None if rollout.masks is None else self._tensor(rollout.masks.reshape(count, -1))
         sequences = self._sequences(rollout) if self._settings.memory is not None else None
-        # If all episodes ended in the last step, no value is bootstrapped from the observations after it.
-        all_ended = bool(rollout.ended[-1].all())
-        if all_ended:
+        if rollout.ended[-1].all():  # no value is bootstrapped from the observations after the last step
             features = features[:count]
+        experience = Experience(
+            features, actions, masks, rewards, rollout.terminated, rollout.ended, *self._truncated(rollout), sequences,
+            rollout.valid,
+        )  # fmt: skip
         is_single = self._settings.update_epochs * self._settings.num_minibatches == 1
-        estimates = self._backend.evaluate_actions(features, actions, masks, sequences, actor is None and not is_single)
+        estimates = self._backend.estimate(
+            experience, actor is None and not is_single, self._settings.gamma, self._settings.gae_lambda
+        )
         log_probs = estimates.log_probs
         if actor is not None:
             log_probs = actor.policy.log_probs(features[:count], actions, masks, sequences)
-
-        values = _array(estimates.values).reshape(steps, envs)
-        last_values = None if all_ended else _array(estimates.next_values)
-        next_values = bootstrap_values(values, last_values, *self._final_values(rollout, estimates.value_states))
         if estimates.value_states is not None:
-            after = _array(estimates.value_states[-1])
+            after = estimates.value_states[-1].cpu().numpy()
             self.value_states = np.where(rollout.resets_after[-1][:, None], np.float32(0), after)
-        targets = compute_targets(
-            rewards,
-            values,
-            next_values,
-            rollout.terminated,
-            rollout.ended,
-            self._settings.gamma,
-            self._settings.gae_lambda,
-            rollout.valid,
-            self._backend.advantages,
-        )
+        targets = estimates.targets
         batch = Batch(
             features[:count],
             actions,
@@ -185,30 +173,13 @@ class Learner:
             None if rollout.valid is None else self._tensor(rollout.valid.reshape(-1)),
         )
 
-    def _final_values(
-        self, rollout: Rollout, states: Tensor | None
-    ) -> tuple[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[np.float32]]:
-        """Return the steps and environments where episodes were truncated, and the values of their final observations.
-
-        Args:
-            rollout: The steps.
-            states: [T, N, S], the critic's hidden states after each step; None without memory.
-        """
+    def _truncated(self, rollout: Rollout) -> tuple[Tensor, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+        """Return the features of the final observations of truncated episodes, and their steps and environments."""
         at = rollout.final_steps, rollout.final_envs
-        if not len(at[0]):  # most epochs of a few steps end no episode
-            return at, _NO_VALUES
         truncated = rollout.truncated[at]
-        at = at[0][truncated], at[1][truncated]
-        if not len(at[0]):
-            return at, _NO_VALUES
-        features = self._features(rollout.final_observations[truncated])
-        none = torch.zeros(len(features), 0, dtype=torch.float32, device=self._device)
-        return at, _array(self._backend.values(features, none if states is None else states[at])[0])
+        if not truncated.any():  # most epochs truncate no episode
+            return self._no_features, (at[0][:0], at[1][:0])
+        return self._features(rollout.final_observations[truncated]), (at[0][truncated], at[1][truncated])
 
     def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self._device)
-
-
-def _array(tensor: Tensor) -> npt.NDArray[np.float32]:
-    array: npt.NDArray[np.float32] = tensor.cpu().numpy()
-    return array

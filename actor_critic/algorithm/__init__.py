@@ -1,15 +1,24 @@
 """PPO and A2C: objective, targets, schedule and minibatches."""
 
-from actor_critic.algorithm.batch import Batch, Sequences, UpdateStatistics, not_finite
+from actor_critic.algorithm.batch import Batch, Experience, Sequences, UpdateStatistics, not_finite
 from actor_critic.algorithm.minibatches import minibatches
 from actor_critic.algorithm.objective import Coefficients, Metrics, actor_critic_loss, exceeds_target_kl
 from actor_critic.algorithm.schedule import coefficients_of
-from actor_critic.algorithm.targets import Targets, bootstrap_values, clip_rewards, compute_targets
+from actor_critic.algorithm.targets import (
+    Moments,
+    Targets,
+    bootstrap_values,
+    clip_rewards,
+    compute_targets,
+    explained_variance,
+)
 
 __all__ = [
     "Batch",
     "Coefficients",
+    "Experience",
     "Metrics",
+    "Moments",
     "Sequences",
     "Targets",
     "UpdateStatistics",
@@ -19,6 +28,7 @@ __all__ = [
     "coefficients_of",
     "compute_targets",
     "exceeds_target_kl",
+    "explained_variance",
     "minibatches",
     "not_finite",
 ]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 
@@ -26,6 +28,35 @@ class Sequences:
         envs = rows[: len(rows) // len(self.starts)]  # the rows of the first step are the environment indices
         valid = None if self.valid is None else self.valid[rows]
         return Sequences(self.policy_state[envs], self.value_state[envs], self.starts[:, envs], valid)
+
+
+@dataclass(frozen=True)
+class Experience:
+    """A rollout of T steps of N environments as input of the networks, flattened time-major.
+
+    Attributes:
+        features: [(T + 1) · N, F]; the last N may be left out if all episodes ended in the last step.
+        actions: [T · N, G] action indices.
+        masks: [T · N, A], True where a choice is allowed; None if all are.
+        rewards: [T, N], clipped and normalised.
+        terminated: [T, N], whether the step terminated the episode.
+        ended: [T, N], whether the step was the last of its episode (terminated or truncated).
+        final_features: [E, F], of the final observations of the E truncated steps.
+        final_at: The step [E] and the environment [E] of each of these.
+        sequences: Hidden states and episode starts; None without memory.
+        valid: [T, N], False where an environment paused between two episodes; None if none paused.
+    """
+
+    features: Tensor
+    actions: Tensor
+    masks: Tensor | None
+    rewards: npt.NDArray[np.float32]
+    terminated: npt.NDArray[np.bool_]
+    ended: npt.NDArray[np.bool_]
+    final_features: Tensor
+    final_at: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+    sequences: Sequences | None = None
+    valid: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The minibatches of an epoch: the transitions of each optimizer step."""
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -28,7 +30,8 @@ def minibatches(
     else:
         random = generator(settings.seed, Purpose.MINIBATCHES, epoch)
         passes = [random.permutation(units) for _ in range(settings.update_epochs)]
-        parts = [part for order in passes for part in np.array_split(order, settings.num_minibatches)]
+        borders = _borders(units, settings.num_minibatches)
+        parts = [order[first:last] for order in passes for first, last in pairwise(borders)]
     if not has_memory:
         return [part for part in parts if len(part)]
     if valid is not None:
@@ -36,3 +39,9 @@ def minibatches(
     steps = settings.num_steps if valid is None else len(valid)
     first = np.arange(steps)[:, None] * settings.num_envs  # first row of each step
     return [(first + envs).reshape(-1) for envs in parts]
+
+
+def _borders(units: int, parts: int) -> list[int]:
+    """Return the borders of parts whose sizes differ by at most one, larger ones first."""
+    size, larger = divmod(units, parts)
+    return [k * size + min(k, larger) for k in range(parts + 1)]

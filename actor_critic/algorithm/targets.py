@@ -1,7 +1,6 @@
 """The targets of the networks: clipped rewards, advantages, returns, and the explained variance of the values."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,19 +8,8 @@ import numpy.typing as npt
 
 from actor_critic.ops.returns import generalized_advantage
 
-AdvantageEstimator = Callable[
-    [
-        npt.NDArray[np.float32],
-        npt.NDArray[np.float32],
-        npt.NDArray[np.float32],
-        npt.NDArray[np.bool_],
-        npt.NDArray[np.bool_],
-        float,
-        float,
-    ],
-    npt.NDArray[np.float32],
-]
-"""A function with the signature of :func:`actor_critic.ops.returns.generalized_advantage`."""
+Moments = tuple[float, float]
+"""Mean and population variance in float64."""
 
 _ROUNDING = 2 * float(np.finfo(np.float32).eps)
 
@@ -80,7 +68,6 @@ def compute_targets(
     gamma: float,
     gae_lambda: float,
     valid: npt.NDArray[np.bool_] | None = None,
-    estimator: AdvantageEstimator = generalized_advantage,
 ) -> Targets:
     """Return advantages, λ-returns (advantages + values) and the explained variance.
 
@@ -93,42 +80,40 @@ def compute_targets(
         gamma: Discount per step, in [0, 1].
         gae_lambda: Trace decay λ, in [0, 1].
         valid: [T, N], False where an environment paused between two episodes; None if none paused.
-        estimator: Generalized advantage estimation, or a compiled version of it.
 
     Raises:
         ValueError: Shapes or dtypes are not as above.
     """
-    advantages = estimator(rewards, values, next_values, terminated, ended, gamma, gae_lambda)
+    advantages = generalized_advantage(rewards, values, next_values, terminated, ended, gamma, gae_lambda)
     returns = advantages + values
-    horizon = min(len(rewards), 1 / max(1 - gamma * gae_lambda, 1e-9))
     counted = (advantages, returns) if valid is None else (advantages[valid], returns[valid])
-    return Targets(advantages, returns, explained_variance(*counted, horizon))
+    errors, spread = map(_moments, counted)
+    explained = explained_variance(errors, spread, len(rewards), gamma * gae_lambda)
+    return Targets(advantages, returns, explained)
 
 
-def explained_variance(
-    advantages: npt.NDArray[np.float32], returns: npt.NDArray[np.float32], horizon: float
-) -> float | None:
+def explained_variance(errors: Moments, returns: Moments, steps: int, decay: float) -> float | None:
     """Return 1 − Var(R − V) / Var(R), or None if the returns vary only by float32 rounding errors.
 
-    A return is a sum over about ``horizon`` steps. Each step rounds the advantage and the value, so the error of the
-    sum grows with the square root of the horizon.
+    A return is a sum over about 1 / (1 − γλ) steps. Each step rounds the advantage and the value, so the error of the
+    sum grows with the square root of their number.
 
     Args:
-        advantages: R − V, of any shape.
-        returns: R, of the same shape.
-        horizon: Average number of steps that an advantage sums over, at least 1.
+        errors: Moments of the advantages R − V.
+        returns: Moments of the returns R.
+        steps: T, the most steps that an advantage sums over.
+        decay: γλ, in [0, 1].
     """
-    if not returns.size:
-        return None
-    error_mean, errors = _moments(advantages)
-    mean, spread = _moments(returns)
-    magnitude = error_mean**2 + errors + mean**2 + spread
-    explained = 1 - errors / spread if spread > _ROUNDING**2 * horizon * magnitude else math.nan
+    horizon = min(steps, 1 / max(1 - decay, 1e-9))
+    magnitude = errors[0] ** 2 + errors[1] + returns[0] ** 2 + returns[1]
+    explained = 1 - errors[1] / returns[1] if returns[1] > _ROUNDING**2 * horizon * magnitude else math.nan
     return explained if math.isfinite(explained) else None
 
 
-def _moments(array: npt.NDArray[np.float32]) -> tuple[float, float]:
+def _moments(array: npt.NDArray[np.float32]) -> Moments:
     """Return ``array.mean()`` and ``array.var()`` in float64; three times faster than these for small arrays."""
+    if not array.size:
+        return 0.0, 0.0
     numbers = array.reshape(-1).astype(np.float64)
     mean = np.add.reduce(numbers) / numbers.size
     numbers -= mean

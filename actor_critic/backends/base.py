@@ -8,23 +8,23 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from actor_critic.algorithm import Batch, Coefficients, Sequences, UpdateStatistics
+from actor_critic.algorithm import Batch, Coefficients, Experience, Sequences, Targets, UpdateStatistics
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """The outputs of both networks for a rollout, without gradient.
+    """What both networks say about a rollout, without gradient, and the targets that follow.
 
     Attributes:
         log_probs: [T · N], of the actions taken; None if they were not requested.
         values: [T · N], of the observations acted in.
-        next_values: [N], of the observations after the last step; empty if their features were left out.
+        targets: Advantages and returns.
         value_states: [T, N, S], hidden states of the value function after every step; None without memory.
     """
 
     log_probs: Tensor | None
     values: Tensor
-    next_values: Tensor
+    targets: Targets
     value_states: Tensor | None
 
 
@@ -78,36 +78,18 @@ class Backend(Protocol):
     second_moment: Tensor
     steps: int
 
-    def evaluate_actions(
-        self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None, log_probs: bool
-    ) -> Estimates:
-        """Return values and, if requested, log-probabilities of the actions, without gradient.
+    def estimate(self, experience: Experience, log_probs: bool, gamma: float, gae_lambda: float) -> Estimates:
+        """Evaluate a rollout: values, targets, and, if requested, log-probabilities of the actions.
 
         Args:
-            features: [(T + 1) · N, F]; the last N may be left out, since no action was taken there yet.
-            actions: [T · N, G] action indices.
-            masks: [T · N, A], True where a choice is allowed; None if all are.
-            sequences: Hidden states and episode starts; None without memory.
+            experience: The rollout.
             log_probs: Whether to return log-probabilities.
+            gamma: Discount per step, in [0, 1].
+            gae_lambda: Trace decay λ, in [0, 1].
         """
 
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return values [B] and the next hidden states [B, S] for features [B, F], without gradient."""
-
-    def advantages(
-        self,
-        rewards: npt.NDArray[np.float32],
-        values: npt.NDArray[np.float32],
-        next_values: npt.NDArray[np.float32],
-        terminated: npt.NDArray[np.bool_],
-        ended: npt.NDArray[np.bool_],
-        gamma: float,
-        gae_lambda: float,
-    ) -> npt.NDArray[np.float32]:
-        """Return advantages [T, N], bit-identical to :func:`actor_critic.ops.returns.generalized_advantage`.
-
-        Backends implement it for speed: for a rollout [128, 8], NumPy takes 185 µs and compiled code 4 µs.
-        """
 
     def update(
         self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], coefficients: Coefficients

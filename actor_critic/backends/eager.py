@@ -14,10 +14,13 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from actor_critic.algorithm import (
     Batch,
     Coefficients,
+    Experience,
     Metrics,
     Sequences,
     UpdateStatistics,
     actor_critic_loss,
+    bootstrap_values,
+    compute_targets,
     exceeds_target_kl,
     not_finite,
 )
@@ -26,7 +29,6 @@ from actor_critic.errors import NumericalError
 from actor_critic.networks import CustomEncoder, FlatParameters, PartsEncoder, PolicyNetwork, ValueNetwork
 from actor_critic.ops import categorical
 from actor_critic.ops.adam import adam_step, clip_gradient_norm
-from actor_critic.ops.returns import generalized_advantage
 
 
 class EagerPolicy(ExecutedPolicy):
@@ -89,8 +91,6 @@ class EagerBackend(Backend):
         steps: Optimizer steps taken so far.
     """
 
-    advantages = staticmethod(generalized_advantage)
-
     def __init__(
         self, policy: PolicyNetwork, value: ValueNetwork, parameters: FlatParameters, sizes: tuple[int, ...]
     ) -> None:
@@ -114,25 +114,31 @@ class EagerBackend(Backend):
         self.steps = 0
 
     @torch.no_grad()
-    def evaluate_actions(
-        self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None, log_probs: bool
-    ) -> Estimates:
-        """Return values and log-probabilities; see :class:`Backend`."""
-        count = len(actions)
+    def estimate(self, experience: Experience, log_probs: bool, gamma: float, gae_lambda: float) -> Estimates:
+        """Return values, targets and log-probabilities; see :class:`Backend`."""
+        features, actions, sequences = experience.features, experience.actions, experience.sequences
+        count, shape = len(actions), experience.rewards.shape
+        found = states = last = None
         if log_probs or sequences is not None:
             logits, values, states = self._forward(features[:count], sequences)
         else:
-            values, states = _run(self._value, features[:count]).squeeze(-1), None
-        if len(features) == count:
-            following = values[:0]
-        else:
-            none = torch.zeros(len(features) - count, 0, dtype=torch.float32, device=features.device)
-            known = none if states is None else states[-1]
-            following, _ = self._value.unroll(features[count:], known)
-        if not log_probs:
-            return Estimates(None, values, following, states)
-        normalized = categorical.log_probabilities(logits, self._sizes, masks)
-        return Estimates(categorical.log_prob(normalized, self._sizes, actions), values, following, states)
+            values = _run(self._value, features[:count]).squeeze(-1)
+        if log_probs:
+            normalized = categorical.log_probabilities(logits, self._sizes, experience.masks)
+            found = categorical.log_prob(normalized, self._sizes, actions)
+        none = torch.zeros(0, 0, dtype=torch.float32, device=features.device)
+        if len(features) > count:
+            last = self.values(features[count:], none if states is None else states[-1])[0].cpu().numpy()
+        finals = experience.final_features
+        if len(finals):
+            finals = self.values(finals, none if states is None else states[experience.final_at])[0]
+        before = values.cpu().numpy().reshape(shape)
+        after = bootstrap_values(before, last, experience.final_at, finals.cpu().numpy())
+        targets = compute_targets(
+            experience.rewards, before, after, experience.terminated, experience.ended, gamma, gae_lambda,
+            experience.valid,
+        )  # fmt: skip
+        return Estimates(found, values, targets, states)
 
     @torch.no_grad()
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

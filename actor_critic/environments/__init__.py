@@ -9,6 +9,7 @@ from actor_critic.environments.functional import (
     is_own,
     try_new_environment,
 )
+from actor_critic.environments.functional.random_states import RandomStatesVectorEnv
 from actor_critic.environments.make import EnvironmentMaker, make_evaluation_environment, make_vector_environment
 from actor_critic.environments.masks.observations import read_masks, take_mask
 from actor_critic.environments.others import runs_code_of_others
@@ -17,7 +18,6 @@ from actor_critic.environments.trials.functions import check_functions_of
 from actor_critic.environments.vector.contract import Observed, State, Step, VectorEnvironment
 from actor_critic.environments.vector.instances import close_environment
 from actor_critic.environments.vector.native import NativeVectorEnv
-from actor_critic.environments.vector.random_states import RandomStatesVectorEnv
 from actor_critic.environments.vector.same_step import SameStepVectorEnv
 from actor_critic.environments.vector.workers import WorkerVectorEnv
 from actor_critic.environments.wrappers.limits import has_step_limit

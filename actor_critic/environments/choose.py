@@ -1,12 +1,13 @@
 """Choice of the settings that are "auto": replay, vectoriser, and number of processes."""
 
+import importlib.util
 import logging
 from typing import Any
 
 import gymnasium as gym
 
 from actor_critic.config import Settings
-from actor_critic.environments.functional import find_functional_class
+from actor_critic.environments.functional import difference_from_original, find_functional_class, make_twin
 from actor_critic.environments.make import EnvironmentMaker
 from actor_critic.environments.registered import make_native
 from actor_critic.environments.trials.difference import difference
@@ -73,6 +74,7 @@ def choose_vectorization(settings: Settings) -> Settings:
     if settings.max_worker_restarts:
         return _choose_workers(settings)
     if (reason := _why_not_compiled(settings)) is None:
+        log.info("vectorization: compiled%s", _described(settings))
         return settings.replace(vectorization="compiled", workers=1)
     log.debug("vectorization: not compiled, because %s", reason)
     spec = gym.registry.get(settings.environment)
@@ -94,9 +96,28 @@ def _why_not_compiled(settings: Settings) -> str | None:
             return f"{name} {value} is for single environments"
     if settings.replay in ("fresh", "none"):
         return f"replay {settings.replay} is for single environments"
-    if find_functional_class(settings) is None:
-        return f"{settings.environment} is not a functional environment"
+    if find_functional_class(settings) is not None:
+        return None
+    twin = make_twin(settings.environment, settings.environment_kwargs)
+    if twin is None or settings.environment not in gym.registry:
+        return f"{settings.environment} with {settings.environment_kwargs} has no functional form"
+    if importlib.util.find_spec("numba") is None:
+        return "Numba is not installed; pip install numba"
+    usual = settings.replace(max_episode_steps=None)
+    if reason := difference_from_original(twin, EnvironmentMaker(usual)):
+        log.info("vectorization: not compiled, because the installed %s differs: %s", settings.environment, reason)
+        return f"the installed {settings.environment} differs from the tested one: {reason}"
     return None
+
+
+def _described(settings: Settings) -> str:
+    """Return what is compiled, for the log: the user's own functions, or a twin."""
+    if find_functional_class(settings) is not None:
+        return ""
+    return (
+        f", on a twin of {settings.environment} that gave the same transitions in a trial; evaluations use Gymnasium's "
+        f"own; vectorization sync trains on that too"
+    )
 
 
 def _choose_workers(settings: Settings) -> Settings:

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from actor_critic.config import Settings
 from actor_critic.environments.functional import make_functional_vector
+from actor_critic.environments.functional.random_states import RandomStatesVectorEnv
 from actor_critic.environments.masks.giving import with_masks_in_info
 from actor_critic.environments.registered import import_registrar, make_native, make_single
 from actor_critic.environments.vector.contract import VectorEnvironment
 from actor_critic.environments.vector.instances import close_environment
 from actor_critic.environments.vector.native import NativeVectorEnv
-from actor_critic.environments.vector.random_states import RandomStatesVectorEnv
 from actor_critic.environments.vector.same_step import SameStepVectorEnv
 from actor_critic.environments.vector.single_environments import Replay
 from actor_critic.environments.vector.workers import WorkerVectorEnv

@@ -16,6 +16,7 @@ class FeatureMaker:
 
     Attributes:
         normalizer: Running statistics; None if features are not normalised.
+        num_features: F.
         is_identity: Whether features equal the observations, so that acting needs no tensor.
     """
 
@@ -23,6 +24,7 @@ class FeatureMaker:
         self, observations: ObservationSpec, device: torch.device, normalizer: ObservationNormalizer | None
     ) -> None:
         self.normalizer = normalizer
+        self.num_features = observations.num_features
         self._observations = observations
         self._device = device
         self._is_plain = observations.is_plain and device.type == "cpu"

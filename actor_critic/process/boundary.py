@@ -28,6 +28,8 @@ _vectors = 0  # open vector environments
 _unwatched = _STEPS_LOOKED_AT  # remaining steps that are checked one by one
 _has_found = False  # whether environments changed any state
 _here = threading.local()  # whether this thread is inside an environment
+_UNREAD = object()
+"""The state of PyTorch while it is not imported, as in workers. If an environment imports it, its state is theirs."""
 
 
 @contextlib.contextmanager
@@ -72,6 +74,8 @@ class watched:  # noqa: N801 - used as a function; a generator would take as lon
 def _put_back(ours: tuple[Any, ...], found: tuple[Any, ...]) -> None:
     global _has_found
     for name, mine, value in zip(_SETTERS, ours, found, strict=True):
+        if _UNREAD in (mine, value):
+            continue
         if value != mine:
             _has_found = True
             _SETTERS[name](mine)
@@ -106,12 +110,12 @@ def closed() -> None:
 
 
 def _state() -> tuple[Any, ...]:
-    """Return the values that the setters below set, in their order; None for those that cannot be read or set."""
+    """Return the values that the setters below set, in their order; None for handlers that cannot be read or set."""
     handlers = [_signal.getsignal(number) for number in ALL_ENDING_SIGNALS] if _get_ident() == _MAIN else None
     log = logging.root.manager.disable, _LOG.disabled
     torch = sys.modules.get("torch")
     if torch is None:
-        return np.geterr(), warnings.filters[:], log, handlers, None, None, None, None
+        return np.geterr(), warnings.filters[:], log, handlers, *[_UNREAD] * 4
     # Asking PyTorch for the device takes 4 microseconds; the context exists only if somebody set a device.
     is_set = vars(torch._GLOBAL_DEVICE_CONTEXT).get("device_context") is not None
     return (

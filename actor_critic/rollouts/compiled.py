@@ -12,6 +12,7 @@ import numpy.typing as npt
 from actor_critic.backends.fused import FusedPolicy, choose, forward, widths
 from actor_critic.compiling import Array, compiled_with
 from actor_critic.environments import FunctionalVectorEnv
+from actor_critic.environments.functional import FAILED
 from actor_critic.environments.functional.compiled import CompiledExecutor, address, as_bytes, call_observe, call_step
 from actor_critic.rollouts.actor import Actor
 from actor_critic.rollouts.collector import Collector, RolloutArrays
@@ -60,7 +61,7 @@ class CompiledCollector(Collector):
             affine is not None, *(affine or (_NOTHING, _NOTHING)),
         )  # fmt: skip
         if bad >= 0:
-            raise environment.no_action(bad)
+            raise environment.fault(bad)
         self._valid_steps += self._num_steps
         arrays.steps = self._num_steps
         return [self._finals[arrays.terminated | arrays.truncated]] if ended else []
@@ -79,7 +80,7 @@ def _collect(
     row is written again.
 
     Returns:
-        How many episodes ended, and the first environment whose mask allows no action; −1 if there is none.
+        How many episodes ended, and the code of :meth:`FunctionalVectorEnv.fault`, or −1.
     """
     units = widths(layers)[1]
     zs, ys = np.empty(count * units, np.float32), np.empty(count * units, np.float32)
@@ -101,11 +102,14 @@ def _collect(
             x = inputs
         logits = forward(x, params, layers, convolves, zs, ys)
         choose(logits, sizes, mask, has_mask, uniforms[t], False, actions[t])
-        ended += call_step(
+        result = call_step(
             step, 0, count, limit, address(stream), address(parameters), address(memory), address(random),
             address(counts), address(actions[t]), address(rewards[t]), address(terminated[t]), address(truncated[t]),
             address(finals[t]),
         )  # fmt: skip
+        if result >= FAILED:
+            return 0, result
+        ended += result
         after = masks[t + 1] if has_mask else masks[0]
         bad = call_observe(
             observe, 0, count, address(parameters), address(memory), address(observations[t + 1]),

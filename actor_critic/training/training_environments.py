@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.config import Settings
-from actor_critic.environments import FunctionalVectorEnv, PythonExecutor, VectorEnvironment, make_vector_environment
+from actor_critic.environments import FunctionalVectorEnv, VectorEnvironment, make_vector_environment
 from actor_critic.errors import ReplayFault
 from actor_critic.process import recognized
 from actor_critic.rollouts import Collector, Overlapped, RolloutSource, Sequential
@@ -128,14 +128,14 @@ class TrainingEnvironments:
 def make_collector(environment: VectorEnvironment, agent: ActorCriticAgent, buffers: int) -> Collector:
     """Return the collector of a run: compiled if environments and policy are, else in Python, with the same bits."""
     steps, spaces = agent.settings.num_steps, (agent.observations, agent.actions)
-    is_compiled = isinstance(environment, FunctionalVectorEnv) and not isinstance(environment.executor, PythonExecutor)
+    is_compiled = isinstance(environment, FunctionalVectorEnv) and environment.is_compiled
     # Numbers that float32 cannot hold are normalised in float64.
     is_wide = agent.settings.normalize_observations and agent.observations.is_wide
     if is_compiled and agent.settings.backend == "fused" and not is_wide:
-        from actor_critic.rollouts.compiled import CompiledCollector  # imported here because it loads Numba
+        from actor_critic.rollouts import compiled  # imported here because it loads Numba
 
         assert isinstance(environment, FunctionalVectorEnv)
-        return CompiledCollector(environment, *spaces, steps, buffers)
+        return compiled.CompiledCollector(environment, *spaces, steps, buffers)
     return Collector(environment, *spaces, steps, agent.policy.trunk.state_dim, buffers)
 
 

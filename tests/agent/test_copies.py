@@ -108,7 +108,7 @@ def test_a_copied_actor_acts_as_what_it_loads(backend: str) -> None:
     twin.load(agents[1].actor.frozen().state())
     observations, uniforms = np.random.default_rng(0).normal(size=(2, 400, 4)).astype(np.float32)
     for actor in (twin, agents[1].actor.frozen()):
-        choices, _ = actor.choose(observations, np.abs(uniforms[:, :1]) % 1, None, np.zeros((400, 0), np.float32))
+        choices, _ = actor(observations, np.abs(uniforms[:, :1]) % 1, None, np.zeros((400, 0), np.float32))
         assert _choices(agents[1], observations, uniforms) == choices.tolist()
 
 

@@ -18,6 +18,7 @@ from actor_critic.backends import EagerBackend, eager
 from actor_critic.networks.networks import PolicyNetwork, ValueNetwork
 from actor_critic.networks.parameters import FlatParameters
 from actor_critic.ops.returns import generalized_advantage
+from tests.backends.estimating import estimate
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the other library's, while it is imported
@@ -73,7 +74,7 @@ def _rollout(backend: EagerBackend, spread: float) -> Batch:
     random = torch.Generator().manual_seed(5)
     features = torch.randn(COUNT, 4, generator=random)
     actions = torch.randint(2, (COUNT, 1), generator=random)
-    before = backend.evaluate_actions(torch.cat([features, features]), actions, None, None, True)
+    before = estimate(backend, torch.cat([features, features]), actions)
     log_probs, values = before.log_probs, before.values
     old_log_probs = log_probs + spread * torch.randn(COUNT, generator=random)
     old_values = values + 2 * spread * torch.randn(COUNT, generator=random)

@@ -13,6 +13,7 @@ from actor_critic.backends import EagerBackend
 from actor_critic.errors import NumericalError
 from actor_critic.networks.networks import PolicyNetwork, ValueNetwork
 from actor_critic.networks.parameters import FlatParameters
+from tests.backends.estimating import estimate
 
 RULES = Coefficients(
     learning_rate=0.01, adam_beta1=0.9, adam_beta2=0.999, adam_epsilon=1e-5, clip_coef=0.2, clip_vloss=False,
@@ -40,7 +41,7 @@ def _batch(backend: EagerBackend) -> Batch:
     random = torch.Generator().manual_seed(1)
     features = torch.randn(COUNT, FEATURES, generator=random)
     actions = torch.randint(ACTIONS, (COUNT, 1), generator=random)
-    before = backend.evaluate_actions(torch.cat([features, features]), actions, None, None, True)
+    before = estimate(backend, torch.cat([features, features]), actions)
     advantages = torch.randn(COUNT, generator=random)
     return Batch(features, actions, None, before.log_probs, before.values, advantages, before.values + advantages)
 
@@ -151,7 +152,7 @@ def test_masked_actions_take_no_part_in_the_update() -> None:
     masks = torch.ones(COUNT, ACTIONS, dtype=torch.bool)
     masks[:, 1] = False
     actions = torch.tensor([0, 2, 3, 2] * (COUNT // 4)).unsqueeze(1)
-    before = backend.evaluate_actions(torch.cat([features, features]), actions, masks, None, True)
+    before = estimate(backend, torch.cat([features, features]), actions, masks)
     advantages = torch.randn(COUNT, generator=random)
     weight = backend._policy.head.weight[1].clone()
     rules = Coefficients(**(vars(RULES) | {"max_grad_norm": None}))

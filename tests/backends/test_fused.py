@@ -21,17 +21,19 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from actor_critic import Config, Trainer
-from actor_critic.algorithm import Batch, Coefficients, coefficients_of
+from actor_critic.algorithm import Batch, Coefficients, Experience, coefficients_of
 from actor_critic.backends import Backend, EagerBackend, Estimates, choose
-from actor_critic.backends.fused import cache, kernels, layers
+from actor_critic.backends.fused import kernels, layers
 from actor_critic.backends.fused.backend import FusedBackend
-from actor_critic.compiling import when_compiling
+from actor_critic.compiling import cache, when_compiling
 from actor_critic.errors import ConfigError, NumericalError
 from actor_critic.networks.encoders import CNNS, PartsEncoder
 from actor_critic.networks.networks import ACTIVATIONS, PolicyNetwork, Trunk, ValueNetwork
 from actor_critic.networks.parameters import FlatParameters
+from actor_critic.ops.returns import generalized_advantage
 from actor_critic.spaces import ObservationSpec
 from tests import toys  # noqa: F401  registers its environments
+from tests.backends.estimating import estimate
 
 RULES = {
     "learning_rate": 0.01, "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-5, "clip_coef": 0.2,
@@ -95,7 +97,7 @@ class _Case:
 
     def evaluate_actions(self, backend: Backend) -> Estimates:
         """Of one step of as many environments as there are features; what follows are the same again."""
-        return backend.evaluate_actions(torch.cat([self.features, self.features]), self.actions, self.masks, None, True)
+        return estimate(backend, torch.cat([self.features, self.features]), self.actions, self.masks)
 
     def is_at_a_kink(self, rules: dict[str, Any]) -> bool:
         """Whether rounding decides on which side of a kink some number falls: there both gradients are right."""
@@ -399,14 +401,37 @@ def test_a_small_cnn_learns_fused() -> None:
 
 
 def test_advantages_are_to_the_bit_those_of_the_reference() -> None:
-    case = _Case(2, 4, 0, (2,))
     random = np.random.default_rng(0)
     for shape in ((1, 1), (7, 3), (128, 8)):
         rewards, values, following = (random.standard_normal(shape, np.float32) for _ in range(3))
         terminated, truncated = random.random(shape) < 0.2, random.random(shape) < 0.1
-        arguments = (rewards, values, following, terminated, terminated | truncated, 0.97, 0.91)
-        expected, found = (backend.advantages(*arguments) for backend in case.backends)
-        np.testing.assert_array_equal(found, expected)
+        arguments = (rewards, values, following, terminated, terminated | truncated)
+        found = kernels.advantages(*arguments, np.float32(0.97), np.float32(0.97 * 0.91))
+        np.testing.assert_array_equal(found, generalized_advantage(*arguments, 0.97, 0.91))
+
+
+@pytest.mark.parametrize("pauses", [False, True])
+@pytest.mark.parametrize("all_ended", [False, True])
+def test_targets_are_the_same(all_ended: bool, pauses: bool) -> None:
+    steps, envs = 9, 4
+    case = _Case(3, 8, 1, (2, 3), count=(steps + 1) * envs)
+    random = np.random.default_rng(1)
+    terminated, truncated = random.random((steps, envs)) < 0.2, random.random((steps, envs)) < 0.3
+    if all_ended:
+        truncated[-1] = True
+    at = np.nonzero(truncated)
+    finals = torch.from_numpy(random.standard_normal((len(at[0]), 3), np.float32))
+    valid = random.random((steps, envs)) < 0.8 if pauses else None
+    count = steps * envs
+    rewards = random.standard_normal((steps, envs)).astype(np.float32)
+    experience = Experience(
+        case.features[: count if all_ended else count + envs], case.actions[:count], None, rewards, terminated,
+        terminated | truncated, finals, at, None, valid,
+    )  # fmt: skip
+    eager, fused = (backend.estimate(experience, True, 0.97, 0.9) for backend in case.backends)
+    np.testing.assert_allclose(fused.targets.advantages, eager.targets.advantages, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(fused.targets.returns, eager.targets.returns, rtol=1e-4, atol=1e-4)
+    assert fused.targets.explained_variance == pytest.approx(eager.targets.explained_variance, rel=1e-3)
 
 
 def _backend_of(**settings: Any) -> tuple[str, Backend]:
@@ -513,14 +538,17 @@ def test_code_that_was_compiled_of_other_sources_is_not_used(monkeypatch: pytest
         monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "compiled"))
         return cache.cache_folder.__wrapped__()
 
-    sources = tmp_path / "fused"
-    shutil.copytree(Path(cache.__file__).parent, sources)
+    package = tmp_path / "actor_critic"
+    shutil.copytree(Path(cache.__file__).parents[1], package)
     before = folder()
-    monkeypatch.setattr(cache, "__file__", str(sources / "cache.py"))
+    monkeypatch.setattr(cache, "__file__", str(package / "compiling" / "cache.py"))
     assert before is not None and folder() == before
-    with (sources / "layers.py").open("a") as file:
-        file.write("# anything else")
-    assert folder() not in (None, before)
+    for changed in ("backends/fused/layers.py", "environments/functional/loops.py", "rollouts/compiled.py"):
+        with (package / changed).open("a") as file:
+            file.write("# anything else")
+        after = folder()
+        assert after not in (None, before)
+        before = after
 
 
 def test_code_that_no_run_used_for_a_month_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -669,7 +697,8 @@ def test_a_run_without_a_place_for_compiled_code_trains_all_the_same(tmp_path: P
         "t = Trainer(Config(num_epochs=1))\n"
         "for r in t: print(r.epoch, t.settings.backend)"
     )
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "x")}
+    # It compiles everything, which takes less time without optimizing it.
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "x"), "NUMBA_OPT": "0"}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (0, "1 fused\n"), result.stderr
 

@@ -1,13 +1,14 @@
 """Commands run as a person runs them, in this process or in one of their own."""
 
-import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from actor_critic.cli import main
+from tests.nursery import Nursery
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,15 @@ class Outcome:
 class Shell:
     """A folder, and commands started in it."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        nursery: Callable[[], Nursery] | None = None,
+    ) -> None:
         self.folder = folder
+        self._nursery = nursery
         self._monkeypatch = monkeypatch
         self._capsys = capsys
         monkeypatch.chdir(folder)
@@ -40,10 +48,9 @@ class Shell:
 
     def process(self, *arguments: str) -> Outcome:
         """Run a command in a process of its own: everything that reaches the terminal is seen."""
-        result = subprocess.run(
-            [sys.executable, "-m", "actor_critic", *arguments], cwd=self.folder, capture_output=True, text=True
-        )
-        return Outcome(result.returncode, result.stdout, result.stderr)
+        assert self._nursery is not None, "this shell runs commands only in this process"
+        process = self._nursery().python(self.folder, "-m", "actor_critic", *arguments)
+        return Outcome(process.wait(), process.out, process.err)
 
     def contents(self) -> dict[str, bytes | None]:
         """Every file below the folder with its bytes, and every folder."""

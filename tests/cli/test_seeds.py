@@ -1,12 +1,8 @@
 """`train --seeds`."""
 
-import contextlib
 import json
-import os
 import shlex
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +14,7 @@ import pytest
 from actor_critic import Config, Trainer
 from actor_critic.storage.runs import newest_sound
 from tests.cli.running import Shell
+from tests.nursery import Nursery
 
 
 def test_each_seed_is_the_run_it_would_be_alone_and_they_are_summed_up(shell: Shell) -> None:
@@ -43,16 +40,15 @@ def test_each_seed_is_the_run_it_would_be_alone_and_they_are_summed_up(shell: Sh
 class _Seeds:
     """`train --seeds 1 2 3` in a process of its own, two at a time on any machine, and with no end."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, nursery: Nursery, folder: Path, *arguments: str) -> None:
         self.folder = folder
         code = (
             "from actor_critic.process import cores; cores.available = lambda: 2; "
             "from actor_critic.cli import main; main()"
         )
-        command = [sys.executable, "-c", code, "train", "--num-epochs", "1000000", "--hidden-dim", "8"]
+        command = ["-c", code, "train", "--num-epochs", "1000000", "--hidden-dim", "8"]
         command += ["--checkpoint-interval", "1000000", "--threads", "1", *arguments, "--seeds", "1", "2", "3"]
-        with open(folder / "out", "w") as out:
-            self.process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=out, start_new_session=True)
+        self.process = nursery.python(folder, *command)
 
     def children(self) -> list[psutil.Process]:
         """The processes of the seeds, in the order of their seeds."""
@@ -66,16 +62,8 @@ class _Seeds:
     def end(self) -> int:
         """The exit code, when no process is left."""
         code = self.process.wait(60)
-        _wait(lambda: not self._left())
+        assert self.process.left_behind() == []
         return code
-
-    def _left(self) -> list[int]:
-        left = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-                if os.getsid(process.pid) == self.process.pid and process.status() != psutil.STATUS_ZOMBIE:
-                    left.append(process.pid)
-        return left
 
     def kept(self) -> dict[str, int]:
         """The seeds that have begun, each with the epoch of its checkpoint."""
@@ -83,28 +71,21 @@ class _Seeds:
 
     @property
     def out(self) -> str:
-        return (self.folder / "out").read_text()
-
-    def kill(self) -> None:
-        """End what a test that failed has left running."""
-        for process in self._left():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        self.process.wait()
+        return self.process.out + self.process.err
 
 
 @pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Callable[..., _Seeds]]:
+def begin(nursery: Nursery, tmp_path: Path) -> Iterator[Callable[..., _Seeds]]:
     """Begin to train seeds in the test's folder."""
     begun: list[_Seeds] = []
 
     def begin(*arguments: str) -> _Seeds:
-        begun.append(_Seeds(tmp_path, *arguments))
+        begun.append(_Seeds(nursery, tmp_path, *arguments))
         return begun[-1]
 
     yield begin
     for seeds in begun:
-        seeds.kill()
+        seeds.process.end_all()
 
 
 @pytest.mark.parametrize(
@@ -122,7 +103,7 @@ def test_seeds_that_are_stopped_keep_their_checkpoints_and_leave_no_process(
 ) -> None:
     seeds = begin()
     seeds.wait_for_epochs()
-    (os.killpg if to_all else os.kill)(seeds.process.pid, number)
+    seeds.process.send(number, to_all)
     assert seeds.end() == (-number if number == signal.SIGKILL else 128 + number)
     kept = seeds.kept()
     assert kept.keys() == {"seed_1", "seed_2"}
@@ -136,7 +117,7 @@ def test_a_signal_to_all_while_the_processes_of_the_seeds_still_begin_is_heard_b
 ) -> None:
     seeds = begin()
     _wait(lambda: len(seeds.children()) > 0)
-    os.killpg(seeds.process.pid, number)
+    seeds.process.send(number, to_all=True)
     assert seeds.end() == 128 + number
     assert seeds.kept() == {}
     assert "stopped; continue each seed" in seeds.out
@@ -149,9 +130,9 @@ def test_a_second_signal_ends_the_command_at_once_and_its_seeds_after_their_epoc
     children = seeds.children()
     for child in children:
         child.suspend()
-    seeds.process.send_signal(signal.SIGTERM)
+    seeds.process.send(signal.SIGTERM)
     time.sleep(0.5)
-    seeds.process.send_signal(signal.SIGTERM)
+    seeds.process.send(signal.SIGTERM)
     assert seeds.process.wait(5) == -signal.SIGTERM  # which a shell calls 143
     for child in children:
         child.resume()
@@ -169,8 +150,8 @@ def test_seeds_whose_processes_alone_are_told_to_end_keep_their_checkpoints(
     first.terminate()
     _wait(lambda: any(tmp_path.glob("*/seed_3")))  # the others go on
     second.terminate()
-    (third,) = {child.pid: child for child in seeds.children()}.keys() - {first.pid, second.pid}
-    os.kill(third, signal.SIGTERM)
+    (third,) = (child for child in seeds.children() if child.pid not in (first.pid, second.pid))
+    third.terminate()
     assert seeds.end() == 143
     kept = seeds.kept()
     assert kept.keys() == {"seed_1", "seed_2", "seed_3"}
@@ -187,7 +168,7 @@ def test_where_the_process_of_a_seed_is_killed_the_others_go_on_and_one_line_say
     first.kill()
     _wait(lambda: any(tmp_path.glob("*/seed_3/*.log")))
     assert "seed 1 failed: its process ended without a result (exit code -9)" in seeds.out
-    seeds.process.send_signal(signal.SIGTERM)
+    seeds.process.send(signal.SIGTERM)
     assert seeds.end() == 143
     assert "Traceback" not in seeds.out
     (folder,) = tmp_path.glob("*/seed_2")
@@ -225,7 +206,7 @@ def test_where_a_seed_fails_the_others_go_on_and_each_can_be_gone_on_with(
     (tmp_path / f"break_{first.pid}").touch()
     _wait(lambda: any("epoch 1/" in path.read_text() for path in tmp_path.glob("*/seed_3/*.log")))
     assert "seed 1 failed: " in seeds.out and "broken on purpose" in seeds.out
-    seeds.process.send_signal(signal.SIGTERM)
+    seeds.process.send(signal.SIGTERM)
     assert seeds.end() == 143
     assert "Traceback" not in seeds.out
     for seed in (2, 3):

@@ -2,13 +2,13 @@
 
 import json
 import shlex
-import subprocess
-import sys
+import signal
 import time
 
 import psutil
 
 from tests.cli.running import Shell
+from tests.nursery import Nursery, wait_until
 
 _NASTY = """
 import ctypes
@@ -129,7 +129,7 @@ def test_notes_of_the_set_up_are_shown_and_kept_and_a_mistake_leaves_no_log(shel
     assert not any(line.startswith("epoch") and line in log for line in outcome.out.splitlines())
 
 
-def test_commands_are_printed_as_they_can_be_typed(shell: Shell) -> None:
+def test_commands_are_printed_as_they_can_be_typed(shell: Shell, nursery: Nursery) -> None:
     (shell.folder / "my runs").mkdir()
     nasty = _nasty(shell)
     assert shell.process("train", *nasty, "--num-epochs", "1000000", "--max-hours", "1e-9").code == 0
@@ -137,15 +137,12 @@ def test_commands_are_printed_as_they_can_be_typed(shell: Shell) -> None:
     moved = run.rename(shell.folder / "my runs" / "it's one")
     log = shell.folder / "actor_critic_training.log"
     log.unlink()
-    command = [sys.executable, "-m", "actor_critic", "resume", str(moved), "--trust-code", "--max-hours", "1"]
-    with subprocess.Popen(command, cwd=shell.folder, stdout=subprocess.PIPE, text=True) as process:
-        while not (log.exists() and "epoch 3/" in log.read_text()):
-            assert process.poll() is None
-            time.sleep(0.02)
-        process.terminate()
-        out = process.communicate()[0]
-    assert process.returncode == 143
-    (line,) = (line for line in out.splitlines() if line.startswith("continue with: actor-critic "))
+    command = ["-m", "actor_critic", "resume", str(moved), "--trust-code", "--max-hours", "1"]
+    process = nursery.python(shell.folder, *command)
+    wait_until(lambda: log.exists() and "epoch 3/" in log.read_text(), "epoch 3")
+    process.send(signal.SIGTERM)
+    assert process.wait() == 143
+    (line,) = (line for line in process.out.splitlines() if line.startswith("continue with: actor-critic "))
     words = shlex.split(line.partition("actor-critic ")[2])
     assert words == ["resume", "my runs/it's one", "--trust-code"]
     assert shell.process(*words, "--max-hours", "1e-9").code == 0

@@ -93,10 +93,12 @@ def resolvable_configs(draw: st.DrawFn) -> Config:
         changes["num_minibatches"] = num_envs
     has_workers = config.vectorization in ("auto", "shared", "workers")
     changes["workers"] = draw(st.integers(1, num_envs)) if has_workers else None
-    if config.vectorization in ("sync", "shared", "native"):
+    if config.vectorization in ("sync", "shared", "native", "compiled"):
         changes["max_worker_restarts"] = None
     if config.vectorization == "native":
         changes |= {"wrappers": None, "frame_stack": None, "replay": draw(st.sampled_from([None, "auto", "none"]))}
+    if config.vectorization == "compiled":
+        changes |= {"wrappers": None, "frame_stack": None, "replay": draw(st.sampled_from([None, "auto", "reset"]))}
     if environment in (None, RANDOM_STATES):
         changes |= {"environment_kwargs": None, "wrappers": None, "max_episode_steps": None, "frame_stack": None}
         changes["reward_model"] = draw(st.sampled_from([None, "linear", "module:Class"]))

@@ -40,6 +40,10 @@ CASES: dict[Rule, tuple[dict[str, Any], str]] = {
         {"environment": "CartPole-v1", "frame_stack": 2, "vectorization": "native"},
         "frame_stack: 2 (file) is for single environments, unlike vectorization=native (file); leave one of them out",
     ),
+    rules.compiled_environments_are_saved_whole: (
+        {"environment": "CartPole-v1", "replay": "none", "vectorization": "compiled"},
+        "replay=none (file) does not apply to vectorization=compiled (file), whose state is saved whole; leave it out",
+    ),
     rules.encoder_kwargs_need_a_custom_encoder: (
         {"encoder_kwargs": {"size": 3}},
         "encoder_kwargs: {'size': 3} (file) is for an encoder of yours, but encoder=auto (default); remove it or name "

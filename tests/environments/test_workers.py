@@ -4,8 +4,6 @@ import functools
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,14 @@ import pytest
 
 from actor_critic import Config, Trainer
 from actor_critic.environments import WorkerVectorEnv
+from actor_critic.environments.trials import measure
 from actor_critic.environments.vector.same_step import SameStepVectorEnv
 from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.process import cores
 from actor_critic.storage.checkpoints import load
 from actor_critic.storage.runs import RunFolder
 from tests import toys
+from tests.nursery import Nursery, Process, wait_until
 
 RUN = {
     "preset": "none", "num_envs": 5, "num_steps": 12, "num_minibatches": 2, "num_epochs": 4, "update_epochs": 2,
@@ -66,7 +66,7 @@ def test_who_waits_awake_and_who_waits_asleep_see_the_same(
 
 
 def test_the_fault_of_this_process_is_told_and_not_the_death_of_another() -> None:
-    vector = WorkerVectorEnv(_FaultyHereAndDeadThere(), 2, 2, separate_processes=False)
+    vector = WorkerVectorEnv(toys.FaultyHereAndDeadThere(), 2, 2, separate_processes=False)
     try:
         vector.reset(seed=0)
         vector.step_indices(np.zeros((2, 1), np.int64))
@@ -78,7 +78,7 @@ def test_the_fault_of_this_process_is_told_and_not_the_death_of_another() -> Non
 
 
 def test_a_death_in_another_process_is_told_and_leaves_none_behind() -> None:
-    vector = WorkerVectorEnv(_FaultyHereAndDeadThere("nothing"), 2, 2, separate_processes=False)
+    vector = WorkerVectorEnv(toys.FaultyHereAndDeadThere("nothing"), 2, 2, separate_processes=False)
     try:
         vector.reset(seed=0)
         vector.step_indices(np.zeros((2, 1), np.int64))
@@ -91,38 +91,8 @@ def test_a_death_in_another_process_is_told_and_leaves_none_behind() -> None:
 
 def test_environments_that_cannot_be_made_here_leave_no_process_behind() -> None:
     with pytest.raises(ConfigError, match="not twice in one process"):
-        WorkerVectorEnv(_OnlyOnce(), 4, 2, separate_processes=False)
+        WorkerVectorEnv(toys.OnlyOnce(), 4, 2, separate_processes=False)
     assert not _workers()
-
-
-class _FaultyHereAndDeadThere:
-    """Makes environments that go wrong in their second step: in this process by a fault, in another by ending it."""
-
-    def __init__(self, fault: str = "raise") -> None:
-        self._fault, self._home = fault, os.getpid()
-
-    def __call__(self) -> toys.Countdown:
-        return toys.Faulty(self._fault) if os.getpid() == self._home else _Dying()
-
-
-class _Dying(toys.Countdown):
-    def step(self, action: int) -> Any:
-        if self._steps == 1:
-            os._exit(3)
-        return super().step(action)
-
-
-class _OnlyOnce:
-    """Makes one environment in a process, to ask for its spaces, and no other in the one where that was."""
-
-    def __init__(self) -> None:
-        self._home, self._made = os.getpid(), 0
-
-    def __call__(self) -> toys.Countdown:
-        self._made += os.getpid() == self._home
-        if self._made > 1:
-            raise ConfigError("not twice in one process")
-        return toys.Countdown()
 
 
 def test_a_run_is_resumed_on_another_number_of_workers(tmp_path: Path) -> None:
@@ -163,18 +133,15 @@ def _is_worker(child: psutil.Process) -> bool:
         return False
 
 
-def _script(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def _script(nursery: Nursery, code: str, folder: Path) -> Process:
     (folder / "script.py").write_text(code)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent.parent)}
-    return subprocess.run(
-        [sys.executable, "script.py"], cwd=folder, env=environment, capture_output=True, text=True, timeout=60
-    )
+    return nursery.python(folder, "script.py")
 
 
 @pytest.mark.parametrize(
     "then", ["pass", "it = iter(trainer); next(it)", "it = iter(trainer); next(it); raise SystemExit"]
 )
-def test_a_program_that_leaves_its_workers_ends(then: str, tmp_path: Path) -> None:
+def test_a_program_that_leaves_its_workers_ends(then: str, nursery: Nursery, tmp_path: Path) -> None:
     code = (
         "from actor_critic import Config, Trainer\n"
         "if __name__ == '__main__':\n"
@@ -182,15 +149,16 @@ def test_a_program_that_leaves_its_workers_ends(then: str, tmp_path: Path) -> No
         f"    {then}\n"
         "    print('done')\n"
     )
-    result = _script(code, tmp_path)
-    assert (result.returncode, result.stderr) == (0, "")
+    process = _script(nursery, code, tmp_path)
+    assert (process.wait(60), process.err) == (0, "")
+    assert process.left_behind() == []
 
 
-def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
+def test_a_script_without_a_main_guard_is_told_so(nursery: Nursery, tmp_path: Path) -> None:
     code = "from actor_critic import Config, Trainer\nTrainer(Config(environment='CartPole-v1', workers=2))\n"
-    result = _script(code, tmp_path)
-    assert result.returncode == 1
-    assert 'needs `if __name__ == "__main__":` around' in result.stderr
+    process = _script(nursery, code, tmp_path)
+    assert process.wait(60) == 1
+    assert 'needs `if __name__ == "__main__":` around' in process.err
 
 
 def test_faults_in_a_worker_are_those_of_one_process() -> None:
@@ -227,7 +195,7 @@ def test_workers_ignore_the_signals_of_a_terminal_and_leave_when_they_are_left()
 
 
 def test_how_many_workers_is_measured_and_changes_no_bit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    run = RUN | {"environment": "tests.toys:Slow-v0", "num_epochs": 1}
+    run = RUN | {"environment": "tests.toys:Slow-v0", "num_epochs": 1, "replay": "reset"}  # without a slow trial
     with caplog.at_level("INFO", "actor_critic"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(cores, "available", lambda: 2)
         trainer = Trainer(Config(**run, workers="auto"), tmp_path / "auto")
@@ -245,7 +213,8 @@ def test_how_many_workers_is_measured_and_changes_no_bit(tmp_path: Path, caplog:
     assert load(tmp_path / "auto" / "last.safetensors").digest == _digest(tmp_path / "sync", **run)
 
 
-def test_environments_that_are_faster_than_messages_stay_in_one_process() -> None:
+def test_environments_that_are_faster_than_messages_stay_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "_CHEAP", 5 * measure._CHEAP)  # others may use the machine as well
     trainer = Trainer(Config(**RUN | {"num_envs": 2}, environment="CartPole-v1", workers="auto"))
     trainer.close()
     assert (trainer.settings.vectorization, trainer.settings.workers) == ("sync", 1)
@@ -267,16 +236,24 @@ def test_a_replay_may_take_longer_than_an_answer() -> None:
         vector.close()
 
 
-def test_workers_that_stood_still_with_their_program_are_not_taken_for_dead(tmp_path: Path) -> None:
+def test_workers_that_stood_still_with_their_program_are_not_taken_for_dead(nursery: Nursery, tmp_path: Path) -> None:
     words = ["--environment", "tests.toys:Slow-v0", "--vectorization", "workers", "--workers", "2", "--num-envs", "2"]
-    words += ["--worker-timeout", "1", "--num-steps", "40", "--num-epochs", "12", "--checkpoint-interval", "1"]
-    command = [sys.executable, "-m", "actor_critic", "train", *words, "--preset", "none", "--evaluation-episodes", "1"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, env=environment)
-    while not list(tmp_path.glob("checkpoints_*/epoch_*")):
-        time.sleep(0.05)
-        assert process.poll() is None
-    os.killpg(process.pid, signal.SIGSTOP)
+    words += [
+        "--replay",
+        "reset",
+        "--worker-timeout",
+        "1",
+        "--num-steps",
+        "40",
+        "--num-epochs",
+        "12",
+        "--checkpoint-interval",
+        "1",
+    ]
+    process = nursery.start(tmp_path, "train", *words, "--preset", "none", "--evaluation-episodes", "1")
+    wait_until(lambda: process.has_ended or any(tmp_path.glob("checkpoints_*/epoch_*")), "a checkpoint")
+    assert not process.has_ended
+    process.send(signal.SIGSTOP, to_all=True)
     time.sleep(2.5)
-    os.killpg(process.pid, signal.SIGCONT)
+    process.send(signal.SIGCONT, to_all=True)
     assert process.wait(60) == 0

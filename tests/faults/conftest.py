@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.nursery import Nursery
 from tests.faults.short_runs import Uninterrupted
+from tests.nursery import Nursery
 
 FOUND = Path(__file__).parents[2] / "build" / "faults"
 """Where a campaign leaves its counts; tests/faults/table.py makes the table of docs/guarantees.md from them."""
@@ -62,14 +62,6 @@ def campaign(request: pytest.FixtureRequest) -> Iterator[Campaign]:
     tries = Campaign(test)
     yield tries
     tries.keep()
-
-
-@pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    """Where processes begin at once."""
-    processes = Nursery()
-    yield processes
-    processes.close()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from actor_critic.storage import checkpoints, runs
-from tests.faults.nursery import Nursery, Process, wait_until
+from tests.nursery import Nursery, Process, wait_until
 
 EPOCHS = 34  # in which the episodes of each environment end
 _SETTINGS = {

@@ -10,9 +10,9 @@ import pytest
 from actor_critic.storage.runs import periodic
 from tests.faults import tracing
 from tests.faults.conftest import Campaign
-from tests.faults.nursery import Nursery
 from tests.faults.short_runs import Uninterrupted, digests, metrics, resume, run_in, temporaries, train
 from tests.faults.tracing import Call
+from tests.nursery import Nursery
 
 FAULT = "disk faults at each I/O call"
 EPOCHS = 2

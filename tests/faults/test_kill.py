@@ -8,7 +8,6 @@ import pytest
 
 from tests.faults import tracing
 from tests.faults.conftest import Campaign
-from tests.faults.nursery import Nursery
 from tests.faults.short_runs import (
     Uninterrupted,
     best_is_kept,
@@ -21,6 +20,7 @@ from tests.faults.short_runs import (
     wait_for_a_moment,
 )
 from tests.faults.tracing import Call
+from tests.nursery import Nursery
 
 EPOCHS = 6  # of the runs that are killed inside a save
 CONFIGURATIONS = [

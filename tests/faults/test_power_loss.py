@@ -14,9 +14,9 @@ from actor_critic.storage.runs import newest_sound
 from actor_critic.training.report import METRICS
 from tests.faults import tracing
 from tests.faults.conftest import Campaign
-from tests.faults.nursery import Nursery
 from tests.faults.short_runs import Uninterrupted, train
 from tests.faults.tracing import Call
+from tests.nursery import Nursery
 
 pytestmark = pytest.mark.skipif(bool(tracing.why_not()), reason=tracing.why_not())
 

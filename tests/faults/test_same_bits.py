@@ -12,8 +12,20 @@ import pytest
 from actor_critic.storage import checkpoints
 from actor_critic.storage.runs import newest_sound
 from tests.faults.conftest import Campaign
-from tests.faults.nursery import ROOT, Nursery
 from tests.faults.short_runs import run_in, train
+from tests.nursery import ROOT, Nursery
+
+AT_A_MOMENT = """
+import sys, time
+from pathlib import Path
+from actor_critic import Config, Trainer
+from actor_critic.storage.runs import timestamped_path
+trainer = Trainer(Config(environment="CartPole-v1", preset="none", num_epochs=2, evaluation_episodes=1))
+time.sleep(max(0.0, float(sys.argv[1]) - time.time()))
+trainer.keep_in(timestamped_path(Path()))
+for _ in trainer:
+    pass
+"""
 
 
 def test_runs_started_in_the_same_second_get_folders_of_their_own(
@@ -21,7 +33,7 @@ def test_runs_started_in_the_same_second_get_folders_of_their_own(
 ) -> None:
     count = 32 if campaign.is_whole else 4
     moment = math.ceil(time.time() + 1 + count / 4)  # by when each of them is set up
-    processes = [nursery.start(tmp_path, str(number), begin_at=moment) for number in range(count)]
+    processes = [nursery.python(tmp_path, "-c", AT_A_MOMENT, str(moment)) for _ in range(count)]
     assert [process.wait() for process in processes] == [0] * count
     folders = list(tmp_path.glob("checkpoints_*"))
     assert len(folders) == count

@@ -11,7 +11,6 @@ import pytest
 
 from actor_critic.storage.runs import newest_sound, periodic
 from tests.faults.conftest import Campaign
-from tests.faults.nursery import Nursery, Process, wait_until
 from tests.faults.short_runs import (
     EPOCHS,
     Uninterrupted,
@@ -22,6 +21,7 @@ from tests.faults.short_runs import (
     train,
     wait_for_a_moment,
 )
+from tests.nursery import Nursery, Process, wait_until
 
 FAULT = "SIGTERM and SIGINT at random moments"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

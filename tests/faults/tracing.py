@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.faults.nursery import Nursery, Process, wait_until
+from tests.nursery import Nursery, Process, wait_until
 
 CALLS = ("openat", "write", "fsync", "rename", "link", "linkat", "unlink", "mkdir")
 """Those by which a run writes."""

@@ -1,5 +1,5 @@
-"""The campaign and the processes of tests/faults."""
+"""The campaign of tests/faults."""
 
-from tests.faults.conftest import campaign, nursery
+from tests.faults.conftest import campaign
 
-__all__ = ["campaign", "nursery"]
+__all__ = ["campaign"]

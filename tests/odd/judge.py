@@ -24,7 +24,7 @@ import torch
 
 from actor_critic import ActorCriticAgent, ActorCriticError, Config, ConfigError, EnvironmentFault, Trainer, evaluate
 from actor_critic.imports import load_class
-from tests.faults.nursery import Nursery
+from tests.nursery import Nursery
 from tests.odd.environment import RECORD, UNREADABLE, WRAPPERS
 from tests.odd.faults import BROKEN, exceptions
 from tests.odd.problems import Odd

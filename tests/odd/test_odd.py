@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.faults.conftest import Campaign
-from tests.faults.nursery import Nursery
+from tests.nursery import Nursery
 from tests.odd import kinds
 from tests.odd.each import refused_kinds, sound_kinds
 from tests.odd.judge import judge, judge_commands

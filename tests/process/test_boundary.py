@@ -82,6 +82,24 @@ def test_what_an_environment_takes_back_is_forgotten() -> None:
     assert not boundary._theirs
 
 
+def test_where_pytorch_is_not_imported_its_state_is_that_of_the_environment_that_imports_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "torch")
+    try:
+        with boundary.inside():
+            monkeypatch.setitem(sys.modules, "torch", torch)
+            torch.set_default_dtype(torch.float64)
+            np.seterr(all="raise")
+        assert np.geterr()["over"] == "warn"
+        assert torch.get_default_dtype() == torch.float64
+        with boundary.inside():
+            assert torch.get_default_dtype() == torch.float64
+            assert np.geterr()["over"] == "raise"
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_first_steps_are_looked_at_one_by_one_and_all_once_something_was_found() -> None:
     assert [boundary.is_crossed() for _ in range(65)] == [True] * 64 + [False]
     with boundary.watched():

@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.storage import runs
 from actor_critic.storage.checkpoints import Checkpoint
 from actor_critic.storage.runs import RunFolder
+from tests.nursery import Nursery, wait_until
 
 SETTINGS = resolve(Layer("test", Config())).settings
 
@@ -122,20 +121,18 @@ def test_a_run_without_a_sound_checkpoint_is_an_error(tmp_path: Path) -> None:
         runs.newest_sound(folder.path)
 
 
-def test_a_second_process_is_kept_out_and_a_dead_one_is_forgotten(tmp_path: Path) -> None:
+def test_a_second_process_is_kept_out_and_a_dead_one_is_forgotten(nursery: Nursery, tmp_path: Path) -> None:
     path = RunFolder.create(tmp_path / "run", SETTINGS).path
     hold = (
         "import sys, time; from pathlib import Path; from actor_critic.storage.runs import RunFolder; "
         f"held = RunFolder(Path({str(path)!r})); print('held', flush=True); time.sleep(60)"
     )
     # The folder made above was let go of when it was collected.
-    with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, env=os.environ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"held\n"
-        with pytest.raises(ConfigError, match="in use by another trainer"):
-            RunFolder(path)
-        process.kill()
-        process.wait()
+    process = nursery.python(tmp_path, "-c", hold)
+    wait_until(lambda: process.out == "held\n", "the other process")
+    with pytest.raises(ConfigError, match="in use by another trainer"):
+        RunFolder(path)
+    process.kill()
     RunFolder(path).close()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from actor_critic.training.code_digest import source_digest
 from tests import toys
+from tests.nursery import Nursery
 
 BASE = """
 import functools, types
@@ -137,7 +138,7 @@ OTHER_CONSTANTS = {
 }  # fmt: skip
 
 
-def _typed(sources: list[str], tmp_path: Path) -> list[str]:
+def _typed(sources: list[str], nursery: Nursery, tmp_path: Path) -> list[str]:
     """What a prompt says of sources that are typed in one after the other: the digest of each, and warnings."""
     script = f"""
 import logging, sys
@@ -147,27 +148,32 @@ for source in {sources!r}:
     exec(source)
     print(source_digest(Scaled))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True, env=os.environ
-    )
-    return done.stdout.splitlines()
+    return _said(nursery, tmp_path, script).splitlines()
 
 
-def test_a_digest_tells_constants_of_any_kind_apart_and_is_the_same_every_time(tmp_path: Path) -> None:
+def _said(nursery: Nursery, folder: Path, code: str, *arguments: str) -> str:
+    process = nursery.python(folder, "-c", code, *arguments)
+    assert process.wait() == 0, process.err
+    return process.out
+
+
+def test_a_digest_tells_constants_of_any_kind_apart_and_is_the_same_every_time(
+    nursery: Nursery, tmp_path: Path
+) -> None:
     others = [CONSTANTS.replace(*change) for change in OTHER_CONSTANTS.values()]
-    known, again, *found = _typed([CONSTANTS, CONSTANTS, *others], tmp_path)
+    known, again, *found = _typed([CONSTANTS, CONSTANTS, *others], nursery, tmp_path)
     assert known == again == _digest(CONSTANTS, tmp_path)
     assert len({known, *found}) == len(others) + 1
 
 
-def test_a_value_that_a_digest_cannot_cover_is_told_once(tmp_path: Path) -> None:
+def test_a_value_that_a_digest_cannot_cover_is_told_once(nursery: Nursery, tmp_path: Path) -> None:
     source = CONSTANTS.replace("Options(4)", "threading.Lock()")
-    warning, digest, again = _typed([source, source], tmp_path)
+    warning, digest, again = _typed([source, source], nursery, tmp_path)
     assert warning == "code that was typed in uses a _thread.lock; the digest does not cover its value"
     assert digest == again
 
 
-def test_a_digest_is_another_one_wherever_the_code_is(known: str, tmp_path: Path) -> None:
+def test_a_digest_is_another_one_wherever_the_code_is(known: str, nursery: Nursery, tmp_path: Path) -> None:
     cases = CHANGES | UNCHANGED
     sources = [BASE.replace(*change) for change in cases.values()]
     assert all(source != BASE for source in sources)
@@ -177,10 +183,7 @@ for source in {sources!r}:
     exec(source)
     print(source_digest(Scaled))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True, env=os.environ
-    )
-    found = dict(zip(cases, done.stdout.split(), strict=True))
+    found = dict(zip(cases, _said(nursery, tmp_path, script).split(), strict=True))
     assert {name for name, digest in found.items() if digest == known} == set(UNCHANGED)
     assert len(set(found.values())) == len(CHANGES) + 1
 
@@ -203,14 +206,12 @@ except Exception as error:
 )
 
 
-def test_a_run_is_resumed_with_the_code_it_began_with_and_refused_with_another(tmp_path: Path) -> None:
-    def said(source: str, what: str) -> str:
-        command = [sys.executable, "-c", source, what]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-
-    assert said(RUN, "train") == "resumed\n"
-    assert said(RUN, "resume") == "resumed\n"
-    other = said(RUN.replace("x / SCALE", "-x"), "resume")
+def test_a_run_is_resumed_with_the_code_it_began_with_and_refused_with_another(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    assert _said(nursery, tmp_path, RUN, "train") == "resumed\n"
+    assert _said(nursery, tmp_path, RUN, "resume") == "resumed\n"
+    other = _said(nursery, tmp_path, RUN.replace("x / SCALE", "-x"), "resume")
     assert other.startswith("CheckpointError ")
     assert "was trained with another version of __main__:Scaled: its code has changed since" in other
 

@@ -1,9 +1,6 @@
 """Ctrl-C and failures in a program's loop: the epoch ends and is kept, or the run is back at the state before it."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +11,7 @@ from actor_critic import Config, EnvironmentFault, Trainer, evaluate
 from actor_critic.process.interrupts import Interrupted
 from actor_critic.storage.runs import newest_sound
 from tests import toys
+from tests.nursery import Nursery, wait_until
 
 RUN = {
     "environment": "Interrupting-v0", "preset": "none", "num_envs": 2, "num_steps": 16, "num_epochs": 8,
@@ -226,15 +224,12 @@ print("went on to", r.epoch)
 """
 
 
-def test_a_script_that_a_person_interrupts_keeps_its_epoch_and_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", SCRIPT]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
-        assert process.stdout is not None
-        while process.stdout.readline().strip() != "5":
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        *_, interrupted, went_on = process.communicate()[0].splitlines()
-    assert process.returncode == 0
+def test_a_script_that_a_person_interrupts_keeps_its_epoch_and_goes_on(nursery: Nursery, tmp_path: Path) -> None:
+    process = nursery.python(tmp_path, "-c", SCRIPT)
+    wait_until(lambda: "\n5\n" in process.out, "epoch 5")
+    process.send(signal.SIGINT)
+    assert process.wait() == 0
+    *_, interrupted, went_on = process.out.splitlines()
     reached = int(interrupted.removeprefix("interrupted "))
     assert 5 <= reached < 400
     assert went_on == f"went on to {reached + 1}"

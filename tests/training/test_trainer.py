@@ -7,8 +7,6 @@ import logging
 import os
 import re
 import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -41,6 +39,7 @@ from actor_critic.storage import runs
 from actor_critic.storage.checkpoints import load
 from actor_critic.storage.runs import RunFolder, newest_sound
 from tests import toys
+from tests.nursery import Nursery
 
 CARTPOLE = {"environment": "CartPole-v1", "num_envs": 4, "num_steps": 16, "hidden_dim": 16, "seed": 7}
 PPO = {"algorithm": "ppo", "num_minibatches": 4, "update_epochs": 2, "evaluation_episodes": 2}
@@ -696,17 +695,12 @@ gym.register("Jittery-v0", lambda: Jitter(gym.make("CartPole-v1")))
 
 @pytest.mark.parametrize("words", [["CartPole-v1", "jittery:Jitter"], ["jittery:Jittery-v0"]])
 def test_what_draws_from_the_global_generators_draws_the_same_from_the_first_reset_on(
-    words: list[str], tmp_path: Path
+    words: list[str], nursery: Nursery, tmp_path: Path
 ) -> None:
     (tmp_path / "jittery.py").write_text(JITTERY)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(runs.__file__).parents[2])])}
-    digests = {
-        subprocess.run(
-            [sys.executable, "-c", JITTER, *words], cwd=tmp_path, env=environment, capture_output=True, check=True
-        ).stdout
-        for _ in range(2)
-    }
-    assert len(digests) == 1
+    processes = [nursery.python(tmp_path, "-c", JITTER, *words) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert processes[0].out == processes[1].out
 
 
 def test_an_environment_registered_here_is_code_of_others_and_gymnasiums_own_is_not() -> None:

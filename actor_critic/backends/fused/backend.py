@@ -12,11 +12,19 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from actor_critic.algorithm import Batch, Coefficients, Sequences, UpdateStatistics, not_finite
+from actor_critic.algorithm import (
+    Batch,
+    Coefficients,
+    Experience,
+    Sequences,
+    Targets,
+    UpdateStatistics,
+    explained_variance,
+    not_finite,
+)
 from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy
 from actor_critic.backends.fused import kernels
 from actor_critic.backends.fused.barrier import HAS_BARRIER, NUM_FLAGS
-from actor_critic.backends.fused.blas import load_blas
 from actor_critic.backends.fused.layers import ACTIVATION, COLUMNS, ELU, GELU, NONE, RELU, SIDE, SILU, TANH
 from actor_critic.errors import NumericalError
 from actor_critic.networks import FlatParameters, PartsEncoder, PolicyNetwork, ValueNetwork
@@ -125,7 +133,6 @@ class FusedBackend(Backend):
             sizes: Number of choices in each action group.
             threads: With two or more, policy and value function learn in parallel if an update is large enough.
         """
-        load_blas()
         threadpool_limits(limits=1, user_api="blas")  # otherwise the order of sums, and so their bits, depends on it
         is_apart = policy.trunk is not value.trunk
         self._beside = ThreadPoolExecutor(1, "value") if threads > 1 and is_apart and HAS_BARRIER else None
@@ -146,35 +153,28 @@ class FusedBackend(Backend):
         )  # fmt: skip
         self.policy = FusedPolicy(parameters.values, own, self._sizes)
 
-    def evaluate_actions(
-        self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None, log_probs: bool
-    ) -> Estimates:
-        """Return values and log-probabilities; see :class:`Backend`."""
-        count = len(actions)
-        values = torch.from_numpy(self._states(features))
-        found = self.policy.log_probs(features[:count], actions, masks, sequences) if log_probs else None
-        return Estimates(found, values[:count], values[count:], None)
+    def estimate(self, experience: Experience, log_probs: bool, gamma: float, gae_lambda: float) -> Estimates:
+        """Return values, targets and log-probabilities; see :class:`Backend`."""
+        _, layers, convolves, sizes = self.policy.network
+        steps, _ = experience.rewards.shape
+        found, values, advantages, returns, moments = kernels.estimate(
+            experience.features.numpy(), experience.actions.numpy(), *_mask(experience.masks),
+            np.ascontiguousarray(experience.rewards), experience.terminated, experience.ended,
+            experience.valid is not None, experience.ended if experience.valid is None else experience.valid,
+            experience.final_features.numpy(), *experience.final_at, log_probs,
+            np.float32(gamma), np.float32(gamma * gae_lambda), self._values, layers, self._value, convolves, sizes,
+        )  # fmt: skip
+        explained = explained_variance(moments[:2], moments[2:], steps, gamma * gae_lambda)
+        return Estimates(
+            torch.from_numpy(found) if log_probs else None,
+            torch.from_numpy(values),
+            Targets(advantages, returns, explained),
+            None,
+        )
 
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return values; see :class:`Backend`."""
         return torch.from_numpy(self._states(features)), state
-
-    def advantages(
-        self,
-        rewards: npt.NDArray[np.float32],
-        values: npt.NDArray[np.float32],
-        next_values: npt.NDArray[np.float32],
-        terminated: npt.NDArray[np.bool_],
-        ended: npt.NDArray[np.bool_],
-        gamma: float,
-        gae_lambda: float,
-    ) -> npt.NDArray[np.float32]:
-        """Return advantages; see :class:`Backend`."""
-        found: npt.NDArray[np.float32] = kernels.advantages(
-            np.ascontiguousarray(rewards), values, next_values, terminated, ended,
-            np.float32(gamma), np.float32(gamma * gae_lambda),
-        )  # fmt: skip
-        return found
 
     def update(
         self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], coefficients: Coefficients

@@ -473,3 +473,54 @@ def state_values(features: Array, params: Array, layers: Array, convolves: bool 
         rows = slice(first, min(first + CHUNK, count))
         found[rows] = forward(features[rows], params, layers, convolves, zs, ys)[:, 0]
     return found
+
+
+@compiled
+def moments(numbers: Array, has_valid: bool, valid: Array) -> tuple[float, float]:
+    """Return mean and population variance in float64, of the ``valid`` entries only if there are some."""
+    n, total, square = 0, 0.0, 0.0
+    for j in range(numbers.size):
+        if not has_valid or valid[j]:
+            n += 1
+            total += numbers[j]
+    mean = total / max(n, 1)
+    for j in range(numbers.size):
+        if not has_valid or valid[j]:
+            square += (numbers[j] - mean) ** 2
+    return mean, square / max(n, 1)
+
+
+@compiled_with(nogil=True)
+def estimate(
+    features: Array, actions: Array, masks: Array, has_mask: bool, rewards: Array, terminated: Array, ended: Array,
+    has_valid: bool, valid: Array, final_features: Array, final_steps: Array, final_envs: Array, wants_log_probs: bool,
+    gamma: Array, decay: Array, params: Array, policy: Array, value: Array, convolves: bool | None, sizes: Array,
+) -> tuple[Array, Array, Array, Array, tuple[float, float, float, float]]:  # fmt: skip
+    """Evaluate a rollout; the arguments are those of :class:`actor_critic.algorithm.Experience`, and decay is γλ.
+
+    Returns:
+        Log-probabilities [T · N] if wanted, values [T · N], advantages [T, N], returns [T, N], and the moments of
+        advantages and returns: mean, variance, mean, variance.
+    """
+    steps, envs = rewards.shape
+    count = steps * envs
+    all_values = state_values(features, params, value, convolves)
+    values = all_values[:count].copy()
+    found = np.empty(0, np.float32)
+    if wants_log_probs:
+        found = action_log_probs(features[:count], actions, masks, has_mask, sizes, params, policy, convolves)
+    before = values.reshape(steps, envs)
+    after = np.zeros((steps, envs), np.float32)
+    after[:-1] = before[1:]
+    if all_values.size > count:
+        after[-1] = all_values[count:]
+    if final_steps.size:
+        final_values = state_values(final_features, params, value, convolves)
+        for j in range(final_steps.size):
+            after[final_steps[j], final_envs[j]] = final_values[j]
+    advantage = advantages(rewards, before, after, terminated, ended, gamma, decay)
+    returns = advantage + before
+    usable = valid.reshape(-1)
+    errors = moments(advantage.reshape(-1), has_valid, usable)
+    spread = moments(returns.reshape(-1), has_valid, usable)
+    return found, values, advantage, returns, (errors[0], errors[1], spread[0], spread[1])

@@ -2,6 +2,7 @@
 
 from actor_critic.environments.functional.environment import FunctionalEnvironment, functional_class
 from actor_critic.environments.functional.executors import Episodes, Executor, Outputs, PythonExecutor
+from actor_critic.environments.functional.loops import FAILED
 from actor_critic.environments.functional.named import (
     find_functional_class,
     is_own,
@@ -11,9 +12,12 @@ from actor_critic.environments.functional.named import (
     try_new_environment,
 )
 from actor_critic.environments.functional.trial import Trial, try_functions
+from actor_critic.environments.functional.twins import TWINS, difference_from_original, make_twin
 from actor_critic.environments.functional.vector import FunctionalVectorEnv
 
 __all__ = [
+    "FAILED",
+    "TWINS",
     "Episodes",
     "Executor",
     "FunctionalEnvironment",
@@ -21,12 +25,14 @@ __all__ = [
     "Outputs",
     "PythonExecutor",
     "Trial",
+    "difference_from_original",
     "find_functional_class",
     "functional_class",
     "is_own",
     "make_executor",
     "make_functional",
     "make_functional_vector",
+    "make_twin",
     "try_functions",
     "try_new_environment",
 ]

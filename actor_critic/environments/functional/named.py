@@ -11,6 +11,7 @@ from actor_critic.config import Settings
 from actor_critic.environments.functional.environment import FunctionalEnvironment, functional_class
 from actor_critic.environments.functional.executors import Executor, PythonExecutor
 from actor_critic.environments.functional.trial import try_functions
+from actor_critic.environments.functional.twins import make_twin
 from actor_critic.environments.functional.vector import FunctionalVectorEnv
 from actor_critic.errors import ActorCriticError, EnvironmentFault, NotMadeError, describe
 from actor_critic.imports import find_object
@@ -43,14 +44,14 @@ def find_functional_class(settings: Settings) -> tuple[type[FunctionalEnvironmen
 
 
 def make_functional(settings: Settings) -> FunctionalEnvironment | None:
-    """Make the functional environment that settings name; None if it is not functional.
+    """Make the functional environment that settings name, or the twin of one of Gymnasium's own; None if there is none.
 
     Raises:
         ConfigError: It cannot be made, or refuses its keyword arguments.
     """
     found = find_functional_class(settings)
     if found is None:
-        return None
+        return make_twin(settings.environment, settings.environment_kwargs)
     kind, spec = found
     try:
         with boundary.inside():

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from actor_critic.environments.functional.environment import FunctionalEnvironment
-from actor_critic.environments.functional.executors import Episodes, Executor, Outputs
+from actor_critic.environments.functional.executors import Episodes, Executor, Outputs, PythonExecutor
 from actor_critic.environments.functional.loops import FAILED, OUTSIDE
 from actor_critic.environments.vector.contract import GymnasiumInterface, Observed, State, Step
 from actor_critic.errors import ActorCriticError, EnvironmentFault, describe
@@ -76,6 +76,11 @@ class FunctionalVectorEnv(
         self._observations, self._finals = out.observations.reshape(shape), out.finals.reshape(shape)
         self._step = Step(self._observations, out.rewards, out.terminated, out.truncated, self._masks)
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether nothing of a step runs in Python."""
+        return not isinstance(self.executor, PythonExecutor)
+
     def begin(self, seed: int, options: dict[str, Any] | None = None) -> Observed:
         """Begin episode 0 of every environment.
 
@@ -85,7 +90,7 @@ class FunctionalVectorEnv(
         self.episodes.stream[0] = seed
         self.episodes.counts[:] = 0
         self._run(lambda: self.executor.reset(self.episodes))
-        return self._observe()
+        return self.observe()
 
     def step_indices(self, action_indices: npt.NDArray[np.int64]) -> Step:
         """Step every environment with its action indices [N, G], each counted from 0.
@@ -94,7 +99,7 @@ class FunctionalVectorEnv(
             EnvironmentFault: A mask allows no action.
         """
         ended = self._run(lambda: self.executor.step(self.episodes, action_indices, self._outputs))
-        self._observe()
+        self.observe()
         self._step.final_observations = self._finals if ended else None
         return self._step
 
@@ -118,12 +123,17 @@ class FunctionalVectorEnv(
         self.episodes.stream[0] = int(state["functional.seed"][0])
         if (self.episodes.counts < 0).any():
             raise ValueError("functional.counts are below 0")
-        return self._observe()
+        return self.observe()
 
-    def _observe(self) -> Observed:
+    def observe(self) -> Observed:
+        """Return the current observations and their masks.
+
+        Raises:
+            EnvironmentFault: A mask allows no action, or a category is outside its space.
+        """
         index = self._run(lambda: self.executor.observe(self.episodes, self._outputs))
         if index >= 0:
-            raise self.no_action(index)
+            raise self.fault(index)
         return Observed(self._observations, self._masks)
 
     def _run(self, loop: Callable[[], int]) -> int:
@@ -139,10 +149,10 @@ class FunctionalVectorEnv(
         except BaseException as error:  # user code may raise anything
             raise EnvironmentFault(f"{self._name}: one of its functions raised {describe(error)}") from error
         if result >= FAILED:
-            raise self.no_action(result)
+            raise self.fault(result)
         return result
 
-    def no_action(self, code: int) -> EnvironmentFault:
+    def fault(self, code: int) -> EnvironmentFault:
         """Return the error for a result of a loop: no allowed action, a category outside its space, or an exception."""
         if code >= FAILED:
             return EnvironmentFault(
