@@ -29,7 +29,7 @@ _COMPILED_COUNT = 64  # environments whose speed is measured in compiled code
 
 
 def check_functions_of(settings: Settings) -> Iterator[Finding]:
-    """Try the functions of the user's functional environment in Python and compiled; yield nothing for any other environment.
+    """Try the functions of a user's functional environment in Python and compiled; for any other, yield nothing.
 
     Raises:
         ConfigError: The environment cannot be made.
