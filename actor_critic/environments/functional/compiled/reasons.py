@@ -12,6 +12,7 @@ _EMPTY = {"DictType": "dict", "ListType": "list"}
 _Match = re.Match[str]
 
 _TYPES: tuple[tuple[str, str], ...] = (
+    (r"Literal\[str\]\(.*?\)", "text"),
     (r"Literal\[\w+\]\((.*?)\)", r"\1"),
     (r"OptionalType\((.*?)\)", r"\1 or None"),
     (r"nestedarray\((\w+), \(.*?\)\)", r"array of \1"),
