@@ -95,6 +95,13 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
         return self._layout
 
     @property
+    def memory(self) -> Any:
+        """The current state, for a debugger or a policy of rules; its fields are attributes."""
+        if self._memory is None:
+            raise gym.error.ResetNeeded("reset comes before the first look at the state")
+        return self._memory[0]
+
+    @property
     def functions(self) -> dict[str, Callable[..., Any]]:
         """The functions that are compiled, by name."""
         found = {name: getattr(type(self), name, None) for name in FUNCTIONS}

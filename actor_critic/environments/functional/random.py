@@ -72,7 +72,8 @@ class Random:
 
     def integers(self, low: int, high: int) -> int:
         """Return an integer in [low, high); ``high`` is greater than ``low``."""
-        return low + (self.next_word() * (high - low) >> 64)
+        first = int(low)  # NumPy's integers would overflow
+        return first + (self.next_word() * (int(high) - first) >> 64)
 
     def normal(self, mean: float = 0.0, deviation: float = 1.0) -> float:
         """Return a normally distributed float64 (Box and Muller, 1958)."""

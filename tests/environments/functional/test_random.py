@@ -130,6 +130,17 @@ def test_a_shuffle_gives_every_order_equally_often() -> None:
     assert all(abs(count - 1000) < 150 for count in counts.values())
 
 
+def test_arguments_may_be_numpys_numbers() -> None:
+    random = Random(np.zeros(WORDS, np.uint64))
+    for kind in (np.int8, np.uint8, np.int64, np.uint64):
+        random.seed(3)
+        found = [random.integers(kind(2), kind(9)) for _ in range(9)]
+        random.seed(3)
+        assert found == [random.integers(2, 9) for _ in range(9)]
+    assert all(type(number) is int for number in found)
+    assert random.poisson(np.float32(3.0)) >= 0
+
+
 def test_the_listed_methods_are_those_that_are_there() -> None:
     methods = {name for name in vars(Random) if not name.startswith("_")}
     assert methods == {*RANDOM_METHODS, "seed", "next_word"}
