@@ -47,6 +47,13 @@ def test_the_example_files_run(name: str, at_least: float, nursery: Nursery) -> 
     assert float(output.split("greedy ")[1].split()[0]) > at_least
 
 
+def test_the_corridor_of_the_page_on_compiled_environments_runs(tmp_path: Path, nursery: Nursery) -> None:
+    page = (ROOT / "docs/functional_environments.md").read_text()
+    whole, _, debugging, _ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "corridor.py").write_text(whole)
+    assert _run(debugging, tmp_path, nursery) == "[0.2] -1.0 False 2\n"
+
+
 def test_the_public_names_are_one_list_and_all_there() -> None:
     assert sorted(actor_critic._HOMES) == sorted(actor_critic.__all__)
     for name in actor_critic.__all__:

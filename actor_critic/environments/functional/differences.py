@@ -56,8 +56,8 @@ def first_difference(
             when = f"episode {episode - 1}, last step"
         tolerance = _ROUNDING.get(ours.dtype.name)
         return Difference(
-            f"{environment.layout.name}: environment {index}, {when}: {shown} is {left} in Python "
-            f"and {right} in compiled code{_reason(name, ours.dtype, environment)}",
+            f"{environment.layout.name}: environment {index}, {when}: {shown} is {left!s} in Python "
+            f"and {right!s} in compiled code{_reason(name, ours.dtype, environment)}",
             tolerance is not None and bool(abs(left - right) <= tolerance * max(1.0, abs(left), abs(right))),
         )
     return None

@@ -209,7 +209,9 @@ class _Checked:
         if out.dtype.kind == "f" and not np.isfinite(flat).all():
             place = int(np.argmin(np.isfinite(flat)))
             raise self._wrong("observation", f"wrote {_entry('out', place, out)}; expected a finite number")
-        outside = (flat < self._low) | (flat > self._high)
+        slack = _ROUNDING if out.dtype.kind == "f" else 0
+        outside = flat < self._low - slack * np.maximum(1, np.abs(self._low))
+        outside |= flat > self._high + slack * np.maximum(1, np.abs(self._high))
         if outside.any():
             place = int(np.argmax(outside))
             low, high = (_shown(bound[place], out.dtype) for bound in (self._low, self._high))
@@ -260,19 +262,16 @@ def _bounds(space: gym.Space[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
             low, high = space.start, space.start + space.nvec - 1
         case gym.spaces.Box():
             low, high = space.low, space.high
-            if low.dtype.kind == "f":
-                low, high = low.astype(np.float64), high.astype(np.float64)
-                low = low - _ROUNDING * np.maximum(1.0, np.abs(low))
-                high = high + _ROUNDING * np.maximum(1.0, np.abs(high))
         case _:
             low, high = np.zeros(space.shape or 1, np.int8), np.ones(space.shape or 1, np.int8)
-    return low.reshape(-1), high.reshape(-1)
+    kind = {"f": "float64", "b": "int8"}.get(low.dtype.kind, low.dtype.name)
+    return low.reshape(-1).astype(kind), high.reshape(-1).astype(kind)
 
 
 def _entry(name: str, place: int, array: npt.NDArray[Any]) -> str:
     """Return an entry of an array and its value in words: "out[2] = nan"."""
     index = ", ".join(str(int(i)) for i in np.unravel_index(place, array.shape))
-    return f"{name}{f'[{index}]' if index else ''} = {array.reshape(-1)[place]}"
+    return f"{name}{f'[{index}]' if index else ''} = {array.reshape(-1)[place]!s}"
 
 
 def _shown(bound: Any, dtype: np.dtype[Any]) -> str:

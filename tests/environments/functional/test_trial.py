@@ -111,6 +111,20 @@ def test_rounding_at_a_bound_is_no_mistake(written: str, folder: Path) -> None:
     assert found.episodes > 0
 
 
+@pytest.mark.parametrize(
+    ("space", "written"),
+    [
+        ("gym.spaces.Box(0, 2**64 - 1, (2,), np.uint64)", "2**64 - 1"),
+        ("gym.spaces.Box(0, 1, (2,), np.bool_)", "True"),
+        ("gym.spaces.Box(-np.inf, np.inf, (2,))", "1e38"),
+        ("gym.spaces.Box(-128, 127, (2,), np.int8)", "-128"),
+        ("gym.spaces.MultiBinary(2)", "1"),
+    ],
+)
+def test_the_bounds_of_every_type_are_inside(space: str, written: str, folder: Path) -> None:
+    assert _try(make(folder, source(space=space, shown=f"out[0] = {written}"))).problem is None
+
+
 def test_a_trial_ends_in_time(folder: Path) -> None:
     slow = make(folder, source("time.sleep(0.01)", top="import time"))
     found = try_functions(slow, None, steps=10_000, seconds=0.1)
