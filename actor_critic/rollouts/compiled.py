@@ -18,7 +18,7 @@ from actor_critic.rollouts.actor import Actor
 from actor_critic.rollouts.collector import Collector, RolloutArrays
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
-_NOTHING = np.zeros(0, np.float32)
+_NOTHING, _NO_MASKS = np.zeros(0, np.float32), np.ones((1, 1, 1), np.bool_)
 
 
 class CompiledCollector(Collector):
@@ -37,33 +37,34 @@ class CompiledCollector(Collector):
         self._is_plain = observations.is_plain
         steps, count = num_steps, environment.num_envs
         self._finals = np.zeros((steps, count, *observations.shape), observations.dtype)
+        self._finals_as_bytes = as_bytes(self._finals).reshape(steps, -1)
         self._features = None if self._is_plain else np.zeros((steps + 1, count, observations.num_features), np.float32)
 
     def _fill(
         self, arrays: RolloutArrays, policy: Any, noise: Callable[[int], npt.NDArray[np.float32]]
     ) -> list[npt.NDArray[Any]]:
         """Collect a rollout in one compiled call, and return the final observations."""
-        environment = self._environment
+        environment, steps = self._environment, self._num_steps
         assert isinstance(policy, Actor) and isinstance(policy.policy, FusedPolicy)
         assert isinstance(environment, FunctionalVectorEnv) and isinstance(environment.executor, CompiledExecutor)
-        kernel, episodes, network = environment.executor.kernel, environment.episodes, policy.policy.network
-        normalizer, count = policy.features.normalizer, environment.num_envs
+        kernel, episodes = environment.executor.kernel, environment.episodes
+        normalizer = policy.features.normalizer
         affine = normalizer.affine if normalizer else None
-        masks = np.ones((1, 1, 1), np.bool_) if arrays.masks is None else arrays.masks
-        uniforms = noise(int(self._valid_steps[0]) // self._num_steps)
         ended, bad = _collect(
-            kernel.step, kernel.observe, self._num_steps, count, episodes.limit, episodes.stream,
+            kernel.step, kernel.observe, steps, environment.num_envs, episodes.limit, episodes.stream,
             as_bytes(episodes.parameters), episodes.memory, episodes.random, episodes.counts,
-            as_bytes(arrays.observations).reshape(self._num_steps + 1, -1),
+            as_bytes(arrays.observations).reshape(steps + 1, -1),
             arrays.observations if self._features is None else self._features,
-            masks, arrays.masks is not None, uniforms, arrays.actions, arrays.rewards, arrays.terminated,
-            arrays.truncated, as_bytes(self._finals).reshape(self._num_steps, -1), *network,
+            _NO_MASKS if arrays.masks is None else arrays.masks, arrays.masks is not None,
+            noise(int(self._valid_steps[0]) // steps), arrays.actions, arrays.rewards, arrays.terminated,
+            arrays.truncated, self._finals_as_bytes, *policy.policy.network,
             affine is not None, *(affine or (_NOTHING, _NOTHING)),
         )  # fmt: skip
         if bad >= 0:
+            environment.observe()  # raises an error for a mask or an observation
             raise environment.fault(bad)
-        self._valid_steps += self._num_steps
-        arrays.steps = self._num_steps
+        self._valid_steps += steps
+        arrays.steps = steps
         return [self._finals[arrays.terminated | arrays.truncated]] if ended else []
 
 

@@ -16,6 +16,7 @@ from actor_critic.environments.vector.contract import GymnasiumInterface, Observ
 from actor_critic.errors import ActorCriticError, EnvironmentFault, describe
 from actor_critic.process import Interrupted
 from actor_critic.seeding import Purpose
+from actor_critic.spaces import ObservationSpec
 
 _SAVED = ("memory", "random", "counts")
 
@@ -61,7 +62,7 @@ class FunctionalVectorEnv(
         limit = environment.max_episode_steps if max_episode_steps is None else max_episode_steps
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
         self.num_envs = num_envs
-        self.single_observation_space = environment.observation_space
+        self.single_observation_space = environment.seen_as or environment.observation_space
         self.single_action_space = environment.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -71,9 +72,12 @@ class FunctionalVectorEnv(
         self.episodes = Episodes(environment, num_envs, limit, purpose)
         self._name = layout.name
         self._outputs = out = Outputs(layout, num_envs)
-        shape = (num_envs, *layout.observations.shape)
+        seen = ObservationSpec.from_space(self.single_observation_space)
+        shape = (num_envs, *seen.shape)
         self._masks = out.masks if layout.has_masks else None
-        self._observations, self._finals = out.observations.reshape(shape), out.finals.reshape(shape)
+        self._observations, self._finals = (
+            array.view(seen.dtype).reshape(shape) for array in (out.observations, out.finals)
+        )
         self._step = Step(self._observations, out.rewards, out.terminated, out.truncated, self._masks)
 
     @property
