@@ -10,7 +10,7 @@ from actor_critic.config import RANDOM_STATES, resolve
 from actor_critic.errors import EnvironmentFault
 
 if TYPE_CHECKING:
-    from actor_critic.environments.trials.check import Finding
+    from actor_critic.environments import Finding
 
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
 

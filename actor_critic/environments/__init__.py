@@ -13,7 +13,7 @@ from actor_critic.environments.functional.random_states import RandomStatesVecto
 from actor_critic.environments.make import EnvironmentMaker, make_evaluation_environment, make_vector_environment
 from actor_critic.environments.masks.observations import read_masks, take_mask
 from actor_critic.environments.others import runs_code_of_others
-from actor_critic.environments.trials.check import check_environment
+from actor_critic.environments.trials.check import Finding, check_environment
 from actor_critic.environments.trials.functions import check_functions_of
 from actor_critic.environments.vector.contract import Observed, State, Step, VectorEnvironment
 from actor_critic.environments.vector.instances import close_environment
@@ -24,6 +24,7 @@ from actor_critic.environments.wrappers.limits import has_step_limit
 
 __all__ = [
     "EnvironmentMaker",
+    "Finding",
     "FunctionalEnvironment",
     "FunctionalVectorEnv",
     "NativeVectorEnv",

@@ -27,8 +27,8 @@ def choose_replay(settings: Settings) -> Settings:
     """
     if settings.replay != "auto":
         return settings
-    if settings.is_random_states or settings.vectorization == "compiled":
-        return settings.replace(replay="reset")  # the whole state is saved
+    if settings.is_saved_whole:
+        return settings.replace(replay="reset")
     if settings.vectorization == "native":
         return settings.replace(replay="none")
     log.info(

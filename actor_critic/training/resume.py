@@ -145,7 +145,7 @@ def saved_run(
     _check_length(settings, checkpoint, path, ends.get("num_epochs"))
     settings = settings.replace(**ends)
     settings = settings.replace(device=device or settings.device)
-    if new_episodes and not settings.is_random_states:
+    if new_episodes and not settings.is_saved_whole:
         settings = settings.replace(replay="none")
     return SavedRun(checkpoint, settings, path, ends)
 

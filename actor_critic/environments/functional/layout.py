@@ -154,6 +154,11 @@ def _read_state(name: str, of_class: Any, environment: Any) -> tuple[np.dtype[An
         if kind.base.name not in _KINDS:
             where = f".{key}" if key else ""
             raise ConfigError(f"environment: {name}.state{where} has the dtype {kind}; {_EXPECTED}")
+        if key and kind.shape and kind.base == np.bool_:
+            raise ConfigError(
+                f"environment: {name}.state.{key} is an array of bool, which compiled code cannot have in a structured "
+                f"state; use np.uint8 with 0 and 1"
+            )
     return (_aligned(dtype) if dtype.names else dtype), shape
 
 
@@ -187,10 +192,10 @@ def read_parameters(name: str, defaults: Mapping[str, Any], given: Mapping[str, 
     for key, default in defaults.items():
         usual, value = np.asarray(default), np.asarray(given.get(key, default))
         kind = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}.get(usual.dtype.kind)
-        if kind is None:
+        if kind is None or (kind is np.bool_ and usual.ndim):
             raise ConfigError(
                 f"environment: the parameter {key!r} of {name} is {default!r} by default; expected a bool, an int, "
-                f"a float, or an array of these"
+                f"a float, or an array of int or float"
             )
         allowed = {"b": "b", "i": "biu", "u": "biu", "f": "biuf"}[usual.dtype.kind]
         if value.dtype.kind not in allowed or value.ndim != usual.ndim or not value.size:

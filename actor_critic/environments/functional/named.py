@@ -89,8 +89,7 @@ def try_new_environment(settings: Settings) -> None:
     found = try_functions(environment, None, limit=limit, steps=_FIRST_STEPS, seconds=_SECONDS)
     if found.problem:
         raise EnvironmentFault(found.problem)
-    executor = make_executor(environment)
-    compiled = None if isinstance(executor, PythonExecutor) else executor
+    compiled = make_executor(environment) if _has_numba() else None
     found = try_functions(environment, compiled, limit=limit, steps=_STEPS, seconds=_SECONDS)
     if found.problem:
         raise EnvironmentFault(found.problem)
@@ -107,7 +106,7 @@ def is_own(kind: type[FunctionalEnvironment]) -> bool:
 
 def make_executor(environment: FunctionalEnvironment) -> Executor:
     """Compile the functions of an environment; without Numba, return them in Python, with a warning."""
-    if importlib.util.find_spec("numba") is None:
+    if not _has_numba():
         log.warning(
             "vectorization: compiled needs Numba, which is not installed, so the functions run in Python; "
             "pip install numba"
@@ -116,3 +115,7 @@ def make_executor(environment: FunctionalEnvironment) -> Executor:
     from actor_critic.environments.functional.compiled import CompiledExecutor  # imported here because it loads Numba
 
     return CompiledExecutor(environment)
+
+
+def _has_numba() -> bool:
+    return importlib.util.find_spec("numba") is not None

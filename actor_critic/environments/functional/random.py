@@ -13,7 +13,7 @@ import numpy.typing as npt
 WORDS = 6
 """Length of the state of a generator: the seed, the number of draws, and four words of the current block."""
 
-RANDOM_METHODS = ("uniform", "integers", "normal", "exponential", "poisson", "choice", "shuffle", "next_word")
+RANDOM_METHODS = ("uniform", "integers", "normal", "exponential", "poisson", "choice", "shuffle")
 """What functions may call."""
 
 _MULTIPLIERS = 0xD2E7470EE14C6C93, 0xCA5A826395121157

@@ -13,6 +13,7 @@ from actor_critic.environments.functional import (
     FunctionalEnvironment,
     Outputs,
     PythonExecutor,
+    is_own,
     make_executor,
     make_functional,
     try_functions,
@@ -28,13 +29,13 @@ _COMPILED_COUNT = 64  # environments whose speed is measured in compiled code
 
 
 def check_functions_of(settings: Settings) -> Iterator[Finding]:
-    """Try the functions of a functional environment in Python and compiled; yield nothing for any other environment.
+    """Try the functions of a user's functional environment in Python and compiled; for any other, yield nothing.
 
     Raises:
         ConfigError: The environment cannot be made.
     """
     environment = make_functional(settings)
-    if environment is None:
+    if environment is None or not is_own(type(environment)):
         return
     try:
         _ = environment.layout

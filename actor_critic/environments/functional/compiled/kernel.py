@@ -4,11 +4,15 @@ The signatures hold only integers and pointers, so code that calls them, such as
 once for all environments.
 """
 
+import contextlib
 import hashlib
 import logging
+import os
 import re
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
@@ -32,6 +36,8 @@ from actor_critic.environments.functional.random import WORDS
 from actor_critic.errors import ConfigError
 
 log = logging.getLogger("actor_critic")
+
+_SECONDS_KEPT = 30 * 24 * 3600.0
 
 # Signatures: first, last (, limit), and the arrays of the templates in ``functional/loops.py`` as pointers. ``memory``
 # is left out, since it is ``states`` as bytes.
@@ -157,9 +163,12 @@ class _Kept:
     """The cache of one compiled function, in a file named by everything that its code depends on."""
 
     def __init__(self, key: str) -> None:
-        folder = cache_folder()
-        self._file = folder and IndexDataCacheFile(str(folder), re.sub(r"\W", "-", key), key)
+        self._folder, name = cache_folder(), re.sub(r"\W", "-", key)
+        self._file = self._folder and IndexDataCacheFile(str(self._folder), name, key)
         self._payload = self._file.load("code") if self._file else None
+        if self._folder and self._payload is not None:
+            with contextlib.suppress(OSError):  # it is used: see _forget_unused
+                os.utime(self._folder / f"{name}.nbi")
         self.is_there = self._payload is not None
 
     def load_overload(self, signature: Any, target: Any) -> Any:
@@ -169,8 +178,18 @@ class _Kept:
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Save a compiled function."""
-        if self._file:
+        if self._file and self._folder:
             self._file.save("code", result._reduce())
+            _forget_unused(self._folder)
+
+
+def _forget_unused(folder: Path) -> None:
+    """Remove the code of environments that no run used for a month; every change of an environment leaves some."""
+    for index in folder.glob("*-*-*.nbi"):
+        with contextlib.suppress(OSError):  # another run may be removing it
+            if time.time() - index.stat().st_mtime > _SECONDS_KEPT:
+                for path in folder.glob(f"{index.stem}.*"):
+                    path.unlink()
 
 
 def _machine() -> str:

@@ -98,11 +98,6 @@ def next_word(random: Any) -> Any:
     return words[np.int64(2) + np.int64(place)]
 
 
-@overload_method(_RandomType, "next_word")
-def _next_word(random: Any) -> Any:
-    return lambda random: next_word(random)
-
-
 @overload_method(_RandomType, "uniform")
 def _uniform(random: Any, low: Any = 0.0, high: Any = 1.0) -> Any:
     def uniform(random: Any, low: Any = 0.0, high: Any = 1.0) -> Any:

@@ -12,6 +12,7 @@ _EMPTY = {"DictType": "dict", "ListType": "list"}
 _Match = re.Match[str]
 
 _TYPES: tuple[tuple[str, str], ...] = (
+    (r"Literal\[str\]\(.*?\)", "text"),
     (r"Literal\[\w+\]\((.*?)\)", r"\1"),
     (r"OptionalType\((.*?)\)", r"\1 or None"),
     (r"nestedarray\((\w+), \(.*?\)\)", r"array of \1"),
@@ -50,7 +51,10 @@ def _attribute(found: _Match) -> str:
         return f"random has no {name!r}; it has {', '.join(RANDOM_METHODS)}"
     if kind.startswith("Module("):
         module = re.sub(r"Module\(<module '([\w.]+)'.*", r"\1", kind, flags=re.DOTALL)
-        return f"{module}.{name} is not available in compiled code; it may use NumPy and math"
+        return (
+            f"{module}.{name} is not available in compiled code, which may use NumPy and math; a function of your own "
+            f"is imported by name: from {module} import {name}"
+        )
     return f"{plain_type(kind)} has no {name!r} in compiled code"
 
 

@@ -1,8 +1,10 @@
 """Compile a user's functions as they stand, with the functions that they call, and identify their code."""
 
+import dis
+import enum
 import hashlib
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +78,7 @@ class UserCode:
         self._copies[function] = made
         outer, self._last = self._last, function
         self._add_code(function.__code__)
-        self._add(function.__defaults__)
+        self._add((function.__defaults__, function.__kwdefaults__))
         for name in sorted(_globals_of(function.__code__)):
             if name in names:
                 self._digest.update(name.encode())
@@ -97,6 +99,8 @@ class UserCode:
         is_own = isinstance(value, types.FunctionType) and value.__module__.partition(".")[0] not in _LIBRARIES
         if is_own or isinstance(value, Dispatcher):
             return self.compiled(value)
+        if type(value) is tuple:
+            return tuple(self._used(part) for part in value)
         self._add(value)
         return value
 
@@ -116,12 +120,17 @@ class UserCode:
             self._digest.update(value.__name__.encode())
             if value.__name__.partition(".")[0] not in _LIBRARIES and getattr(value, "__file__", None):
                 self._digest.update(Path(str(value.__file__)).read_bytes())
+        elif isinstance(value, type) and issubclass(value, enum.Enum):
+            self._digest.update(repr([(member.name, member.value) for member in value]).encode())
+        elif isinstance(value, set | frozenset):
+            self._digest.update(repr(sorted(map(repr, value))).encode())
         elif isinstance(value, type | types.BuiltinFunctionType | np.ufunc):
             self._digest.update(f"{getattr(value, '__module__', '')}.{value.__name__}".encode())
         else:
             self._digest.update(repr(value).encode())
 
 
+<<<<<<< HEAD
 def rename(function: Any, digest: str) -> None:
     """Add a digest to the name of a function; see :meth:`UserCode.rename`."""
     function.__name__ = f"{function.__name__}_{digest[:16]}"
@@ -134,3 +143,9 @@ def _globals_of(code: types.CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _globals_of(constant)
+=======
+def _globals_of(code: types.CodeType) -> set[str]:
+    """Return the names that code takes from its module."""
+    names = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    return names.union(*(_globals_of(part) for part in code.co_consts if isinstance(part, types.CodeType)))
+>>>>>>> own

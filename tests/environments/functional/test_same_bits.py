@@ -1,0 +1,112 @@
+"""The same bits in Python, in compiled code and as single environments, for environments of every kind.
+
+With FAULTS, more kinds are made at random and compiled.
+"""
+
+import functools
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from actor_critic.environments import SameStepVectorEnv, VectorEnvironment
+from actor_critic.environments.functional import Executor, FunctionalVectorEnv, PythonExecutor, make_executor
+from actor_critic.environments.masks.reading import random_action_indices
+from actor_critic.networks.encoders import encode
+from tests.environments.functional.made import ACTIONS, OBSERVATIONS, STATES, Parts, make
+
+FEW = (
+    Parts("floats", "box", "discrete", True),
+    Parts("mixed", "grid", "several", False),
+    Parts("integers", "several", "binary", True),
+)
+MANY = st.builds(
+    Parts, st.sampled_from([*STATES]), st.sampled_from([*OBSERVATIONS]), st.sampled_from([*ACTIONS]), st.booleans()
+)
+RUNS = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 2**32 - 1),
+        "count": st.integers(1, 5),
+        "limit": st.none() | st.integers(1, 7),
+        "gain": st.floats(-2.0, 2.0),
+        "end": st.sampled_from([0.0, 0.125, 1.0]),
+    }
+)
+
+
+@functools.cache
+def _compiled(parts: Parts) -> Executor:
+    return make_executor(make(parts)())  # parameters are arguments, so one form serves all
+
+
+def _bytes(*arrays: Any) -> list[bytes]:
+    return [b"" if array is None else np.asarray(array).tobytes() for array in arrays]
+
+
+def _result(environment: VectorEnvironment, actions: np.ndarray[Any, Any]) -> list[bytes]:
+    step = environment.step_indices(actions)
+    ended = step.terminated | step.truncated
+    finals = None if step.final_observations is None else step.final_observations[ended]
+    rewards = step.rewards.astype(np.float32)
+    return _bytes(step.observations, rewards, step.terminated, step.truncated, step.masks, finals)
+
+
+def _compare(parts: Parts, run: dict[str, Any], steps: int) -> None:
+    kind = make(parts)
+    limit, count = run["limit"], run["count"]
+
+    def one() -> Any:
+        made = kind(gain=run["gain"], end=run["end"])
+        made.max_episode_steps = limit
+        return made
+
+    def vector(executor: Executor) -> FunctionalVectorEnv:
+        return FunctionalVectorEnv(one(), count, executor)
+
+    compiled = _compiled(parts)
+    sides: list[Any] = [vector(PythonExecutor(one())), vector(compiled), SameStepVectorEnv(one, count)]
+    begun = [side.begin(run["seed"]) for side in sides]
+    assert _bytes(*begun[0]) == _bytes(*begun[1]) == _bytes(*begun[2])
+    random, actions = np.random.default_rng(run["seed"]), sides[0].actions
+    masks = begun[0].masks
+    for _ in range(steps):
+        rows = [None] * count if masks is None else list(masks)
+        drawn = np.concatenate([random_action_indices(actions, row, random) for row in rows])
+        later = [vector(PythonExecutor(one())), vector(compiled)]
+        for side, saved in zip(later, reversed(sides[:2]), strict=True):  # each form continues the other's state
+            side.load_state(saved.save_state())
+        results = [_result(side, drawn) for side in (*sides, *later)]
+        assert all(result == results[0] for result in results)
+        outputs = [side._outputs for side in sides[:2]]
+        assert outputs[0].features.tobytes() == outputs[1].features.tobytes()
+        spec = sides[0].episodes.layout.observations
+        if not spec.is_plain:
+            encoded = encode(sides[0].observe().observations, spec).numpy()
+            assert encoded.tobytes() == outputs[1].features.tobytes()
+        states = [side.save_state() for side in sides[:2]]
+        assert {name: array.tobytes() for name, array in states[0].items()} == {
+            name: array.tobytes() for name, array in states[1].items()
+        }
+        masks = sides[0].observe().masks
+
+
+@pytest.mark.parametrize("parts", FEW, ids=lambda parts: f"{parts.state}-{parts.observation}-{parts.action}")
+@settings(deadline=None, max_examples=5, suppress_health_check=[HealthCheck.too_slow])
+@given(run=RUNS)
+def test_few_kinds_of_environment_give_the_same_bits(parts: Parts, run: dict[str, Any]) -> None:
+    _compare(parts, run, 8)
+
+
+@pytest.mark.skipif("FAULTS" not in os.environ, reason="compiles for minutes")
+@settings(
+    deadline=None,
+    max_examples=25,
+    phases=[phase for phase in Phase if phase is not Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(parts=MANY, run=RUNS)
+def test_many_kinds_of_environment_give_the_same_bits(parts: Parts, run: dict[str, Any]) -> None:
+    _compare(parts, run, 8)
