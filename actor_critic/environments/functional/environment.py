@@ -41,13 +41,9 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
         state: The memory of one environment: a structured dtype, whose fields are ``state.name``, or a tuple
             ``(shape, dtype)``. Prefer float64 and int64: calculations in smaller types may differ in compiled code.
         max_episode_steps: The step that truncates an episode; None for no limit.
-<<<<<<< HEAD
         seen_as: The space that a vector of these declares instead of ``observation_space``; None for the same. Its
             observations have the same memory, as a Tuple of Discrete spaces and a MultiDiscrete one do.
-        parameters: Names and default values: bool, int, float, or arrays of these. They are arguments of the
-=======
         parameters: Names and default values: bool, int, float, or arrays of int or float. They are arguments of the
->>>>>>> own
             constructor and fields of ``parameters`` in the functions.
     """
 

@@ -30,6 +30,7 @@ class FunctionalVectorEnv(
     The whole state is saved.
 
     Attributes:
+        environment: The environment, with its parameters.
         episodes: The running episodes.
         executor: Executes the functions.
     """
@@ -68,6 +69,7 @@ class FunctionalVectorEnv(
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.actions = layout.actions
         self.spec = environment.spec
+        self.environment = environment
         self.executor = executor
         self.episodes = Episodes(environment, num_envs, limit, purpose)
         self._name = layout.name
@@ -119,15 +121,38 @@ class FunctionalVectorEnv(
             ValueError: The arrays are not those of such episodes.
             EnvironmentFault: A mask allows no action.
         """
+        if unknown := state.keys() - {"functional.seed", *(f"functional.{name}" for name in _SAVED)}:
+            raise ValueError(f"{min(unknown)} is not part of compiled environments")
         for name in _SAVED:
             array, found = getattr(self.episodes, name).view(np.uint8), state[f"functional.{name}"]
             if (found.shape, found.dtype) != (array.shape, array.dtype):
                 raise ValueError(f"functional.{name} has another shape or dtype")
             array[:] = found
         self.episodes.stream[0] = int(state["functional.seed"][0])
-        if (self.episodes.counts < 0).any():
-            raise ValueError("functional.counts are below 0")
+        if (self.episodes.counts < 0).any() or self.episodes.stream[0] < 0:
+            raise ValueError("functional.counts or functional.seed are below 0")
+        self._check_states()
         return self.observe()
+
+    def _check_states(self) -> None:
+        """Take a step from a copy of the loaded states in Python, where indices are checked.
+
+        Raises:
+            ValueError: A function failed, so these are not states of an episode.
+        """
+        layout, copy = self.environment.layout, self.episodes.copy(self.environment)
+        executor, outputs = PythonExecutor(self.environment), Outputs(layout, self.num_envs)
+        try:
+            bad = executor.observe(copy, outputs)
+            starts = np.cumsum((0, *layout.actions.sizes[:-1]))
+            parts = np.split(outputs.masks, starts[1:], axis=1)
+            allowed = np.stack([part.argmax(1) for part in parts], axis=1)
+            if bad < 0:
+                executor.step(copy, allowed, outputs)
+        except (ActorCriticError, Interrupted):
+            raise
+        except BaseException as error:  # user code may raise anything
+            raise ValueError(f"functional.memory holds no states of {self._name}: {describe(error)}") from error
 
     def observe(self) -> Observed:
         """Return the current observations and their masks.

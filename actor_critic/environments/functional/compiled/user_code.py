@@ -130,22 +130,13 @@ class UserCode:
             self._digest.update(repr(value).encode())
 
 
-<<<<<<< HEAD
 def rename(function: Any, digest: str) -> None:
     """Add a digest to the name of a function; see :meth:`UserCode.rename`."""
     function.__name__ = f"{function.__name__}_{digest[:16]}"
     function.__qualname__ = f"{function.__qualname__}_{digest[:16]}"
 
 
-def _globals_of(code: types.CodeType) -> Iterator[str]:
-    """Yield the names that code may take from its module."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _globals_of(constant)
-=======
 def _globals_of(code: types.CodeType) -> set[str]:
     """Return the names that code takes from its module."""
     names = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     return names.union(*(_globals_of(part) for part in code.co_consts if isinstance(part, types.CodeType)))
->>>>>>> own
