@@ -50,7 +50,7 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
     state: ClassVar[Any]
     max_episode_steps: int | None = None
     parameters: Any = MappingProxyType({})
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"]}  # noqa: RUF012 - as in Gymnasium
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 10}  # noqa: RUF012 - as in Gymnasium
     seen_as: ClassVar[gym.Space[Any] | None] = None
     picture: ClassVar[Callable[..., Any] | None] = None
 

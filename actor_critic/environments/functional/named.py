@@ -55,11 +55,14 @@ def make_functional(settings: Settings) -> FunctionalEnvironment | None:
     kind, spec = found
     try:
         with boundary.inside():
-            return kind(**{**spec.kwargs, **copy.deepcopy(settings.environment_kwargs)})
+            made = kind(**{**spec.kwargs, **copy.deepcopy(settings.environment_kwargs)})
     except (ActorCriticError, Interrupted):
         raise
     except BaseException as error:  # user code may raise anything
         raise NotMadeError(f"environment: {settings.environment!r} cannot be made: {describe(error)}") from error
+    limits = [limit for limit in (made.max_episode_steps, spec.max_episode_steps) if limit is not None]
+    made.max_episode_steps = min(limits, default=None)
+    return made
 
 
 def make_functional_vector(settings: Settings, count: int, purpose: Purpose) -> FunctionalVectorEnv:

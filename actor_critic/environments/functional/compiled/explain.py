@@ -78,9 +78,11 @@ def _describe(layout: Layout, name: str, code: UserCode, function: Callable[...,
     if place is None:
         place = _place(function)
         files = {Path(each.__code__.co_filename).name for each in used}
-        for file, line in re.findall(r'(?:File "|from )([^"\n]+?)"?(?:, line | \()(\d+)', text):
-            if Path(file).name in files:
-                place = f"{Path(file).name}, line {line}"
+        found = re.findall(r'(?:File "|from )([^"\n]+?)"?(?:, line | \()(\d+)', text)
+        places = [(Path(file).name, int(line)) for file, line in found if Path(file).name in files]
+        if places:  # the last one is the innermost; for several results they have no order
+            file, line = max(places) if "unify return type" in text else places[-1]
+            place = f"{file}, line {line}"
     return f"environment: {layout.name}.{name} ({place}) cannot be compiled: {reason}; {_REMEDY}"
 
 
