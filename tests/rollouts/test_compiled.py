@@ -8,9 +8,10 @@ import pytest
 
 from actor_critic import Config, FunctionalEnvironment, Trainer
 from actor_critic.environments import VectorEnvironment, make_vector_environment
+from actor_critic.errors import EnvironmentFault
 from actor_critic.rollouts import Collector
 from actor_critic.rollouts.compiled import CompiledCollector
-from actor_critic.training import training_environments
+from actor_critic.training import setup, training_environments
 
 
 class Picking(FunctionalEnvironment):
@@ -139,3 +140,33 @@ def test_an_eager_agent_with_the_same_weights_collects_the_same_rollout(threads:
     fused, eager = rollouts
     for name in ("observations", "actions", "masks", "rewards", "terminated", "truncated", "final_observations"):
         np.testing.assert_array_equal(getattr(fused, name), getattr(eager, name), err_msg=name)
+
+
+class Late(Counting):
+    """Its reward or its observation is not a number some steps into an episode."""
+
+    observation_space = gym.spaces.Box(-1e6, 1e6, (1,), np.float64)
+    action_space = gym.spaces.Discrete(2)
+    max_episode_steps = 40
+    parameters: ClassVar = {"of_reward": True}
+
+    @staticmethod
+    def initial(state: Any, random: Any, parameters: Any) -> None:
+        state[0] = 0
+
+    @staticmethod
+    def transition(state: Any, action: Any, random: Any, parameters: Any) -> tuple[float, bool]:
+        state[0] += 1
+        return (np.nan if state[0] == 30 and parameters.of_reward else 1.0), False
+
+    @staticmethod
+    def observation(state: Any, out: Any, parameters: Any) -> None:
+        out[0] = np.inf if state[0] == 40 and not parameters.of_reward else state[0]
+
+
+@pytest.mark.parametrize(("of_reward", "what"), [(True, "reward of step 29"), (False, "final observation of step 39")])
+def test_a_number_that_is_not_finite_ends_the_run(of_reward: bool, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "try_new_environment", lambda settings: None)  # which finds it before the run
+    settings = SMALL | {"environment": f"{__name__}:Late", "batch_size": 256}
+    with pytest.raises(EnvironmentFault, match=f"environment 0: the {what} of this rollout is not finite"):
+        list(Trainer(Config(**settings, environment_kwargs={"of_reward": of_reward})))
