@@ -95,12 +95,13 @@ class Config(BaseModel):
     """How several environments run. "sync": one after the other in this process. "shared": in this process and in
     workers. "workers": only in workers, so a crash or hang stays in its worker. These three give the same bits.
     "native": the environment's own vector form; a resumed run starts new episodes. "compiled": the functions of a
-    FunctionalEnvironment, compiled. "auto": "workers" if ``max_worker_restarts`` is above 0, "shared" if ``workers`` is
-    above 1, "compiled" for a FunctionalEnvironment, "native" if a trial gives the same episodes as "sync", else "sync".
-    Default: "auto"."""
+    FunctionalEnvironment, or of the twin of an environment of Gymnasium, compiled. "auto": "workers" if
+    ``max_worker_restarts`` is above 0, "shared" if ``workers`` is above 1, "compiled" if possible, "native" if a trial
+    gives the same episodes as "sync", else "sync". Default: "auto"."""
     workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] | None = None
-    """Number of processes that run environments; it does not change the bits. "auto" tries several numbers when the run
-    starts, one second each, and takes the fastest. Default: 1, or with vectorization "shared" or "workers" "auto"."""
+    """Number of processes that run environments. It changes no bits, except that vectorization "auto" compiles only
+    with 1 or "auto". "auto" tries several numbers when the run starts, one second each, and takes the fastest.
+    Default: 1, or with vectorization "shared" or "workers" "auto"."""
     worker_timeout: Annotated[float | None, Field(gt=0, le=10**6), Default(300.0)] = None
     """Seconds after which a worker that does not answer is killed and counts as dead. Environments in this process have
     no timeout. Default: 300."""

@@ -197,6 +197,11 @@ class Settings:
         return self.environment == RANDOM_STATES
 
     @property
+    def is_saved_whole(self) -> bool:
+        """Whether checkpoints hold the whole state of the environments, so that nothing is replayed."""
+        return self.is_random_states or self.vectorization == "compiled"
+
+    @property
     def episode_figures(self) -> list[str]:
         """Names of the per-episode sums in training; those that only some runs have come last."""
         has_model = not self.is_random_states and self.reward_model != "environment"

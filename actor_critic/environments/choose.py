@@ -27,8 +27,8 @@ def choose_replay(settings: Settings) -> Settings:
     """
     if settings.replay != "auto":
         return settings
-    if settings.is_random_states or settings.vectorization == "compiled":
-        return settings.replace(replay="reset")  # the whole state is saved
+    if settings.is_saved_whole:
+        return settings.replace(replay="reset")
     if settings.vectorization == "native":
         return settings.replace(replay="none")
     log.info(
@@ -101,7 +101,7 @@ def _why_not_compiled(settings: Settings) -> str | None:
     twin = make_twin(settings.environment, settings.environment_kwargs)
     if twin is None or settings.environment not in gym.registry:
         return f"{settings.environment} with {settings.environment_kwargs} has no functional form"
-    if importlib.util.find_spec("numba") is None:
+    if settings.vectorization == "auto" and importlib.util.find_spec("numba") is None:
         return "Numba is not installed; pip install numba"
     usual = settings.replace(max_episode_steps=None)
     if reason := difference_from_original(twin, EnvironmentMaker(usual)):

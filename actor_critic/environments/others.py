@@ -7,9 +7,10 @@ from actor_critic.config import Settings
 
 def runs_code_of_others(settings: Settings) -> bool:
     """Return whether code of a user or another package runs. It may draw from the global random generators."""
-    if settings.imported_code:
+    is_compiled = settings.vectorization == "compiled"  # then no code of the environment runs in Python
+    if [name for name in settings.imported_code if not (is_compiled and name == settings.environment)]:
         return True
-    if settings.is_random_states:
+    if settings.is_random_states or is_compiled:
         return False
     try:
         entry_point = gym.spec(settings.environment).entry_point

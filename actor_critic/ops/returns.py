@@ -100,6 +100,10 @@ def episode_sums(
         raise ValueError(f"expected [K, T, N], [T, N] and [K, N]; got {figures.shape}, {ended.shape}, {start.shape}")
     if not ended.any():
         return np.zeros((kinds, 0)), start + figures.sum(1, dtype=np.float64)
+    if ended.all():  # every step is an episode, or the last step of one that began before
+        each = figures.astype(np.float64)
+        each[:, 0] += start
+        return each.reshape(kinds, steps * envs), np.zeros((kinds, envs))
     # Concatenate the environments and cut after each end of an episode, so that a piece belongs to one episode.
     at_end = ended.T.copy()
     at_end[:, -1] = True

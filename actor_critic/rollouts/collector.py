@@ -97,10 +97,7 @@ class Collector:
         Raises:
             EnvironmentFault: An environment failed, or returned a number that is not finite.
         """
-        assert self._started, "reset or load_state comes before the first collection"
-        last = self._arrays
-        self._buffers.append(self._buffers.pop(0))
-        arrays = self._arrays = self._buffers[-1]
+        last, arrays = self._arrays, self._next_arrays()
         arrays.observations[0] = last.observations[last.steps]
         if arrays.masks is not None and last.masks is not None:
             arrays.masks[0] = last.masks[last.steps]
@@ -113,6 +110,13 @@ class Collector:
         rollout = self._rollout(arrays, finals, before)
         self._check_finite(rollout)
         return rollout
+
+    def _next_arrays(self) -> RolloutArrays:
+        """Return the arrays of the next rollout."""
+        assert self._started, "reset or load_state comes before the first collection"
+        self._buffers.append(self._buffers.pop(0))
+        self._arrays = self._buffers[-1]
+        return self._arrays
 
     def _fill(
         self, arrays: RolloutArrays, policy: Policy, noise: Callable[[int], npt.NDArray[np.float32]]

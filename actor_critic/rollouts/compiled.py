@@ -3,22 +3,24 @@
 Importing this module loads Numba, so import it only where it is used.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.backends.fused import FusedPolicy, choose, forward, widths
+from actor_critic.backends.fused import FusedPolicy, choose, forward, square_sum, widths
 from actor_critic.compiling import Array, compiled_with
 from actor_critic.environments import FunctionalVectorEnv
 from actor_critic.environments.functional import FAILED
 from actor_critic.environments.functional.compiled import CompiledExecutor, address, as_bytes, call_observe, call_step
 from actor_critic.rollouts.actor import Actor
-from actor_critic.rollouts.collector import Collector, RolloutArrays
+from actor_critic.rollouts.collector import Collector
+from actor_critic.rollouts.rollout import Rollout
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
-_NOTHING = np.zeros(0, np.float32)
+_NOTHING, _NO_MASKS = np.zeros(0, np.float32), np.ones((1, 1, 1), np.bool_)
 
 
 class CompiledCollector(Collector):
@@ -34,37 +36,50 @@ class CompiledCollector(Collector):
     ) -> None:
         """Allocate the arrays of rollouts; the arguments are those of :class:`Collector`."""
         super().__init__(environment, observations, actions, num_steps, 0, buffers)
-        self._is_plain = observations.is_plain
+        self._has_floats = any(part.dtype.startswith("float") for part in observations.parts)
         steps, count = num_steps, environment.num_envs
         self._finals = np.zeros((steps, count, *observations.shape), observations.dtype)
-        self._features = None if self._is_plain else np.zeros((steps + 1, count, observations.num_features), np.float32)
+        self._finals_as_bytes = as_bytes(self._finals).reshape(steps, -1)
+        self._features = (
+            None if observations.is_plain else np.zeros((steps + 1, count, observations.num_features), np.float32)
+        )
 
-    def _fill(
-        self, arrays: RolloutArrays, policy: Any, noise: Callable[[int], npt.NDArray[np.float32]]
-    ) -> list[npt.NDArray[Any]]:
-        """Collect a rollout in one compiled call, and return the final observations."""
-        environment = self._environment
+    def collect(self, policy: Any, noise: Callable[[int], npt.NDArray[np.float32]]) -> Rollout:
+        """Take T steps in every environment, in one compiled call; see :meth:`Collector.collect`.
+
+        Args:
+            policy: An :class:`Actor` with a fused policy.
+            noise: Returns blocks of uniform numbers.
+
+        Raises:
+            EnvironmentFault: A number is not finite, a mask allows no action, or a category is outside its space.
+        """
+        environment, steps, arrays = self._environment, self._num_steps, self._next_arrays()
         assert isinstance(policy, Actor) and isinstance(policy.policy, FusedPolicy)
         assert isinstance(environment, FunctionalVectorEnv) and isinstance(environment.executor, CompiledExecutor)
-        kernel, episodes, network = environment.executor.kernel, environment.episodes, policy.policy.network
-        normalizer, count = policy.features.normalizer, environment.num_envs
+        kernel, episodes = environment.executor.kernel, environment.episodes
+        normalizer, before = policy.features.normalizer, self._states
         affine = normalizer.affine if normalizer else None
-        masks = np.ones((1, 1, 1), np.bool_) if arrays.masks is None else arrays.masks
-        uniforms = noise(int(self._valid_steps[0]) // self._num_steps)
-        ended, bad = _collect(
-            kernel.step, kernel.observe, self._num_steps, count, episodes.limit, episodes.stream,
+        ended, bad, is_finite = _collect(
+            kernel.step, kernel.observe, steps, environment.num_envs, episodes.limit, episodes.stream,
             as_bytes(episodes.parameters), episodes.memory, episodes.random, episodes.counts,
-            as_bytes(arrays.observations).reshape(self._num_steps + 1, -1),
+            as_bytes(arrays.observations).reshape(steps + 1, -1),
             arrays.observations if self._features is None else self._features,
-            masks, arrays.masks is not None, uniforms, arrays.actions, arrays.rewards, arrays.terminated,
-            arrays.truncated, as_bytes(self._finals).reshape(self._num_steps, -1), *network,
+            _NO_MASKS if arrays.masks is None else arrays.masks, arrays.masks is not None,
+            noise(int(self._valid_steps[0]) // steps), arrays.actions, arrays.rewards, arrays.terminated,
+            arrays.truncated, self._finals_as_bytes, *policy.policy.network,
             affine is not None, *(affine or (_NOTHING, _NOTHING)),
         )  # fmt: skip
         if bad >= 0:
+            environment.observe()  # raises an error for a mask or an observation
             raise environment.fault(bad)
-        self._valid_steps += self._num_steps
-        arrays.steps = self._num_steps
-        return [self._finals[arrays.terminated | arrays.truncated]] if ended else []
+        self._valid_steps += steps
+        arrays.steps = steps
+        finals = [self._finals[arrays.terminated | arrays.truncated]] if ended else []
+        rollout = self._rollout(arrays, finals, before)
+        if not is_finite or (ended and self._has_floats):
+            self._check_finite(rollout)
+        return rollout
 
 
 @compiled_with(nogil=True)
@@ -73,14 +88,15 @@ def _collect(
     random: Array, counts: Array, observations: Array, features: Array, masks: Array, has_mask: bool,
     uniforms: Array, actions: Array, rewards: Array, terminated: Array, truncated: Array, finals: Array,
     params: Array, layers: Array, convolves: bool | None, sizes: Array, normalizes: bool, shift: Array, scale: Array,
-) -> tuple[int, int]:  # fmt: skip
+) -> tuple[int, int, bool]:  # fmt: skip
     """Collect T steps of N environments.
 
     Observations [T + 1, bytes], features [T + 1, N, F] and masks [T + 1, N, A] have the rows of the steps; the first
     row is written again.
 
     Returns:
-        How many episodes ended, and the code of :meth:`FunctionalVectorEnv.fault`, or −1.
+        How many episodes ended, the code of :meth:`FunctionalVectorEnv.fault` or −1, and whether all rewards and
+        features are finite.
     """
     units = widths(layers)[1]
     zs, ys = np.empty(count * units, np.float32), np.empty(count * units, np.float32)
@@ -108,11 +124,12 @@ def _collect(
             address(finals[t]),
         )  # fmt: skip
         if result >= FAILED:
-            return 0, result
+            return 0, result, True
         ended += result
         after = masks[t + 1] if has_mask else masks[0]
         bad = call_observe(
             observe, 0, count, address(parameters), address(memory), address(observations[t + 1]),
             address(features[t + 1]), address(after),
         )  # fmt: skip
-    return ended, bad
+    is_finite = math.isfinite(square_sum(rewards.reshape(-1))) and math.isfinite(square_sum(features.reshape(-1)))
+    return ended, bad, is_finite

@@ -145,7 +145,9 @@ def saved_run(
     _check_length(settings, checkpoint, path, ends.get("num_epochs"))
     settings = settings.replace(**ends)
     settings = settings.replace(device=device or settings.device)
-    if new_episodes and not settings.is_random_states:
+    if new_episodes and settings.is_saved_whole:
+        log.info("new episodes: not needed, because the checkpoint holds the whole state of the running ones")
+    elif new_episodes:
         settings = settings.replace(replay="none")
     return SavedRun(checkpoint, settings, path, ends)
 

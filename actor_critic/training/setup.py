@@ -74,6 +74,7 @@ def prepare(config: Config | Settings | SavedRun, encoder: EncoderMaker | None) 
     seeds = GlobalSeeds(settings.seed, runs_code_of_others(settings))
     seeds(0)
     settings = choose_replay(choose_vectorization(settings))
+    seeds.is_needed = runs_code_of_others(settings)
     if saved is None and settings.vectorization == "compiled":
         try_new_environment(settings)
     environment = make_environments(settings, seeds)

@@ -9,6 +9,7 @@ the environment, they are a lower limit for any implementation. Writes benchmark
 docs/benchmarks.md.
 """
 
+import contextlib
 import json
 import tempfile
 import time
@@ -22,10 +23,13 @@ import numpy.typing as npt
 from actor_critic import Config, Trainer
 from actor_critic.backends.fused.backend import FusedBackend
 from actor_critic.backends.fused.layers import INPUTS, OUTPUTS, SIDE, filters
+from actor_critic.environments import FunctionalVectorEnv
+from actor_critic.rollouts import Collector
 from benchmarks.speed.page import RESULTS
+from benchmarks.speed.stepping import Compiled
 from benchmarks.speed.workloads import OURS, WORKLOADS, Contender, Workload
 
-PARTS = ("stepping", "choosing", "preparing", "learning")
+PARTS = ("collecting", "stepping", "preparing", "learning")
 PRODUCTS = "products alone"
 SECONDS = 10  # of each measurement
 
@@ -59,11 +63,13 @@ def _measure(work: Workload, contender: Contender) -> dict[str, float]:
 
     settings = {"preset": "none"} | work.settings if work.settings else {}
     config = Config(**settings | contender.settings, num_epochs=10**6)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         trainer = Trainer(config, Path(folder) / "run")
         environment, agent = trainer._environments.current, trainer.agent
         environment.step_indices = timed("stepping", environment.step_indices)  # type: ignore[method-assign]
-        agent.choose = timed("choosing", agent.choose)  # type: ignore[method-assign]
+        collect = Collector.collect
+        stack.callback(setattr, Collector, "collect", collect)
+        Collector.collect = timed("collecting", collect)  # type: ignore[method-assign]
         agent.prepare = timed("preparing", agent.prepare)  # type: ignore[method-assign]
         agent.learn = timed("learning", agent.learn)  # type: ignore[method-assign]
         started, steps = 0.0, 0
@@ -74,7 +80,11 @@ def _measure(work: Workload, contender: Contender) -> dict[str, float]:
             elif time.perf_counter() - started > SECONDS:
                 break
         whole = time.perf_counter() - started
-    spent["the rest"] = whole - sum(spent.values())
+    spent["the rest"] = whole - spent["collecting"] - spent["preparing"] - spent["learning"]
+    if isinstance(environment, FunctionalVectorEnv) and environment.is_compiled:  # it is stepped within the collector
+        rate = Compiled(environment.environment, trainer.settings.num_envs).rate()
+        spent["stepping"] = (report.env_steps - steps) / rate
+    spent["choosing"] = spent.pop("collecting") - spent["stepping"]
     found = {part: seconds / (report.env_steps - steps) for part, seconds in spent.items()}
     if isinstance(agent._backend, FusedBackend):
         found[PRODUCTS] = _products(trainer, agent._backend)

@@ -18,10 +18,14 @@ import gymnasium as gym
 import numpy as np
 
 from actor_critic.compiling import Array, compiled_with
-from actor_critic.environments.functional.compiled.executor import CompiledExecutor, as_bytes
-from actor_critic.environments.functional.compiled.kernel import address
-from actor_critic.environments.functional.executors import Episodes, Outputs
-from actor_critic.environments.functional.twins import TWINS, Twin, make_twin
+from actor_critic.environments.functional import TWINS, Episodes, FunctionalEnvironment, Outputs, make_twin
+from actor_critic.environments.functional.compiled import (
+    CompiledExecutor,
+    address,
+    as_bytes,
+    call_observe,
+    call_step,
+)
 from actor_critic.seeding import Purpose
 
 NUM_ENVS = 64
@@ -31,7 +35,7 @@ SECONDS = 0.5  # of one measurement
 
 @compiled_with(nogil=True)
 def _collect(
-    step: Any, observe: Any, actions: Array, limit: int, stream: Array, parameters: Array, memory: Array, random: Array,
+    step: int, observe: int, actions: Array, limit: int, stream: Array, parameters: Array, memory: Array, random: Array,
     counts: Array, rewards: Array, terminated: Array, truncated: Array, finals: Array, observations: Array,
     features: Array, masks: Array,
 ) -> int:  # fmt: skip
@@ -39,27 +43,30 @@ def _collect(
     ended = 0
     count = actions.shape[1]
     for t in range(actions.shape[0]):
-        ended += step(
-            0, count, limit, address(stream), address(parameters), address(memory), address(random), address(counts),
-            address(actions[t]), address(rewards), address(terminated), address(truncated), address(finals),
+        ended += call_step(
+            step, 0, count, limit, address(stream), address(parameters), address(memory), address(random),
+            address(counts), address(actions[t]), address(rewards), address(terminated), address(truncated),
+            address(finals),
         )  # fmt: skip
-        observe(
-            0, count, address(parameters), address(memory), address(observations), address(features), address(masks)
-        )
+        call_observe(
+            observe, 0, count, address(parameters), address(memory), address(observations), address(features),
+            address(masks),
+        )  # fmt: skip
     return ended
 
 
 class Compiled:
-    """A twin in compiled code."""
+    """A functional environment in compiled code."""
 
-    def __init__(self, twin: Twin) -> None:
-        """Compile it, and begin the episodes."""
-        executor = CompiledExecutor(twin)
-        episodes = Episodes(twin, NUM_ENVS, twin.max_episode_steps, Purpose.EPISODES)
+    def __init__(self, environment: FunctionalEnvironment, count: int = NUM_ENVS) -> None:
+        """Compile it, and begin the episodes of ``count`` environments."""
+        executor, layout = CompiledExecutor(environment), environment.layout
+        episodes = Episodes(environment, count, environment.max_episode_steps, Purpose.EPISODES)
         executor.reset(episodes)
-        outputs = Outputs(twin.layout, NUM_ENVS)
-        shape = (NUM_STEPS, NUM_ENVS, twin.layout.actions.num_groups)
-        actions = np.random.default_rng(0).integers(0, twin.layout.actions.sizes[0], shape)
+        outputs = Outputs(layout, count)
+        random = np.random.default_rng(0)
+        actions = np.stack([random.integers(0, size, (NUM_STEPS, count)) for size in layout.actions.sizes], -1)
+        self._count = count
         self._arguments = (
             executor.kernel.step, executor.kernel.observe, actions, episodes.limit, episodes.stream,
             as_bytes(episodes.parameters), episodes.memory, episodes.random, episodes.counts, outputs.rewards,
@@ -73,7 +80,7 @@ class Compiled:
         steps, started = 0, time.perf_counter()
         while (seconds := time.perf_counter() - started) < SECONDS:
             _collect(*self._arguments)
-            steps += NUM_STEPS * NUM_ENVS
+            steps += NUM_STEPS * self._count
         return steps / seconds
 
 

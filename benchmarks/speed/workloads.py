@@ -104,6 +104,7 @@ WORKLOADS = (
             _ours("", 300),
             _ours(", 2 threads", 300, threads=2),
             _ours(", overlap", 400, overlap=True),
+            _ours(", Gymnasium's own environment", 300, vectorization="sync"),
             _ours(", eager", 100, backend="eager"),
             _peer("stable_baselines3", 16),
             _peer("cleanrl_equivalent", 16),
@@ -122,9 +123,10 @@ WORKLOADS = (
         "CartPole-v1, PPO, 64 x 128, 4 passes of 4 minibatches",
         PPO | {"num_envs": 64},
         (
+            _ours("", 80),
+            _ours(", 2 threads", 80, threads=2),
             _ours(", native vector form", 80, vectorization="native"),
-            _ours(", native vector form, 2 threads", 80, vectorization="native", threads=2),
-            _ours("", 40, vectorization="sync"),
+            _ours(", Gymnasium's own environment", 40, vectorization="sync"),
             _peer("stable_baselines3", 5),
         ),
         36,
@@ -154,12 +156,38 @@ WORKLOADS = (
         | {"normalize_advantages": False, "gae_lambda": 1.0},
         (
             _ours("", 6000),
+            _ours(", Gymnasium's own environment", 3000, vectorization="sync"),
             _ours(", eager", 1500, backend="eager"),
             _peer("stable_baselines3", 600),
             _peer("cleanrl_equivalent", 600),
         ),
         2500,
         learning_seeds=50,
+    ),
+    Workload(
+        "acrobot",
+        "Acrobot-v1, PPO, 16 x 256, 4 passes of minibatches of 64",
+        PPO
+        | {"environment": "Acrobot-v1", "num_envs": 16, "num_steps": 256, "num_minibatches": 64, "gae_lambda": 0.94},
+        (_ours("", 60), _ours(", 2 threads", 60, threads=2), _peer("stable_baselines3", 4)),
+    ),
+    Workload(
+        "mountaincar",
+        "MountainCar-v0, PPO, 16 x 16, 4 passes of minibatches of 64",
+        PPO | {"environment": "MountainCar-v0", "num_envs": 16, "num_steps": 16, "gae_lambda": 0.98},
+        (_ours("", 600), _ours(", 2 threads", 600, threads=2), _peer("stable_baselines3", 40)),
+    ),
+    Workload(
+        "frozenlake",
+        "FrozenLake-v1, PPO, 8 x 128, 4 passes of 4 minibatches",
+        PPO | {"environment": "FrozenLake-v1"},
+        (_ours("", 300), _ours(", 2 threads", 300, threads=2), _peer("stable_baselines3", 16)),
+    ),
+    Workload(
+        "taxi",
+        "Taxi-v4, PPO, 8 x 128, 4 passes of 4 minibatches",
+        PPO | {"environment": "Taxi-v4"},
+        (_ours("", 200), _ours(", 2 threads", 200, threads=2), _peer("stable_baselines3", 16)),
     ),
     Workload(
         "minatar",
@@ -194,9 +222,9 @@ WORKLOADS = (
         "CartPole-v1, PPO, 64 x 128, hidden 512, 4 passes of minibatches of 2,048",
         PPO | {"num_envs": 64, "hidden_dim": 512},
         (
-            _ours(", native vector form", 6, vectorization="native"),
-            _ours(", native vector form, 2 threads", 8, vectorization="native", threads=2),
-            _ours(", native vector form, eager", 6, vectorization="native", backend="eager"),
+            _ours("", 6),
+            _ours(", 2 threads", 8, threads=2),
+            _ours(", eager", 6, backend="eager"),
         ),
     ),
 )

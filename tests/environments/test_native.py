@@ -151,8 +151,11 @@ def test_auto_takes_a_native_form_only_where_it_is_the_same() -> None:
     assert chosen(_register(AutoresetMode.NEXT_STEP, Sampled)) == "native"
     assert chosen(_register(AutoresetMode.NEXT_STEP, Sampled), frame_stack=2) == "sync"
     assert chosen(_register(AutoresetMode.NEXT_STEP, Sampled), replay="reset") == "sync"  # which a native form cannot
-    assert chosen("CartPole-v1") == "sync"  # its native form draws all environments' states from one generator
-    assert chosen("Acrobot-v1") == "sync"  # which has none
+    assert chosen("CartPole-v1") == chosen("Acrobot-v1") == "compiled"
+    assert chosen("CartPole-v1", replay="reset") == "compiled"
+    # Its native form draws all environments' states from one generator.
+    assert chosen("CartPole-v1", environment_kwargs={"render_mode": "rgb_array"}) == "sync"
+    assert chosen("Acrobot-v1", environment_kwargs={"render_mode": "rgb_array"}) == "sync"  # which has none
     assert chosen("CartPole-v1", num_envs=4, batch_size=128, workers=2) == "shared"
     assert chosen("CartPole-v1", max_worker_restarts=1) == "workers"  # a single one, which can be replaced
     settings = resolve(Layer("test", Config(environment="CartPole-v1"))).settings

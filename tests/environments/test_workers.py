@@ -38,7 +38,7 @@ def _digest(folder: Path, **changes: Any) -> str:
 
 @pytest.mark.parametrize("environment", ["CartPole-v1", "tests.toys:Sampled-v0", "tests.toys:Nested-v0"])
 def test_any_number_of_workers_gives_the_same_digest(environment: str, tmp_path: Path) -> None:
-    expected = _digest(tmp_path / "sync", environment=environment)
+    expected = _digest(tmp_path / "sync", environment=environment, vectorization="sync")
     for vectorization, workers in (("workers", 3), ("shared", 2)):
         folder = tmp_path / f"{vectorization} {workers}"
         assert _digest(folder, environment=environment, vectorization=vectorization, workers=workers) == expected
@@ -215,7 +215,7 @@ def test_how_many_workers_is_measured_and_changes_no_bit(tmp_path: Path, caplog:
 
 def test_environments_that_are_faster_than_messages_stay_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "_CHEAP", 5 * measure._CHEAP)  # others may use the machine as well
-    trainer = Trainer(Config(**RUN | {"num_envs": 2}, environment="CartPole-v1", workers="auto"))
+    trainer = Trainer(Config(**RUN | {"num_envs": 2}, environment="tests.toys:Sampled-v0", workers="auto"))
     trainer.close()
     assert (trainer.settings.vectorization, trainer.settings.workers) == ("sync", 1)
     settings = Trainer(Config(num_epochs=1, workers="auto")).settings  # random states, which have no processes

@@ -27,6 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sound run with one checkpoint, to make hostile ones of."""
     folder = tmp_path_factory.mktemp("hostile") / "run"
     settings = {"environment": "CartPole-v1", "num_epochs": 4, "checkpoint_interval": 3, "evaluation_episodes": 1}
+    settings["vectorization"] = "sync"  # the running episodes of which are forged
     finish(Trainer(Config(**RUN | settings), folder))
     (folder / "epoch_000004.safetensors").unlink()  # as if the run had been killed after three
     (folder / "best.safetensors").unlink(missing_ok=True)  # what resume would fall back on

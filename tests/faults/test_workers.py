@@ -45,7 +45,7 @@ def test_a_worker_that_dies_is_replaced_and_the_run_is_the_same(how: str, campai
 
 
 def test_workers_killed_from_outside_at_any_moment_are_replaced_and_the_run_is_the_same(campaign: Campaign) -> None:
-    reference, deaths = run(environment="CartPole-v1", num_epochs=40), 0
+    reference, deaths = run(environment="CartPole-v1", num_epochs=40, vectorization="sync"), 0
     for seed in campaign.tries(FAULT, 1, 40):
         draw = random.Random(seed)
         trainer = Trainer(

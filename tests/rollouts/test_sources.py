@@ -71,7 +71,7 @@ def test_a_run_made_longer_is_the_one_that_was_longer_from_the_start(tmp_path: P
 
 
 def test_what_fails_in_either_thread_ends_the_run() -> None:
-    trainer = Trainer(Config(**SETTINGS, num_epochs=5))
+    trainer = Trainer(Config(**SETTINGS, num_epochs=5, vectorization="sync"))
     collection = trainer._environments.open(trainer._state)
     assert isinstance(collection, Overlapped)
     collection.next()

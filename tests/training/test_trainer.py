@@ -731,7 +731,8 @@ class Draws(gym.Wrapper):  # type: ignore[type-arg]
 def test_what_an_encoder_drops_is_no_matter_of_what_environments_draw() -> None:
     weights = []
     for wrappers in ([], ["tests.training.test_trainer:Draws"]):
-        trainer = Trainer(Config(**(CARTPOLE | PPO | {"wrappers": wrappers, "num_epochs": 2})), encoder=Dropped)
+        settings = CARTPOLE | PPO | {"wrappers": wrappers, "num_epochs": 2, "vectorization": "sync"}
+        trainer = Trainer(Config(**settings), encoder=Dropped)
         for _ in trainer:
             pass
         weights.append(trainer.agent.parameters.values.clone())

@@ -104,7 +104,7 @@ def test_a_run_that_began_with_the_weights_of_another_is_verified_from_its_begin
 
 
 def test_what_new_episodes_were_begun_after_is_not_held_against_a_run(tmp_path: Path) -> None:
-    _run_twice(tmp_path / "run", {"new_episodes": True}, keep_checkpoints=9)
+    _run_twice(tmp_path / "run", {"new_episodes": True}, keep_checkpoints=9, vectorization="sync")
     found = verify(tmp_path / "run")
     assert (found.first, found.last, found.compared) == (6, 7, 1)
     assert verify(tmp_path / "run", from_epoch=0).compared == 3
@@ -113,7 +113,7 @@ def test_what_new_episodes_were_begun_after_is_not_held_against_a_run(tmp_path: 
 
 
 def test_a_run_that_kept_nothing_from_before_new_episodes_is_not_accused(tmp_path: Path) -> None:
-    kept = {"checkpoint_interval": 2, "keep_checkpoints": 1}
+    kept = {"checkpoint_interval": 2, "keep_checkpoints": 1, "vectorization": "sync"}
     for _ in Trainer(Config(**RUN | kept | {"num_epochs": 4}), tmp_path / "run"):
         pass
     for _ in Trainer.resume(tmp_path / "run", new_episodes=True, num_epochs=8):

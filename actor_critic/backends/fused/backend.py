@@ -155,22 +155,22 @@ class FusedBackend(Backend):
 
     def estimate(self, experience: Experience, log_probs: bool, gamma: float, gae_lambda: float) -> Estimates:
         """Return values, targets and log-probabilities; see :class:`Backend`."""
-        _, layers, convolves, sizes = self.policy.network
-        steps, _ = experience.rewards.shape
-        found, values, advantages, returns, moments = kernels.estimate(
-            experience.features.numpy(), experience.actions.numpy(), *_mask(experience.masks),
-            np.ascontiguousarray(experience.rewards), experience.terminated, experience.ended,
-            experience.valid is not None, experience.ended if experience.valid is None else experience.valid,
-            experience.final_features.numpy(), *experience.final_at, log_probs,
-            np.float32(gamma), np.float32(gamma * gae_lambda), self._values, layers, self._value, convolves, sizes,
+        features, count = experience.features, len(experience.actions)
+        finals, valid = experience.final_features, experience.valid
+        is_large = len(features) * len(self._values) >= _WORTH_WAKING
+        beside = self._beside.submit(self._states, features) if self._beside and log_probs and is_large else None
+        found = None
+        if log_probs:
+            found = self.policy.log_probs(features[:count], experience.actions, experience.masks, None)
+        values = beside.result() if beside else self._states(features)
+        advantages, returns, moments = kernels.targets(
+            values, np.ascontiguousarray(experience.rewards), experience.terminated, experience.ended,
+            valid is not None, experience.ended if valid is None else valid,
+            self._states(finals) if len(finals) else _NO_NUMBERS[0], *experience.final_at,
+            np.float32(gamma), np.float32(gamma * gae_lambda),
         )  # fmt: skip
-        explained = explained_variance(moments[:2], moments[2:], steps, gamma * gae_lambda)
-        return Estimates(
-            torch.from_numpy(found) if log_probs else None,
-            torch.from_numpy(values),
-            Targets(advantages, returns, explained),
-            None,
-        )
+        explained = explained_variance(moments[:2], moments[2:], len(advantages), gamma * gae_lambda)
+        return Estimates(found, torch.from_numpy(values[:count]), Targets(advantages, returns, explained), None)
 
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return values; see :class:`Backend`."""

@@ -426,7 +426,7 @@ def act(
     return action_indices
 
 
-@compiled
+@compiled_with(nogil=True)
 def action_log_probs(
     features: Array, actions: Array, masks: Array, has_mask: bool, sizes: Array,
     params: Array, layers: Array, convolves: bool | None,
@@ -462,7 +462,7 @@ def advantages(
     return found
 
 
-@compiled
+@compiled_with(nogil=True)
 def state_values(features: Array, params: Array, layers: Array, convolves: bool | None) -> Array:
     """Return the values [n] of features [n, F]."""
     count = features.shape[0]
@@ -491,36 +491,29 @@ def moments(numbers: Array, has_valid: bool, valid: Array) -> tuple[float, float
 
 
 @compiled_with(nogil=True)
-def estimate(
-    features: Array, actions: Array, masks: Array, has_mask: bool, rewards: Array, terminated: Array, ended: Array,
-    has_valid: bool, valid: Array, final_features: Array, final_steps: Array, final_envs: Array, wants_log_probs: bool,
-    gamma: Array, decay: Array, params: Array, policy: Array, value: Array, convolves: bool | None, sizes: Array,
-) -> tuple[Array, Array, Array, Array, tuple[float, float, float, float]]:  # fmt: skip
-    """Evaluate a rollout; the arguments are those of :class:`actor_critic.algorithm.Experience`, and decay is γλ.
+def targets(
+    all_values: Array, rewards: Array, terminated: Array, ended: Array, has_valid: bool, valid: Array,
+    final_values: Array, final_steps: Array, final_envs: Array, gamma: Array, decay: Array,
+) -> tuple[Array, Array, tuple[float, float, float, float]]:  # fmt: skip
+    """Return the targets of a rollout, as :func:`actor_critic.algorithm.compute_targets`.
+
+    ``all_values`` [(T + 1) · N] may lack the last N; ``final_values`` [E] belong to the truncated steps; decay is γλ.
 
     Returns:
-        Log-probabilities [T · N] if wanted, values [T · N], advantages [T, N], returns [T, N], and the moments of
-        advantages and returns: mean, variance, mean, variance.
+        Advantages [T, N], returns [T, N], and the moments of both: mean, variance, mean, variance.
     """
     steps, envs = rewards.shape
     count = steps * envs
-    all_values = state_values(features, params, value, convolves)
-    values = all_values[:count].copy()
-    found = np.empty(0, np.float32)
-    if wants_log_probs:
-        found = action_log_probs(features[:count], actions, masks, has_mask, sizes, params, policy, convolves)
-    before = values.reshape(steps, envs)
+    before = all_values[:count].reshape(steps, envs)
     after = np.zeros((steps, envs), np.float32)
     after[:-1] = before[1:]
     if all_values.size > count:
         after[-1] = all_values[count:]
-    if final_steps.size:
-        final_values = state_values(final_features, params, value, convolves)
-        for j in range(final_steps.size):
-            after[final_steps[j], final_envs[j]] = final_values[j]
+    for j in range(final_steps.size):
+        after[final_steps[j], final_envs[j]] = final_values[j]
     advantage = advantages(rewards, before, after, terminated, ended, gamma, decay)
     returns = advantage + before
     usable = valid.reshape(-1)
     errors = moments(advantage.reshape(-1), has_valid, usable)
     spread = moments(returns.reshape(-1), has_valid, usable)
-    return found, values, advantage, returns, (errors[0], errors[1], spread[0], spread[1])
+    return advantage, returns, (errors[0], errors[1], spread[0], spread[1])

@@ -41,6 +41,8 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
         state: The memory of one environment: a structured dtype, whose fields are ``state.name``, or a tuple
             ``(shape, dtype)``. Prefer float64 and int64: calculations in smaller types may differ in compiled code.
         max_episode_steps: The step that truncates an episode; None for no limit.
+        seen_as: The space that a vector of these declares instead of ``observation_space``; None for the same. Its
+            observations have the same memory, as a Tuple of Discrete spaces and a MultiDiscrete one do.
         parameters: Names and default values: bool, int, float, or arrays of int or float. They are arguments of the
             constructor and fields of ``parameters`` in the functions.
     """
@@ -49,6 +51,7 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
     max_episode_steps: int | None = None
     parameters: Any = MappingProxyType({})
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 10}  # noqa: RUF012 - as in Gymnasium
+    seen_as: ClassVar[gym.Space[Any] | None] = None
     picture: ClassVar[Callable[..., Any] | None] = None
 
     _layout: Layout | None = None

@@ -39,6 +39,13 @@ class Episodes:
         self.counts = np.zeros((count, 2), np.int64)
         self.limit = np.iinfo(np.int64).max if limit is None else limit
 
+    def copy(self, environment: FunctionalEnvironment) -> "Episodes":
+        """Return an independent copy; ``environment`` is the one that the episodes were made for."""
+        made = Episodes(environment, len(self.counts), self.limit, Purpose(int(self.stream[1])))
+        for name in ("stream", "memory", "random", "counts"):
+            getattr(made, name)[:] = getattr(self, name)
+        return made
+
 
 class Outputs:
     """The arrays that N environments write into, for one step.

@@ -16,6 +16,7 @@ from actor_critic.environments.vector.contract import GymnasiumInterface, Observ
 from actor_critic.errors import ActorCriticError, EnvironmentFault, describe
 from actor_critic.process import Interrupted
 from actor_critic.seeding import Purpose
+from actor_critic.spaces import ObservationSpec
 
 _SAVED = ("memory", "random", "counts")
 
@@ -29,6 +30,7 @@ class FunctionalVectorEnv(
     The whole state is saved.
 
     Attributes:
+        environment: The environment, with its parameters.
         episodes: The running episodes.
         executor: Executes the functions.
     """
@@ -61,19 +63,23 @@ class FunctionalVectorEnv(
         limit = environment.max_episode_steps if max_episode_steps is None else max_episode_steps
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
         self.num_envs = num_envs
-        self.single_observation_space = environment.observation_space
+        self.single_observation_space = environment.seen_as or environment.observation_space
         self.single_action_space = environment.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.actions = layout.actions
         self.spec = environment.spec
+        self.environment = environment
         self.executor = executor
         self.episodes = Episodes(environment, num_envs, limit, purpose)
         self._name = layout.name
         self._outputs = out = Outputs(layout, num_envs)
-        shape = (num_envs, *layout.observations.shape)
+        seen = ObservationSpec.from_space(self.single_observation_space)
+        shape = (num_envs, *seen.shape)
         self._masks = out.masks if layout.has_masks else None
-        self._observations, self._finals = out.observations.reshape(shape), out.finals.reshape(shape)
+        self._observations, self._finals = (
+            array.view(seen.dtype).reshape(shape) for array in (out.observations, out.finals)
+        )
         self._step = Step(self._observations, out.rewards, out.terminated, out.truncated, self._masks)
 
     @property
@@ -115,15 +121,38 @@ class FunctionalVectorEnv(
             ValueError: The arrays are not those of such episodes.
             EnvironmentFault: A mask allows no action.
         """
+        if unknown := state.keys() - {"functional.seed", *(f"functional.{name}" for name in _SAVED)}:
+            raise ValueError(f"{min(unknown)} is not part of compiled environments")
         for name in _SAVED:
             array, found = getattr(self.episodes, name).view(np.uint8), state[f"functional.{name}"]
             if (found.shape, found.dtype) != (array.shape, array.dtype):
                 raise ValueError(f"functional.{name} has another shape or dtype")
             array[:] = found
         self.episodes.stream[0] = int(state["functional.seed"][0])
-        if (self.episodes.counts < 0).any():
-            raise ValueError("functional.counts are below 0")
+        if (self.episodes.counts < 0).any() or self.episodes.stream[0] < 0:
+            raise ValueError("functional.counts or functional.seed are below 0")
+        self._check_states()
         return self.observe()
+
+    def _check_states(self) -> None:
+        """Take a step from a copy of the loaded states in Python, where indices are checked.
+
+        Raises:
+            ValueError: A function failed, so these are not states of an episode.
+        """
+        layout, copy = self.environment.layout, self.episodes.copy(self.environment)
+        executor, outputs = PythonExecutor(self.environment), Outputs(layout, self.num_envs)
+        try:
+            bad = executor.observe(copy, outputs)
+            starts = np.cumsum((0, *layout.actions.sizes[:-1]))
+            parts = np.split(outputs.masks, starts[1:], axis=1)
+            allowed = np.stack([part.argmax(1) for part in parts], axis=1)
+            if bad < 0:
+                executor.step(copy, allowed, outputs)
+        except (ActorCriticError, Interrupted):
+            raise
+        except BaseException as error:  # user code may raise anything
+            raise ValueError(f"functional.memory holds no states of {self._name}: {describe(error)}") from error
 
     def observe(self) -> Observed:
         """Return the current observations and their masks.

@@ -61,8 +61,8 @@ def policies(twin: Twin) -> list[Policy]:
     weights = random.normal(size=(num_actions, 2 * max(twin.layout.observations.num_features, 6)))
 
     def linear(observation: Any, mask: Any) -> int:
-        values = np.asarray(observation).reshape(-1)
-        is_box = values.dtype == np.float32
+        values = np.asarray(observation.tolist() if isinstance(observation, np.void) else observation).reshape(-1)
+        is_box = values.dtype.kind == "f"
         scores = weights[:, : values.size] @ values if is_box else weights[:, values].sum(1)
         return int(np.argmax(np.where(mask, scores, -np.inf) if mask is not None else scores))
 

@@ -29,7 +29,7 @@ from numba.extending import intrinsic
 from actor_critic.compiling import cache_folder
 from actor_critic.environments.functional.compiled import random
 from actor_critic.environments.functional.compiled.explain import explain
-from actor_critic.environments.functional.compiled.user_code import ForeignRandomError, UserCode
+from actor_critic.environments.functional.compiled.user_code import ForeignRandomError, UserCode, rename
 from actor_critic.environments.functional.layout import Layout
 from actor_critic.environments.functional.loops import FAILED, LOOPS, bound, feature_maker, number_maker
 from actor_critic.environments.functional.random import WORDS
@@ -123,6 +123,9 @@ class Kernel:
         # The functions see each other through the dictionary of names, which `bound` copied.
         names["step"].py_func.__globals__["reset"] = names["reset"]
         digest = hashlib.sha256(f"{code.digest} {layout} {_machine()}".encode()).hexdigest()
+        code.rename(digest)
+        for loop in LOOPS:
+            rename(names[loop].py_func, digest)
         self.was_cached = True
         made = _loaded.setdefault(digest, {})
         for loop, signature in (("reset", _RESET), ("step", _STEP), ("observe", _OBSERVE)):
@@ -132,7 +135,7 @@ class Kernel:
             if not kept.is_there and self.was_cached:
                 log.info("compiling %s: this takes some seconds, until its functions change", layout.name)
             try:
-                made[loop] = _compiled(_entry_points(names[loop], layout)[loop], signature, kept)
+                made[loop] = _compiled(_entry_points(names[loop], layout, digest)[loop], signature, kept)
             except Exception as error:  # errors within the compiler are of any kind
                 explain(functions, layout, error)
             self.was_cached = self.was_cached and kept.is_there
@@ -196,7 +199,7 @@ def _machine() -> str:
     return f"{sys.version} {numba.__version__} {np.__version__} {host.get_host_cpu_name()} {features}"
 
 
-def _entry_points(loop: Any, layout: Layout) -> dict[str, Any]:
+def _entry_points(loop: Any, layout: Layout, digest: str) -> dict[str, Any]:
     """Return for each loop the function with pointers that calls it."""
     state, state_shape, size = layout.state, layout.state_shape, layout.state_size
     out, out_shape = layout.observations.dtype, layout.out_shape
@@ -234,11 +237,13 @@ def _entry_points(loop: Any, layout: Layout) -> dict[str, Any]:
             carray(masks, (last, num_logits), flag),
         )  # fmt: skip
 
-    return {"reset": _guarded(reset), "step": _guarded(step), "observe": _guarded(observe)}
+    return {function.__name__: _guarded(function, digest) for function in (reset, step, observe)}
 
 
-def _guarded(function: Any) -> Any:
+def _guarded(function: Any, digest: str) -> Any:
     """Return a function that returns ``FAILED`` instead of an exception, which could not pass through its callers."""
+    name = function.__name__
+    rename(function, digest)
     inner = njit(error_model="numpy")(function)
 
     def of_seven(a, b, c, d, e, f, g):
@@ -253,4 +258,7 @@ def _guarded(function: Any) -> Any:
         except Exception:
             return FAILED
 
-    return of_seven if function.__code__.co_argcount == 7 else of_thirteen
+    made = of_seven if function.__code__.co_argcount == 7 else of_thirteen
+    made.__qualname__ = f"{made.__qualname__}_{name}"
+    rename(made, digest)
+    return made

@@ -50,6 +50,15 @@ class UserCode:
         """SHA-256 of the code and the constants of all functions so far."""
         return self._digest.hexdigest()
 
+    def rename(self, digest: str) -> None:
+        """Give all functions names with a digest, before they are compiled.
+
+        The names of compiled functions in a process must differ if the functions do. The compiler only numbers them,
+        in the order in which a process compiles, and code from the cache was compiled by other processes.
+        """
+        for made in self._copies.values():
+            rename(made.py_func, digest)
+
     def compiled(self, function: Callable[..., Any]) -> Any:
         """Return a compiled copy of a function; it is compiled when it is first used."""
         if isinstance(function, Dispatcher):
@@ -119,6 +128,12 @@ class UserCode:
             self._digest.update(f"{getattr(value, '__module__', '')}.{value.__name__}".encode())
         else:
             self._digest.update(repr(value).encode())
+
+
+def rename(function: Any, digest: str) -> None:
+    """Add a digest to the name of a function; see :meth:`UserCode.rename`."""
+    function.__name__ = f"{function.__name__}_{digest[:16]}"
+    function.__qualname__ = f"{function.__qualname__}_{digest[:16]}"
 
 
 def _globals_of(code: types.CodeType) -> set[str]:

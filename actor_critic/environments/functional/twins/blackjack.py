@@ -27,6 +27,7 @@ class Blackjack(Twin):
     """
 
     observation_space = gym.spaces.MultiDiscrete([32, 11, 2])
+    seen_as = gym.spaces.Tuple([gym.spaces.Discrete(size) for size in (32, 11, 2)])
     action_space = gym.spaces.Discrete(2)
     state = np.dtype(
         [
