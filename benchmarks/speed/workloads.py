@@ -5,6 +5,7 @@ from typing import Any
 
 PPO = {
     "environment": "CartPole-v1",
+    "vectorization": "sync",
     "algorithm": "ppo",
     "num_envs": 8,
     "num_steps": 128,
@@ -24,6 +25,16 @@ PPO = {
     "max_grad_norm": 0.5,
     "normalize_advantages": True,
     "adam_epsilon": 1e-5,
+}
+COMPILED = {"vectorization": "compiled"}
+A2C = {
+    "algorithm": "a2c",
+    "num_steps": 5,
+    "update_epochs": 1,
+    "num_minibatches": 1,
+    "clip_coef": "off",
+    "normalize_advantages": False,
+    "gae_lambda": 1.0,
 }
 OURS = "speed.ours"  # the module of our own contenders
 
@@ -95,7 +106,61 @@ def _alone(epochs: int) -> Contender:
     return Contender("the environment alone, one core", OURS, epochs, task="environment")
 
 
+def _twin(key: str, title: str, epochs: int, peer_epochs: int, **settings: Any) -> Workload:
+    """Return a workload on a compiled twin, beside the same on Gymnasium's own environment."""
+    return Workload(
+        key,
+        title,
+        PPO | settings,
+        (
+            _ours(", compiled", epochs, **COMPILED),
+            _ours(", compiled, 2 threads", epochs, **COMPILED, threads=2),
+            _ours("", max(epochs // 3, 3)),
+            _peer("stable_baselines3", peer_epochs),
+        ),
+        learners=(),
+    )
+
+
 WORKLOADS = (
+    _twin("compiled", "CartPole-v1, PPO, 8 x 128, 4 passes of 4 minibatches, compiled", 300, 16),
+    _twin("compiled-many", "CartPole-v1, PPO, 64 x 128, 4 passes of 4 minibatches, compiled", 60, 5, num_envs=64),
+    _twin("compiled-a2c", "CartPole-v1, A2C, 8 x 5, compiled", 6000, 600, **A2C),
+    _twin(
+        "acrobot",
+        "Acrobot-v1, PPO, 16 x 256, 4 passes of minibatches of 64, compiled",
+        60,
+        4,
+        environment="Acrobot-v1",
+        num_envs=16,
+        num_steps=256,
+        num_minibatches=64,
+        gae_lambda=0.94,
+    ),
+    _twin(
+        "mountaincar",
+        "MountainCar-v0, PPO, 16 x 16, 4 passes of minibatches of 64, compiled",
+        600,
+        40,
+        environment="MountainCar-v0",
+        num_envs=16,
+        num_steps=16,
+        gae_lambda=0.98,
+    ),
+    _twin(
+        "frozenlake",
+        "FrozenLake-v1, PPO, 8 x 128, 4 passes of 4 minibatches, compiled",
+        300,
+        16,
+        environment="FrozenLake-v1",
+    ),
+    _twin(
+        "taxi",
+        "Taxi-v4, PPO, 8 x 128, 4 passes of 4 minibatches, compiled (ours with its masks)",
+        150,
+        12,
+        environment="Taxi-v4",
+    ),
     Workload(
         "cartpole",
         "CartPole-v1, PPO, 8 x 128, 4 passes of 4 minibatches",
@@ -104,7 +169,6 @@ WORKLOADS = (
             _ours("", 300),
             _ours(", 2 threads", 300, threads=2),
             _ours(", overlap", 400, overlap=True),
-            _ours(", Gymnasium's own environment", 300, vectorization="sync"),
             _ours(", eager", 100, backend="eager"),
             _peer("stable_baselines3", 16),
             _peer("cleanrl_equivalent", 16),
@@ -123,10 +187,9 @@ WORKLOADS = (
         "CartPole-v1, PPO, 64 x 128, 4 passes of 4 minibatches",
         PPO | {"num_envs": 64},
         (
-            _ours("", 80),
-            _ours(", 2 threads", 80, threads=2),
             _ours(", native vector form", 80, vectorization="native"),
-            _ours(", Gymnasium's own environment", 40, vectorization="sync"),
+            _ours(", native vector form, 2 threads", 80, vectorization="native", threads=2),
+            _ours("", 40),
             _peer("stable_baselines3", 5),
         ),
         36,
@@ -151,43 +214,15 @@ WORKLOADS = (
     Workload(
         "a2c",
         "CartPole-v1, A2C, 8 x 5",
-        PPO
-        | {"algorithm": "a2c", "num_steps": 5, "update_epochs": 1, "num_minibatches": 1, "clip_coef": "off"}
-        | {"normalize_advantages": False, "gae_lambda": 1.0},
+        PPO | A2C,
         (
             _ours("", 6000),
-            _ours(", Gymnasium's own environment", 3000, vectorization="sync"),
             _ours(", eager", 1500, backend="eager"),
             _peer("stable_baselines3", 600),
             _peer("cleanrl_equivalent", 600),
         ),
         2500,
         learning_seeds=50,
-    ),
-    Workload(
-        "acrobot",
-        "Acrobot-v1, PPO, 16 x 256, 4 passes of minibatches of 64",
-        PPO
-        | {"environment": "Acrobot-v1", "num_envs": 16, "num_steps": 256, "num_minibatches": 64, "gae_lambda": 0.94},
-        (_ours("", 60), _ours(", 2 threads", 60, threads=2), _peer("stable_baselines3", 4)),
-    ),
-    Workload(
-        "mountaincar",
-        "MountainCar-v0, PPO, 16 x 16, 4 passes of minibatches of 64",
-        PPO | {"environment": "MountainCar-v0", "num_envs": 16, "num_steps": 16, "gae_lambda": 0.98},
-        (_ours("", 600), _ours(", 2 threads", 600, threads=2), _peer("stable_baselines3", 40)),
-    ),
-    Workload(
-        "frozenlake",
-        "FrozenLake-v1, PPO, 8 x 128, 4 passes of 4 minibatches",
-        PPO | {"environment": "FrozenLake-v1"},
-        (_ours("", 300), _ours(", 2 threads", 300, threads=2), _peer("stable_baselines3", 16)),
-    ),
-    Workload(
-        "taxi",
-        "Taxi-v4, PPO, 8 x 128, 4 passes of 4 minibatches",
-        PPO | {"environment": "Taxi-v4"},
-        (_ours("", 200), _ours(", 2 threads", 200, threads=2), _peer("stable_baselines3", 16)),
     ),
     Workload(
         "minatar",
@@ -222,9 +257,9 @@ WORKLOADS = (
         "CartPole-v1, PPO, 64 x 128, hidden 512, 4 passes of minibatches of 2,048",
         PPO | {"num_envs": 64, "hidden_dim": 512},
         (
-            _ours("", 6),
-            _ours(", 2 threads", 8, threads=2),
-            _ours(", eager", 6, backend="eager"),
+            _ours(", native vector form", 6, vectorization="native"),
+            _ours(", native vector form, 2 threads", 8, vectorization="native", threads=2),
+            _ours(", native vector form, eager", 6, vectorization="native", backend="eager"),
         ),
     ),
 )

@@ -23,7 +23,7 @@ events = []
 class Listener(event.Listener):
     def on_start(self, found):
         function = found.data["dispatcher"].py_func
-        events.append(f"{function.__module__.rpartition('.')[2]}.{function.__name__}")
+        events.append(f"{function.__module__.rpartition('.')[2]}.{function.__code__.co_name}")
     def on_end(self, found):
         pass
 
