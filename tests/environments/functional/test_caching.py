@@ -62,7 +62,7 @@ def test_a_second_process_compiles_nothing_and_a_changed_helper_compiles_its_env
     assert len(told) == 1
     kept = {"random.refill", "random.next_word", "random.episode_seed", "executor._step", "executor._observe"}
     assert not kept & set(compiled)
-    assert "walk.moved" in compiled
+    assert any(name.startswith("walk.moved") for name in compiled)
     assert after == pytest.approx([position + 0.2 for position in first])
 
 
