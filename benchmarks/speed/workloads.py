@@ -5,7 +5,6 @@ from typing import Any
 
 PPO = {
     "environment": "CartPole-v1",
-    "vectorization": "sync",
     "algorithm": "ppo",
     "num_envs": 8,
     "num_steps": 128,
@@ -99,7 +98,7 @@ def _peer(name: str, epochs: int) -> Contender:
 
 
 def _ours(words: str, epochs: int, **settings: Any) -> Contender:
-    return Contender(f"ours{words}", OURS, epochs, settings=settings)
+    return Contender(f"ours{words}", OURS, epochs, settings={"vectorization": "sync"} | settings)
 
 
 def _alone(epochs: int) -> Contender:
@@ -116,7 +115,7 @@ def _twin(key: str, title: str, epochs: int, peer_epochs: int, **settings: Any) 
             _ours(", compiled", epochs, **COMPILED),
             _ours(", compiled, 2 threads", epochs, **COMPILED, threads=2),
             _ours("", max(epochs // 3, 3)),
-            _peer("stable_baselines3", peer_epochs),
+            Contender(PEERS["stable_baselines3"], "peers.stable_baselines3", peer_epochs),  # two threads are slower
         ),
         learners=(),
     )
