@@ -32,9 +32,12 @@ thread unless the row says otherwise. The other libraries run with 1 or 2 thread
 threads says so. With overlap, the second core collects the next rollout during the update. With 2 processes, the
 second one steps half of the environments, with the same bits. CleanRL is not a library, so we measure a script of our
 own with its design. PufferLib 3.0 could not be built here, because its build downloads from outside the package
-index. rlox runs its own CartPole in Rust; all others run Gymnasium's.
+index. rlox runs its own CartPole in Rust. Ours runs the compiled twin of an environment where a row says "compiled";
+all others run Gymnasium's own. On Taxi, ours also applies the masks.
 
-On this virtual machine, rates vary from day to day: by 5 % on one core, and by 10 % or more on two.
+On this virtual machine, rates vary from day to day. The tables of compiled environments are from one round, on a day
+when the machine ran at less than half of its usual speed, for ours and for Stable-Baselines3. So their rates cannot be
+compared with those of the other tables, but their ratios can.
 
 ## Where the time goes
 
