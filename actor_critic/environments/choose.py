@@ -7,7 +7,12 @@ from typing import Any
 import gymnasium as gym
 
 from actor_critic.config import Settings
-from actor_critic.environments.functional import difference_from_original, find_functional_class, make_twin
+from actor_critic.environments.functional import (
+    FunctionalEnvironment,
+    difference_from_original,
+    find_functional_class,
+    make_twin,
+)
 from actor_critic.environments.make import EnvironmentMaker
 from actor_critic.environments.registered import make_native
 from actor_critic.environments.trials.difference import difference
@@ -96,7 +101,13 @@ def _why_not_compiled(settings: Settings) -> str | None:
             return f"{name} {value} is for single environments"
     if settings.replay in ("fresh", "none"):
         return f"replay {settings.replay} is for single environments"
-    if find_functional_class(settings) is not None:
+    if found := find_functional_class(settings):
+        kind, spec = found
+        for method in ("reset", "step"):
+            if getattr(kind, method) is not getattr(FunctionalEnvironment, method):
+                return f"{settings.environment} overrides {method}, which runs only in Python"
+        if spec.additional_wrappers:
+            return f"{settings.environment} is registered with wrappers, which are for single environments"
         return None
     twin = make_twin(settings.environment, settings.environment_kwargs)
     if twin is None or settings.environment not in gym.registry:

@@ -36,6 +36,7 @@ class CompiledCollector(Collector):
     ) -> None:
         """Allocate the arrays of rollouts; the arguments are those of :class:`Collector`."""
         super().__init__(environment, observations, actions, num_steps, 0, buffers)
+        self._has_categories = any(part.kind == "categories" for part in observations.parts)
         self._has_floats = any(part.dtype.startswith("float") for part in observations.parts)
         steps, count = num_steps, environment.num_envs
         self._finals = np.zeros((steps, count, *observations.shape), observations.dtype)
@@ -71,7 +72,8 @@ class CompiledCollector(Collector):
             affine is not None, *(affine or (_NOTHING, _NOTHING)),
         )  # fmt: skip
         if bad >= 0:
-            environment.observe()  # raises an error for a mask or an observation
+            if bad < FAILED:
+                environment.observe()  # raises an error for a mask or an observation
             raise environment.fault(bad)
         self._valid_steps += steps
         arrays.steps = steps
@@ -79,6 +81,8 @@ class CompiledCollector(Collector):
         rollout = self._rollout(arrays, finals, before)
         if not is_finite or (ended and self._has_floats):
             self._check_finite(rollout)
+        if ended and self._has_categories:
+            environment.check_finals(rollout.final_observations)
         return rollout
 
 

@@ -72,6 +72,8 @@ class Random:
 
     def integers(self, low: int, high: int) -> int:
         """Return an integer in [low, high); ``high`` is greater than ``low``."""
+        if high <= low:
+            raise ValueError("integers: low must be less than high")
         first = int(low)  # NumPy's integers would overflow
         return first + (self.next_word() * (int(high) - first) >> 64)
 
@@ -86,6 +88,8 @@ class Random:
 
     def poisson(self, mean: float) -> int:
         """Return a Poisson-distributed integer, by inversion; a large mean takes time in proportion to it."""
+        if mean == math.inf:
+            raise ValueError("poisson: the mean must be finite")
         count = 0
         while mean > 0.0:
             part = min(mean, _MOST_AT_ONCE)

@@ -74,7 +74,7 @@ class FunctionalVectorEnv(
         self.episodes = Episodes(environment, num_envs, limit, purpose)
         self._name = layout.name
         self._outputs = out = Outputs(layout, num_envs)
-        seen = ObservationSpec.from_space(self.single_observation_space)
+        self._seen = seen = ObservationSpec.from_space(self.single_observation_space)
         shape = (num_envs, *seen.shape)
         self._masks = out.masks if layout.has_masks else None
         self._observations, self._finals = (
@@ -107,7 +107,22 @@ class FunctionalVectorEnv(
         ended = self._run(lambda: self.executor.step(self.episodes, action_indices, self._outputs))
         self.observe()
         self._step.final_observations = self._finals if ended else None
+        if ended:
+            self.check_finals(self._finals[self._step.terminated | self._step.truncated])
         return self._step
+
+    def check_finals(self, finals: npt.NDArray[Any]) -> None:
+        """Check the categories of observations [E, *shape] at the ends of episodes.
+
+        Raises:
+            EnvironmentFault: A category is outside its space.
+        """
+        for part, array in zip(self._seen.parts, self._seen.views(finals), strict=True):
+            if not part.contains(array):
+                raise EnvironmentFault(
+                    f"{self._name} returned an observation with a category outside its space at the end of an episode, "
+                    f"from observation"
+                )
 
     def save_state(self) -> State:
         """Return the running episodes."""

@@ -93,15 +93,15 @@ def test_a_run_with_changed_dynamics_is_not_resumed(folder: Path) -> None:
 
 def test_a_registered_class_is_found_by_its_id(folder: Path) -> None:
     module = load(folder, COUNTING)
-    gym.register("Walk-v0", module.Walk, kwargs={"gain": 500.0}, max_episode_steps=9)
+    gym.register("RegisteredWalk-v0", module.Walk, kwargs={"gain": 500.0}, max_episode_steps=9)
     try:
-        environment = gym.make("Walk-v0", render_mode="ansi", gain=30.0)
+        environment = gym.make("RegisteredWalk-v0", render_mode="ansi", gain=30.0)
         environment.reset(seed=1)
         assert environment.unwrapped.parameters.gain == 30.0  # type: ignore[attr-defined]
         assert str(environment.render()).startswith("at ")
         ends = [environment.step(1)[3] for _ in range(9)]
         assert ends == [False] * 8 + [True]
-        trainer = Trainer(Config(environment="Walk-v0", **SHORT))
+        trainer = Trainer(Config(environment="RegisteredWalk-v0", **SHORT))
         assert trainer.settings.vectorization == "compiled"
         assert "environment" in trainer._state.code
         current = trainer._environments.current
@@ -109,7 +109,7 @@ def test_a_registered_class_is_found_by_its_id(folder: Path) -> None:
         assert current.episodes.limit == 9
         trainer.close()
     finally:
-        del gym.registry["Walk-v0"]
+        del gym.registry["RegisteredWalk-v0"]
 
 
 def test_wrappers_step_it_in_python(folder: Path) -> None:

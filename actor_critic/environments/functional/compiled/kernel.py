@@ -165,7 +165,10 @@ class _Kept:
     def __init__(self, key: str) -> None:
         self._folder, name = cache_folder(), re.sub(r"\W", "-", key)
         self._file = self._folder and IndexDataCacheFile(str(self._folder), name, key)
-        self._payload = self._file.load("code") if self._file else None
+        self._payload = None
+        if self._file:
+            with contextlib.suppress(Exception):  # a damaged file raises anything; the code is compiled again
+                self._payload = self._file.load("code")
         if self._folder and self._payload is not None:
             with contextlib.suppress(OSError):  # it is used: see _forget_unused
                 os.utime(self._folder / f"{name}.nbi")
@@ -179,7 +182,8 @@ class _Kept:
     def save_overload(self, signature: Any, result: Any) -> None:
         """Save a compiled function."""
         if self._file and self._folder:
-            self._file.save("code", result._reduce())
+            with contextlib.suppress(OSError):  # such as a full disk; the next process compiles again
+                self._file.save("code", result._reduce())
             _forget_unused(self._folder)
 
 

@@ -109,6 +109,8 @@ def _uniform(random: Any, low: Any = 0.0, high: Any = 1.0) -> Any:
 @overload_method(_RandomType, "integers")
 def _integers(random: Any, low: Any, high: Any) -> Any:
     def integers(random: Any, low: Any, high: Any) -> Any:
+        if high <= low:
+            raise ValueError("integers: low must be less than high")
         return np.int64(low) + np.int64(high_product(next_word(random), np.uint64(np.int64(high) - np.int64(low))))
 
     return integers

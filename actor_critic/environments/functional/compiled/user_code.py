@@ -66,6 +66,7 @@ class UserCode:
         if not isinstance(function, types.FunctionType):
             raise TypeError(f"{function!r} is not a Python function")
         if function in self._copies:
+            self._say("again", str(list(self._copies).index(function)))
             return self._copies[function]
         if line := draws_from_numpy(function):
             raise ForeignRandomError(function, line)
@@ -81,10 +82,10 @@ class UserCode:
         self._add((function.__defaults__, function.__kwdefaults__))
         for name in sorted(_globals_of(function.__code__)):
             if name in names:
-                self._digest.update(name.encode())
+                self._say("name", name)
                 names[name] = self._used(names[name])
         for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
-            self._digest.update(name.encode())
+            self._say("name", name)
             cell.cell_contents = self._used(cell.cell_contents)
         self._last = outer
         return made
@@ -94,18 +95,24 @@ class UserCode:
         owner = getattr(value, "__module__", None) or type(getattr(value, "__self__", None)).__module__
         if isinstance(value, types.ModuleType):
             owner = value.__name__
-        if owner.startswith(("random", "numpy.random")):
+        if owner in ("random", "numpy.random") or owner.startswith("numpy.random."):
             raise ForeignRandomError(self._last, self._last.__code__.co_firstlineno)
         is_own = isinstance(value, types.FunctionType) and value.__module__.partition(".")[0] not in _LIBRARIES
         if is_own or isinstance(value, Dispatcher):
             return self.compiled(value)
         if type(value) is tuple:
+            self._say("tuple", str(len(value)))
             return tuple(self._used(part) for part in value)
         self._add(value)
         return value
 
+    def _say(self, kind: str, data: str | bytes) -> None:
+        """Add one item to the digest, with its length, so that no two lists of items have the same bytes."""
+        data = data.encode() if isinstance(data, str) else data
+        self._digest.update(f"{kind} {len(data)} ".encode() + data)
+
     def _add_code(self, code: types.CodeType) -> None:
-        self._digest.update(code.co_code)
+        self._say("code", code.co_code)
         self._add((code.co_names, code.co_varnames, code.co_freevars))
         for constant in code.co_consts:
             if isinstance(constant, types.CodeType):
@@ -115,19 +122,23 @@ class UserCode:
 
     def _add(self, value: Any) -> None:
         if isinstance(value, np.ndarray):
-            self._digest.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
+            self._say(f"array {value.dtype}{value.shape}", value.tobytes())
         elif isinstance(value, types.ModuleType):
-            self._digest.update(value.__name__.encode())
+            self._say("module", value.__name__)
             if value.__name__.partition(".")[0] not in _LIBRARIES and getattr(value, "__file__", None):
-                self._digest.update(Path(str(value.__file__)).read_bytes())
+                self._say("file", Path(str(value.__file__)).read_bytes())
         elif isinstance(value, type) and issubclass(value, enum.Enum):
-            self._digest.update(repr([(member.name, member.value) for member in value]).encode())
+            self._say("enumeration", repr([(member.name, member.value) for member in value]))
         elif isinstance(value, set | frozenset):
-            self._digest.update(repr(sorted(map(repr, value))).encode())
+            self._say("set", repr(sorted(map(repr, value))))
         elif isinstance(value, type | types.BuiltinFunctionType | np.ufunc):
-            self._digest.update(f"{getattr(value, '__module__', '')}.{value.__name__}".encode())
+            self._say("type", f"{getattr(value, '__module__', '')}.{value.__name__}")
+        elif isinstance(value, tuple | list | dict):
+            self._say(type(value).__name__, str(len(value)))
+            for part in value.items() if isinstance(value, dict) else value:
+                self._add(part)
         else:
-            self._digest.update(repr(value).encode())
+            self._say(type(value).__name__, repr(value))
 
 
 def rename(function: Any, digest: str) -> None:
