@@ -27,7 +27,7 @@ check: $(VENV)/.installed-dev
 
 faults: $(VENV)/.installed-dev
 	rm -rf build/faults
-	FAULTS=1 $(BIN)/python -m pytest -n 2 tests/faults tests/odd
+	FAULTS=1 $(BIN)/python -m pytest -n 2 tests/faults tests/odd tests/environments/functional
 	$(BIN)/python -m tests.faults.table
 
 learning: $(VENV)/.installed-dev

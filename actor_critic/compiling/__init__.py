@@ -3,7 +3,7 @@
 Importing this package loads Numba, so import it only where it is used.
 """
 
-from actor_critic.compiling.cache import cache_folder
+from actor_critic.compiling.cache import cache_folder, unused
 from actor_critic.compiling.functions import Array, compiled, compiled_with, when_compiling
 
-__all__ = ["Array", "cache_folder", "compiled", "compiled_with", "when_compiling"]
+__all__ = ["Array", "cache_folder", "compiled", "compiled_with", "unused", "when_compiling"]

@@ -9,6 +9,7 @@ import shutil
 import stat
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 log = logging.getLogger("actor_critic")
@@ -47,7 +48,8 @@ def cache_folder() -> Path | None:
             folder.mkdir(mode=0o700, exist_ok=True)
             os.utime(folder)
             if not wished:
-                _forget_unused(folder.parent)
+                for other in unused(folder.parent.iterdir()):  # of another version of the sources
+                    shutil.rmtree(other, ignore_errors=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
         log.warning(
             "compiled code cannot be kept in %s (%s): compiling takes some seconds in every run; name a folder of your "
@@ -62,12 +64,12 @@ def cache_folder() -> Path | None:
     return folder
 
 
-def _forget_unused(folder: Path) -> None:
-    """Remove folders of other source versions that no run used for a month."""
-    for found in folder.iterdir():
+def unused(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the paths that no run used for a month."""
+    for path in paths:
         with contextlib.suppress(OSError):  # another run may be removing it
-            if time.time() - found.lstat().st_mtime > _SECONDS_KEPT:
-                shutil.rmtree(found)
+            if time.time() - path.lstat().st_mtime > _SECONDS_KEPT:
+                yield path
 
 
 def _sources() -> str:

@@ -1,6 +1,5 @@
 """Choice of the settings that are "auto": replay, vectoriser, and number of processes."""
 
-import importlib.util
 import logging
 from typing import Any
 
@@ -11,6 +10,7 @@ from actor_critic.environments.functional import (
     FunctionalEnvironment,
     difference_from_original,
     find_functional_class,
+    has_numba,
     make_twin,
 )
 from actor_critic.environments.make import EnvironmentMaker
@@ -112,7 +112,7 @@ def _why_not_compiled(settings: Settings) -> str | None:
     twin = make_twin(settings.environment, settings.environment_kwargs)
     if twin is None or settings.environment not in gym.registry:
         return f"{settings.environment} with {settings.environment_kwargs} has no functional form"
-    if settings.vectorization == "auto" and importlib.util.find_spec("numba") is None:
+    if settings.vectorization == "auto" and not has_numba():
         return "Numba is not installed; pip install numba"
     usual = settings.replace(max_episode_steps=None)
     if reason := difference_from_original(twin, EnvironmentMaker(usual)):

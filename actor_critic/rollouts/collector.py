@@ -24,7 +24,7 @@ Policy = Callable[
 action indices [N, G] and new hidden states [N, S]."""
 
 
-class RolloutArrays:
+class _Arrays:
     """The arrays of one rollout.
 
     Attributes:
@@ -72,7 +72,7 @@ class Collector:
         self._num_steps = num_steps
         # An environment that pauses between two episodes pauses at most in every other step.
         room = 2 * num_steps if environment.pauses else num_steps
-        self._buffers = [RolloutArrays(observations, actions, room, count) for _ in range(buffers)]
+        self._buffers = [_Arrays(observations, actions, room, count) for _ in range(buffers)]
         self._arrays = self._buffers[0]
         self._states = np.zeros((count, state_dim), np.float32)
         self._has_pauses = False  # once an environment paused
@@ -111,7 +111,7 @@ class Collector:
         self._check_finite(rollout)
         return rollout
 
-    def _next_arrays(self) -> RolloutArrays:
+    def _next_arrays(self) -> _Arrays:
         """Return the arrays of the next rollout."""
         assert self._started, "reset or load_state comes before the first collection"
         self._buffers.append(self._buffers.pop(0))
@@ -119,7 +119,7 @@ class Collector:
         return self._arrays
 
     def _fill(
-        self, arrays: RolloutArrays, policy: Policy, noise: Callable[[int], npt.NDArray[np.float32]]
+        self, arrays: _Arrays, policy: Policy, noise: Callable[[int], npt.NDArray[np.float32]]
     ) -> list[npt.NDArray[Any]]:
         """Step the environments until the arrays hold a rollout, and return the final observations."""
         finals: list[npt.NDArray[Any]] = []
@@ -156,9 +156,7 @@ class Collector:
         arrays.steps = t + 1
         return finals
 
-    def _rollout(
-        self, arrays: RolloutArrays, finals: list[npt.NDArray[Any]], states: npt.NDArray[np.float32]
-    ) -> Rollout:
+    def _rollout(self, arrays: _Arrays, finals: list[npt.NDArray[Any]], states: npt.NDArray[np.float32]) -> Rollout:
         used = slice(arrays.steps)
         steps, envs = np.nonzero(arrays.terminated[used] | arrays.truncated[used])
         return Rollout(

@@ -45,6 +45,12 @@ class CompiledCollector(Collector):
             None if observations.is_plain else np.zeros((steps + 1, count, observations.num_features), np.float32)
         )
 
+    def load_state(self, state: dict[str, npt.NDArray[Any]]) -> None:
+        """Continue the running episodes; see :meth:`Collector.load_state`."""
+        super().load_state(state)
+        if self._has_pauses or self._valid_steps[0] % self._num_steps:
+            raise ValueError("collector.live_steps are not those of whole rollouts")
+
     def collect(self, policy: Any, noise: Callable[[int], npt.NDArray[np.float32]]) -> Rollout:
         """Take T steps in every environment, in one compiled call; see :meth:`Collector.collect`.
 

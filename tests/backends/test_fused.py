@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from actor_critic import Config, Trainer
 from actor_critic.algorithm import Batch, Coefficients, Experience, coefficients_of
 from actor_critic.backends import Backend, EagerBackend, Estimates, choose
-from actor_critic.backends.fused import kernels, layers
+from actor_critic.backends.fused import kernels, layers, targets
 from actor_critic.backends.fused.backend import FusedBackend
 from actor_critic.compiling import cache, when_compiling
 from actor_critic.errors import ConfigError, NumericalError
@@ -406,7 +406,7 @@ def test_advantages_are_to_the_bit_those_of_the_reference() -> None:
         rewards, values, following = (random.standard_normal(shape, np.float32) for _ in range(3))
         terminated, truncated = random.random(shape) < 0.2, random.random(shape) < 0.1
         arguments = (rewards, values, following, terminated, terminated | truncated)
-        found = kernels.advantages(*arguments, np.float32(0.97), np.float32(0.97 * 0.91))
+        found = targets.advantages(*arguments, np.float32(0.97), np.float32(0.97 * 0.91))
         np.testing.assert_array_equal(found, generalized_advantage(*arguments, 0.97, 0.91))
 
 

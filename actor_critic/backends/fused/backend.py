@@ -23,7 +23,7 @@ from actor_critic.algorithm import (
     not_finite,
 )
 from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy
-from actor_critic.backends.fused import kernels
+from actor_critic.backends.fused import kernels, targets
 from actor_critic.backends.fused.barrier import HAS_BARRIER, NUM_FLAGS
 from actor_critic.backends.fused.layers import ACTIVATION, COLUMNS, ELU, GELU, NONE, RELU, SIDE, SILU, TANH
 from actor_critic.errors import NumericalError
@@ -163,7 +163,7 @@ class FusedBackend(Backend):
         if log_probs:
             found = self.policy.log_probs(features[:count], experience.actions, experience.masks, None)
         values = beside.result() if beside else self._states(features)
-        advantages, returns, moments = kernels.targets(
+        advantages, returns, moments = targets.targets(
             values, np.ascontiguousarray(experience.rewards), experience.terminated, experience.ended,
             valid is not None, experience.ended if valid is None else valid,
             self._states(finals) if len(finals) else _NO_NUMBERS[0], *experience.final_at,

@@ -5,6 +5,7 @@ from actor_critic.environments.functional.executors import Episodes, Executor, O
 from actor_critic.environments.functional.loops import FAILED
 from actor_critic.environments.functional.named import (
     find_functional_class,
+    has_numba,
     is_own,
     make_executor,
     make_functional,
@@ -28,6 +29,7 @@ __all__ = [
     "difference_from_original",
     "find_functional_class",
     "functional_class",
+    "has_numba",
     "is_own",
     "make_executor",
     "make_functional",

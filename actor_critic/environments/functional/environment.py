@@ -20,7 +20,8 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
     """An environment whose dynamics are static functions over arrays. Subclass it, and define them.
 
     As it is, an instance is a Gymnasium environment in plain Python, for a debugger, wrappers and other libraries.
-    With ``vectorization: compiled`` the same functions are compiled, and give the same bits.
+    With ``vectorization: compiled`` the same functions are compiled, and give the same bits
+    (docs/functional_environments.md lists the exceptions).
 
     A subclass defines ``observation_space`` (Box, Discrete, MultiDiscrete or MultiBinary) and ``action_space``
     (Discrete, MultiDiscrete or MultiBinary), here or in its constructor, and these functions:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from actor_critic.environments.functional.environment import FunctionalEnvironment
 from actor_critic.environments.functional.layout import Layout
-from actor_critic.environments.functional.loops import LOOPS, bound, feature_maker, number_maker
+from actor_critic.environments.functional.loops import bind, feature_maker, number_maker
 from actor_critic.environments.functional.random import WORDS, Random
 from actor_critic.seeding import Purpose, episode_seed, episode_seed_range
 
@@ -103,12 +103,8 @@ class PythonExecutor(Executor):
             "random_at": Random,
             "start": lambda words, seed: Random(words).seed(seed),
             "episode_seed": _episode_seed,
-            "SIZES": layout.actions.sizes,
-            "ACTION_SHAPE": layout.action_shape or (1,),
-            "HAS_MASKS": layout.has_masks,
         }
-        self._loops = {loop: bound(loop, names) for loop in LOOPS}
-        self._loops["step"].__globals__["reset"] = self._loops["reset"]
+        self._loops = bind(layout, names)
 
     def reset(self, episodes: Episodes) -> int:
         """See :class:`Executor`."""

@@ -75,7 +75,7 @@ def read_layout(environment: Any) -> Layout:
         if not isinstance(space, kinds):
             expected = ", ".join(kind.__name__ for kind in kinds)
             raise ConfigError(f"environment: {name}.{field} is {space}; expected {expected}")
-    state, shape = _read_state(name, getattr(type(environment), "state", None), environment)
+    state, shape = _read_state(name, environment)
     observations, actions = read_spaces(name, environment.observation_space, environment.action_space)
     return Layout(
         name,
@@ -131,10 +131,11 @@ def check_functions(found: type[Any]) -> None:
             raise ConfigError(f"environment: {name} has no function {near[0]}; expected the name action_mask")
 
 
-def _read_state(name: str, of_class: Any, environment: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def _read_state(name: str, environment: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
     """Return the dtype and shape of a state."""
-    given = getattr(environment, "state", of_class)
+    given = getattr(environment, "state", None)
     shape: tuple[int, ...] = ()
+    dtype: np.dtype[Any]
     try:
         if isinstance(given, tuple) and len(given) == 2:
             sizes, kind = given

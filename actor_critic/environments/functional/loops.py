@@ -1,7 +1,7 @@
 """The loops over N functional environments: one source, run in plain Python or compiled.
 
-Each template uses the names of an environment's functions and constants as global variables. ``bound`` returns the
-template with these set.
+Each template uses the names of an environment's functions and constants as global variables. ``bind`` returns the
+templates with these set.
 """
 
 import types
@@ -20,7 +20,7 @@ OUTSIDE = 2**32
 FAILED = 2**40
 """What a compiled loop returns if a function raised an exception."""
 
-# Set by `bound`: functions of the environment and of its random numbers, and constants of its layout.
+# Set by `bind`: functions of the environment and of its random numbers, and constants of its layout.
 initial: Any = None
 transition: Any = None
 observation: Any = None
@@ -100,12 +100,27 @@ def step(
     return ended
 
 
-def bound(name: str, names: Mapping[str, Any]) -> Any:
-    """Return a template with its global names set."""
-    template = globals()[name]
-    function = types.FunctionType(template.__code__, {"np": np, "OUTSIDE": OUTSIDE, **names}, name)
-    function.__module__ = __name__
-    return function
+def bind(layout: Layout, names: Mapping[str, Any], wrap: Callable[[Any], Any] = lambda loop: loop) -> dict[str, Any]:
+    """Return the loops over environments of a layout, by name.
+
+    Args:
+        layout: The types and shapes of the arrays.
+        names: The functions of the environment, of its random numbers, and those below.
+        wrap: Called with each loop, such as a compiler.
+    """
+    scope = {
+        "np": np,
+        "OUTSIDE": OUTSIDE,
+        "SIZES": np.array(layout.actions.sizes, np.int64),
+        "ACTION_SHAPE": layout.action_shape or (1,),
+        "HAS_MASKS": layout.has_masks,
+        **names,
+    }
+    for name in LOOPS:  # reset comes first, since step calls it
+        loop = types.FunctionType(globals()[name].__code__, dict(scope), name)
+        loop.__module__ = __name__
+        scope[name] = wrap(loop)
+    return {name: scope[name] for name in LOOPS}
 
 
 def number_maker(layout: Layout) -> Callable[[Any, Any], Any]:

@@ -92,7 +92,7 @@ def try_new_environment(settings: Settings) -> None:
     found = try_functions(environment, None, limit=limit, steps=_FIRST_STEPS, seconds=_SECONDS)
     if found.problem:
         raise EnvironmentFault(found.problem)
-    compiled = make_executor(environment) if _has_numba() else None
+    compiled = make_executor(environment) if has_numba() else None
     found = try_functions(environment, compiled, limit=limit, steps=_STEPS, seconds=_SECONDS)
     if found.problem:
         raise EnvironmentFault(found.problem)
@@ -109,7 +109,7 @@ def is_own(kind: type[FunctionalEnvironment]) -> bool:
 
 def make_executor(environment: FunctionalEnvironment) -> Executor:
     """Compile the functions of an environment; without Numba, return them in Python, with a warning."""
-    if not _has_numba():
+    if not has_numba():
         log.warning(
             "vectorization: compiled needs Numba, which is not installed, so the functions run in Python; "
             "pip install numba"
@@ -120,5 +120,6 @@ def make_executor(environment: FunctionalEnvironment) -> Executor:
     return CompiledExecutor(environment)
 
 
-def _has_numba() -> bool:
+def has_numba() -> bool:
+    """Return whether Numba is installed."""
     return importlib.util.find_spec("numba") is not None

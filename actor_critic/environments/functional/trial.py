@@ -17,6 +17,7 @@ import numpy.typing as npt
 from actor_critic.environments.functional.differences import Difference, first_difference
 from actor_critic.environments.functional.environment import FunctionalEnvironment
 from actor_critic.environments.functional.executors import Episodes, Executor, Outputs, PythonExecutor
+from actor_critic.environments.functional.loops import FAILED
 from actor_critic.environments.masks.reading import random_action_indices
 from actor_critic.errors import describe
 from actor_critic.process import Interrupted, boundary
@@ -112,18 +113,26 @@ class _Side:
     executor: Executor
 
     def run(self, actions: npt.NDArray[np.int64] | None, checked: "_Checked | None") -> int:
-        """Take a step, or reset if there are no actions; then observe. Return how many episodes ended."""
-        ended = 0
+        """Take a step, or reset if there are no actions; then observe. Return how many episodes ended.
+
+        Raises:
+            _WrongValue: A compiled function raised an exception.
+        """
         if checked:
             checked.begin("initial" if actions is None else "transition")
         if actions is None:
-            self.executor.reset(self.episodes)
+            ended = self.executor.reset(self.episodes)
         else:
             ended = self.executor.step(self.episodes, actions, self.outputs)
         if checked:
             checked.begin("observation")
-        self.executor.observe(self.episodes, self.outputs)
-        return ended
+        seen = self.executor.observe(self.episodes, self.outputs)
+        if max(ended, seen) >= FAILED:
+            raise _WrongValue(
+                f"{self.episodes.layout.name}: a function raised an exception in compiled code, and not in Python, in "
+                f"the same step"
+            )
+        return max(ended, 0)
 
 
 class _Checked:

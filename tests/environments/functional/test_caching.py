@@ -54,7 +54,7 @@ def test_a_second_process_compiles_nothing_and_a_changed_helper_compiles_its_env
     (tmp_path / "walk.py").write_text(source())
     was_cached, compiled, told, first = _report(tmp_path)
     assert (was_cached, bool(compiled)) == (False, True)
-    assert told == ["compiling %s: this takes some seconds, until its functions change"]
+    assert told == ["compiling %s: this takes some seconds, and again only if its functions change"]
     assert _report(tmp_path) == [True, [], [], first]
     (tmp_path / "walk.py").write_text(source(sum="position + (action + 1) * STEP"))
     was_cached, compiled, told, after = _report(tmp_path)

@@ -10,9 +10,7 @@ import logging
 import os
 import re
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
@@ -26,18 +24,17 @@ from numba.core.compiler import CompileResult
 from numba.core.types import voidptr
 from numba.extending import intrinsic
 
-from actor_critic.compiling import cache_folder
+from actor_critic.compiling import cache_folder, unused
 from actor_critic.environments.functional.compiled import random
 from actor_critic.environments.functional.compiled.explain import explain
 from actor_critic.environments.functional.compiled.user_code import ForeignRandomError, UserCode, rename
 from actor_critic.environments.functional.layout import Layout
-from actor_critic.environments.functional.loops import FAILED, LOOPS, bound, feature_maker, number_maker
+from actor_critic.environments.functional.loops import FAILED, LOOPS, bind, feature_maker, number_maker
 from actor_critic.environments.functional.random import WORDS
 from actor_critic.errors import ConfigError
 
 log = logging.getLogger("actor_critic")
 
-_SECONDS_KEPT = 30 * 24 * 3600.0
 
 # Signatures: first, last (, limit), and the arrays of the templates in ``functional/loops.py`` as pointers. ``memory``
 # is left out, since it is ``states`` as bytes.
@@ -113,19 +110,13 @@ class Kernel:
             "random_at": random.random_at,
             "start": random.start,
             "episode_seed": random.episode_seed,
-            "SIZES": np.array(layout.actions.sizes, np.int64),
-            "ACTION_SHAPE": layout.action_shape or (1,),
-            "HAS_MASKS": layout.has_masks,
         }
         names.setdefault("action_mask", _no_mask)
-        for loop in LOOPS:
-            names[loop] = njit(error_model="numpy")(bound(loop, names))
-        # The functions see each other through the dictionary of names, which `bound` copied.
-        names["step"].py_func.__globals__["reset"] = names["reset"]
+        loops = bind(layout, names, njit(error_model="numpy"))
         digest = hashlib.sha256(f"{code.digest} {layout} {_machine()}".encode()).hexdigest()
         code.rename(digest)
-        for loop in LOOPS:
-            rename(names[loop].py_func, digest)
+        for compiled_loop in loops.values():
+            rename(compiled_loop.py_func, digest)
         self.was_cached = True
         made = _loaded.setdefault(digest, {})
         for loop, signature in (("reset", _RESET), ("step", _STEP), ("observe", _OBSERVE)):
@@ -133,9 +124,9 @@ class Kernel:
                 continue
             kept = _Kept(f"{layout.name}-{loop}-{digest[:32]}")
             if not kept.is_there and self.was_cached:
-                log.info("compiling %s: this takes some seconds, until its functions change", layout.name)
+                log.info("compiling %s: this takes some seconds, and again only if its functions change", layout.name)
             try:
-                made[loop] = _compiled(_entry_points(names[loop], layout, digest)[loop], signature, kept)
+                made[loop] = _compiled(_entry_points(loops[loop], layout, digest)[loop], signature, kept)
             except Exception as error:  # errors within the compiler are of any kind
                 explain(functions, layout, error)
             self.was_cached = self.was_cached and kept.is_there
@@ -170,7 +161,7 @@ class _Kept:
             with contextlib.suppress(Exception):  # a damaged file raises anything; the code is compiled again
                 self._payload = self._file.load("code")
         if self._folder and self._payload is not None:
-            with contextlib.suppress(OSError):  # it is used: see _forget_unused
+            with contextlib.suppress(OSError):  # it is used: see `unused`
                 os.utime(self._folder / f"{name}.nbi")
         self.is_there = self._payload is not None
 
@@ -184,16 +175,9 @@ class _Kept:
         if self._file and self._folder:
             with contextlib.suppress(OSError):  # such as a full disk; the next process compiles again
                 self._file.save("code", result._reduce())
-            _forget_unused(self._folder)
-
-
-def _forget_unused(folder: Path) -> None:
-    """Remove the code of environments that no run used for a month; every change of an environment leaves some."""
-    for index in folder.glob("*-*-*.nbi"):
-        with contextlib.suppress(OSError):  # another run may be removing it
-            if time.time() - index.stat().st_mtime > _SECONDS_KEPT:
-                for path in folder.glob(f"{index.stem}.*"):
-                    path.unlink()
+            for index in unused(self._folder.glob("*-*-*.nbi")):  # every change of an environment leaves some
+                for path in self._folder.glob(f"{index.stem}.*"):
+                    path.unlink(missing_ok=True)
 
 
 def _machine() -> str:
