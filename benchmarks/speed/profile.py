@@ -24,7 +24,7 @@ from actor_critic import Config, Trainer
 from actor_critic.backends.fused.backend import FusedBackend
 from actor_critic.backends.fused.layers import INPUTS, OUTPUTS, SIDE, filters
 from actor_critic.environments import FunctionalVectorEnv
-from actor_critic.rollouts import Collector
+from actor_critic.rollouts import Sequential
 from benchmarks.speed.page import RESULTS
 from benchmarks.speed.stepping import Compiled
 from benchmarks.speed.workloads import OURS, WORKLOADS, Contender, Workload
@@ -67,9 +67,9 @@ def _measure(work: Workload, contender: Contender) -> dict[str, float]:
         trainer = Trainer(config, Path(folder) / "run")
         environment, agent = trainer._environments.current, trainer.agent
         environment.step_indices = timed("stepping", environment.step_indices)  # type: ignore[method-assign]
-        collect = Collector.collect
-        stack.callback(setattr, Collector, "collect", collect)
-        Collector.collect = timed("collecting", collect)  # type: ignore[method-assign]
+        collect = Sequential.next  # of any collector
+        stack.callback(setattr, Sequential, "next", collect)
+        Sequential.next = timed("collecting", collect)  # type: ignore[method-assign]
         agent.prepare = timed("preparing", agent.prepare)  # type: ignore[method-assign]
         agent.learn = timed("learning", agent.learn)  # type: ignore[method-assign]
         started, steps = 0.0, 0
