@@ -35,9 +35,8 @@ own with its design. PufferLib 3.0 could not be built here, because its build do
 index. rlox runs its own CartPole in Rust. Ours runs the compiled twin of an environment where a row says "compiled";
 all others run Gymnasium's own. On Taxi, ours also applies the masks.
 
-On this virtual machine, rates vary from day to day. The tables of compiled environments are from one round, on a day
-when the machine ran at less than half of its usual speed, for ours and for Stable-Baselines3. So their rates cannot be
-compared with those of the other tables, but their ratios can.
+On this virtual machine, rates vary from day to day. The tables of compiled environments and of random states are from
+another day than the others, on which the machine ran at about half of its usual speed. So compare ratios, not rates.
 
 ## Where the time goes
 
