@@ -18,6 +18,9 @@ log = logging.getLogger("actor_critic")
 
 _NEEDED = ("numba", "scipy", "threadpoolctl")
 
+_SPARSE = 8
+"""Sparse products are faster if at most one of so many inputs is not 0."""
+
 _FUSED_COEFFICIENTS = {
     "learning_rate",
     "adam_beta1",
@@ -70,7 +73,11 @@ def make_backend(
         return EagerBackend(policy, value, parameters, sizes)
     from actor_critic.backends.fused import FusedBackend  # imported here because it loads Numba
 
-    return FusedBackend(policy, value, parameters, sizes, settings.threads)
+    encoder = policy.trunk.encoder
+    assert isinstance(encoder, PartsEncoder)
+    is_sparse = encoder.max_nonzeros * _SPARSE <= encoder.output_dim and not settings.normalize_observations
+    entries = encoder.max_nonzeros if is_sparse and encoder.is_identity else 0
+    return FusedBackend(policy, value, parameters, sizes, settings.threads, entries)
 
 
 def _sees_pictures(policy: PolicyNetwork) -> bool:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from actor_critic.compiling.blas import load_blas
 from actor_critic.compiling.cache import cache_folder
+from actor_critic.compiling.scipy_blas import load_when_used
 
 _IS_KEPT = cache_folder() is not None  # before importing Numba, which reads the folder on import
-load_blas()  # before Numba would load the rest of SciPy's linear algebra with it
+load_when_used()  # before Numba would load it
 
 from numba import njit  # noqa: E402
 from numba.core import event  # noqa: E402

@@ -58,6 +58,7 @@ class PartsEncoder(nn.Module):
     Attributes:
         output_dim: Outputs per observation.
         is_identity: Whether outputs equal inputs.
+        max_nonzeros: The most inputs of an observation that are not 0: one for each category, and all others.
         convolutions: The CNN, if observations are one image that a CNN encodes; else None.
     """
 
@@ -103,6 +104,7 @@ class PartsEncoder(nn.Module):
             modules.append(module)
             self.output_dim += width
         self.parts = nn.ModuleList(modules)
+        self.max_nonzeros = sum(len(p.sizes) if p.kind == "categories" else p.num_features for p in spec.parts)
         self.is_identity = all(isinstance(module, nn.Identity) for module in modules)
         only = modules[0] if len(modules) == 1 else None
         self.convolutions = only if isinstance(only, Convolutions) else None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.backends.fused import FusedPolicy, choose, forward, square_sum, widths
+from actor_critic.backends.fused import FusedPolicy, choose, forward, sparse, square_sum, widths
 from actor_critic.compiling import Array, compiled_with
 from actor_critic.environments import FunctionalVectorEnv
 from actor_critic.environments.functional import FAILED
@@ -126,7 +126,7 @@ def _collect(
                 for j in range(inputs.shape[1]):
                     inputs[i, j] = min(max((x[i, j] - shift[j]) * scale[j], np.float32(-10.0)), np.float32(10.0))
             x = inputs
-        logits = forward(x, params, layers, convolves, zs, ys)
+        logits = forward(sparse(x, layers), params, layers, convolves, zs, ys)
         choose(logits, sizes, mask, has_mask, uniforms[t], False, actions[t])
         result = call_step(
             step, 0, count, limit, address(stream), address(parameters), address(memory), address(random),

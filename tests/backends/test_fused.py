@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from actor_critic import Config, Trainer
 from actor_critic.algorithm import Batch, Coefficients, Experience, coefficients_of
 from actor_critic.backends import Backend, EagerBackend, Estimates, choose
-from actor_critic.backends.fused import kernels, layers, targets
+from actor_critic.backends.fused import kernels, targets
 from actor_critic.backends.fused.backend import FusedBackend
 from actor_critic.compiling import cache, when_compiling
 from actor_critic.errors import ConfigError, NumericalError
@@ -49,8 +49,12 @@ class _Case:
         self, features: int, units: int, layers: int, sizes: tuple[int, ...], activation: str = "tanh",
         shared: bool = False, count: int = 64, masked: bool = False, seed: int = 0,
         threads: int = 1, convolutions: tuple[tuple[int, ...], tuple[tuple[int, int, int], ...]] | None = None,
+        entries: int = 0,
     ) -> None:  # fmt: skip
-        """``convolutions`` is the shape of the image that features are, and filters, sides and strides."""
+        """``convolutions`` is the shape of the image that features are, and filters, sides and strides.
+
+        With ``entries``, at most so many features of a row are not 0.
+        """
         random = torch.Generator().manual_seed(seed)
         self.backends: list[Any] = []
         self.flats: list[FlatParameters] = []
@@ -69,10 +73,13 @@ class _Case:
                         parameter.normal_(0.0, 1.0 if name == "head.bias" else 0.1, generator=initial)
             self.networks = self.networks or [policy, value]
             flat = FlatParameters([policy, value])
-            extra = (threads,) if kind is FusedBackend else ()
+            extra = (threads, entries) if kind is FusedBackend else ()
             self.backends.append(kind(policy, value, flat, sizes, *extra))
             self.flats.append(flat)
         self.features = torch.randn(count, features, generator=random)
+        if entries:
+            places = torch.randint(features, (count, entries), generator=random)
+            self.features *= torch.zeros(count, features).scatter_(1, places, 1.0)
         self.masks = None
         if masked:
             self.masks = torch.rand(count, sum(sizes), generator=random) < 0.5
@@ -311,6 +318,33 @@ def test_many_steps_stay_together(activation: str, shared: bool) -> None:
     assert vars(fused) == pytest.approx(vars(eager), rel=1e-3, abs=1e-5)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("layers", "entries"), [(0, 1), (1, 1), (2, 3)])
+@pytest.mark.parametrize("count", [1, 64, kernels.CHUNK + 9])
+def test_sparse_products_are_the_same(count: int, layers: int, entries: int, shared: bool) -> None:
+    case = _Case(40, 16, layers, (4,), shared=shared, count=count, entries=entries)
+    choices = [case.act(backend, case.uniforms) for backend in case.backends]
+    assert (choices[0] == choices[1]).mean() >= 0.99
+    expected, found = map(case.evaluate_actions, case.backends)
+    torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.values, expected.values, rtol=1e-4, atol=1e-5)
+    case.update([np.arange(count)], max_grad_norm=None)
+    torch.testing.assert_close(case.flats[1].gradients, case.flats[0].gradients, rtol=1e-3, atol=1e-5)
+
+
+def test_products_are_sparse_where_most_inputs_are_zero() -> None:
+    def entries(environment: str, **settings: Any) -> int:
+        backend = Trainer(Config(environment=environment, preset="none", backend="fused", **settings)).agent._backend
+        assert isinstance(backend, FusedBackend)
+        return backend._entries
+
+    assert entries("FrozenLake-v1") == 1  # of 16 inputs
+    assert entries("Taxi-v4") == 1
+    assert entries("FrozenLake-v1", normalize_observations=True) == 0
+    assert entries("CartPole-v1") == 0
+    assert entries("Blackjack-v1") == 3  # of 32 + 11 + 2
+
+
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("sizes", [(4,), (2, 3, 1), (1000,)])
 @pytest.mark.parametrize("count", [1, 8, 2500])
@@ -329,7 +363,7 @@ def test_choices_probabilities_and_values_are_the_same(sizes: tuple[int, ...], c
     torch.testing.assert_close(found.values, expected.values, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("count", [0, 1, layers.FEW_ROWS, layers.FEW_ROWS + 1, 700])
+@pytest.mark.parametrize("count", [0, 1, 16, 700])
 @pytest.mark.parametrize("convolutions", [IMAGE, ((10, 10, 1), ((16, 3, 1),))])  # 1,024 x 128 weights behind it
 def test_a_cnn_chooses_and_values_the_same(count: int, convolutions: Any) -> None:
     case = _Case(int(np.prod(convolutions[0])), 128, 1, (4,), "relu", count=max(count, 1), convolutions=convolutions)
@@ -703,9 +737,10 @@ def test_a_run_without_a_place_for_compiled_code_trains_all_the_same(tmp_path: P
     assert (result.returncode, result.stdout) == (0, "1 fused\n"), result.stderr
 
 
-def test_a_run_begins_the_same_on_both_backends() -> None:
+@pytest.mark.parametrize("environment", ["Acrobot-v1", "FrozenLake-v1"])
+def test_a_run_begins_the_same_on_both_backends(environment: str) -> None:
     settings: dict[str, Any] = {
-        "environment": "Acrobot-v1", "num_epochs": 3, "seed": 2, "num_envs": 4, "batch_size": 256, "num_minibatches": 4,
+        "environment": environment, "num_epochs": 3, "seed": 2, "num_envs": 4, "batch_size": 256, "num_minibatches": 4,
         "normalize_rewards": True, "preset": "none",
     }  # fmt: skip
     eager, fused = (list(Trainer(Config(**settings, backend=backend))) for backend in ("eager", "fused"))

@@ -5,6 +5,6 @@ Importing this package loads Numba, so import it only where it is used.
 
 from actor_critic.backends.fused.backend import FusedBackend, FusedPolicy
 from actor_critic.backends.fused.kernels import choose, square_sum
-from actor_critic.backends.fused.layers import forward, widths
+from actor_critic.backends.fused.layers import forward, sparse, widths
 
-__all__ = ["FusedBackend", "FusedPolicy", "choose", "forward", "square_sum", "widths"]
+__all__ = ["FusedBackend", "FusedPolicy", "choose", "forward", "sparse", "square_sum", "widths"]

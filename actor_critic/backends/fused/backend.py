@@ -123,6 +123,7 @@ class FusedBackend(Backend):
         parameters: FlatParameters,
         sizes: tuple[int, ...],
         threads: int,
+        entries: int = 0,
     ) -> None:
         """Wrap two networks whose parameters are in one flat buffer.
 
@@ -132,6 +133,7 @@ class FusedBackend(Backend):
             parameters: The buffer of both.
             sizes: Number of choices in each action group.
             threads: With two or more, policy and value function learn in parallel if an update is large enough.
+            entries: The most features of a row that are not 0, if they are few enough for sparse products; else 0.
         """
         threadpool_limits(limits=1, user_api="blas")  # otherwise the order of sums, and so their bits, depends on it
         is_apart = policy.trunk is not value.trunk
@@ -143,6 +145,7 @@ class FusedBackend(Backend):
         self.first_moment = torch.zeros_like(parameters.values)
         self.second_moment = torch.zeros_like(parameters.values)
         self.steps = 0
+        self._entries = entries
 
         own, self._value = self._layers_of(policy), self._layers_of(value)
         # The update runs the shared layers once, then the own layers of each network.
@@ -237,12 +240,13 @@ class FusedBackend(Backend):
             assert isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None
             places = [(parameter.data_ptr() - first) // size for parameter in (module.weight, module.bias)]
             if isinstance(module, nn.Linear):
-                rows.append([module.in_features, module.out_features, NONE, *places, 0, 0, 0, 0, 0])
+                entries = 0 if rows else self._entries
+                rows.append([module.in_features, module.out_features, NONE, *places, entries, 0, 0, 0, 0, 0])
                 continue
             (side, across), (stride, aside) = module.kernel_size, module.stride
             assert (side, stride) == (across, aside) and (module.padding, module.dilation) == ((0, 0), (1, 1))
             after = (module.out_channels, (shape[1] - side) // stride + 1, (shape[2] - side) // stride + 1)
-            rows.append([math.prod(shape), math.prod(after), NONE, *places, *shape, side, stride])
+            rows.append([math.prod(shape), math.prod(after), NONE, *places, 0, *shape, side, stride])
             shape = after
         return np.array(rows, np.int64).reshape(-1, COLUMNS)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from actor_critic.backends.fused.barrier import wait
-from actor_critic.backends.fused.layers import BIASES, INPUTS, WEIGHTS, backward, forward, widths
+from actor_critic.backends.fused.layers import BIASES, INPUTS, WEIGHTS, backward, forward, sparse, widths
 from actor_critic.compiling import Array, compiled, compiled_with
 
 POLICY, VALUE, BOTH = range(3)
@@ -292,12 +292,12 @@ def workspace(networks: Networks, borders: Array, has_policy: bool, has_value: b
 
 @compiled
 def gradients(
-    batch: Transitions, rows: Array, networks: Networks, objective: Objective, has_policy: bool, has_value: bool,
-    work: Workspace, first: int, last: int, metrics: Array,
+    batch: Transitions, inputs: Array, rows: Array, networks: Networks, objective: Objective, has_policy: bool,
+    has_value: bool, work: Workspace, first: int, last: int, metrics: Array,
 ) -> None:  # fmt: skip
     """Write the gradients of a minibatch, given by its rows of the batch, into entries ``first`` to ``last``.
 
-    Sets the first five entries of ``metrics``, in the order of :class:`actor_critic.algorithm.Metrics`.
+    ``inputs`` are the features as the first layer takes them. Sets the first five entries of ``metrics``, in the order of :class:`actor_critic.algorithm.Metrics`.
     """
     params, trunk, policy, value, sizes = (
         networks.params,
@@ -318,7 +318,7 @@ def gradients(
         these = rows[begin : begin + CHUNK]
         count = these.size
         into = networks.grads if begin == 0 else work.part
-        x = batch.features[these]
+        x = inputs[these]
         seen = forward(x, params, trunk, convolves, work.zt, work.yt) if is_shared else x
         if has_policy:
             action = batch.actions[these]
@@ -372,6 +372,7 @@ def update(
     has_policy, has_value = side != VALUE, side != POLICY
     work = workspace(networks, borders, has_policy, has_value)
     params, grads, value = networks.params, networks.grads, networks.value
+    inputs = sparse(batch.features, networks.trunk if networks.trunk.shape[0] > 0 else value)
     metrics = np.empty(6)
     # The parameters that only the value function has come last.
     split = value[0, WEIGHTS]
@@ -383,7 +384,7 @@ def update(
         minibatch = rows[borders[k] : borders[k + 1]]
         if minibatch.size == 0:
             continue
-        gradients(batch, minibatch, networks, objective, has_policy, has_value, work, first, last, metrics)
+        gradients(batch, inputs, minibatch, networks, objective, has_policy, has_value, work, first, last, metrics)
         if has_policy:
             shared[k, 2] = 1.0 if metrics[3] > 1.5 * objective.target_kl else 0.0
             shared[k, 0] = square_sum(grads[:split])
@@ -418,9 +419,8 @@ def act(
     """Return action indices [n, G] of a policy whose layers are ``layers``."""
     n = features.shape[0]
     units = widths(layers)[1]
-    logits = forward(
-        features, params, layers, convolves, np.empty(n * units, np.float32), np.empty(n * units, np.float32)
-    )
+    zs, ys = np.empty(n * units, np.float32), np.empty(n * units, np.float32)
+    logits = forward(sparse(features, layers), params, layers, convolves, zs, ys)
     action_indices = np.empty((n, sizes.size), np.int64)
     choose(logits, sizes, masks, has_mask, uniforms, greedy, action_indices)
     return action_indices
@@ -438,7 +438,7 @@ def action_log_probs(
     found = np.empty(count, np.float32)
     for first in range(0, count, CHUNK):
         rows = slice(first, min(first + CHUNK, count))
-        logits = forward(features[rows], params, layers, convolves, zs, ys)
+        logits = forward(sparse(features[rows], layers), params, layers, convolves, zs, ys)
         log_probs, probs = np.empty_like(logits), np.empty_like(logits)
         normalize(logits, sizes, masks[rows] if has_mask else masks, has_mask, log_probs, probs)
         log_prob_of(log_probs, sizes, actions[rows], found[rows])
@@ -454,5 +454,5 @@ def state_values(features: Array, params: Array, layers: Array, convolves: bool 
     found = np.empty(count, np.float32)
     for first in range(0, count, CHUNK):
         rows = slice(first, min(first + CHUNK, count))
-        found[rows] = forward(features[rows], params, layers, convolves, zs, ys)[:, 0]
+        found[rows] = forward(sparse(features[rows], layers), params, layers, convolves, zs, ys)[:, 0]
     return found

@@ -3,6 +3,9 @@
 A layer is a row of ``COLUMNS`` integers: sizes, activation, offsets of its weights and biases in the flat parameter
 buffer, and the geometry of a convolution. BLAS computes matrix products. All arrays are contiguous.
 
+If most inputs are 0, such as those of one-hot vectors, the first layer has ENTRIES > 0. Then it takes sparse rows
+[2 · ENTRIES]: the positions of the inputs that are not 0, and after them these inputs.
+
 Compiling convolutions takes long. If there are none, ``convolves`` is None instead of True; its type lets the compiler
 leave them out.
 """
@@ -12,16 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from actor_critic.compiling import Array, compiled, compiled_with
+from actor_critic.compiling import Array, compiled, compiled_with, multiply
 
-COLUMNS = 10
-INPUTS, OUTPUTS, ACTIVATION, WEIGHTS, BIASES, CHANNELS, HEIGHT, WIDTH, SIDE, STRIDE = range(COLUMNS)
+COLUMNS = 11
+INPUTS, OUTPUTS, ACTIVATION, WEIGHTS, BIASES, ENTRIES, CHANNELS, HEIGHT, WIDTH, SIDE, STRIDE = range(COLUMNS)
 """Columns of a layer. The last five describe the input and filters of a convolution; SIDE is 0 in a linear layer."""
 
 TANH, RELU, ELU, SILU, GELU, NONE = range(6)
 
 PLACES_TOGETHER = 512  # output positions convolved at a time, which fit in the CPU cache
-FEW_ROWS, MANY_WEIGHTS = 16, 65536  # up to so few rows and above so many weights, the transposed product is faster
 
 
 @compiled
@@ -146,7 +148,7 @@ def convolve(x: Array, params: Array, layer: Array, z: Array) -> None:
     for first in range(0, x.shape[0], together):
         unfolded = unfold(x[first : first + together], layer, columns)
         product = maps[: count * unfolded.shape[1]].reshape(count, unfolded.shape[1])
-        np.dot(weight, unfolded, product)
+        multiply(weight, False, unfolded, False, product, False)
         for r in range(unfolded.shape[1] // places):
             for c in range(count):
                 bias = params[layer[BIASES] + c]
@@ -177,7 +179,6 @@ def convolve_back(
     bias_slopes = grads[layer[BIASES] : layer[BIASES] + count]
     slopes[:] = np.float32(0.0)
     bias_slopes[:] = np.float32(0.0)
-    part = np.empty((count, entries), np.float32)
     columns, maps = np.empty(entries * together * places, np.float32), np.empty(count * together * places, np.float32)
     for first in range(0, x.shape[0], together):
         unfolded = unfold(x[first : first + together], layer, columns)
@@ -188,18 +189,57 @@ def convolve_back(
                 for j in range(places):
                     into[j] = given[j]
             bias_slopes[c] += plain_sum(product[c])
-        np.dot(product, unfolded.T, part)
-        for c in range(count):
-            for k in range(entries):
-                slopes[c, k] += part[c, k]
+        multiply(product, False, unfolded, True, slopes, True)
         if wanted:
-            np.dot(weight.T, product, unfolded)
+            multiply(weight, True, product, False, unfolded, False)
             fold(unfolded, layer, below[first : first + together])
 
 
 @compiled
+def sparse(x: Array, layers: Array) -> Array:
+    """Return the rows of x [n, F] as the first layer takes them."""
+    entries = layers[0, ENTRIES]
+    if entries == 0:
+        return x
+    rows = np.zeros((x.shape[0], 2 * entries), np.float32)
+    for r in range(x.shape[0]):
+        found = 0
+        row = x[r]
+        for j in range(row.size):
+            if row[j] != 0:
+                rows[r, found] = j
+                rows[r, entries + found] = row[j]
+                found += 1
+    return rows
+
+
+@compiled
+def sparse_product(x: Array, weight: Array, z: Array) -> None:
+    """Z [n, o] ← sparse rows x times the transposed weight [o, i]."""
+    entries = x.shape[1] // 2
+    for r in range(x.shape[0]):
+        z[r] = np.float32(0.0)
+        for k in range(entries):
+            at, number = int(x[r, k]), x[r, entries + k]
+            for c in range(z.shape[1]):
+                z[r, c] += weight[c, at] * number
+
+
+@compiled
+def sparse_slopes(delta: Array, x: Array, slopes: Array) -> None:
+    """Write the gradient of the weight [o, i] from delta [n, o] and sparse rows x."""
+    entries = x.shape[1] // 2
+    slopes[:] = np.float32(0.0)
+    for r in range(x.shape[0]):
+        for k in range(entries):
+            at, number = int(x[r, k]), x[r, entries + k]
+            for c in range(delta.shape[1]):
+                slopes[c, at] += delta[r, c] * number
+
+
+@compiled
 def forward(x: Array, params: Array, layers: Array, convolves: bool | None, zs: Array, ys: Array) -> Array:
-    """Run layers on x [n, F], and return the outputs.
+    """Run layers on the rows x, and return the outputs.
 
     zs and ys are flat workspaces for the outputs [n, outputs] of each layer before and after its activation.
     """
@@ -214,13 +254,15 @@ def forward(x: Array, params: Array, layers: Array, convolves: bool | None, zs: 
             convolve(h, params, layer, z)
         else:
             weight = params[w : w + i * o].reshape(o, i)
-            if convolves is not None and n <= FEW_ROWS and i * o > MANY_WEIGHTS:  # such as acting with a CNN
-                z[:] = np.dot(weight, h.T).T
+            if layer[ENTRIES] > 0:
+                sparse_product(h, weight, z)
             else:
-                np.dot(h, weight.T, z)
+                multiply(h, False, weight, True, z, False)
+            biases = params[b : b + o]
             for r in range(n):
+                row = z[r]  # indices into slices cannot be negative, so the compiler can vectorise the loop
                 for c in range(o):
-                    z[r, c] += params[b + c]
+                    row[c] += biases[c]
         if layer[ACTIVATION] == NONE:
             h = z
         else:
@@ -269,10 +311,15 @@ def backward(
         if convolves is not None and layer[SIDE] > 0:
             convolve_back(inputs, params, grads, layer, delta, other[: n * i].reshape(n, i), wanted)
         else:
-            np.dot(delta.T, inputs, grads[w : w + i * o].reshape(o, i))
+            slopes = grads[w : w + i * o].reshape(o, i)
+            if layer[ENTRIES] > 0:
+                sparse_slopes(delta, inputs, slopes)
+            else:
+                multiply(delta, True, inputs, False, slopes, False)
             column_sums(delta, grads[b : b + o])
             if wanted:
-                np.dot(delta, params[w : w + i * o].reshape(o, i), other[: n * i].reshape(n, i))
+                below = other[: n * i].reshape(n, i)
+                multiply(delta, False, params[w : w + i * o].reshape(o, i), False, below, False)
         if wanted:
             d, other = other, d
     return d
