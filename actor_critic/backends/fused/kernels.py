@@ -297,7 +297,8 @@ def gradients(
 ) -> None:  # fmt: skip
     """Write the gradients of a minibatch, given by its rows of the batch, into entries ``first`` to ``last``.
 
-    ``inputs`` are the features as the first layer takes them. Sets the first five entries of ``metrics``, in the order of :class:`actor_critic.algorithm.Metrics`.
+    ``inputs`` are the features as the first layer takes them. Sets the first five entries of ``metrics``, in the order
+    of :class:`actor_critic.algorithm.Metrics`.
     """
     params, trunk, policy, value, sizes = (
         networks.params,
