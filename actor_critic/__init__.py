@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actor_critic.agent import ActorCriticAgent
     from actor_critic.config import Config, Settings
-    from actor_critic.environments import FunctionalEnvironment
+    from actor_critic.environments import FunctionalEnvironment, FunctionalReward
     from actor_critic.errors import (
         ActorCriticError,
         CheckpointError,
@@ -43,6 +43,7 @@ _HOMES = {
     "EpochReport": "training",
     "Evaluation": "evaluation",
     "FunctionalEnvironment": "environments",
+    "FunctionalReward": "environments",
     "LinearReward": "rewards",
     "NumericalError": "errors",
     "ObservationSpec": "spaces",
@@ -69,6 +70,7 @@ __all__ = [
     "EpochReport",
     "Evaluation",
     "FunctionalEnvironment",
+    "FunctionalReward",
     "LinearReward",
     "NumericalError",
     "ObservationSpec",

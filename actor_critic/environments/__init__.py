@@ -3,6 +3,7 @@
 from actor_critic.environments.choose import check_same_spaces, choose_replay, choose_vectorization
 from actor_critic.environments.functional import (
     FunctionalEnvironment,
+    FunctionalReward,
     FunctionalVectorEnv,
     PythonExecutor,
     find_functional_class,
@@ -26,6 +27,7 @@ __all__ = [
     "EnvironmentMaker",
     "Finding",
     "FunctionalEnvironment",
+    "FunctionalReward",
     "FunctionalVectorEnv",
     "NativeVectorEnv",
     "Observed",

@@ -12,6 +12,7 @@ from actor_critic.environments.functional.named import (
     make_functional_vector,
     try_new_environment,
 )
+from actor_critic.environments.functional.reward import FunctionalReward
 from actor_critic.environments.functional.trial import Trial, try_functions
 from actor_critic.environments.functional.twins import TWINS, difference_from_original, make_twin
 from actor_critic.environments.functional.vector import FunctionalVectorEnv
@@ -22,6 +23,7 @@ __all__ = [
     "Episodes",
     "Executor",
     "FunctionalEnvironment",
+    "FunctionalReward",
     "FunctionalVectorEnv",
     "Outputs",
     "PythonExecutor",

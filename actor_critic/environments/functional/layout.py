@@ -174,13 +174,16 @@ def _aligned(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype([(name, dtype[name]) for name in dtype.names], align=True)
 
 
-def read_parameters(name: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+def read_parameters(
+    name: str, defaults: Mapping[str, Any], given: Mapping[str, Any], setting: str = "environment"
+) -> Any:
     """Return the parameters as a record with one field each.
 
     Args:
-        name: The name of the environment, for messages.
+        name: The name of their class, for messages.
         defaults: Default values.
         given: Values that replace them.
+        setting: The setting that names the class; with "_kwargs" after it, the one that has the values.
 
     Raises:
         ConfigError: There is no such parameter, or a value has another type than its default.
@@ -188,22 +191,22 @@ def read_parameters(name: str, defaults: Mapping[str, Any], given: Mapping[str, 
     for key in given:
         if key not in defaults:
             known = ", ".join(defaults) or "none"
-            raise ConfigError(f"environment_kwargs: {name} has no parameter {key!r}; its parameters: {known}")
+            raise ConfigError(f"{setting}_kwargs: {name} has no parameter {key!r}; its parameters: {known}")
     values: dict[str, npt.NDArray[Any]] = {}
     for key, default in defaults.items():
         usual, value = np.asarray(default), np.asarray(given.get(key, default))
         kind = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}.get(usual.dtype.kind)
         if kind is None or (kind is np.bool_ and usual.ndim):
             raise ConfigError(
-                f"environment: the parameter {key!r} of {name} is {default!r} by default; expected a bool, an int, "
+                f"{setting}: the parameter {key!r} of {name} is {default!r} by default; expected a bool, an int, "
                 f"a float, or an array of int or float"
             )
         allowed = {"b": "b", "i": "biu", "u": "biu", "f": "biuf"}[usual.dtype.kind]
         if value.dtype.kind not in allowed or value.ndim != usual.ndim or not value.size:
             expected = f"{np.dtype(kind).name}{f' with {usual.ndim} axes' if usual.ndim else ''}"
-            raise ConfigError(f"environment_kwargs: {key}={given.get(key)!r} of {name}; expected {expected}")
+            raise ConfigError(f"{setting}_kwargs: {key}={given.get(key)!r} of {name}; expected {expected}")
         if not np.isfinite(value).all():
-            raise ConfigError(f"environment_kwargs: {key}={given.get(key)!r} of {name}; expected finite numbers")
+            raise ConfigError(f"{setting}_kwargs: {key}={given.get(key)!r} of {name}; expected finite numbers")
         values[key] = value.astype(kind)
     fields: list[Any] = [(key, value.dtype, value.shape) for key, value in values.items()]
     dtype = np.dtype(fields or [("none", np.int64)], align=True)

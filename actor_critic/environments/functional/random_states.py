@@ -11,6 +11,7 @@ import numpy.typing as npt
 from actor_critic.environments.functional.environment import FunctionalEnvironment
 from actor_critic.environments.functional.executors import PythonExecutor
 from actor_critic.environments.functional.named import make_executor
+from actor_critic.environments.functional.reward import FunctionalReward
 from actor_critic.environments.functional.vector import FunctionalVectorEnv
 from actor_critic.environments.vector.contract import Step
 from actor_critic.rewards import LinearReward, RewardModel, compute_rewards, make_reward_model
@@ -23,19 +24,16 @@ RewardFunction = Callable[[Any, Any, Any], float]
 class RandomStates(FunctionalEnvironment):
     """Standard normal states; episodes of one step. A subclass has the reward in its transition."""
 
-    parameters = {"directions": np.zeros((1, 1))}  # noqa: RUF012 - as FunctionalEnvironment wants them
     max_episode_steps = None
 
-    def __init__(self, input_dim: int, output_dim: int, directions: npt.NDArray[Any] | None) -> None:
+    def __init__(self, input_dim: int, output_dim: int) -> None:
         """Set the sizes.
 
         Args:
             input_dim: D, the size of a state.
             output_dim: A, the number of actions.
-            directions: [A, D], of a linear reward; None for other rewards.
         """
-        given: dict[str, Any] = {} if directions is None else {"directions": directions}
-        super().__init__(**given)
+        super().__init__()
         self.observation_space = gym.spaces.Box(-np.inf, np.inf, (input_dim,), np.float32)
         self.action_space = gym.spaces.Discrete(output_dim)
         self.state = ((input_dim,), np.float32)  # type: ignore[misc]
@@ -63,13 +61,23 @@ def _none(state: Any, action: Any, parameters: Any) -> float:
     return 0.0
 
 
-def _with_reward(reward: RewardFunction) -> type[RandomStates]:
-    """Return the environment with a reward function."""
+def _with_reward(reward: RewardFunction, parameters: dict[str, Any]) -> type[RandomStates]:
+    """Return the environment with a reward function and its parameters."""
 
     def transition(state: Any, action: Any, random: Any, parameters: Any) -> tuple[float, bool]:
         return reward(state, action, parameters), True
 
-    return type("RandomStates", (RandomStates,), {"transition": staticmethod(transition)})
+    return type("RandomStates", (RandomStates,), {"transition": staticmethod(transition), "parameters": parameters})
+
+
+def _function_of(model: RewardModel) -> tuple[RewardFunction, dict[str, Any]] | None:
+    """Return the function that determines the rewards of a model, and its parameters; None if there is none."""
+    if type(model) is LinearReward:
+        return _linear, {"directions": model.directions}
+    if isinstance(model, FunctionalReward) and model.is_function:
+        names = type(model).parameters
+        return type(model).reward, {name: model.parameters[name] for name in names}
+    return None
 
 
 class RandomStatesVectorEnv(FunctionalVectorEnv):
@@ -78,7 +86,8 @@ class RandomStatesVectorEnv(FunctionalVectorEnv):
     Autoreset is same-step: every step ends all episodes and returns the states of the next ones. The final observation
     is the state before the action, since an action affects only the reward.
 
-    The built-in reward model is compiled with the environment. Any other is called in Python, once for every step.
+    The built-in reward model and a :class:`FunctionalReward` are compiled with the environment. Any other is called in
+    Python, once for every step.
     """
 
     is_bandit = True
@@ -109,16 +118,16 @@ class RandomStatesVectorEnv(FunctionalVectorEnv):
         """
         spaces = gym.spaces.Box(-np.inf, np.inf, (input_dim,), np.float32), gym.spaces.Discrete(output_dim)
         self.reward_model: RewardModel = make_reward_model(reward_model, reward_model_kwargs or {}, *spaces)
-        self._is_linear = type(self.reward_model) is LinearReward
-        directions = self.reward_model.directions if isinstance(self.reward_model, LinearReward) else None
-        environment = _with_reward(_linear if self._is_linear else _none)(input_dim, output_dim, directions)
+        function = _function_of(self.reward_model)
+        self._is_function = function is not None
+        environment = _with_reward(*(function or (_none, {})))(input_dim, output_dim)
         super().__init__(environment, num_envs, make_executor(environment), purpose=purpose)
         self._ones, self._no_reward = np.ones(num_envs, np.bool_), np.zeros(num_envs, np.float32)
 
     @property
     def is_compiled(self) -> bool:
         """Whether nothing of a step runs in Python."""
-        return self._is_linear and not isinstance(self.executor, PythonExecutor)
+        return self._is_function and not isinstance(self.executor, PythonExecutor)
 
     def step_indices(self, action_indices: npt.NDArray[np.int64]) -> Step:
         """Reward the actions [N, 1] and return the next states [N, D].
@@ -127,7 +136,7 @@ class RandomStatesVectorEnv(FunctionalVectorEnv):
             EnvironmentFault: The reward model failed.
         """
         step = super().step_indices(action_indices)
-        if not self._is_linear:
+        if not self._is_function:
             states, actions = step.final_observations, action_indices[:, 0]
             assert states is not None
             step.rewards = compute_rewards(self.reward_model, states, actions, states, self._ones, self._no_reward)

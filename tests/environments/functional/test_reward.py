@@ -1,0 +1,117 @@
+"""FunctionalReward: one function of a state and an action, compiled for random states."""
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from actor_critic import Config, ConfigError, EnvironmentFault, FunctionalReward, RewardModel, Trainer, evaluate
+from actor_critic.environments import make_vector_environment
+from actor_critic.rewards import make_reward_model
+from actor_critic.rollouts.compiled import CompiledCollector
+
+HERE = __name__
+SIZES: dict[str, Any] = {"input_dim": 4, "output_dim": 3, "batch_size": 16, "num_epochs": 6, "seed": 3}
+
+
+def _penalty(action: Any) -> float:
+    return 0.25 * action
+
+
+class Margin(FunctionalReward):
+    parameters = {"scale": 2.0, "offsets": np.zeros(3)}  # noqa: RUF012
+
+    @staticmethod
+    def reward(state: Any, action: Any, parameters: Any) -> float:
+        return parameters.scale * state[action] + parameters.offsets[action] - _penalty(action)
+
+
+class SameInNumPy(RewardModel):
+    def rewards(self, states: npt.NDArray[Any], actions: npt.NDArray[np.int64], *rest: Any) -> npt.NDArray[np.float32]:
+        chosen = states[np.arange(len(states)), actions].astype(np.float64)
+        return (2.0 * chosen + 0.0 - 0.25 * actions).astype(np.float32)
+
+
+class Overridden(Margin):
+    def rewards(self, states: npt.NDArray[Any], *rest: Any) -> npt.NDArray[np.float32]:
+        return np.ones(len(states), np.float32)
+
+
+class NotFinite(FunctionalReward):
+    @staticmethod
+    def reward(state: Any, action: Any, parameters: Any) -> float:
+        return np.inf if state[0] > 1.0 else 0.0
+
+
+class NotCompiled(FunctionalReward):
+    @staticmethod
+    def reward(state: Any, action: Any, parameters: Any) -> float:
+        return float(f"{action:.2f}")
+
+
+def _run(model: str, **settings: Any) -> Trainer:
+    trainer = Trainer(Config(reward_model=f"{HERE}:{model}", **SIZES | settings))
+    for _ in trainer:
+        pass
+    return trainer
+
+
+@pytest.mark.parametrize("backend", ["fused", "eager"])
+def test_a_compiled_reward_trains_like_the_same_reward_in_numpy(backend: str) -> None:
+    ours, same = (_run(model, backend=backend) for model in ("Margin", "SameInNumPy"))
+    assert torch.equal(ours.agent.parameters.values, same.agent.parameters.values)
+
+
+def test_it_is_compiled_for_random_states_unless_rewards_is_overridden() -> None:
+    for model, is_compiled in (("Margin", True), ("SameInNumPy", False), ("Overridden", False)):
+        trainer = Trainer(Config(reward_model=f"{HERE}:{model}", **SIZES))
+        source = trainer._environments.open(trainer._state)
+        assert isinstance(source._collector, CompiledCollector) is is_compiled, model
+        trainer.close()
+    assert _run("Overridden").agent is not None
+    report = list(Trainer(Config(reward_model=f"{HERE}:Overridden", **SIZES)))[-1]
+    assert report.mean_return == 1.0
+
+
+def test_parameters_come_from_reward_model_kwargs() -> None:
+    offsets = [1.0, 2.0, 3.0]
+    config = Config(reward_model=f"{HERE}:Margin", reward_model_kwargs={"scale": 0.0, "offsets": offsets}, **SIZES)
+    environment = make_vector_environment(Trainer(config).settings)
+    environment.reset(seed=0)
+    actions = np.arange(16)[:, None] % 3
+    np.testing.assert_allclose(environment.step_indices(actions).rewards, np.take([1.0, 1.75, 2.5], actions[:, 0]))
+    with pytest.raises(ConfigError, match=r"reward_model_kwargs: Margin has no parameter 'slope'; .* scale, offsets"):
+        Trainer(Config(reward_model=f"{HERE}:Margin", reward_model_kwargs={"slope": 1.0}, **SIZES))
+    with pytest.raises(ConfigError, match=r"reward_model_kwargs: scale='x' of Margin; expected float64"):
+        Trainer(Config(reward_model=f"{HERE}:Margin", reward_model_kwargs={"scale": "x"}, **SIZES))
+
+
+def test_an_evaluation_knows_the_optimum() -> None:
+    reference = evaluate(_run("Margin").agent, episodes=50).reference
+    assert reference is not None
+    box = gym.spaces.Box(-9, 9, (4,), np.float32)
+    model = make_reward_model(f"{HERE}:Margin", {}, box, gym.spaces.Discrete(3))
+    states = np.array([[1, 0, 0, 0], [0, 0, 1, 5]], np.float32)
+    np.testing.assert_allclose(model.expected_rewards(states), [[2, -0.25, -0.5], [0, -0.25, 1.5]])  # type: ignore[arg-type]
+    pairs = gym.spaces.MultiDiscrete([2, 2])
+    assert make_reward_model(f"{HERE}:Margin", {}, box, pairs).expected_rewards(states) is None
+
+
+def test_on_another_environment_it_runs_in_python() -> None:
+    trainer = Trainer(
+        Config(environment="CartPole-v1", reward_model=f"{HERE}:Margin", num_epochs=2, num_envs=2, num_steps=8, seed=1)
+    )
+    reports = list(trainer)
+    assert len(reports) == 2 and np.isfinite(reports[-1].value_loss)
+
+
+def test_a_wrong_reward_is_reported() -> None:
+    with pytest.raises(EnvironmentFault, match=r"the reward of step 0 of this rollout is not finite"):
+        _run("NotFinite")
+    with pytest.raises(ConfigError, match=r"test_reward.py, line \d+") as found:
+        _run("NotCompiled")
+    assert len(str(found.value).splitlines()) == 1, Path(HERE)
