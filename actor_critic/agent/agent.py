@@ -22,9 +22,9 @@ from actor_critic.networks import (
     EncoderMaker,
     FeatureMaker,
     FlatParameters,
-    ObservationNormalizer,
     RunningMoments,
     make_networks,
+    make_observation_normalizer,
 )
 from actor_critic.rollouts import Actor, Rollout
 from actor_critic.seeding import Purpose, generator
@@ -87,7 +87,7 @@ class ActorCriticAgent(FixedAttributes):
         self.parameters = _flat([self.policy, self.value_network], settings.encoder)
         self.settings = settings.replace(backend=choose_backend(settings, self.policy, self.device))
         self._backend = make_backend(self.settings, self.policy, self.value_network, self.parameters, actions.sizes)
-        normalizer = ObservationNormalizer(features, self.device) if settings.normalize_observations else None
+        normalizer = make_observation_normalizer(settings, observations, self.device)
         self._features = FeatureMaker(observations, self.device, normalizer)
         self._actor = Actor(self._features, self._backend.policy)
         state_dim = self.value_network.trunk.state_dim

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from actor_critic.backends import choose_device
-from actor_critic.config import Settings, settings_from_document
+from actor_critic.config import OLD_VALUES, Settings, settings_from_document
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.imports import require_trust
 from actor_critic.networks import EncoderMaker, make_networks
@@ -35,8 +35,11 @@ def weights_to_begin_with(path: Path, settings: Settings, spaces: Spec) -> tuple
     """
     source, checkpoint = runs.find_checkpoint(path)
     check_spaces(checkpoint, spaces)
-    for name in ("activation", "encoder", "memory", "shared_encoder", "normalize_observations"):
-        theirs, ours = checkpoint.settings.get(name), settings.to_document()[name]
+    names = ["activation", "encoder", "memory", "shared_encoder", "normalize_observations"]
+    if settings.normalize_observations:
+        names.append("normalize_encoded")
+    for name in names:
+        theirs, ours = checkpoint.settings.get(name, OLD_VALUES.get(name)), settings.to_document()[name]
         if theirs != ours:
             raise CheckpointError(f"it was trained with {name}={theirs}, and this run has {ours}")
     return source.resolve(), checkpoint

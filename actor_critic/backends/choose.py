@@ -75,7 +75,8 @@ def make_backend(
 
     encoder = policy.trunk.encoder
     assert isinstance(encoder, PartsEncoder)
-    is_sparse = encoder.max_nonzeros * _SPARSE <= encoder.output_dim and not settings.normalize_observations
+    keeps_zeros = not (settings.normalize_observations and settings.normalize_encoded)
+    is_sparse = encoder.max_nonzeros * _SPARSE <= encoder.output_dim and keeps_zeros
     entries = encoder.max_nonzeros if is_sparse and encoder.is_identity else 0
     return FusedBackend(policy, value, parameters, sizes, settings.threads, entries)
 

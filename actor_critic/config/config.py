@@ -130,7 +130,10 @@ class Config(BaseModel):
     clip_rewards: Annotated[_Positive | _Off | None, Default("off")] = None
     """Clip every training reward to [-x, x], after the reward model and before normalisation. Default: off."""
     normalize_observations: Annotated[bool | None, Default(False)] = None
-    """Scale observations by their running mean and standard deviation, clipped to ±10. Default: false."""
+    """Scale the numbers of observations by their running mean and standard deviation, clipped to ±10.
+    Default: false."""
+    normalize_encoded: Annotated[bool | None, Default(False, old=True)] = None
+    """With normalize_observations, also scale pictures, booleans and one-hot categories. Default: false."""
     normalize_rewards: Annotated[bool | None, Default(False)] = None
     """Divide training rewards by the running standard deviation of the discounted return. Default: false."""
 

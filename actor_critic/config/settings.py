@@ -94,6 +94,7 @@ class Settings:
     reward_mode: str
     clip_rewards: float | None
     normalize_observations: bool
+    normalize_encoded: bool
     normalize_rewards: bool
 
     algorithm: str

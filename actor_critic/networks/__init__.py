@@ -1,7 +1,7 @@
 """PolicyNetwork and ValueNetwork, with encoders, normalisation and the flat buffer of parameters."""
 
 from actor_critic.networks.encoders import CustomEncoder, EncoderMaker, PartsEncoder
-from actor_critic.networks.features import FeatureMaker
+from actor_critic.networks.features import FeatureMaker, make_observation_normalizer
 from actor_critic.networks.networks import PolicyNetwork, ValueNetwork, make_networks
 from actor_critic.networks.normalization import ObservationNormalizer, RewardNormalizer, RunningMoments
 from actor_critic.networks.parameters import FlatParameters
@@ -18,4 +18,5 @@ __all__ = [
     "RunningMoments",
     "ValueNetwork",
     "make_networks",
+    "make_observation_normalizer",
 ]

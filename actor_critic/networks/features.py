@@ -6,9 +6,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from actor_critic.config import Settings
 from actor_critic.networks.encoders import encode
 from actor_critic.networks.normalization import ObservationNormalizer
 from actor_critic.spaces import ObservationSpec
+
+
+def make_observation_normalizer(
+    settings: Settings, observations: ObservationSpec, device: torch.device
+) -> ObservationNormalizer | None:
+    """Return the normaliser that settings ask for; None for none, also if there is nothing that it would normalise."""
+    is_left_out = [not part.is_unscaled and not settings.normalize_encoded for part in observations.parts]
+    if not settings.normalize_observations or all(is_left_out):
+        return None
+    widths = torch.tensor([part.num_features for part in observations.parts])
+    left_out = torch.tensor(is_left_out).repeat_interleave(widths)
+    return ObservationNormalizer(observations.num_features, device, left_out)
 
 
 class FeatureMaker:

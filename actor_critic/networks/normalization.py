@@ -57,14 +57,23 @@ class RunningMoments:
 class ObservationNormalizer:
     """Normalise features with their running moments and clip them to ±10; no change before the first update."""
 
-    def __init__(self, num_features: int, device: torch.device) -> None:
+    def __init__(self, num_features: int, device: torch.device, left_out: Tensor | None = None) -> None:
+        """Start without statistics.
+
+        Args:
+            num_features: F.
+            device: The device of the features.
+            left_out: [F] bool, True for features that stay as they are; None normalises all.
+        """
         self.moments = RunningMoments((num_features,))
         self._device = device
+        self._left_out = torch.zeros(num_features, dtype=torch.bool) if left_out is None else left_out
+        self._limit = torch.full((num_features,), _CLIP).masked_fill(self._left_out, torch.inf).to(device)
         self.refresh()
 
     def copy(self) -> "ObservationNormalizer":
         """Return an independent copy with the same statistics."""
-        other = ObservationNormalizer(len(self.moments.mean), self._device)
+        other = ObservationNormalizer(len(self.moments.mean), self._device, self._left_out)
         other.moments.load(self.moments.state())
         other.refresh()
         return other
@@ -76,24 +85,27 @@ class ObservationNormalizer:
 
     def refresh(self) -> None:
         """Recompute shift and scale from the moments."""
-        self._deviation = (self.moments.variance + _EPSILON).sqrt()
-        self._shift = self.moments.mean.to(self._device, torch.float32)
+        self._deviation = (self.moments.variance + _EPSILON).sqrt().masked_fill(self._left_out, 1.0)
+        self._mean = self.moments.mean.masked_fill(self._left_out, 0.0)
+        self._shift = self._mean.to(self._device, torch.float32)
         self._scale = (1 / self._deviation).to(self._device, torch.float32)
 
     @property
-    def affine(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
-        """Shift and scale, [F] each, as arrays on the CPU; None before the first update."""
-        return (self._shift.cpu().numpy(), self._scale.cpu().numpy()) if self.moments.count else None
+    def affine(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
+        """Shift, scale and limit, [F] each, as arrays on the CPU; None before the first update."""
+        if not self.moments.count:
+            return None
+        return self._shift.cpu().numpy(), self._scale.cpu().numpy(), self._limit.cpu().numpy()
 
     def __call__(self, features: Tensor) -> Tensor:
         """Return normalised features [B, num_features] float32, from float32, or from float64 on the CPU."""
         if features.dtype == torch.float64:
             if self.moments.count:
-                features = ((features - self.moments.mean) / self._deviation).clamp(-_CLIP, _CLIP)
+                features = ((features - self._mean) / self._deviation).clamp(-self._limit, self._limit)
             return features.to(self._device, torch.float32)
         if not self.moments.count:
             return features
-        return ((features - self._shift) * self._scale).clamp(-_CLIP, _CLIP)
+        return ((features - self._shift) * self._scale).clamp(-self._limit, self._limit)
 
 
 class RewardNormalizer:

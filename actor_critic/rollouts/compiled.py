@@ -75,7 +75,7 @@ class CompiledCollector(Collector):
             _NO_MASKS if arrays.masks is None else arrays.masks, arrays.masks is not None,
             noise(int(self._valid_steps[0]) // steps), arrays.actions, arrays.rewards, arrays.terminated,
             arrays.truncated, self._finals_as_bytes, *policy.policy.network,
-            affine is not None, *(affine or (_NOTHING, _NOTHING)),
+            affine is not None, *(affine or (_NOTHING, _NOTHING, _NOTHING)),
         )  # fmt: skip
         if bad >= 0:
             if bad < FAILED:
@@ -98,6 +98,7 @@ def _collect(
     random: Array, counts: Array, observations: Array, features: Array, masks: Array, has_mask: bool,
     uniforms: Array, actions: Array, rewards: Array, terminated: Array, truncated: Array, finals: Array,
     params: Array, layers: Array, convolves: bool | None, sizes: Array, normalizes: bool, shift: Array, scale: Array,
+    bound: Array,
 ) -> tuple[int, int, bool]:  # fmt: skip
     """Collect T steps of N environments.
 
@@ -124,7 +125,7 @@ def _collect(
         if normalizes:
             for i in range(count):
                 for j in range(inputs.shape[1]):
-                    inputs[i, j] = min(max((x[i, j] - shift[j]) * scale[j], np.float32(-10.0)), np.float32(10.0))
+                    inputs[i, j] = min(max((x[i, j] - shift[j]) * scale[j], -bound[j]), bound[j])
             x = inputs
         logits = forward(sparse(x, layers), params, layers, convolves, zs, ys)
         choose(logits, sizes, mask, has_mask, uniforms[t], False, actions[t])

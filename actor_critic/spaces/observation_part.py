@@ -103,6 +103,11 @@ class ObservationPart:
         return 1 / (self._usual_divisor if self.divisor is None else self.divisor)
 
     @cached_property
+    def is_unscaled(self) -> bool:
+        """Whether the networks see numbers of any scale: no categories, booleans or brightness."""
+        return self.kind != "categories" and self.dtype != "bool" and not self.is_picture
+
+    @cached_property
     def is_wide(self) -> bool:
         """Whether the dtype has numbers that float32 cannot hold: 64-bit numbers and 32-bit integers."""
         return self.kind != "categories" and self._stored != np.float32 and self._stored.itemsize >= 4

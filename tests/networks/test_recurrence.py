@@ -212,7 +212,7 @@ def test_a_nested_environment_is_trained_and_resumed_to_the_same_bits(tmp_path: 
     settings = {
         "environment": "Nested-v0", "preset": "none", "num_envs": 4, "num_steps": 16, "num_minibatches": 2,
         "update_epochs": 4, "hidden_dim": 32, "learning_rate": 0.003, "clip_coef": 0.2, "normalize_advantages": True,
-        "normalize_observations": True, "seed": 3,
+        "normalize_observations": True, "normalize_encoded": True, "seed": 3,
     }  # fmt: skip
     straight = Trainer(Config(**settings, num_epochs=60))
     for _ in straight:
