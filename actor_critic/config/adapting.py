@@ -7,10 +7,11 @@ from typing import Any
 from actor_critic.config.config import MAX_BATCH_SIZE, MAX_ENVS
 from actor_critic.config.fields import DEFAULTS
 
+_MIN_EPOCHS, _MIN_BATCH = 16, 64  # a short run learns more from several small batches than from one large batch
 _CLIP_COEF = 0.2  # the value of PPO, used if a setting of the user needs a clip range
 
 
-def adapt(values: dict[str, Any], sources: dict[str, str], explicit: Collection[str]) -> None:
+def adapt(values: dict[str, Any], sources: dict[str, str], explicit: Collection[str], beneath: dict[str, Any]) -> None:
     """Change values of presets and defaults that contradict the user's; the new source names the reason.
 
     The user's values never change. If they contradict each other, the rules refuse them later.
@@ -19,9 +20,11 @@ def adapt(values: dict[str, Any], sources: dict[str, str], explicit: Collection[
         values: Every setting that has a value; sizes under the name that was set. Changed in place.
         sources: The source of each setting; changed in place.
         explicit: The names of the settings that the user set.
+        beneath: The values of presets and defaults.
     """
-    open_values = _Adaptable(values, sources, explicit)
+    open_values = _Adaptable(values, sources, explicit, beneath)
     _adapt_num_envs(open_values)
+    _adapt_to_budget(open_values)
     _adapt_batch_size(open_values)
     _adapt_num_minibatches(open_values)
     _adapt_features(open_values)
@@ -42,9 +45,12 @@ def nearest_divisor(number: int, wanted: int, multiple_of: int = 1) -> int:
 class _Adaptable:
     """The values of all settings. Settings that the user did not set are open: they may be changed."""
 
-    def __init__(self, values: dict[str, Any], sources: dict[str, str], explicit: Collection[str]) -> None:
+    def __init__(
+        self, values: dict[str, Any], sources: dict[str, str], explicit: Collection[str], beneath: dict[str, Any]
+    ) -> None:
         self.values = values
         self.explicit = explicit
+        self.minibatch_size = max(1, beneath["batch_size"] // beneath["num_minibatches"])  # of the preset
         self._sources = sources
         self._before: dict[str, str] = {}
 
@@ -114,17 +120,32 @@ def _adapt_batch_size(run: _Adaptable) -> None:
         run.change("batch_size", batch_size, reason)
 
 
-def _adapt_num_minibatches(run: _Adaptable) -> None:
-    values = run.values
-    if not run.is_open("num_minibatches"):
+def _adapt_to_budget(run: _Adaptable) -> None:
+    """Halve the rollouts of a preset until the run has ``_MIN_EPOCHS`` epochs, but keep ``_MIN_BATCH`` transitions."""
+    values, total, num_envs = run.values, run.values.get("total_timesteps"), run.num_envs
+    sizes = ("batch_size", "num_steps", "num_minibatches")
+    if total is None or "num_steps" in values or num_envs is None or not all(map(run.is_open, sizes)):
         return
-    steps, minibatches = values.get("num_steps"), values["num_minibatches"]
+    steps = before = max(1, values["batch_size"] // num_envs)
+    while steps > 1 and num_envs * steps > max(_MIN_BATCH, total // _MIN_EPOCHS):
+        steps //= 2
+    if steps != before:
+        run.change("batch_size", num_envs * steps, "total_timesteps")
+
+
+def _adapt_num_minibatches(run: _Adaptable) -> None:
+    """Keep the size of a preset's minibatches, if it has several."""
+    values = run.values
+    if not run.is_open("num_minibatches") or values["num_minibatches"] == 1:
+        return
+    steps = values.get("num_steps")
     batch_size = run.num_envs * steps if run.num_envs and steps else values["batch_size"]
-    if run.has_memory and run.num_envs and run.num_envs % minibatches:
-        run.change("num_minibatches", nearest_divisor(run.num_envs, minibatches), "num_envs")
-    elif batch_size % minibatches:
+    wanted = max(1, batch_size // run.minibatch_size)
+    if run.has_memory and run.num_envs:
+        run.change("num_minibatches", nearest_divisor(run.num_envs, wanted), "num_envs")
+    else:
         reason = "num_steps" if steps else "batch_size"
-        run.change("num_minibatches", nearest_divisor(batch_size, minibatches), reason)
+        run.change("num_minibatches", nearest_divisor(batch_size, wanted), reason)
 
 
 def _adapt_features(run: _Adaptable) -> None:

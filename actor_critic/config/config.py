@@ -142,8 +142,9 @@ class Config(BaseModel):
     """The algorithm whose preset fills the settings left null: "a2c" (one unclipped step per epoch) or "ppo" (several
     clipped passes). Default: "a2c" for random states, else "ppo"."""
     preset: Annotated[Literal["auto", "none"] | None, Default("auto")] = None
-    """Whether a preset fills the settings left null. "auto": the preset of the environment and algorithm, or else the
-    general preset of the algorithm. "none": only the defaults. Default: "auto"."""
+    """Which preset fills the settings left null. "auto": the preset of the environment and algorithm if there is one
+    for the same problem and kind of network, else the general preset of the algorithm. "none": always the general
+    preset. Default: "auto"."""
     seed: Annotated[int | None, Field(ge=0, le=MAX_SEED), Default(42)] = None
     """Seed of all random numbers: the same settings and seed give the same bits. Default: 42."""
     num_envs: Annotated[int | None, Field(ge=1, le=MAX_ENVS)] = None

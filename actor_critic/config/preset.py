@@ -61,6 +61,11 @@ def find_preset(environment: str, algorithm: str) -> Preset:
     # The file is looked up by name, not opened: an id may be too long for a file name.
     if any(entry.name == own for entry in _FOLDER.iterdir()) and (found := _read(own)).environment == registered:
         return found
+    return find_general_preset(algorithm)
+
+
+def find_general_preset(algorithm: str) -> Preset:
+    """Return the preset of an algorithm for environments that have none of their own."""
     return _read(f"{algorithm}.json")
 
 

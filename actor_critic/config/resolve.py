@@ -7,11 +7,23 @@ from typing import Any
 from actor_critic.config.adapting import adapt
 from actor_critic.config.config import MAX_ENVS, RANDOM_STATES, Config
 from actor_critic.config.fields import ALTERNATIVES, DEFAULTS, NULLABLE, OLD_VALUES, SWITCHABLE, default_values
-from actor_critic.config.preset import find_preset
+from actor_critic.config.preset import Preset, find_general_preset, find_preset
 from actor_critic.config.rules import NEW_RUN_RULES, RULES, Values, check
 from actor_critic.config.settings import Settings
 from actor_critic.errors import ConfigError
 from actor_critic.imports import class_name
+
+# A preset of an environment applies only with its own values of these.
+_TUNED_FOR = (
+    "environment_kwargs",
+    "wrappers",
+    "frame_stack",
+    "max_episode_steps",
+    "reward_model",
+    "encoder",
+    "embedding_dim",
+    "memory",
+)
 
 # The sizes of random states. For a named environment, its spaces decide them. Every saved run contains them.
 _SIZES = {"input_dim", "output_dim"}
@@ -56,8 +68,9 @@ def resolve(*layers: Layer) -> Resolution:
     for layer in layers:
         _check_alternatives(layer)
     user_layers = [(layer.source, explicit_values(layer.config)) for layer in layers]
-    values, sources = _merge([*user_layers, *_layers_beneath(user_layers)])
-    adapt(values, sources, _merge(user_layers)[0])
+    beneath = _layers_beneath(user_layers)
+    values, sources = _merge([*user_layers, *beneath])
+    adapt(values, sources, _merge(user_layers)[0], _merge(beneath)[0])
     _derive_sizes(values, sources)
     _derive_others(values, sources)
     check(Values(values, sources), (*RULES, *NEW_RUN_RULES))
@@ -148,10 +161,17 @@ def _layers_beneath(layers: list[_Named]) -> list[_Named]:
     environment = _lookup(layers, "environment", DEFAULTS["environment"].value)
     defaults = default_values(is_random_states=environment == RANDOM_STATES)
     algorithm = _lookup(layers, "algorithm", defaults["algorithm"])
-    if _lookup(layers, "preset", defaults["preset"]) != "auto":
-        return [("default", defaults)]
     preset = find_preset(environment, algorithm)
+    is_wanted = _lookup(layers, "preset", defaults["preset"]) == "auto"
+    if environment != RANDOM_STATES and not (is_wanted and _is_its_problem(preset, layers)):
+        preset = find_general_preset(algorithm)
     return [(f"preset {preset.name}", explicit_values(preset.config)), ("default", defaults)]
+
+
+def _is_its_problem(preset: Preset, layers: list[_Named]) -> bool:
+    """Return whether a preset was tuned for the problem and the kind of network that the user set."""
+    said, _ = _merge(layers)
+    return all(said[name] == preset.settings.get(name, DEFAULTS[name].value) for name in _TUNED_FOR if name in said)
 
 
 def _lookup(layers: list[_Named], name: str, default: Any) -> Any:

@@ -11,6 +11,7 @@ from actor_critic.config import RANDOM_STATES, Config, Layer, Settings, allowed_
 from actor_critic.config.config import Default
 from actor_critic.config.fields import ALTERNATIVES, DEFAULTS, NULLABLE, SWITCHABLE, default_values
 from actor_critic.config.messages import alternatives
+from actor_critic.config.preset import find_preset
 
 FIELDS = list(Config.model_fields)
 COMPUTED = {"num_envs", "workers", "checkpoint_interval"}  # from other settings
@@ -68,12 +69,12 @@ def test_a_default_is_allowed(name: str) -> None:
         assert getattr(Config(**{name: value}), name) == value
 
 
-@pytest.mark.parametrize("environment", [RANDOM_STATES, "Unheard-v0"])
-def test_without_a_preset_every_default_holds(environment: str) -> None:
-    resolution = resolve(Layer("file", Config(environment=environment, preset="none")))
+def test_random_states_have_every_default() -> None:
+    resolution = resolve(Layer("file", Config()))
     document = resolution.settings.to_document()
-    for name, value in default_values(environment == RANDOM_STATES).items():
-        if name not in ("environment", "preset"):
+    preset = find_preset(RANDOM_STATES, "a2c").settings
+    for name, value in default_values(is_random_states=True).items():
+        if name not in preset:
             assert (document[name], resolution.sources[name]) == (value, "default")
 
 

@@ -175,32 +175,51 @@ def test_a_batch_larger_than_environments_are_allowed_is_spread_over_steps() -> 
 
 @pytest.mark.parametrize(
     ("said", "sizes", "adapted"),
-    [  # the general preset of ppo: 8 environments, 1024 transitions, 4 minibatches
-        ({"memory": "gru", "num_envs": 1}, (1, 1024, 4), {"num_minibatches": (1, "num_envs=1", 4)}),
-        ({"num_envs": 3}, (3, 1020, 4), {"batch_size": (1020, "num_envs=3", 1024)}),
-        ({"batch_size": 100}, (10, 100, 4), {"num_envs": (10, "batch_size=100", 8)}),
-        ({"num_minibatches": 5}, (8, 1040, 5), {"batch_size": (1040, "num_minibatches=5", 1024)}),
-        ({"num_steps": 5, "num_envs": 3}, (3, 15, 3), {"num_minibatches": (3, "num_steps=5", 4)}),
+    [  # the general preset of ppo: 8 environments, 2048 transitions, 32 minibatches of 64
+        ({"memory": "gru", "num_envs": 1}, (1, 2048, 32), {"num_minibatches": (1, "num_envs=1", 32)}),
+        ({"num_envs": 3}, (3, 2016, 32), {"batch_size": (2016, "num_envs=3", 2048)}),
+        (
+            {"batch_size": 100},
+            (10, 100, 32),
+            {"num_envs": (10, "batch_size=100", 8), "num_minibatches": (1, "batch_size=100", 32)},
+        ),
+        ({"batch_size": 8192}, (8, 8192, 32), {"num_minibatches": (128, "batch_size=8192", 32)}),
+        ({"num_minibatches": 5}, (8, 2040, 5), {"batch_size": (2040, "num_minibatches=5", 2048)}),
+        ({"num_steps": 5, "num_envs": 3}, (3, 15, 32), {"num_minibatches": (1, "num_steps=5", 32)}),
         ({"num_steps": 5, "num_minibatches": 16}, (16, 80, 16), {"num_envs": (16, "num_minibatches=16", 8)}),
-        ({"total_timesteps": 500}, (8, 496, 4), {"batch_size": (496, "total_timesteps=500", 1024)}),
-        ({"num_steps": 50, "total_timesteps": 120}, (2, 100, 4), {"num_envs": (2, "total_timesteps=120", 8)}),
+        ({"total_timesteps": 32768}, (8, 2048, 32), {}),
+        (
+            {"total_timesteps": 32767},
+            (8, 1024, 32),
+            {"batch_size": (1024, "total_timesteps=32767", 2048), "num_minibatches": (16, "batch_size=1024", 32)},
+        ),
+        (
+            {"total_timesteps": 500},
+            (8, 64, 32),
+            {"batch_size": (64, "total_timesteps=500", 2048), "num_minibatches": (1, "batch_size=64", 32)},
+        ),
+        (
+            {"num_steps": 50, "total_timesteps": 120},
+            (2, 100, 32),
+            {"num_envs": (2, "total_timesteps=120", 8), "num_minibatches": (1, "num_steps=50", 32)},
+        ),
         (
             {"workers": 12},
-            (12, 1020, 4),
-            {"num_envs": (12, "workers=12", 8), "batch_size": (1020, "num_envs=12", 1024)},
+            (12, 2016, 32),
+            {"num_envs": (12, "workers=12", 8), "batch_size": (2016, "num_envs=12", 2048)},
         ),
         (
             {"memory": "lstm", "num_minibatches": 5},
-            (10, 1020, 5),
-            {"num_envs": (10, "num_minibatches=5", 8), "batch_size": (1020, "num_envs=10", 1024)},
+            (10, 2050, 5),
+            {"num_envs": (10, "num_minibatches=5", 8), "batch_size": (2050, "num_envs=10", 2048)},
         ),
         (
             {"total_timesteps": 5},
-            (5, 5, 5),
+            (5, 5, 32),
             {
                 "num_envs": (5, "total_timesteps=5", 8),
-                "batch_size": (5, "total_timesteps=5", 1024),
-                "num_minibatches": (5, "batch_size=5", 4),
+                "batch_size": (5, "total_timesteps=5", 2048),
+                "num_minibatches": (1, "batch_size=5", 32),
             },
         ),
     ],
@@ -215,7 +234,7 @@ def test_sizes_that_nobody_said_follow_those_that_were_said(
     if "num_minibatches" not in adapted:
         assert (settings.num_envs, settings.batch_size, settings.num_minibatches) == sizes
     found = {name: source for name, source in resolution.sources.items() if source.startswith("adapted")}
-    # 1024 is the preset's or, where it is told in steps, no part of what was adapted
+    # 2048 is the preset's or, where it is told in steps, no part of what was adapted
     expected = {name: f"adapted to {why} (preset ppo says {old})" for name, (_, why, old) in adapted.items()}
     assert found == expected
     for name, (value, _, _) in adapted.items():
@@ -395,10 +414,35 @@ def test_a_preset_is_named_as_its_file_is() -> None:
     assert sorted(f"{preset.name}.json" for preset in list_presets()) == sorted(p.name for p in folder.iterdir())
 
 
-def test_without_a_preset_the_plain_defaults_hold() -> None:
-    settings = _resolve(environment="CartPole-v1", preset="none")
-    assert (settings.learning_rate, settings.batch_size, settings.hidden_dim) == (1e-4, 32, 256)
-    assert settings.clip_coef is None
+@pytest.mark.parametrize("algorithm", ["a2c", "ppo"])
+def test_without_its_own_preset_an_environment_has_the_general_one(algorithm: str) -> None:
+    own, other = (_resolve(environment=name, algorithm=algorithm, preset="none") for name in ("CartPole-v1", "New-v0"))
+    assert own == replace(other, environment="CartPole-v1")
+    assert (own.clip_coef is None) == (algorithm == "a2c")
+    plain = _resolve(algorithm=algorithm, preset="none")  # random states keep the numbers of the described job
+    assert plain == replace(_resolve(algorithm=algorithm), preset="none")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"memory": "gru"}, {"encoder": "mlp"}, {"frame_stack": 2}, {"environment_kwargs": {"sutton_barto_reward": True}},
+     {"wrappers": ["m:C"]}, {"max_episode_steps": 100}, {"reward_model": "m:C"}],
+    ids=str,
+)  # fmt: skip
+def test_a_preset_holds_only_for_the_problem_that_it_was_tuned_for(said: dict[str, Any]) -> None:
+    resolution = resolve(Layer("flag", Config(environment="CartPole-v1", **said)))
+    assert resolution.sources["learning_rate"] == "preset ppo"
+    (name,) = said
+    same = {"memory": "off", "encoder": "auto", "frame_stack": 1, "reward_model": "environment"}
+    if name in same:
+        resolution = resolve(Layer("flag", Config(environment="CartPole-v1", **{name: same[name]})))
+        assert resolution.sources["learning_rate"] == "preset CartPole-v1.ppo"
+
+
+def test_a_preset_holds_with_its_own_wrappers() -> None:
+    wrappers = find_preset("MiniGrid-DoorKey-5x5-v0", "ppo").settings["wrappers"]
+    config = Config(environment="MiniGrid-DoorKey-5x5-v0", wrappers=wrappers)
+    assert resolve(Layer("flag", config)).sources["learning_rate"] == "preset MiniGrid-DoorKey-5x5-v0.ppo"
 
 
 @pytest.mark.parametrize("preset", list_presets(), ids=lambda preset: preset.name)
