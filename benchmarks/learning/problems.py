@@ -59,4 +59,60 @@ def _without_mask(info: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in info.items() if name != "action_mask"}
 
 
+class Corridor(gym.Env[npt.NDArray[np.float32], int]):
+    """Thirty places in a row; the only reward, 1, is at the right end, and the episode ends there.
+
+    The observation is the place, between 0 and 1. Action 0 goes left and action 1 goes right, but the wind turns one
+    step of ten around.
+    """
+
+    observation_space = gym.spaces.Box(0.0, 1.0, (1,))
+    action_space = gym.spaces.Discrete(2)
+    places = 30
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        """Return to the left end."""
+        super().reset(seed=seed)
+        self._place = 0
+        return self._observe(), {}
+
+    def step(self, action: int) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Go one place to the left or right."""
+        goes_right = (action == 1) != (self.np_random.random() < 0.1)
+        self._place = max(0, self._place + (1 if goes_right else -1))
+        is_there = self._place == self.places - 1
+        return self._observe(), float(is_there), is_there, False, {}
+
+    def _observe(self) -> npt.NDArray[np.float32]:
+        return np.array([self._place / (self.places - 1)], np.float32)
+
+
+class FarAway(gym.ObservationWrapper[npt.NDArray[np.float32], int, npt.NDArray[np.float32]]):
+    """Show the observations of CartPole in the thousands, around 5,000."""
+
+    def __init__(self) -> None:
+        super().__init__(gym.make("CartPole-v1", disable_env_checker=True).unwrapped)
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (4,))
+
+    def observation(self, observation: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Scale and shift an observation."""
+        return (1000 * observation + 5000).astype(np.float32)
+
+
+class Thousands(gym.RewardWrapper[npt.NDArray[np.float32], int]):
+    """CartPole with rewards of 1,000."""
+
+    def __init__(self) -> None:
+        super().__init__(gym.make("CartPole-v1", disable_env_checker=True).unwrapped)
+
+    def reward(self, reward: Any) -> float:
+        """Scale a reward."""
+        return 1000 * float(reward)
+
+
 gym.register("TMaze-v0", TMaze, max_episode_steps=100)
+gym.register("Corridor-v0", Corridor, max_episode_steps=200)
+gym.register("FarAway-v0", FarAway, max_episode_steps=500)
+gym.register("Thousands-v0", Thousands, max_episode_steps=500)

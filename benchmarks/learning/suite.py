@@ -1,0 +1,78 @@
+"""The problems of the comparison of defaults, and their scales."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+
+_OWN = "benchmarks.learning.problems"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An environment with a budget, and the returns that scale its score to between 0 and 1.
+
+    Attributes:
+        name: Name in the table.
+        environment: The id; "module:Id" imports the module first.
+        steps: Environment steps of training.
+        random: Mean return of random actions.
+        best: The best known return.
+        tuned_on: Whether our defaults were chosen on it; the others only confirm.
+        kwargs: Keyword arguments of the environment.
+        limit: Truncate episodes after this many steps; None keeps the environment's own limit.
+        wrappers: Wrappers that a peer needs to read the observations, as "module:Class"; ours reads them as they come.
+        has_masks: Whether the environment gives action masks.
+        num_envs: Environments; None takes 8, which is also our default.
+        episodes: Episodes of the evaluation.
+    """
+
+    name: str
+    environment: str
+    steps: int
+    random: float
+    best: float
+    tuned_on: bool
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    limit: int | None = None
+    wrappers: tuple[str, ...] = ()
+    has_masks: bool = False
+    num_envs: int | None = None
+    episodes: int = 100
+
+
+_GRID = ("minigrid.wrappers:ImgObsWrapper", "gymnasium.wrappers:FlattenObservation")
+
+PROBLEMS = (
+    Problem("FrozenLake-v1", "FrozenLake-v1", 100_000, 0.015, 0.74, True, episodes=1000),
+    Problem("CliffWalking-v1, limit 200", "CliffWalking-v1", 200_000, -2000, -13, True, limit=200),
+    Problem("Taxi-v4 with masks", "Taxi-v4", 200_000, -200, 7.93, True, has_masks=True, episodes=1000),
+    Problem("Acrobot-v1", "Acrobot-v1", 200_000, -499, -63, True),
+    Problem("MountainCar-v0", "MountainCar-v0", 300_000, -200, -97, True),
+    Problem("LunarLander-v3", "LunarLander-v3", 300_000, -178, 285, True),
+    Problem("CartPole-v1", "CartPole-v1", 50_000, 22, 500, False),
+    Problem("CartPole-v1, one environment", "CartPole-v1", 50_000, 22, 500, False, num_envs=1),
+    Problem("FrozenLake8x8-v1, not slippery", "FrozenLake8x8-v1", 100_000, 0.002, 1, False, {"is_slippery": False}),
+    Problem("rewards in the thousands", f"{_OWN}:Thousands-v0", 50_000, 22_000, 500_000, False),
+    Problem("observations in the thousands", f"{_OWN}:FarAway-v0", 50_000, 22, 500, False),
+    Problem("one reward at the end", f"{_OWN}:Corridor-v0", 50_000, 0.0, 1, False),
+    Problem("MinAtar Breakout", "minatar.gym:MinAtar/Breakout-v1", 300_000, 0.5, 20, False),
+    Problem("MiniGrid Empty 8x8", "minigrid:MiniGrid-Empty-8x8-v0", 100_000, 0.1, 0.96, False, wrappers=_GRID),
+)
+
+
+def make_environment(problem: Problem, wrappers: tuple[str, ...] = ()) -> gym.Env[Any, Any]:
+    """Make the environment of a problem, with wrappers as "module:Class"."""
+    import importlib
+
+    if ":" in problem.environment:
+        module = importlib.import_module(problem.environment.partition(":")[0])
+        getattr(module, "register_envs", lambda: None)()
+    extra = {} if problem.limit is None else {"max_episode_steps": problem.limit}
+    env = gym.make(problem.environment.rpartition(":")[2], disable_env_checker=True, **problem.kwargs, **extra)
+    for name in wrappers:
+        module_name, _, kind = name.partition(":")
+        wrap: Callable[..., Any] = getattr(importlib.import_module(module_name), kind)
+        env = wrap(env)
+    return env
