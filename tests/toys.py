@@ -1,5 +1,6 @@
 """Environments small enough to know by heart."""
 
+import functools
 import os
 import time
 from typing import Any, ClassVar
@@ -7,6 +8,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
+from gymnasium.vector import SyncVectorEnv
 
 from actor_critic.errors import ConfigError
 
@@ -199,6 +201,40 @@ class Nested(gym.Env[Any, Any]):
         reward = float(chosen.count(self._mode))  # of the mode that was shown: what follows draws the next
         self._steps += 1
         return self._observe(), reward, False, self._steps == 7, {}
+
+
+class Wordy(Nested):
+    """A Nested with parts that no network reads, between those that a network reads."""
+
+    def __init__(self, own: gym.Space[Any] | None = None) -> None:
+        own = own or gym.Space()  # without __eq__: it differs from that of another instance
+        picture, inside = Nested.observation_space["camera"], Nested.observation_space["inside"]
+        assert isinstance(inside, gym.spaces.Tuple)
+        between = gym.spaces.Tuple([own, inside[0], gym.spaces.Graph(inside[0], None), inside[1]])
+        rest = {"mission": gym.spaces.Text(9), "past": gym.spaces.Dict({"moves": gym.spaces.Sequence(inside[1])})}
+        self.observation_space = gym.spaces.Dict([("camera", picture), ("inside", between), *rest.items()])
+
+    def _observe(self) -> Any:
+        shown = super()._observe()
+        numbers, mode = shown["inside"]
+        words, past = "go" * self._mode, {"moves": (self._mode,) * self._steps}
+        return {"camera": shown["camera"], "inside": (object(), numbers, None, mode), "mission": words, "past": past}
+
+
+def _vector_of_wordy(num_envs: int) -> SyncVectorEnv:
+    return SyncVectorEnv([functools.partial(Wordy, gym.Space())] * num_envs)
+
+
+class OnlyInside(gym.ObservationWrapper[Any, Any, Any]):
+    """Shows what is inside, and not the picture."""
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        super().__init__(env)
+        assert isinstance(env.observation_space, gym.spaces.Dict)
+        self.observation_space = gym.spaces.Dict({"inside": env.observation_space["inside"]})
+
+    def observation(self, observation: Any) -> Any:
+        return {"inside": observation["inside"]}
 
 
 class Recall(gym.Env[npt.NDArray[np.float32], int]):
@@ -422,6 +458,7 @@ gym.register("Sampled-v0", Sampled)
 gym.register("Crash-v0", Crash)
 gym.register("Countdown-v0", Countdown)
 gym.register("Nested-v0", Nested)
+gym.register("Wordy-v0", Wordy, vector_entry_point=_vector_of_wordy)
 gym.register("Recall-v0", Recall)
 gym.register("Lamp-v0", Lamp)
 gym.register("Steady-v0", Steady)

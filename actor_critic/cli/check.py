@@ -17,7 +17,7 @@ _STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 @click.command("check")
 @click.argument("environment", metavar="ENV")
-@setting_options("environment_kwargs", "wrappers", "frame_stack", "max_episode_steps")
+@setting_options("environment_kwargs", "wrappers", "observation_keys", "frame_stack", "max_episode_steps")
 def command(environment: str, **flags: Any) -> int:
     """Test whether environment ENV works, and report its problems.
 

@@ -21,7 +21,7 @@ from actor_critic.process import command_line
 @click.option("--config", "config_path", metavar="FILE", default=CONFIG_FILE, show_default=True, help="File to write.")
 @click.option("--template", type=click.Choice(["functional"]), help="Write an environment to start from, in FILE.py.")
 @click.argument("file", metavar="[FILE.py]", required=False)
-@setting_options("environment", "algorithm", "environment_kwargs", "wrappers")
+@setting_options("environment", "algorithm", "environment_kwargs", "wrappers", "observation_keys")
 def command(config_path: str, template: str | None, file: str | None, **flags: Any) -> None:
     """Write a starting settings file for an environment. An existing file is never overwritten.
 
@@ -54,9 +54,8 @@ def command(config_path: str, template: str | None, file: str | None, **flags: A
         close_environment(env)
     assert input_dim is not None and output_dim is not None
     config = starting_config(settings.environment, settings.algorithm, input_dim, output_dim)
-    config = config.model_copy(
-        update={"environment_kwargs": given.config.environment_kwargs, "wrappers": given.config.wrappers}
-    )
+    kept = ("environment_kwargs", "wrappers", "observation_keys")
+    config = config.model_copy(update={name: getattr(given.config, name) for name in kept})
     try:
         written = config.save_new(path)
     except OSError as error:

@@ -52,6 +52,7 @@ _Encoder = Annotated[
         examples=["auto", "mlp", "nature_cnn", "small_cnn", "module:Class"],
     ),
 ]
+_Part = Annotated[str, Field(pattern=r"^[^\x00]+$", examples=["image", "sensors.camera", "0"])]
 _Path = Annotated[str, Field(pattern=r"^[^\x00]+$", examples=["folder/name"])]
 _Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$", examples=["auto", "cpu", "cuda", "cuda:1"])]
 _Count = Annotated[int, Field(ge=1, le=10**12)]
@@ -87,6 +88,10 @@ class Config(BaseModel):
     """Keyword arguments for the environment's constructor, as a JSON object."""
     wrappers: Annotated[list[_Class] | None, Default([])] = None
     """Gymnasium wrappers as "module:Class", innermost first. Each is called with the environment alone."""
+    observation_keys: Annotated[list[_Part] | None, Default([], old=[])] = None
+    """The parts of a Dict or Tuple observation that the networks see. A name is a key or a position in a Tuple, or
+    several joined by dots: "sensors.camera". The name of a Dict or Tuple keeps all parts inside. An empty list keeps
+    every part that a network reads."""
     frame_stack: Annotated[int | None, Field(ge=1, le=64), Default(1)] = None
     """Number of latest observations that the networks see together. Default: 1."""
     vectorization: Annotated[

@@ -129,6 +129,16 @@ def native_environments_are_not_wrapped(v: Values) -> str | None:
     )
 
 
+def compiled_environments_have_one_part(v: Values) -> str | None:
+    """Refuse to choose parts of the observations of compiled environments, which are one array."""
+    if v["vectorization"] != "compiled" or not v["observation_keys"]:
+        return None
+    return (
+        f"{v.culprit('observation_keys')} chooses parts of a Dict or Tuple, unlike {v.shown('vectorization')}, whose "
+        f"observations are one array; leave one of them out"
+    )
+
+
 def compiled_environments_are_saved_whole(v: Values) -> str | None:
     """Refuse to replay compiled environments, which checkpoints save completely."""
     if v["vectorization"] != "compiled" or v["replay"] not in ("fresh", "none"):
@@ -187,8 +197,9 @@ def overlap_needs_clip_coef(v: Values) -> str | None:
 
 
 def random_states_take_no_environment_settings(v: Values) -> str | None:
-    """Refuse arguments, wrappers and step limits for random states, which are not a Gymnasium environment."""
-    given = [name for name in ("environment_kwargs", "wrappers", "max_episode_steps") if v.values.get(name)]
+    """Refuse arguments, wrappers, parts and step limits for random states, which are not a Gymnasium environment."""
+    names = ("environment_kwargs", "wrappers", "observation_keys", "max_episode_steps")
+    given = [name for name in names if v.values.get(name)]
     if not v.is_random_states or not given:
         return None
     return f"{v.culprit(given[0])} does not apply to random states; remove it or name an environment"
@@ -272,6 +283,7 @@ RULES: tuple[Rule, ...] = (
     one_process_has_one_worker,
     native_environments_are_not_replayed,
     native_environments_are_not_wrapped,
+    compiled_environments_have_one_part,
     compiled_environments_are_saved_whole,
     num_minibatches_divides_num_envs_with_memory,
     encoder_kwargs_need_a_custom_encoder,

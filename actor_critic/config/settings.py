@@ -80,6 +80,7 @@ class Settings:
     environment: str
     environment_kwargs: dict[str, Any]
     wrappers: list[str]
+    observation_keys: list[str]
     frame_stack: int
     vectorization: str
     workers: int | Literal["auto"]
@@ -265,6 +266,8 @@ class Settings:
             words += ["--environment-kwargs", json.dumps(self.environment_kwargs)]
         if self.wrappers:
             words += ["--wrappers", ",".join(self.wrappers)]
+        if self.observation_keys:
+            words += ["--observation-keys", json.dumps(self.observation_keys, ensure_ascii=False)]
         return command_line(*words)
 
     def replace(self, **changes: Any) -> "Settings":

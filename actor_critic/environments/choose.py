@@ -96,7 +96,7 @@ def choose_vectorization(settings: Settings) -> Settings:
 
 def _why_not_compiled(settings: Settings) -> str | None:
     """Return why the environment cannot be compiled, or None if it can."""
-    for name, none in (("wrappers", []), ("frame_stack", 1)):
+    for name, none in (("wrappers", []), ("observation_keys", []), ("frame_stack", 1)):
         if (value := getattr(settings, name)) != none:
             return f"{name} {value} is for single environments"
     if settings.replay in ("fresh", "none"):

@@ -21,12 +21,13 @@ from actor_critic.environments.vector.single_environments import Replay
 from actor_critic.environments.vector.workers import WorkerVectorEnv
 from actor_critic.environments.wrappers.limits import EvaluationLimit, has_step_limit
 from actor_critic.environments.wrappers.own_rewards import OwnRewards
+from actor_critic.environments.wrappers.parts import SeenParts
 from actor_critic.environments.wrappers.stacking import FrameStack
 from actor_critic.errors import ActorCriticError, ConfigError, NotMadeError, OneAtATimeError, describe
 from actor_critic.imports import load_class, make_findable
 from actor_critic.process import Interrupted, boundary
 from actor_critic.seeding import Purpose
-from actor_critic.spaces import spaces_of
+from actor_critic.spaces import leave_out, spaces_of
 
 log = logging.getLogger("actor_critic")
 
@@ -194,6 +195,10 @@ class EnvironmentMaker:
         if self._wrappers:  # wrappers may change masks and spaces
             spaces_of(settings.environment, env)
             env = self._with_masks(env, bare)
+        wrapped = f" with {', '.join(settings.wrappers)}" if settings.wrappers else ""
+        seen = leave_out(f"{settings.environment}{wrapped}", env.observation_space, settings.observation_keys)
+        if seen is not env.observation_space:
+            env = SeenParts(env, seen)
         if settings.frame_stack > 1:
             env = FrameStack(env, settings.frame_stack)
         if self._ends and not has_step_limit(env):

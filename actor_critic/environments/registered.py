@@ -9,12 +9,15 @@ import traceback
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.vector.utils import batch_space
 
 from actor_critic.config import Settings
 from actor_critic.environments.functional import find_functional_class, functional_class, is_own
+from actor_critic.environments.vector.instances import close_environment
 from actor_critic.errors import ActorCriticError, ConfigError, NotMadeError, describe
 from actor_critic.imports import make_findable
 from actor_critic.process import Interrupted
+from actor_critic.spaces import leave_out
 
 # Packages that Gymnasium's own environments need, and how to install them.
 _PACKAGES = {
@@ -48,7 +51,9 @@ def make_native(settings: Settings, count: int) -> gym.vector.VectorEnv[Any, Any
     if settings.max_episode_steps is not None:
         kwargs = {"max_episode_steps": settings.max_episode_steps, **kwargs}
     try:
-        return gym.make_vec(name, count, vectorization_mode="vector_entry_point", **kwargs)
+        made: gym.vector.VectorEnv[Any, Any, Any]
+        made = gym.make_vec(name, count, vectorization_mode="vector_entry_point", **kwargs)
+        space = made.single_observation_space
     except Interrupted:
         raise
     except BaseException as error:  # user code may raise anything
@@ -56,6 +61,16 @@ def make_native(settings: Settings, count: int) -> gym.vector.VectorEnv[Any, Any
             f"vectorization: the native vector form of {name!r} cannot be made: {describe(error)}; "
             f'use "sync", "shared" or "workers"'
         ) from error
+    try:
+        seen = leave_out(name, space, settings.observation_keys)
+    except ConfigError:
+        close_environment(made)
+        raise
+    if seen is space:
+        return made
+    declared = gym.vector.VectorWrapper(made)
+    declared.single_observation_space, declared.observation_space = seen, batch_space(seen, count)
+    return declared
 
 
 def _check_registered(name: str) -> None:

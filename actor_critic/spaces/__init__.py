@@ -1,6 +1,7 @@
 """Action and observation spaces, reduced to what networks and buffers need: sizes, shapes and dtypes."""
 
 from actor_critic.spaces.actions import ActionSpec
+from actor_critic.spaces.left_out import NOT_CHOSEN, leave_out, left_out
 from actor_critic.spaces.nesting import Path, assemble, describe_path, parts_of, pick
 from actor_critic.spaces.observation_part import PICTURE_SIDE, ObservationPart, as_array
 from actor_critic.spaces.observations import ObservationSpec
@@ -8,6 +9,7 @@ from actor_critic.spaces.read import Spec, read_spaces, spaces_of, spec_mismatch
 from actor_critic.spaces.stacked import stacked
 
 __all__ = [
+    "NOT_CHOSEN",
     "PICTURE_SIDE",
     "ActionSpec",
     "ObservationPart",
@@ -17,6 +19,8 @@ __all__ = [
     "as_array",
     "assemble",
     "describe_path",
+    "leave_out",
+    "left_out",
     "parts_of",
     "pick",
     "read_spaces",

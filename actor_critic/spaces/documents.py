@@ -11,6 +11,7 @@ ADDED = {"added": True}
 """Metadata of a field that older documents lack. A missing field has its default, and a default is not written."""
 
 _MAX_DEPTH = 32
+_MAX_POSITIONS = 1 << 20  # of all tuples together, with those that have no part
 _MAX = 1 << 62
 
 
@@ -69,6 +70,8 @@ def read_parts(document: Any, make: type[T]) -> tuple[T, ...]:
             raise ValueError("a space has a part with a wrong path")
         if not all(isinstance(key, str) or (type(key) is int and key >= 0) for key in part.path):
             raise ValueError("a space has a part with a wrong path")
+    if _count_positions(parts) > _MAX_POSITIONS:
+        raise ValueError("a space has a part with a wrong path")
     try:
         whole = assemble([(part.path, part) for part in parts])
         is_sound = all(pick(whole, part.path) is part for part in parts)
@@ -77,6 +80,16 @@ def read_parts(document: Any, make: type[T]) -> tuple[T, ...]:
     if not is_sound:
         raise ValueError("a space has parts whose paths contradict each other")
     return parts
+
+
+def _count_positions(parts: Sequence[Part]) -> int:
+    """Return the sum of the lengths of all tuples."""
+    lengths: dict[Path, int] = {}
+    for part in parts:
+        for depth, key in enumerate(part.path):
+            if isinstance(key, int):
+                lengths[part.path[:depth]] = max(key + 1, lengths.get(part.path[:depth], 0))
+    return sum(lengths.values())
 
 
 def are_numbers(value: Any, low: int = -_MAX) -> bool:

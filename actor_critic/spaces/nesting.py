@@ -73,14 +73,19 @@ def pick(whole: Any, path: Path) -> Any:
 
 
 def assemble(parts: list[tuple[Path, T]]) -> Any:
-    """Build the nested value of parts, which :func:`pick` takes apart: dicts for texts, tuples for positions."""
+    """Build the nested value of parts, which :func:`pick` takes apart: dicts for texts, tuples for positions.
+
+    A position of a tuple without a part is None.
+    """
     if parts[0][0] == ():
         return parts[0][1]
     groups: dict[str | int, list[tuple[Path, T]]] = {}
     for path, part in parts:
         groups.setdefault(path[0], []).append((path[1:], part))
     inner = {key: assemble(group) for key, group in groups.items()}
-    return tuple(inner.values()) if isinstance(parts[0][0][0], int) else inner
+    if isinstance(parts[0][0][0], int):
+        return tuple(inner.get(position) for position in range(1 + max(map(int, inner))))
+    return inner
 
 
 def describe_path(path: Path) -> str:
@@ -95,7 +100,11 @@ def at_path(path: Path) -> str:
 
 def describe_space(parts: list[tuple[Path, str]]) -> str:
     """Describe a nested space in Gymnasium's form, from descriptions of its parts; a very long text is cut."""
-    text = _describe_space(assemble(parts))
+    return shortened(_describe_space(assemble(parts)))
+
+
+def shortened(text: str) -> str:
+    """Cut a very long text."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
@@ -105,4 +114,4 @@ def _describe_space(whole: Any) -> str:
             return f"Dict({', '.join(f'{key!r}: {_describe_space(inner)}' for key, inner in whole.items())})"
         case tuple():
             return f"Tuple({', '.join(map(_describe_space, whole))})"
-    return str(whole)
+    return "left out" if whole is None else str(whole)

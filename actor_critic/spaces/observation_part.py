@@ -211,6 +211,14 @@ def _on_the_cpu(value: Any) -> Any:
     return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
 
 
+_READABLE = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
+
+
+def is_readable(space: gym.Space[Any]) -> bool:
+    """Return whether :func:`read_part` can describe a part, so that networks can read it."""
+    return isinstance(space, _READABLE)
+
+
 def read_part(space: gym.Space[Any], path: Path, whole: gym.Space[Any]) -> ObservationPart:
     """Describe one part of an observation space.
 
@@ -241,11 +249,6 @@ def read_part(space: gym.Space[Any], path: Path, whole: gym.Space[Any]) -> Obser
         case gym.spaces.MultiDiscrete():
             sizes, starts = space.nvec.flatten().tolist(), space.start.flatten().tolist()
             return ObservationPart(path, "categories", space.shape, "int64", (), tuple(sizes), tuple(starts))
-        case gym.spaces.Text() if path:
-            remedy = (
-                'drop it with a wrapper: "gymnasium.wrappers:FilterObservation" keeps the named entries of a Dict, and '
-                'a package may have one of its own, such as "minigrid.wrappers:ImgObsWrapper"'
-            )
         case gym.spaces.Text() | gym.spaces.Graph() | gym.spaces.Sequence():
             remedy = "wrap it so that it returns arrays of fixed shape, with a gymnasium.ObservationWrapper of yours"
         case _:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from actor_critic.spaces.documents import read_parts, write_parts
 from actor_critic.spaces.nesting import assemble, at_path, describe_path, describe_space, parts_of, pick
-from actor_critic.spaces.observation_part import ObservationPart, as_array, read_part
+from actor_critic.spaces.observation_part import ObservationPart, as_array, is_readable, read_part
 
 
 @dataclass(frozen=True)
@@ -18,19 +18,21 @@ class ObservationSpec:
     """An observation space as one NumPy array per observation.
 
     For a Dict or Tuple the array is structured: ``observations["image"]`` is the array of one part. The parts of a
-    Tuple are named by their positions (``observations["0"]``).
+    Tuple are named by their positions (``observations["0"]``). Parts that no network reads are not in it.
     """
 
     parts: tuple[ObservationPart, ...]
 
     @classmethod
     def from_space(cls, space: gym.Space[Any]) -> "ObservationSpec":
-        """Describe a Gymnasium observation space.
+        """Describe a Gymnasium observation space. Parts of a Dict or Tuple that no network reads are left out.
 
         Raises:
-            ConfigError: The space is not one this package can read.
+            ConfigError: The space has no part that this package can read.
         """
-        return cls(tuple(read_part(part, path, space) for path, part in parts_of(space)))
+        parts = list(parts_of(space))
+        readable = [(path, part) for path, part in parts if is_readable(part)]
+        return cls(tuple(read_part(part, path, space) for path, part in readable or parts))
 
     @cached_property
     def is_nested(self) -> bool:
@@ -168,4 +170,4 @@ def _structured(whole: Any) -> np.dtype[Any]:
     if isinstance(whole, np.dtype):
         return whole
     items = whole.items() if isinstance(whole, dict) else enumerate(whole)
-    return np.dtype([(str(key), _structured(inner)) for key, inner in items], align=True)
+    return np.dtype([(str(key), _structured(inner)) for key, inner in items if inner is not None], align=True)

@@ -20,7 +20,7 @@ from actor_critic.environments import (
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.networks import EncoderMaker
 from actor_critic.rewards import make_reward_rule
-from actor_critic.spaces import read_spaces
+from actor_critic.spaces import left_out, read_spaces
 from actor_critic.storage import here
 from actor_critic.training.counters import Counters
 from actor_critic.training.resume import SavedRun, restore
@@ -105,6 +105,8 @@ def _build(
     """
     space, action_space = environment.single_observation_space, environment.single_action_space
     spaces = observations, actions = read_spaces(settings.environment, space, action_space)
+    if unseen := left_out(space):
+        log.info("observations: without %s", ", ".join(f"{name} ({reason})" for name, reason in unseen))
     settings = settings.fitted(observations.num_features, actions.num_logits)
     is_encoded = observations.has_images and settings.encoder != "mlp"
     is_encoded |= settings.embedding_dim is not None or ":" in settings.encoder

@@ -99,11 +99,12 @@ def resolvable_configs(draw: st.DrawFn) -> Config:
         changes |= {"wrappers": None, "frame_stack": None, "replay": draw(st.sampled_from([None, "auto", "none"]))}
     if config.vectorization == "compiled":
         changes |= {"wrappers": None, "frame_stack": None, "replay": draw(st.sampled_from([None, "auto", "reset"]))}
+        changes["observation_keys"] = None
     if environment in (None, RANDOM_STATES):
         changes |= {"environment_kwargs": None, "wrappers": None, "max_episode_steps": None, "frame_stack": None}
         changes["reward_model"] = draw(st.sampled_from([None, "linear", "module:Class"]))
         changes |= {"reward_mode": None, "vectorization": None, "workers": None, "replay": None}
-        changes["max_worker_restarts"] = None
+        changes |= {"max_worker_restarts": None, "observation_keys": None}
     elif config.reward_model in (None, "environment"):
         changes["reward_mode"] = None
     return Config(**{**config.model_dump(), **changes})

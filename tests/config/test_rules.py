@@ -40,6 +40,11 @@ CASES: dict[Rule, tuple[dict[str, Any], str]] = {
         {"environment": "CartPole-v1", "frame_stack": 2, "vectorization": "native"},
         "frame_stack: 2 (file) is for single environments, unlike vectorization=native (file); leave one of them out",
     ),
+    rules.compiled_environments_have_one_part: (
+        {"environment": "CartPole-v1", "observation_keys": ["a"], "vectorization": "compiled"},
+        "observation_keys: ['a'] (file) chooses parts of a Dict or Tuple, unlike vectorization=compiled (file), whose "
+        "observations are one array; leave one of them out",
+    ),
     rules.compiled_environments_are_saved_whole: (
         {"environment": "CartPole-v1", "replay": "none", "vectorization": "compiled"},
         "replay=none (file) does not apply to vectorization=compiled (file), whose state is saved whole; leave it out",
@@ -136,6 +141,7 @@ def test_a_rule_refuses_its_case_and_no_other_rule_does(rule: Rule, monkeypatch:
     ("given", "words"),
     [
         ({"wrappers": ["m:C"]}, "wrappers: ['m:C'] (file) does not apply to random states"),
+        ({"observation_keys": ["a"]}, "observation_keys: ['a'] (file) does not apply to random states"),
         ({"environment_kwargs": {"a": 1}}, "environment_kwargs: {'a': 1} (file) does not apply to random states"),
         ({"workers": 2}, "vectorization: auto with workers=2 (file) does not apply to random states"),
         (

@@ -39,7 +39,7 @@ SPACES: dict[str, tuple[str, Callable[[], Any]]] = {
     "an observation space Graph": ("observation", lambda: gym.spaces.Graph(gym.spaces.Box(0, 1, (2,)), None)),
     "an observation space Sequence": ("observation", lambda: gym.spaces.Sequence(gym.spaces.Box(0, 1, (2,)))),
     "an observation space OneOf": ("observation", lambda: gym.spaces.OneOf([gym.spaces.Discrete(2)])),
-    "a Text within a Dict": ("observation", lambda: gym.spaces.Dict({"mission": gym.spaces.Text(5)})),
+    "a Dict of a Text alone": ("observation", lambda: gym.spaces.Dict({"mission": gym.spaces.Text(5)})),
     "an observation space of another package": ("observation", Foreign),
     "an observation space of a class of one's own": ("observation", Own),
     "a foreign space within a Tuple": ("observation", lambda: _holding(Foreign())),

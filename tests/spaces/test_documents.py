@@ -38,6 +38,7 @@ def test_what_was_written_is_read() -> None:
         {"kind": "categories", "dtype": "int64", "shape": (), "sizes": (2, 3), "starts": (0, 0)},
         {"kind": "categories", "dtype": "int64", "shape": (1,), "sizes": (0,), "starts": (0,)},
         {"path": ("a", 1.5)}, {"path": "body"}, {"path": ()}, {"path": ("body", 1)}, {"path": ("body", -1)},
+        {"path": ("body", 2**40)},
         {"path": ("a",) * 33}, {"path": ("picture", "x")}, {"more": 1}, {"divisor": 2.0},
         {"kind": "image", "shape": (40, 40), "order": (0, 1), "divisor": 0.0},
         {"kind": "image", "shape": (40, 40), "order": (0, 1), "divisor": True},
@@ -50,6 +51,13 @@ def test_an_observation_space_that_is_none_is_refused(changes: dict[str, Any]) -
     body.update(changes)
     with pytest.raises(ValueError, match="space"):
         ObservationSpec.from_document(document)
+
+
+def test_a_tuple_may_lack_parts() -> None:
+    space = gym.spaces.Tuple([gym.spaces.Text(3), gym.spaces.Box(-1, 1, (3,)), gym.spaces.Text(3)])
+    spec = ObservationSpec.from_space(space)
+    assert [part.path for part in spec.parts] == [(1,)]
+    assert ObservationSpec.from_document(spec.to_document()) == spec
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,15 @@ from actor_critic.environments.vector.instances import seed_spaces
 from actor_critic.environments.vector.returned import is_truth_value
 from actor_critic.errors import ConfigError, describe
 from actor_critic.process import Interrupted, boundary, recognized
-from actor_critic.spaces import ActionSpec, ObservationPart, ObservationSpec, describe_path, spaces_of
+from actor_critic.spaces import (
+    NOT_CHOSEN,
+    ActionSpec,
+    ObservationPart,
+    ObservationSpec,
+    describe_path,
+    left_out,
+    spaces_of,
+)
 
 _STEPS = 1000  # of the contract trial (reset and step)
 _EPISODES, _EPISODE_STEPS = 16, 200  # of the seed trial
@@ -101,12 +109,17 @@ def _check_spaces(env: gym.Env[Any, Any]) -> list[Finding]:
     observation_space, action_space = spaces_of("the environment", env)
     observations = ObservationSpec.from_space(observation_space)
     features = f"{observations.num_features} numbers for the networks"
-    shown = Finding("ok", f"observations: {observation_space}, {features}")
+    found = [Finding("ok", f"observations: {observation_space}, {features}")]
+    if unseen := left_out(observation_space):
+        is_chosen = all(reason == NOT_CHOSEN for _, reason in unseen)
+        hint = "" if is_chosen else "; to keep a part that matters, turn it into numbers with a wrapper"
+        named = ", ".join(f"{name} ({reason})" for name, reason in unseen)
+        found.append(Finding("ok" if is_chosen else "warning", f"observations: without {named}{hint}"))
     try:
         actions = ActionSpec.from_space(action_space)
     except ConfigError as error:
-        return [shown, Finding("problem", str(error))]
-    return [shown, Finding("ok", f"actions: {action_space}, {actions.num_logits} logits")]
+        return [*found, Finding("problem", str(error))]
+    return [*found, Finding("ok", f"actions: {action_space}, {actions.num_logits} logits")]
 
 
 def _check_contract(env: gym.Env[Any, Any]) -> list[Finding]:
