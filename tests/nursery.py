@@ -26,6 +26,8 @@ import numpy as np
 import psutil
 import torch
 
+from tests.plain import PLAIN
+
 ROOT = Path(__file__).parents[1]
 WORKERS_IMPORT = ["actor_critic.environments", "tests.toys"]
 """What the server of environment workers imports once, so that each worker begins at once."""
@@ -249,7 +251,7 @@ def _import_everything() -> None:
         importlib.import_module(name)
     from actor_critic import Config, Trainer
 
-    settings: dict[str, Any] = {"environment": "CartPole-v1", "preset": "none", "num_epochs": 1, "clip_coef": 0.2}
+    settings: dict[str, Any] = {"environment": "CartPole-v1", **PLAIN, "num_epochs": 1, "clip_coef": 0.2}
     for backend in ("eager", "fused"):  # each loads more with its first step
         for _ in Trainer(Config(**settings, backend=backend)):
             pass

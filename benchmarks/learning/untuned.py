@@ -1,10 +1,10 @@
 """Compare defaults: ours and those of Stable-Baselines3, untuned, on the problems of :mod:`benchmarks.learning.suite`.
 
-    python -m benchmarks.learning.untuned [--seeds N] [--only NAME ...]
+    python -m benchmarks.learning.untuned [--seeds N] [--only NAME ...] [--contender NAME] [--at-once N]
 
 Each contender trains with its own defaults for the same number of environment steps, in eight environments unless the
-problem says otherwise; the presets of environments are left aside. The last weights are evaluated on new episodes. Two
-runs at a time. benchmarks/results/untuned.json stores each finished run, so a stopped script continues there; ours runs
+problem says otherwise; the presets of environments are left aside. The last weights are evaluated on new episodes.
+benchmarks/results/untuned.json stores each finished run, so a stopped script continues there; ours runs
 again when a default changes. Writes docs/untuned.md.
 """
 
@@ -201,19 +201,28 @@ Stable-Baselines3 ({ratio} times), two runs at a time on the same machine, start
 """
 
 
+def _load() -> Runs:
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+
+def _save(runs: Runs) -> None:
+    write_durably(RESULTS, (json.dumps(runs, indent=1, sort_keys=True) + "\n").encode())
+
+
 def main() -> None:
     """Measure the missing runs, then write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", nargs="+", help="names of problems")
     parser.add_argument("--contender", choices=CONTENDERS)
+    parser.add_argument("--at-once", type=int, default=2, help="runs at a time")
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
     said = parser.parse_args()
     if said.run:
         problem = next(problem for problem in PROBLEMS if problem.name == said.run[0])
         print(json.dumps(train_ours(problem, int(said.run[1]))))
         return
-    runs: Runs = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    runs = _load()
     wanted = [problem for problem in PROBLEMS if not said.only or problem.name in said.only]
     jobs = [
         (contender, problem, seed)
@@ -222,19 +231,19 @@ def main() -> None:
         for contender in CONTENDERS
         if said.contender in (None, contender) and key(contender, problem, seed) not in runs
     ]
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(said.at_once) as pool:
         running = {pool.submit(measure, *job): key(*job) for job in jobs}
         for future in as_completed(running):
             try:
-                runs[running[future]] = future.result()
+                found = future.result()
             except RuntimeError as error:
                 print(error, flush=True)
                 continue
-            print(running[future], json.dumps(runs[running[future]]), flush=True)
-            write_durably(RESULTS, (json.dumps(runs, indent=1, sort_keys=True) + "\n").encode())
+            print(running[future], json.dumps(found), flush=True)
+            _save(_load() | {running[future]: found})  # read again: another script may measure another contender
     current = {key(*job) for job in ((c, p, s) for c in CONTENDERS for p in PROBLEMS for s in range(1, 101))}
-    runs = {name: run for name, run in runs.items() if name in current}
-    write_durably(RESULTS, (json.dumps(runs, indent=1, sort_keys=True) + "\n").encode())
+    runs = {name: run for name, run in _load().items() if name in current}
+    _save(runs)
     PAGE.write_text(page(runs, said.seeds))
     print(f"wrote {PAGE}")
 

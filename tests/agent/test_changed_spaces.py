@@ -12,10 +12,11 @@ from actor_critic import ActorCriticAgent, Config, Trainer, evaluate, verify
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.spaces import ActionSpec, ObservationSpec
 from actor_critic.storage.runs import newest_sound
+from tests.plain import PLAIN
 
 BOX, PAIR = gym.spaces.Box(0, 1, (3,), np.float32), gym.spaces.MultiDiscrete([2, 3])
 SETTINGS: dict[str, Any] = {
-    "preset": "none", "environment": "Changes-v0", "num_envs": 2, "num_steps": 8, "num_epochs": 2, "hidden_dim": 8,
+    **PLAIN, "environment": "Changes-v0", "num_envs": 2, "num_steps": 8, "num_epochs": 2, "hidden_dim": 8,
     "backend": "eager", "evaluation_episodes": 2, "checkpoint_interval": 1,
 }  # fmt: skip
 

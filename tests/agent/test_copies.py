@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from actor_critic import ActorCriticAgent, Config, Trainer
 from tests import toys  # noqa: F401 - registers the environments
+from tests.plain import PLAIN
 
-SMALL = {"environment": "CartPole-v1", "preset": "none", "num_envs": 2, "num_steps": 8, "hidden_dim": 8, "seed": 3}
+SMALL = {"environment": "CartPole-v1", **PLAIN, "num_envs": 2, "num_steps": 8, "hidden_dim": 8, "seed": 3}
 
 
 class Wide(nn.Module):

@@ -34,6 +34,7 @@ from actor_critic.ops.returns import generalized_advantage
 from actor_critic.spaces import ObservationSpec
 from tests import toys  # noqa: F401  registers its environments
 from tests.backends.estimating import estimate
+from tests.plain import PLAIN
 
 RULES = {
     "learning_rate": 0.01, "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-5, "clip_coef": 0.2,
@@ -410,8 +411,8 @@ def test_extreme_logits_stay_finite() -> None:
 @patch("actor_critic.backends.fused.backend._WORTH_WAKING", 0)
 def test_a_run_on_two_threads_is_the_run_on_one(environment: str) -> None:
     settings: dict[str, Any] = {
-        "environment": environment, "num_epochs": 3, "num_envs": 4, "batch_size": 256, "num_minibatches": 4,
-        "clip_coef": 0.2, "preset": "none", "algorithm": "ppo",
+        **PLAIN, "environment": environment, "num_epochs": 3, "num_envs": 4, "batch_size": 256, "num_minibatches": 4,
+        "clip_coef": 0.2, "algorithm": "ppo",
     }  # fmt: skip
     found = []
     for threads in (1, 2):
@@ -424,7 +425,7 @@ def test_a_run_on_two_threads_is_the_run_on_one(environment: str) -> None:
 
 def test_a_small_cnn_learns_fused() -> None:
     settings: dict[str, Any] = {
-        "environment": "Lamp-v0", "algorithm": "ppo", "preset": "none", "num_envs": 8, "batch_size": 512,
+        "environment": "Lamp-v0", "algorithm": "ppo", **PLAIN, "num_envs": 8, "batch_size": 512,
         "num_minibatches": 4, "num_epochs": 40, "hidden_layers": 1, "hidden_dim": 64, "activation": "relu",
         "learning_rate": 0.002,
     }  # fmt: skip
@@ -527,7 +528,7 @@ def test_a_coefficient_that_the_fused_backend_does_not_know_is_off_or_eager(monk
 def test_without_numba_auto_is_eager_with_a_warning_and_a_fused_run_is_not_resumed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    for _ in Trainer(Config(environment="CartPole-v1", preset="none", num_epochs=1), tmp_path / "run"):
+    for _ in Trainer(Config(environment="CartPole-v1", **PLAIN, num_epochs=1), tmp_path / "run"):
         pass
     monkeypatch.setattr(choose, "_NEEDED", ("numba", "no_such_package"))
     assert _backend_of()[0] == "eager"
@@ -740,8 +741,8 @@ def test_a_run_without_a_place_for_compiled_code_trains_all_the_same(tmp_path: P
 @pytest.mark.parametrize("environment", ["Acrobot-v1", "FrozenLake-v1"])
 def test_a_run_begins_the_same_on_both_backends(environment: str) -> None:
     settings: dict[str, Any] = {
-        "environment": environment, "num_epochs": 3, "seed": 2, "num_envs": 4, "batch_size": 256, "num_minibatches": 4,
-        "normalize_rewards": True, "preset": "none",
+        **PLAIN, "environment": environment, "num_epochs": 3, "seed": 2, "num_envs": 4, "batch_size": 256,
+        "num_minibatches": 4, "normalize_rewards": True,
     }  # fmt: skip
     eager, fused = (list(Trainer(Config(**settings, backend=backend))) for backend in ("eager", "fused"))
     for expected, found in zip(eager, fused, strict=True):

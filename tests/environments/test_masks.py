@@ -16,6 +16,7 @@ from actor_critic.environments.trials.check import check_environment
 from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.spaces import ActionSpec
 from tests import toys
+from tests.plain import PLAIN
 
 SPEC = ActionSpec.from_space(gym.spaces.MultiDiscrete([3, 2]))
 GUARDED = {"num_envs": 3, "num_steps": 20, "num_minibatches": 2, "hidden_dim": 16, "num_epochs": 40, "seed": 2}
@@ -199,7 +200,7 @@ for _made in (Declares, DeclaresLater, DeclaresProperty, DeclaresStatically, Not
 )
 def test_a_mask_is_read_in_whatever_form_action_masks_is(name: str, how: str, wrappers: list[str]) -> None:
     changes: dict[str, Any] = {"environment": f"{name}-v0", "environment_kwargs": {"how": how}, "wrappers": wrappers}
-    trainer = Trainer(Config(**changes, preset="none", num_envs=2, num_steps=20, num_epochs=2))
+    trainer = Trainer(Config(**changes, **PLAIN, num_envs=2, num_steps=20, num_epochs=2))
     for _ in trainer:
         pass
     assert evaluate(trainer.agent, episodes=5).sampled.mean == 0.0

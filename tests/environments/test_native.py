@@ -16,6 +16,7 @@ from actor_critic.environments.trials.difference import difference
 from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.rollouts import Collector, Rollout
 from actor_critic.spaces import read_spaces
+from tests.plain import PLAIN
 from tests.toys import Countdown, Nested, Recall, Sampled, Steady
 
 MODES = list(AutoresetMode)
@@ -103,7 +104,7 @@ def _register(mode: AutoresetMode, make: type[gym.Env[Any, Any]]) -> str:
     return name
 
 
-RUN = {"preset": "none", "num_envs": 4, "num_steps": 11, "num_minibatches": 2, "num_epochs": 4, "update_epochs": 2, "hidden_dim": 8, "seed": 1, "normalize_rewards": True, "normalize_observations": True}  # noqa: E501 # fmt: skip
+RUN = {**PLAIN, "num_envs": 4, "num_steps": 11, "num_minibatches": 2, "num_epochs": 4, "update_epochs": 2, "hidden_dim": 8, "seed": 1, "normalize_rewards": True, "normalize_observations": True}  # noqa: E501 # fmt: skip
 
 
 def _train(environment: str, **changes: Any) -> Trainer:

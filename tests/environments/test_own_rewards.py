@@ -11,10 +11,11 @@ import torch
 from actor_critic import Config, Trainer, evaluate
 from actor_critic.environments import SameStepVectorEnv
 from actor_critic.environments.wrappers.own_rewards import OwnRewards
+from tests.plain import PLAIN
 from tests.toys import Steady
 
 RUN: dict[str, Any] = {
-    "environment": "tests.toys:Steady-v0", "preset": "none", "num_envs": 4, "num_steps": 10, "num_epochs": 3,
+    "environment": "tests.toys:Steady-v0", **PLAIN, "num_envs": 4, "num_steps": 10, "num_epochs": 3,
     "hidden_dim": 8, "evaluation_episodes": 5,
 }  # fmt: skip
 TENFOLD = "tests.environments.test_own_rewards:Tenfold"

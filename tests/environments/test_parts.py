@@ -12,9 +12,10 @@ from actor_critic import ActorCriticAgent, Config, RewardModel, Trainer, evaluat
 from actor_critic.config import Layer, computed_fields, resolve, settings_from_document
 from actor_critic.environments import EnvironmentMaker, check_environment, choose_vectorization
 from actor_critic.errors import ConfigError
+from tests.plain import PLAIN
 from tests.toys import Wordy
 
-RUN: dict[str, Any] = {"preset": "none", "num_envs": 4, "num_steps": 11, "num_epochs": 4, "update_epochs": 2, "hidden_dim": 8, "seed": 1, "normalize_observations": True, "learning_rate": 0.01}  # noqa: E501 # fmt: skip
+RUN: dict[str, Any] = {**PLAIN, "num_envs": 4, "num_steps": 11, "num_epochs": 4, "update_epochs": 2, "hidden_dim": 8, "seed": 1, "normalize_observations": True, "learning_rate": 0.01}  # noqa: E501 # fmt: skip
 UNREAD = ["inside.0 (Space", "inside.2 (Graph", "mission (Text", "past.moves (Sequence"]
 
 

@@ -11,6 +11,7 @@ from actor_critic.environments import SameStepVectorEnv, WorkerVectorEnv
 from actor_critic.environments.vector import snapshots
 from actor_critic.environments.vector.running_episodes import RunningEpisodes
 from actor_critic.errors import ReplayFault
+from tests.plain import PLAIN
 
 
 class State:
@@ -178,8 +179,8 @@ def test_a_wrapper_that_may_remember_more_has_its_episodes_replayed_whole() -> N
 
 
 def test_a_run_of_one_endless_episode_resumes_to_the_same_bits(tmp_path: Any) -> None:
-    small: dict[str, Any] = {"hidden_dim": 8, "evaluation_episodes": 1, "evaluation_max_steps": 50}
-    config = Config(environment="Drift-v0", preset="none", num_envs=2, num_steps=400, num_epochs=12, **small)
+    small: dict[str, Any] = {**PLAIN, "hidden_dim": 8, "evaluation_episodes": 1, "evaluation_max_steps": 50}
+    config = Config(environment="Drift-v0", num_envs=2, num_steps=400, num_epochs=12, **small)
     whole = Trainer(config)
     for _ in whole:
         pass

@@ -11,6 +11,7 @@ import pytest
 from actor_critic import ActionSpec, ActorCriticAgent, Config, ConfigError, ObservationSpec, Trainer, evaluate
 from actor_critic.environments import SameStepVectorEnv
 from actor_critic.environments.trials import replay
+from tests.plain import PLAIN
 from tests.toys import Countdown
 
 
@@ -53,7 +54,7 @@ class Slow(Countdown):
 
 
 gym.register("Only-v0", Only)
-RUN: dict[str, Any] = {"environment": "Only-v0", "preset": "none", "num_steps": 8, "num_epochs": 4, "hidden_dim": 8}
+RUN: dict[str, Any] = {"environment": "Only-v0", **PLAIN, "num_steps": 8, "num_epochs": 4, "hidden_dim": 8}
 
 
 @pytest.mark.parametrize("changes", [{}, {"evaluation_interval": 2}, {"replay": "fresh", "evaluation_interval": 1}])
@@ -145,7 +146,7 @@ def test_a_trial_is_not_cut_short_by_what_the_first_instance_imports(monkeypatch
 def test_a_wrapper_that_remembers_is_not_made_anew_for_every_episode(
     wrappers: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = Config(environment="Countdown-v0", wrappers=wrappers, num_envs=2, num_steps=8, preset="none", hidden_dim=4)
+    config = Config(environment="Countdown-v0", wrappers=wrappers, num_envs=2, num_steps=8, **PLAIN | {"hidden_dim": 4})
     with caplog.at_level("INFO", "actor_critic"):
         trainer = Trainer(config)
     trainer.close()

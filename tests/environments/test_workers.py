@@ -23,9 +23,10 @@ from actor_critic.storage.checkpoints import load
 from actor_critic.storage.runs import RunFolder
 from tests import toys
 from tests.nursery import Nursery, Process, wait_until
+from tests.plain import PLAIN
 
 RUN = {
-    "preset": "none", "num_envs": 5, "num_steps": 12, "num_minibatches": 2, "num_epochs": 4, "update_epochs": 2,
+    **PLAIN, "num_envs": 5, "num_steps": 12, "num_minibatches": 2, "num_epochs": 4, "update_epochs": 2,
     "hidden_dim": 8, "seed": 1,
 }  # fmt: skip
 

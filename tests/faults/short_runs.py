@@ -8,10 +8,11 @@ from typing import Any
 
 from actor_critic.storage import checkpoints, runs
 from tests.nursery import Nursery, Process, wait_until
+from tests.plain import PLAIN
 
 EPOCHS = 34  # in which the episodes of each environment end
 _SETTINGS = {
-    "preset": "none", "environment": "CartPole-v1", "num_envs": 4, "num_steps": 16, "num_minibatches": 2,
+    **PLAIN, "environment": "CartPole-v1", "num_envs": 4, "num_steps": 16, "num_minibatches": 2,
     "update_epochs": 2, "clip_coef": 0.2, "hidden_dim": 8, "num_epochs": EPOCHS, "checkpoint_interval": 1,
     "keep_checkpoints": 1000, "evaluation_episodes": 1,
 }  # fmt: skip

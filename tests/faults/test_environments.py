@@ -11,10 +11,11 @@ from actor_critic import Config, EnvironmentFault, ReplayFault, Trainer
 from tests.faults import environments
 from tests.faults.conftest import Campaign
 from tests.faults.environments import KINDS
+from tests.plain import PLAIN
 
 HERE = "tests.faults.environments:"
 RUN: dict[str, Any] = {
-    "preset": "none", "num_envs": 4, "num_steps": 12, "num_minibatches": 2, "num_epochs": 4, "update_epochs": 2,
+    **PLAIN, "num_envs": 4, "num_steps": 12, "num_minibatches": 2, "num_epochs": 4, "update_epochs": 2,
     "hidden_dim": 8, "seed": 1,
 }  # fmt: skip
 

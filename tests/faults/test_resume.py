@@ -11,10 +11,11 @@ from actor_critic import Config, Trainer
 from actor_critic.storage.checkpoints import load
 from actor_critic.storage.runs import periodic
 from tests.faults.conftest import Campaign
+from tests.plain import PLAIN
 
 FAULT = "resume at every epoch boundary, and twice-resumed chains"
 RUN: dict[str, Any] = {
-    "preset": "none", "num_envs": 4, "num_steps": 16, "num_minibatches": 2, "update_epochs": 2,
+    **PLAIN, "num_envs": 4, "num_steps": 16, "num_minibatches": 2, "update_epochs": 2,
     "hidden_dim": 8, "seed": 1, "checkpoint_interval": 1, "keep_checkpoints": 50, "normalize_observations": True,
     "normalize_rewards": True, "learning_rate": 0.01,
 }  # fmt: skip

@@ -18,12 +18,13 @@ from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.networks.encoders import CNNS, CustomEncoder, PartsEncoder, encode
 from actor_critic.spaces import ActionSpec, ObservationSpec
 from actor_critic.storage.checkpoints import load
+from tests.plain import PLAIN
 from tests.toys import Nested
 
 TWO = ActionSpec.from_space(gym.spaces.Discrete(2))
 RUN = {
     "environment": "Nested-v0",
-    "preset": "none",
+    **PLAIN,
     "num_envs": 2,
     "num_steps": 8,
     "num_epochs": 2,
@@ -248,7 +249,7 @@ def test_a_run_is_not_resumed_with_another_version_of_its_encoder(tmp_path: Any,
     source = "import torch\nclass Flat(torch.nn.Identity):\n    def __init__(self, shapes): super().__init__()\n"
     (tmp_path / "flat_encoder.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
-    settings = {"environment": "CartPole-v1", "preset": "none", "encoder": "flat_encoder:Flat"}
+    settings = {"environment": "CartPole-v1", **PLAIN, "encoder": "flat_encoder:Flat"}
     trainer = Trainer(Config(**settings, num_epochs=1), tmp_path / "run")
     (tmp_path / "flat_encoder.py").write_text(source + "# changed while it ran")
     for _ in trainer:
@@ -262,7 +263,7 @@ def test_a_run_is_not_resumed_with_another_version_of_its_encoder(tmp_path: Any,
 def test_code_that_a_file_names_is_imported_in_python_only_with_trust(tmp_path: Any, monkeypatch: Any) -> None:
     (tmp_path / "wrapper_module.py").write_text("import gymnasium\nclass Same(gymnasium.Wrapper): pass\n")
     monkeypatch.syspath_prepend(tmp_path)
-    settings = {"environment": "CartPole-v1", "preset": "none", "wrappers": ["wrapper_module:Same"]}
+    settings = {"environment": "CartPole-v1", **PLAIN, "wrappers": ["wrapper_module:Same"]}
     for _ in Trainer(Config(**settings, num_epochs=1), tmp_path / "run"):
         pass
     del sys.modules["wrapper_module"]
@@ -290,7 +291,7 @@ class Forgetful(nn.Module):
 
 def test_what_draws_from_global_generators_is_resumed_exactly(tmp_path: Path) -> None:
     config = Config(
-        environment="CartPole-v1", preset="none", num_envs=4, num_steps=8, num_epochs=4, checkpoint_interval=1,
+        environment="CartPole-v1", **PLAIN, num_envs=4, num_steps=8, num_epochs=4, checkpoint_interval=1,
         encoder="tests.networks.test_encoders:Forgetful",
     )  # fmt: skip
     whole, stopped = Trainer(config, tmp_path / "whole"), Trainer(config, tmp_path / "stopped")

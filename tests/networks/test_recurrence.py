@@ -19,11 +19,12 @@ from actor_critic.networks.parameters import FlatParameters
 from actor_critic.rollouts.collector import Collector
 from actor_critic.rollouts.sources import Sequential
 from tests.backends.estimating import estimate
+from tests.plain import PLAIN
 
 RECALL = {
     "environment": "Recall-v0",
     "algorithm": "ppo",
-    "preset": "none",
+    **PLAIN,
     "num_envs": 8,
     "num_steps": 16,
     "num_minibatches": 2,
@@ -210,7 +211,7 @@ def test_a_run_with_memory_resumes_to_the_same_bits(memory: str, tmp_path: Path)
 
 def test_a_nested_environment_is_trained_and_resumed_to_the_same_bits(tmp_path: Path) -> None:
     settings = {
-        "environment": "Nested-v0", "preset": "none", "num_envs": 4, "num_steps": 16, "num_minibatches": 2,
+        "environment": "Nested-v0", **PLAIN, "num_envs": 4, "num_steps": 16, "num_minibatches": 2,
         "update_epochs": 4, "hidden_dim": 32, "learning_rate": 0.003, "clip_coef": 0.2, "normalize_advantages": True,
         "normalize_observations": True, "normalize_encoded": True, "seed": 3,
     }  # fmt: skip

@@ -29,17 +29,18 @@ from tests.odd.environment import RECORD, UNREADABLE, WRAPPERS
 from tests.odd.faults import BROKEN, exceptions
 from tests.odd.problems import Odd
 from tests.odd.strategies import Case
+from tests.plain import PLAIN
 
 ENOUGH = 0.95
 """Share of the optimum at which training ends; a policy that samples actions rarely reaches the whole."""
 
 PPO: dict[str, Any] = {
-    "algorithm": "ppo", "preset": "none", "num_envs": 8, "num_steps": 16, "update_epochs": 4, "num_minibatches": 4,
+    "algorithm": "ppo", **PLAIN, "num_envs": 8, "num_steps": 16, "update_epochs": 4, "num_minibatches": 4,
     "clip_coef": 0.2, "hidden_dim": 32, "hidden_layers": 1, "learning_rate": 0.01, "gamma": 0.0, "num_epochs": 80,
     "evaluation_episodes": 6, "checkpoint_interval": 1000,
 }  # fmt: skip
 A2C: dict[str, Any] = {
-    "algorithm": "a2c", "preset": "none", "num_envs": 8, "num_steps": 16, "hidden_dim": 32, "hidden_layers": 1,
+    "algorithm": "a2c", **PLAIN, "num_envs": 8, "num_steps": 16, "hidden_dim": 32, "hidden_layers": 1,
     "learning_rate": 0.02, "gamma": 0.0, "num_epochs": 500, "evaluation_episodes": 6,
     "checkpoint_interval": 1000,
 }  # fmt: skip

@@ -14,6 +14,7 @@ import torch
 
 from actor_critic import Config, Trainer, evaluate
 from actor_critic.process import boundary
+from tests.plain import PLAIN
 from tests.toys import Countdown
 
 
@@ -159,7 +160,7 @@ gym.register("Meddles-v0", Meddles)
 @pytest.mark.parametrize("where", ["init", "reset", "step", "close"])
 def test_a_run_is_the_same_whatever_its_environment_changes(where: str, backend: str) -> None:
     run: dict[str, Any] = {
-        "preset": "none", "num_envs": 2, "num_steps": 8, "num_epochs": 3, "hidden_dim": 8, "backend": backend,
+        **PLAIN, "num_envs": 2, "num_steps": 8, "num_epochs": 3, "hidden_dim": 8, "backend": backend,
         "evaluation_episodes": 4,
     }  # fmt: skip
     before = _state()

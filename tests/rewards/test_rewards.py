@@ -12,6 +12,7 @@ from actor_critic import Config, Trainer, evaluate
 from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault
 from actor_critic.rewards import LinearReward, RewardModel, RewardRule, compute_rewards, make_reward_model
 from actor_critic.storage.checkpoints import load
+from tests.plain import PLAIN
 
 DISCRETE = gym.spaces.Discrete(2)
 
@@ -263,8 +264,8 @@ def test_a_model_replaces_or_adds(mode: str, expected: list[float]) -> None:
 def test_shaping_sums_to_what_the_ends_are_worth(truncates: bool) -> None:
     # With γ = 1 an episode's shaping telescopes to Φ(end) − Φ(start), where a terminated end counts 0.
     config = Config(
-        environment="Countdown-v0", environment_kwargs={"length": 4, "truncates": truncates}, gamma=1.0, num_envs=3,
-        preset="none", num_steps=8, num_epochs=2, seed=1, reward_mode="shape",
+        environment="Countdown-v0", environment_kwargs={"length": 4, "truncates": truncates}, num_envs=3,
+        **PLAIN | {"gamma": 1.0}, num_steps=8, num_epochs=2, seed=1, reward_mode="shape",
         reward_model="tests.rewards.test_rewards:Height",
     )  # fmt: skip
     trainer = Trainer(config)
@@ -281,7 +282,7 @@ def test_shaping_sums_to_what_the_ends_are_worth(truncates: bool) -> None:
 def test_what_is_learned_is_the_models_wish_and_what_is_reported_is_both() -> None:
     # Countdown pays for action 1; the model pays for action 0, and more.
     settings: dict[str, Any] = {
-        "environment": "Countdown-v0", "preset": "none", "num_envs": 8, "num_steps": 12, "num_epochs": 60, "seed": 1,
+        "environment": "Countdown-v0", **PLAIN, "num_envs": 8, "num_steps": 12, "num_epochs": 60, "seed": 1,
         "learning_rate": 0.01, "normalize_advantages": True, "gamma": 0.9, "hidden_dim": 16,
     }  # fmt: skip
     for mode, prefers_zero in ((None, False), ("replace", True), ("add", True)):
@@ -322,7 +323,7 @@ def test_a_mode_that_cannot_be_is_refused(settings: dict[str, Any], message: str
 
 
 def test_a_run_is_not_resumed_with_another_version_of_its_model(user_module: str, tmp_path: Path) -> None:
-    settings = {"environment": "Countdown-v0", "reward_model_kwargs": {"scale": 2.0}, "preset": "none", "num_epochs": 2}
+    settings = {"environment": "Countdown-v0", "reward_model_kwargs": {"scale": 2.0}, **PLAIN, "num_epochs": 2}
     for _ in Trainer(Config(**settings, reward_model=f"{user_module}:Scaled"), tmp_path / "run"):
         pass
     checkpoint = load(tmp_path / "run" / "last.safetensors")

@@ -12,6 +12,7 @@ from actor_critic.errors import EnvironmentFault
 from actor_critic.rollouts import Collector
 from actor_critic.rollouts.compiled import CompiledCollector
 from actor_critic.training import setup, training_environments
+from tests.plain import PLAIN
 
 
 class Picking(FunctionalEnvironment):
@@ -71,7 +72,7 @@ class Counting(FunctionalEnvironment):
 
 SMALL: dict[str, Any] = {
     "num_envs": 4, "batch_size": 64, "num_minibatches": 2, "num_epochs": 5, "hidden_dim": 16, "seed": 3,
-    "preset": "none", "algorithm": "ppo", "clip_coef": 0.2,
+    **PLAIN, "algorithm": "ppo", "clip_coef": 0.2,
 }  # fmt: skip
 CASES: dict[str, dict[str, Any]] = {
     "choices, masks and an image": {"environment": f"{__name__}:Picking", "encoder": "mlp"},

@@ -11,9 +11,10 @@ from actor_critic.rollouts.collector import Collector
 from actor_critic.rollouts.sources import Overlapped
 from actor_critic.storage.checkpoints import load
 from tests import toys  # noqa: F401 - registers the environments
+from tests.plain import PLAIN
 
 SETTINGS: dict[str, Any] = {
-    "environment": "CartPole-v1", "preset": "none", "algorithm": "ppo", "num_envs": 4, "num_steps": 16,
+    "environment": "CartPole-v1", **PLAIN, "algorithm": "ppo", "num_envs": 4, "num_steps": 16,
     "hidden_dim": 16, "num_minibatches": 4, "update_epochs": 2, "clip_coef": 0.2, "learning_rate": 0.003,
     "normalize_observations": True, "evaluation_episodes": 2, "seed": 7, "overlap": True,
 }  # fmt: skip

@@ -12,9 +12,10 @@ from actor_critic.process.interrupts import Interrupted
 from actor_critic.storage.runs import newest_sound
 from tests import toys
 from tests.nursery import Nursery, wait_until
+from tests.plain import PLAIN
 
 RUN = {
-    "environment": "Interrupting-v0", "preset": "none", "num_envs": 2, "num_steps": 16, "num_epochs": 8,
+    "environment": "Interrupting-v0", **PLAIN, "num_envs": 2, "num_steps": 16, "num_epochs": 8,
     "hidden_dim": 8, "seed": 3, "replay": "reset", "checkpoint_interval": 100, "evaluation_episodes": 2,
 }  # fmt: skip
 

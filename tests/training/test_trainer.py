@@ -40,6 +40,7 @@ from actor_critic.storage.checkpoints import load
 from actor_critic.storage.runs import RunFolder, newest_sound
 from tests import toys
 from tests.nursery import Nursery
+from tests.plain import PLAIN
 
 CARTPOLE = {"environment": "CartPole-v1", "num_envs": 4, "num_steps": 16, "hidden_dim": 16, "seed": 7}
 PPO = {"algorithm": "ppo", "num_minibatches": 4, "update_epochs": 2, "evaluation_episodes": 2}
@@ -545,7 +546,7 @@ def test_the_batch_that_a_number_went_bad_in_is_kept_beside_the_checkpoints(
 ) -> None:
     config = Config(
         environment="CartPole-v1",
-        preset="none",
+        **PLAIN,
         num_envs=4,
         num_steps=8,
         backend=backend,
@@ -637,7 +638,7 @@ def test_the_best_checkpoint_is_not_chosen_by_the_short_episodes_that_ended_firs
 ) -> None:
     # Three episodes in five are of 1 step and the rest of 12, each paying -1 a step: in the first epoch short ones end.
     config = Config(
-        environment="Uneven-v0", preset="none", num_envs=120, num_steps=3, num_epochs=9, hidden_dim=4, replay="reset",
+        environment="Uneven-v0", **PLAIN | {"hidden_dim": 4}, num_envs=120, num_steps=3, num_epochs=9, replay="reset",
         checkpoint_interval=interval, keep_checkpoints=20, evaluation_episodes=2,
     )  # fmt: skip
     trainer, means = Trainer(config, tmp_path / "run"), {}

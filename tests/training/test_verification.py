@@ -9,9 +9,10 @@ import pytest
 from actor_critic import Config, ConfigError, Trainer, VerificationError, verify
 from actor_critic.storage.runs import newest_sound, periodic
 from tests.cli.running import Shell
+from tests.plain import PLAIN
 
 RUN: dict[str, Any] = {
-    "preset": "none", "environment": "CartPole-v1", "num_envs": 4, "num_steps": 16, "num_epochs": 12, "hidden_dim": 8,
+    **PLAIN, "environment": "CartPole-v1", "num_envs": 4, "num_steps": 16, "num_epochs": 12, "hidden_dim": 8,
     "seed": 1, "checkpoint_interval": 3, "keep_checkpoints": 2,
 }  # fmt: skip
 
