@@ -15,7 +15,7 @@ from actor_critic.environments.functional import FunctionalEnvironment
 
 
 class _Probe(FunctionalEnvironment):
-    """A probe: one number is seen, and there are two actions. The state is what is seen, and two numbers more."""
+    """A probe: one number is seen, 0 if nothing else is said, and there are two actions."""
 
     observation_space = gym.spaces.Box(0.0, 4.0, (1,), np.float32)
     action_space: gym.Space[Any] = gym.spaces.Discrete(2)
@@ -23,8 +23,7 @@ class _Probe(FunctionalEnvironment):
 
     @staticmethod
     def initial(state: Any, random: Any, parameters: Any) -> None:
-        """Show 1."""
-        state.seen = 1
+        """Show 0."""
 
     @staticmethod
     def observation(state: Any, out: Any, parameters: Any) -> None:
@@ -60,13 +59,13 @@ class ObservedReward(_OneOrTwo):
 
 
 class TwoSteps(_Probe):
-    """Two steps. The second one shows 2 and pays 1."""
+    """Two steps, which show 0 and 1. The second one pays 1."""
 
     @staticmethod
     def transition(state: Any, action: Any, random: Any, parameters: Any) -> tuple[float, bool]:
         """Pay 1 at the end."""
         state.seen += 1
-        is_end = state.seen == 3
+        is_end = state.seen == 2
         return (1.0 if is_end else 0.0), is_end
 
 
@@ -100,34 +99,37 @@ class MatchingAction(_OneOrTwo):
 
 
 class DelayedReward(_Probe):
-    """Four steps, which show their number. The first action decides what the last step pays."""
+    """Four steps, which show 0 to 3. The first action decides what the last step pays."""
 
     @staticmethod
     def transition(state: Any, action: Any, random: Any, parameters: Any) -> tuple[float, bool]:
         """Keep the first action; pay for it at the end."""
-        if state.seen == 1:
+        if state.seen == 0:
             state.kept = action
         state.seen += 1
-        is_end = state.seen > 4
+        is_end = state.seen == 4
         return (float(state.kept) if is_end else 0.0), is_end
 
 
-class MaskedAction(_OneOrTwo):
-    """One step. Of the outer two of three actions one pays 2, but is masked, and the other 0. Action 1 pays 1."""
+class MaskedAction(_Probe):
+    """One step with three actions, which pay 0, 1 and 2. In half of the episodes action 2 is masked. Always shows 0."""
 
     action_space = gym.spaces.Discrete(3)
 
     @staticmethod
+    def initial(state: Any, random: Any, parameters: Any) -> None:
+        """Draw whether action 2 is masked."""
+        state.kept = random.integers(0, 2)
+
+    @staticmethod
     def transition(state: Any, action: Any, random: Any, parameters: Any) -> tuple[float, bool]:
-        """Pay 2 for the masked action; a correct policy never takes it."""
-        if action == 1:
-            return 1.0, True
-        return (2.0 if action == 2 * (state.seen - 1) else 0.0), True
+        """Pay the number of the action."""
+        return float(action), True
 
     @staticmethod
     def action_mask(state: Any, mask: Any, parameters: Any) -> None:
-        """Forbid action 0 where 1 is shown, and action 2 where 2 is shown."""
-        mask[2 * (state.seen - 1)] = False
+        """Forbid action 2 where it is masked."""
+        mask[2] = state.kept == 0
 
 
 class Cue(_Probe):
@@ -149,7 +151,7 @@ class Cue(_Probe):
 
 
 class FirstStep(_Probe):
-    """Always shows 1. The first step pays 1 for action 1, and each later step takes 1 for it; each may be the last.
+    """Always shows 0. The first step pays 1 for action 1, and each later step takes 1 for it; each may be the last.
 
     Only a hidden state that is reset where an episode begins tells the first step from later ones.
     """
@@ -163,8 +165,8 @@ class FirstStep(_Probe):
 
 
 for _kind in (
-    ConstantReward, ObservedReward, TwoSteps, NoEnd, GoodAction, MatchingAction, DelayedReward, MaskedAction, Cue,
-    FirstStep,
+    ConstantReward, ObservedReward, TwoSteps, NoEnd, GoodAction, MatchingAction, DelayedReward, MaskedAction,
+    FirstStep, Cue,
 ):  # fmt: skip
     gym.register(
         f"probe/{_kind.__name__}-v0", f"{__name__}:{_kind.__name__}", max_episode_steps=_kind.max_episode_steps

@@ -1,6 +1,6 @@
 """The selftest: train on each probe for a second or two, and compare what was learned with the exact solution."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,19 +80,17 @@ class ProbeResult:
 
     def describe(self) -> str:
         """Return what was found; if it is wrong, only the wrong numbers, with the exact ones and what is suspected."""
-        if self.error:
-            return self.error
         if self.passed:
             return ", ".join(f"{m.what}: {m.found:.2f}" for m in self.measurements)
         wrong = [f"{m.what}: {m.found:.2f}, expected {m.expected:.2f}" for m in self.measurements if not m.is_right]
-        return f"{'; '.join(wrong)}; suspect: {self.probe.suspect}"
+        return f"{self.error or '; '.join(wrong)}; suspect: {self.probe.suspect}"
 
 
 def selftest(config: Config | None = None, *, encoder: EncoderMaker | None = None) -> list[ProbeResult]:
     """Train on each probe for a second or two, and compare values and actions with the exact ones.
 
-    The probes that need memory are trained with ``memory`` "gru" unless the config says otherwise; "off" leaves them
-    out. The same config gives the same results.
+    The probes that need memory are trained with ``memory`` "gru" unless the config says "lstm". They are left out if
+    it says "off", or ``backend`` "fused", which has no memory. The same config gives the same results.
 
     Args:
         config: Settings to test, such as algorithm, backend, memory, encoder or seed; those that it leaves open are
@@ -105,11 +103,14 @@ def selftest(config: Config | None = None, *, encoder: EncoderMaker | None = Non
     return list(probe_results(Layer("Config", config or Config()), encoder))
 
 
-def probe_results(given: Layer, encoder: EncoderMaker | None = None) -> Iterator[ProbeResult]:
+def probe_results(
+    given: Layer, encoder: EncoderMaker | None = None, probes: Sequence[Probe] = PROBES
+) -> Iterator[ProbeResult]:
     """Yield the results of :func:`selftest` one by one, for settings with the name of their source."""
     _check(given)
-    for probe in PROBES:
-        if not (probe.needs_memory and given.config.memory == "off"):
+    has_no_memory = given.config.memory == "off" or (given.config.memory is None and given.config.backend == "fused")
+    for probe in probes:
+        if not (probe.needs_memory and has_no_memory):
             yield _result(probe, given, encoder)
 
 
@@ -123,8 +124,8 @@ def _check(given: Layer) -> None:
     model, mode = given.config.reward_model, given.config.reward_mode
     if model not in (None, "environment") and mode != "shape":
         raise ConfigError(
-            f"reward_mode: {mode or 'replace'} with reward_model={model} ({given.source}) is not allowed in a selftest, "
-            f"because the exact values hold for the probes' own rewards; set reward_mode to shape, which keeps the "
+            f"reward_mode: {mode or 'replace'} with reward_model={model} ({given.source}) is not allowed in a "
+            f"selftest, which knows only values of the probes' own rewards; set reward_mode to shape, which keeps the "
             f"best actions, or leave reward_model out"
         )
 
@@ -153,6 +154,8 @@ def _measure(agent: ActorCriticAgent, probe: Probe) -> Iterator[Measurement]:
         for step, moment in enumerate(episode):
             seen = episode[: step + 1] if probe.needs_memory else (moment,)
             where = " at " + ", ".join(f"{each.seen:g}" for each in seen)
+            if moment.mask is not None:
+                where += f" with mask {''.join(str(int(allowed)) for allowed in moment.mask)}"
             observations = np.full((_SAMPLES, 1), moment.seen, np.float32)
             if moment.value is not None and not (step and agent.has_memory):  # value() is of an episode's beginning
                 expected = moment.value - _potential(agent, observations[:1])

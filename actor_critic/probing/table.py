@@ -51,7 +51,7 @@ _ONE_OR_TWO = ((1.0, 0), (2.0, 1))  # what is shown, and the action that matches
 PROBES = (
     Probe(
         "ConstantReward",
-        ((Moment(1.0, value=1.0),),),
+        ((Moment(0.0, value=1.0),),),
         "the value loss, or the value network",
     ),
     Probe(
@@ -62,18 +62,18 @@ PROBES = (
     ),
     Probe(
         "TwoSteps",
-        ((Moment(1.0, value=0.5), Moment(2.0, value=1.0)),),
+        ((Moment(0.0, value=0.5), Moment(1.0, value=1.0)),),
         "discounting, or the value that follows a step",
     ),
     Probe(
         "NoEnd",
-        ((Moment(1.0, value=2.0),),),
+        ((Moment(0.0, value=2.0),),),
         "truncation is treated as termination",
         best_return=5.0,
     ),
     Probe(
         "GoodAction",
-        ((Moment(1.0, value=1.0, action=1),),),
+        ((Moment(0.0, value=1.0, action=1),),),
         "advantages have the wrong sign, or do not reach the policy",
     ),
     Probe(
@@ -83,29 +83,30 @@ PROBES = (
     ),
     Probe(
         "DelayedReward",
-        ((Moment(1.0, 0.512, action=1), Moment(2.0, 0.64), Moment(3.0, 0.8), Moment(4.0, 1.0)),),
+        ((Moment(0.0, 0.512, action=1), Moment(1.0, 0.64), Moment(2.0, 0.8), Moment(3.0, 1.0)),),
         "advantages do not carry a reward back over several steps, or gae_lambda is too small for that",
         gamma=0.8,
     ),
     Probe(
         "MaskedAction",
         (
-            (Moment(1.0, value=1.0, action=1, mask=(False, True, True)),),
-            (Moment(2.0, value=1.0, action=1, mask=(True, True, False)),),
+            (Moment(0.0, value=1.5, action=1, mask=(True, True, False)),),
+            (Moment(0.0, value=1.5, action=2, mask=(True, True, True)),),
         ),
         "masks are ignored, or belong to other observations",
+        best_return=None,
+    ),
+    Probe(
+        "FirstStep",
+        ((Moment(0.0, value=1.0, action=1), Moment(0.0, action=0), Moment(0.0, action=0)),),
+        "the hidden state is not reset where an episode begins, or not carried from step to step",
+        needs_memory=True,
     ),
     Probe(
         "Cue",
         tuple((Moment(seen, value=0.64), Moment(0.0), Moment(0.0, action=action)) for seen, action in _ONE_OR_TWO),
-        "the hidden state is not carried from step to step",
+        "the hidden state is not carried over several steps",
         gamma=0.8,
-        needs_memory=True,
-    ),
-    Probe(
-        "FirstStep",
-        ((Moment(1.0, value=1.0, action=1), Moment(1.0, action=0), Moment(1.0, action=0)),),
-        "the hidden state is not reset where an episode begins",
         needs_memory=True,
     ),
 )
