@@ -106,7 +106,7 @@ def test_an_encoder_is_tested_and_a_blind_one_fails_where_something_is_to_be_see
     names = ["ConstantReward", "ObservedReward", "GoodAction", "MatchingAction"]
     chosen = [probe for probe in PROBES if probe.name in names]
     found = {
-        encoder: _failed(list(probe_results(Layer("Config", Config()), encoder, chosen)))
+        encoder: _failed(list(probe_results(Layer("Config", Config(algorithm="a2c")), encoder, chosen)))
         for encoder in (Encoder, Blind)
     }
     assert found == {Encoder: [], Blind: ["ObservedReward", "MatchingAction"]}
