@@ -27,7 +27,7 @@ _SETTINGS = {
     "evaluation_episodes": 20,
 }
 _OF_ALGORITHM = {
-    "ppo": {"learning_rate": 0.01, "num_epochs": 40},
+    "ppo": {"learning_rate": 0.01, "num_epochs": 40, "update_epochs": 4, "num_minibatches": 4},
     "a2c": {"learning_rate": 0.02, "num_epochs": 150},
 }
 _WITH_MEMORY = {"learning_rate": 0.02, "num_envs": 64, "num_steps": 6, "num_minibatches": 1}  # few, large steps
@@ -134,7 +134,7 @@ def _result(probe: Probe, given: Layer, encoder: EncoderMaker | None) -> ProbeRe
     """Train on a probe, and measure what was learned."""
     own: dict[str, Any] = {**_SETTINGS, **_OF_ALGORITHM[given.config.algorithm or "ppo"]}
     if probe.needs_memory or given.config.memory in ("gru", "lstm"):
-        own |= {**_WITH_MEMORY, "memory": "gru", "num_epochs": own["num_epochs"] // 2}
+        own |= {**_WITH_MEMORY, "memory": "gru", "num_epochs": own["num_epochs"] * 3 // 4}
     layer = Layer("selftest", Config(environment=probe.environment, gamma=probe.gamma, **own))
     trainer = Trainer(resolve(given, layer).settings, encoder=encoder)
     try:

@@ -103,7 +103,7 @@ class Blind(Encoder):
 
 
 def test_an_encoder_is_tested_and_a_blind_one_fails_where_something_is_to_be_seen() -> None:
-    names = ["ConstantReward", "ObservedReward", "GoodAction", "MatchingAction"]
+    names = ["ConstantReward", "ObservedReward", "MatchingAction"]
     chosen = [probe for probe in PROBES if probe.name in names]
     found = {
         encoder: _failed(list(probe_results(Layer("Config", Config(algorithm="a2c")), encoder, chosen)))
