@@ -21,10 +21,12 @@ if TYPE_CHECKING:
         EnvironmentFault,
         NumericalError,
         ReplayFault,
+        SelftestError,
         VerificationError,
     )
     from actor_critic.evaluation import Evaluation, evaluate
     from actor_critic.networks import PolicyNetwork, ValueNetwork
+    from actor_critic.probing import ProbeResult, selftest
     from actor_critic.rewards import LinearReward, RewardModel
     from actor_critic.spaces import ActionSpec, ObservationSpec
     from actor_critic.training import EpochReport, Trainer, Verification, verify
@@ -48,14 +50,17 @@ _HOMES = {
     "NumericalError": "errors",
     "ObservationSpec": "spaces",
     "PolicyNetwork": "networks",
+    "ProbeResult": "probing",
     "ReplayFault": "errors",
     "RewardModel": "rewards",
+    "SelftestError": "errors",
     "Settings": "config",
     "Trainer": "training",
     "ValueNetwork": "networks",
     "Verification": "training",
     "VerificationError": "errors",
     "evaluate": "evaluation",
+    "selftest": "probing",
     "verify": "training",
 }
 
@@ -75,14 +80,17 @@ __all__ = [
     "NumericalError",
     "ObservationSpec",
     "PolicyNetwork",
+    "ProbeResult",
     "ReplayFault",
     "RewardModel",
+    "SelftestError",
     "Settings",
     "Trainer",
     "ValueNetwork",
     "Verification",
     "VerificationError",
     "evaluate",
+    "selftest",
     "verify",
 ]
 

@@ -50,6 +50,12 @@ class VerificationError(ActorCriticError):
     exit_code = 6
 
 
+class SelftestError(ActorCriticError):
+    """A selftest found a fault; the message names the first probe that was not solved."""
+
+    exit_code = 7
+
+
 class NumericalError(ActorCriticError):
     """A loss, gradient, reward or parameter is not finite; the message names it and the epoch."""
 

@@ -27,6 +27,7 @@ _COMMANDS = {
     "verify": "Recompute a part of a run and compare its digests.",
     "inspect": "Show the content of a checkpoint, without importing code that it names.",
     "check": "Test whether an environment works, and report its problems.",
+    "selftest": "Train on small problems with known solutions, and compare.",
     "init": "Write a starting config.json, or an environment to start from.",
     "presets": "List the tuned settings of the package.",
     "schema": "Print the JSON Schema of config.json.",

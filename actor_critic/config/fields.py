@@ -28,6 +28,16 @@ NULLABLE = frozenset(name for name, default in DEFAULTS.items() if default.value
 DEFAULT_LOG: str = DEFAULTS["log_file"].value
 
 
+OUTSIDE_LEARNING = (
+    "environment", "environment_kwargs", "wrappers", "observation_keys", "frame_stack", "max_episode_steps",
+    "input_dim", "output_dim",
+    "clip_rewards", "gamma", "target_return", "max_hours", "init_from", "checkpoint_interval", "keep_checkpoints",
+    "on_checkpoint_error", "evaluation_interval", "evaluation_episodes", "evaluation_max_steps", "log_file",
+)  # fmt: skip
+"""The settings that say what the best policy and its values are, when a run ends and what it writes. All others say how
+a run learns."""
+
+
 def default_values(is_random_states: bool) -> dict[str, Any]:
     """Return the default of every setting that has one, in copies.
 

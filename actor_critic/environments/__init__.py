@@ -1,5 +1,6 @@
 """Environments: construction, checks, vector environments, and the built-in random states."""
 
+from actor_critic.environments import probes  # noqa: F401 - registers the probes
 from actor_critic.environments.choose import check_same_spaces, choose_replay, choose_vectorization
 from actor_critic.environments.functional import (
     FunctionalEnvironment,

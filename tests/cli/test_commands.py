@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,11 +16,12 @@ import pytest
 from actor_critic.cli import places
 from actor_critic.cli.options import SettingsCommand, as_flags, flags_layer, setting_options
 from actor_critic.config import RANDOM_STATES, Config, allowed_values, base_type, starting_config
-from actor_critic.errors import ConfigError
+from actor_critic.errors import ConfigError, SelftestError
+from actor_critic.probing import PROBES
 from tests.cli.running import Outcome, Shell
 from tests.config.documents import conforms
 
-COMMANDS = ["train", "resume", "evaluate", "verify", "inspect", "check", "init", "presets", "schema"]
+COMMANDS = ["train", "resume", "evaluate", "verify", "inspect", "check", "selftest", "init", "presets", "schema"]
 QUICK = ["--num-epochs", "1", "--batch-size", "8", "--num-minibatches", "1", "--evaluation-episodes", "1"]
 QUICK += ["--hidden-dim", "4"]
 
@@ -382,6 +384,33 @@ def test_what_was_adapted_is_shown_with_its_reason(shell: Shell) -> None:
     assert outcome.code == 0, outcome.err
     (line,) = (line for line in outcome.out.splitlines() if line.startswith("clip_coef"))
     assert line.split() == ["clip_coef", "0.2", "adapted", "to", "overlap=True", "(default", "says", "off)"]
+
+
+# --- selftest ---
+
+
+def test_selftest_prints_a_line_for_each_probe_and_writes_nothing(shell: Shell) -> None:
+    outcome = shell("selftest", "--memory", "off", "--seed", "1")
+    assert (outcome.code, outcome.err) == (0, "")
+    *lines, last = outcome.out.splitlines()
+    solved = [line.split()[1] for line in lines if line.startswith("pass")]
+    assert solved == [probe.environment for probe in PROBES if not probe.needs_memory]
+    assert last.startswith("8 probes passed in ") and last.endswith("; those that need memory were left out")
+    assert shell.contents() == {}
+
+
+def test_selftest_shows_what_is_wrong_and_what_to_suspect(shell: Shell) -> None:
+    outcome = shell("selftest", "--memory", "off", "--gae-lambda", "0")
+    assert outcome.code == SelftestError.exit_code == 7
+    (error,) = outcome.err.splitlines()
+    assert error.startswith("error: 1 of 8 probes failed; begin with the first, probe/DelayedReward-v0")
+    (line,) = (line for line in outcome.out.splitlines() if line.startswith("FAIL"))
+    assert re.search(r"value at 0: -?\d\.\d\d, expected 0\.51; .*; suspect: advantages do not carry", line)
+
+
+def test_selftest_offers_no_setting_of_the_problem(shell: Shell) -> None:
+    outcome = shell("selftest", "--gamma", "0.9")
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", "error: No such option '--gamma'.\n")
 
 
 # --- check ---
