@@ -32,6 +32,7 @@ class Coefficients:
     clip_coef: float | None
     clip_vloss: bool
     normalize_advantages: bool
+    min_advantage_std: float
     ent_coef: float
     vf_coef: float
     max_grad_norm: float | None
@@ -83,7 +84,7 @@ def actor_critic_loss(
     log_ratios = action_log_probs - old_log_probs
     advantages = batch.advantages
     if coefficients.normalize_advantages:
-        advantages = losses.normalize_advantages(advantages)
+        advantages = losses.normalize_advantages(advantages, coefficients.min_advantage_std)
 
     if coefficients.clip_coef is None:
         policy_loss = losses.policy_gradient_loss(action_log_probs, advantages)

@@ -29,6 +29,7 @@ _FUSED_COEFFICIENTS = {
     "clip_coef",
     "clip_vloss",
     "normalize_advantages",
+    "min_advantage_std",
     "ent_coef",
     "vf_coef",
     "max_grad_norm",

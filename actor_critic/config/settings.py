@@ -131,6 +131,7 @@ class Settings:
     clip_coef: float | None
     clip_vloss: bool
     normalize_advantages: bool
+    min_advantage_std: float
     ent_coef: float
     vf_coef: float
     max_grad_norm: float | None

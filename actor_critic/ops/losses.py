@@ -77,15 +77,16 @@ def approximate_kl(log_ratios: Tensor) -> Tensor:
     return (torch.expm1(log_ratios) - log_ratios).mean()
 
 
-def normalize_advantages(advantages: Tensor) -> Tensor:
-    """Shift advantages to mean 0 and scale them to standard deviation 1 (n − 1 degrees of freedom, ε = 1e-8).
+def normalize_advantages(advantages: Tensor, min_std: float = 0.0) -> Tensor:
+    """Shift advantages to mean 0 and divide them by max(σ, min_std) + 1e-8, with n − 1 degrees of freedom in σ.
 
     Args:
         advantages: [B]; a single advantage is returned unchanged.
+        min_std: At least 0. Advantages of a smaller deviation σ stay smaller than 1.
     """
     if len(advantages) == 1:
         return advantages
-    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    return (advantages - advantages.mean()) / (advantages.std().clamp(min=min_std) + 1e-8)
 
 
 def _check_batch(*tensors: Tensor) -> None:

@@ -49,7 +49,7 @@ WAYS: dict[str, Callable[[ActorCriticAgent], ActorCriticAgent]] = {
 def test_a_copy_goes_on_as_the_agent_would_have_and_neither_moves_the_other(
     kind: str, way: str, tmp_path: Path
 ) -> None:
-    training = iter(trainer := Trainer(Config(**SMALL | KINDS[kind], num_epochs=6, update_epochs=2)))
+    training = iter(trainer := Trainer(Config(**SMALL | KINDS[kind] | {"update_epochs": 2}, num_epochs=6)))
     next(training)
     agent, observations = trainer.agent, np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
     agent.act(observations)  # so that its own noise is not at its beginning
@@ -70,7 +70,7 @@ def test_a_copy_goes_on_as_the_agent_would_have_and_neither_moves_the_other(
     assert _same(twin.state(), before)
 
     # From here the copy learns what another run learns that was resumed at that epoch.
-    other = Trainer(Config(**SMALL | KINDS[kind], num_epochs=6, update_epochs=2))
+    other = Trainer(Config(**SMALL | KINDS[kind] | {"update_epochs": 2}, num_epochs=6))
     others = iter(other)
     next(others)
     vars(other)["agent"] = twin

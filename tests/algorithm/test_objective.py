@@ -11,7 +11,7 @@ from actor_critic.algorithm import Batch, Coefficients, Metrics, actor_critic_lo
 
 COEFFICIENTS = Coefficients(
     learning_rate=0.01, adam_beta1=0.9, adam_beta2=0.999, adam_epsilon=1e-5, clip_coef=0.2, clip_vloss=False,
-    normalize_advantages=False, ent_coef=0.1, vf_coef=0.5, max_grad_norm=None, target_kl=None,
+    normalize_advantages=False, min_advantage_std=0.0, ent_coef=0.1, vf_coef=0.5, max_grad_norm=None, target_kl=None,
 )  # fmt: skip
 LN2, LN3 = math.log(2), math.log(3)
 ENTROPY = (LN2 + 2 * LN2 - 0.75 * LN3) / 2  # of (1/2, 1/2) and (1/4, 3/4)

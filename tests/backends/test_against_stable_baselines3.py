@@ -30,7 +30,7 @@ STEPS, ENVS, HIDDEN = 32, 4, 16
 COUNT = STEPS * ENVS
 RULES = Coefficients(
     learning_rate=0.001, adam_beta1=0.9, adam_beta2=0.999, adam_epsilon=1e-8, clip_coef=0.2, clip_vloss=False,
-    normalize_advantages=True, ent_coef=0.01, vf_coef=0.5, max_grad_norm=0.5, target_kl=None,
+    normalize_advantages=True, min_advantage_std=0.0, ent_coef=0.01, vf_coef=0.5, max_grad_norm=0.5, target_kl=None,
 )  # fmt: skip
 
 

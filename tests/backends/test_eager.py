@@ -17,7 +17,7 @@ from tests.backends.estimating import estimate
 
 RULES = Coefficients(
     learning_rate=0.01, adam_beta1=0.9, adam_beta2=0.999, adam_epsilon=1e-5, clip_coef=0.2, clip_vloss=False,
-    normalize_advantages=True, ent_coef=0.01, vf_coef=0.5, max_grad_norm=0.5, target_kl=None,
+    normalize_advantages=True, min_advantage_std=0.0, ent_coef=0.01, vf_coef=0.5, max_grad_norm=0.5, target_kl=None,
 )  # fmt: skip
 COUNT, FEATURES, ACTIONS = 64, 5, 4
 

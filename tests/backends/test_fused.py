@@ -38,7 +38,8 @@ from tests.plain import PLAIN
 
 RULES = {
     "learning_rate": 0.01, "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-5, "clip_coef": 0.2,
-    "clip_vloss": False, "normalize_advantages": True, "ent_coef": 0.01, "vf_coef": 0.5, "max_grad_norm": 0.5,
+    "clip_vloss": False, "normalize_advantages": True, "min_advantage_std": 0.0,
+    "ent_coef": 0.01, "vf_coef": 0.5, "max_grad_norm": 0.5,
     "target_kl": None,
 }  # fmt: skip
 
@@ -158,6 +159,7 @@ RANDOM_RULES = st.fixed_dictionaries(
         "normalize_advantages": st.booleans(),
         "ent_coef": st.sampled_from([0.0, 0.1]),
         "vf_coef": st.sampled_from([0.0, 1.0]),
+        "min_advantage_std": st.sampled_from([0.5, 2.0]),
         "max_grad_norm": st.sampled_from([None, 0.01]),
     },
 )
@@ -341,7 +343,7 @@ def test_products_are_sparse_where_most_inputs_are_zero() -> None:
 
     assert entries("FrozenLake-v1") == 1  # of 16 inputs
     assert entries("Taxi-v4") == 1
-    assert entries("FrozenLake-v1", normalize_observations=True) == 0
+    assert entries("FrozenLake-v1", normalize_observations=True, normalize_encoded=True) == 0
     assert entries("CartPole-v1") == 0
     assert entries("Blackjack-v1") == 3  # of 32 + 11 + 2
 

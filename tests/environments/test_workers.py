@@ -201,7 +201,7 @@ def test_how_many_workers_is_measured_and_changes_no_bit(tmp_path: Path, caplog:
         patch.setattr(cores, "available", lambda: 2)
         trainer = Trainer(Config(**run, workers="auto"), tmp_path / "auto")
         again = Trainer(
-            Config(**run, vectorization="workers", overlap=True, clip_coef=0.2)
+            Config(**run | {"clip_coef": 0.2}, vectorization="workers", overlap=True)
         )  # a core is left to the one that learns
         again.close()
     assert (trainer.settings.vectorization, trainer.settings.workers) == ("shared", 2)

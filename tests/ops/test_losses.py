@@ -106,6 +106,14 @@ def test_advantages_are_normalised_with_n_minus_one() -> None:
     assert losses.normalize_advantages(torch.tensor([1.0, 2.0, 3.0, 4.0])).tolist() == pytest.approx(expected)
 
 
+def test_advantages_of_a_small_deviation_stay_small() -> None:
+    # Mean 2.5 and deviation 1.29: above 1 it is the divisor, and below 2 it is not.
+    advantages = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    assert torch.equal(losses.normalize_advantages(advantages, 1.0), losses.normalize_advantages(advantages))
+    found = losses.normalize_advantages(advantages, 2.0)
+    assert found.tolist() == pytest.approx([-0.75, -0.25, 0.25, 0.75])
+
+
 def test_single_advantage_is_left_as_it_is() -> None:
     assert losses.normalize_advantages(torch.tensor([-3.5])).tolist() == [-3.5]
 

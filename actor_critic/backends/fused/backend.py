@@ -294,6 +294,7 @@ def _coefficients(
         clip_coef,
         clip_coef if coefficients.clip_vloss else off,
         coefficients.normalize_advantages,
+        coefficients.min_advantage_std,
         coefficients.ent_coef,
         coefficients.vf_coef,
         off if coefficients.target_kl is None else coefficients.target_kl,

@@ -87,8 +87,8 @@ def log_prob_of(log_probs: Array, sizes: Array, actions: Array, out: Array) -> N
 
 
 @compiled
-def normalize_advantages(advantages: Array) -> None:
-    """Shift and scale in place to mean 0 and standard deviation 1 (n − 1, ε 1e-8); a single one stays unchanged."""
+def normalize_advantages(advantages: Array, min_std: float) -> None:
+    """Normalize in place, like :func:`actor_critic.ops.losses.normalize_advantages`."""
     n = advantages.size
     if n == 1:
         return
@@ -98,7 +98,7 @@ def normalize_advantages(advantages: Array) -> None:
     mean /= n
     for r in range(n):
         square += (advantages[r] - mean) ** 2
-    scale = 1.0 / (math.sqrt(square / (n - 1)) + 1e-8)
+    scale = 1.0 / (max(math.sqrt(square / (n - 1)), min_std) + 1e-8)
     for r in range(n):
         advantages[r] = (advantages[r] - mean) * scale
 
@@ -239,6 +239,7 @@ class Objective(NamedTuple):
     clip_coef: float
     value_clip: float
     normalizes: bool
+    min_advantage_std: float
     ent_coef: float
     vf_coef: float
     target_kl: float
@@ -313,7 +314,7 @@ def gradients(
     n = rows.size
     advantage = batch.advantages[rows] if has_policy else batch.advantages[:0]
     if has_policy and objective.normalizes:
-        normalize_advantages(advantage)
+        normalize_advantages(advantage, objective.min_advantage_std)
     metrics[:] = 0.0
     for begin in range(0, n, CHUNK):
         these = rows[begin : begin + CHUNK]
