@@ -89,10 +89,10 @@ def measure(contender: str, problem: Problem, seed: int) -> dict[str, Any]:
     return found
 
 
-def scores(runs: Runs, contender: str, problem: Problem, seeds: int) -> npt.NDArray[np.float64] | None:
-    """Return the greedy return of each seed; None if a seed is missing."""
+def runs_of(runs: Runs, contender: str, problem: Problem, seeds: int) -> list[dict[str, Any]]:
+    """Return the finished runs among the seeds."""
     found = [runs.get(key(contender, problem, seed)) for seed in range(1, seeds + 1)]
-    return None if None in found else np.array([run["greedy"] for run in found if run])
+    return [run for run in found if run]
 
 
 def normalized(problem: Problem, returns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -115,55 +115,52 @@ def interval(
     return statistic(tables), float(low), float(high)
 
 
-def improvement(pairs: list[npt.NDArray[np.float64]]) -> float:
-    """Return the mean over problems of P(ours > theirs), where equal scores count half; rows are (ours, theirs)."""
+def improvement(tables: list[npt.NDArray[np.float64]]) -> float:
+    """Return the mean over problems of P(ours > theirs), where equal scores count half.
+
+    Args:
+        tables: The scores of ours on each problem, and after them the scores of the peer.
+    """
     found = []
-    for pair in pairs:
-        ours, theirs = pair[:, 0][:, None], pair[:, 1][None, :]
-        found.append(float((ours > theirs).mean() + 0.5 * (ours == theirs).mean()))
+    for ours, theirs in zip(tables[: len(tables) // 2], tables[len(tables) // 2 :], strict=True):
+        larger, equal = ours[:, None] > theirs[None, :], ours[:, None] == theirs[None, :]
+        found.append(float(larger.mean() + 0.5 * equal.mean()))
     return float(np.mean(found))
 
 
 def page(runs: Runs, seeds: int) -> str:
-    """Return the page of all problems that every contender has finished."""
-    lines, pairs, tables = [], [], {name: [] for name in CONTENDERS}  # type: ignore[var-annotated]
+    """Return the page of all problems that ours has finished; sums cover those that every contender has finished."""
+    lines = []
+    tables: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in CONTENDERS}
     halves: dict[bool, dict[str, list[npt.NDArray[np.float64]]]] = {
         half: {name: [] for name in CONTENDERS} for half in (True, False)
     }
     seconds = dict.fromkeys(CONTENDERS, 0.0)
     for problem in PROBLEMS:
-        found = {name: scores(runs, name, problem, seeds) for name in CONTENDERS}
-        cells, scaled = [], {}
-        for name, returns in found.items():
-            if returns is None:
-                break
-            mean, low, high = summarize_seeds(returns, generator(0, Purpose.BOOTSTRAP))
-            scaled[name] = normalized(problem, returns)
-            each = ", ".join(f"{score:.4g}" for score in returns)
-            cells.append(f"**{plainly(mean)}** [{plainly(low)}, {plainly(high)}] | {each}")
-        if len(scaled) < len(CONTENDERS):
+        found = {name: runs_of(runs, name, problem, seeds) for name in CONTENDERS}
+        if not found["ours"]:
             continue
-        for name, table in scaled.items():
-            tables[name].append(table)
-            halves[problem.tuned_on][name].append(table)
-            runs_of = [runs[key(name, problem, seed)] for seed in range(1, seeds + 1)]
-            seconds[name] += float(np.mean([run["seconds"] for run in runs_of]))
-        pairs.append(np.stack([scaled["ours"], scaled["sb3"]], 1))
+        cells = [_cells(np.array([run["greedy"] for run in each])) for each in found.values()]
         half = "chosen on" if problem.tuned_on else "confirms"
         lines.append(f"| {problem.name} | {problem.steps:,} | {half} | {' | '.join(cells)} |")
-
-    def pooled(parts: list[npt.NDArray[np.float64]]) -> float:
-        return interquartile_mean(np.concatenate(parts))
+        if not all(found.values()):
+            continue
+        for name, each in found.items():
+            table = normalized(problem, np.array([run["greedy"] for run in each]))
+            tables[name].append(table)
+            halves[problem.tuned_on][name].append(table)
+            seconds[name] += float(np.mean([run["seconds"] for run in each]))
 
     summary = []
     for title, groups in (("all", tables), ("chosen on", halves[True]), ("confirming", halves[False])):
         for name, words in CONTENDERS.items():
             if groups[name]:
-                mean, low, high = interval(groups[name], pooled)
+                mean, low, high = interval(groups[name], _pooled)
                 summary.append(f"| {title} | {words} | **{mean:.3f}** [{low:.3f}, {high:.3f}] |")
-    chance, low, high = interval(pairs, improvement)
+    chance, low, high = interval([*tables["ours"], *tables["sb3"]], improvement)
     return _PAGE.format(
         seeds=seeds,
+        both=len(tables["ours"]),
         rows="\n".join(lines),
         summary="\n".join(summary),
         chance=f"{chance:.2f} [{low:.2f}, {high:.2f}]",
@@ -173,11 +170,24 @@ def page(runs: Runs, seeds: int) -> str:
     )
 
 
+def _pooled(tables: list[npt.NDArray[np.float64]]) -> float:
+    return interquartile_mean(np.concatenate(tables))
+
+
+def _cells(returns: npt.NDArray[np.float64]) -> str:
+    """Return the cells of one contender: the interquartile mean with its interval, and each seed."""
+    if not len(returns):
+        return "– | –"
+    mean, low, high = summarize_seeds(returns, generator(0, Purpose.BOOTSTRAP))
+    each = ", ".join(map(plainly, returns))
+    return f"**{plainly(mean)}** [{plainly(low)}, {plainly(high)}] | {each}"
+
+
 _PAGE = """# Untuned
 
 What one learns without tuning anything: the general defaults of PPO here (`--preset none`), beside the defaults of
 Stable-Baselines3 2.9.2 (`PPO("MlpPolicy", ...)`, with masks MaskablePPO of sb3-contrib), in the same number of
-environment steps, eight environments unless the name says otherwise, seeds 1 to {seeds}. A score is the mean greedy
+environment steps, eight environments unless the name says otherwise, on seeds from 1 up to {seeds}. A score is the mean greedy
 return of the last weights over 100 new episodes (FrozenLake-v1 and Taxi: 1,000). "Chosen on" marks the problems that
 our defaults were chosen on, with other seeds; the others only confirm. Stable-Baselines3 sees MiniGrid through
 ImgObsWrapper and a flattening wrapper, since it cannot read the environment as it comes.
@@ -186,16 +196,16 @@ ImgObsWrapper and a flattening wrapper, since it cannot read the environment as 
 |---|---|---|---|---|---|---|
 {rows}
 
-Normalised score (0 is random, 1 the best known return): interquartile mean over problems and seeds, with a stratified
-bootstrap interval (Agarwal et al., 2021):
+Normalised score (0 is random, 1 the best known return) of the {both} problems that both have finished: interquartile
+mean over problems and seeds, with a stratified bootstrap interval (Agarwal et al., 2021):
 
 | problems | defaults of | score |
 |---|---|---|
 {summary}
 
-The probability that a run of ours scores higher than one of Stable-Baselines3 on the same problem, averaged over
-problems, is {chance}. All problems together train in {ours} s a seed with ours and in {theirs} s with
-Stable-Baselines3 ({ratio} times), two runs at a time on the same machine, start-up included.
+The probability that a run of ours scores higher than one of Stable-Baselines3 on the same problem, averaged over these
+problems, is {chance}. Together they train in {ours} s a seed with ours and in {theirs} s with Stable-Baselines3
+({ratio} times), start-up included; other work ran on the machine at the same time.
 
 `python -m benchmarks.learning.untuned` repeats these measurements. If stopped, it continues where it was.
 """

@@ -378,6 +378,7 @@ def test_every_setting_is_shown_where_that_is_asked_for_and_is_in_the_log_in_any
 
 
 def test_what_was_adapted_is_shown_with_its_reason(shell: Shell) -> None:
+    (shell.folder / "config.json").write_text("{}")
     outcome = shell("train", "--num-epochs", "1", "--hidden-dim", "4", "--evaluation-episodes", "1", "--overlap")
     assert outcome.code == 0, outcome.err
     (line,) = (line for line in outcome.out.splitlines() if line.startswith("clip_coef"))

@@ -393,7 +393,7 @@ def test_a_digest_covers_what_decides_the_next_epoch_and_nothing_else() -> None:
         "evaluation_max_steps", "log_file",
         "target_return", "max_hours", "init_from", "preset", "vectorization", "workers",
         "worker_timeout", "max_worker_restarts", "on_checkpoint_error",
-        "observation_keys",  # at the value of runs from before this setting
+        "observation_keys", "min_advantage_std",  # at the value of runs from before this setting
     }  # fmt: skip
     document = DEFAULT.to_document()
     assert document.keys() - computed_fields(document).keys() == recorded | {"num_epochs"}
