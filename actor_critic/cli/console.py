@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from actor_critic.cli.screen import say, say_as_is
-from actor_critic.config import Config, Layer, Settings, resolve
+from actor_critic.config import Settings, default_values
 from actor_critic.evaluation import Evaluation
 from actor_critic.ops.statistics import plainly
 from actor_critic.training import EpochReport
@@ -32,8 +32,7 @@ def print_settings(console: Console, settings: Settings, sources: dict[str, str]
         sources: The source of each setting.
         is_verbose: Whether to print defaults as well.
     """
-    defaults = Config(environment=settings.environment, algorithm=settings.algorithm, preset="none")  # type: ignore[arg-type]
-    plain = resolve(Layer("default", defaults)).settings.to_document()
+    plain = default_values(settings.is_random_states)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("setting", "value", "from"):
         table.add_column(column, overflow="fold")
@@ -42,7 +41,7 @@ def print_settings(console: Console, settings: Settings, sources: dict[str, str]
         source = sources.get(name, "environment" if name in ("input_dim", "output_dim") else "")
         is_default = source in _DEFAULT_SOURCES or not source
         is_chosen = source == "flag" or source.startswith("adapted") or name == "environment"
-        is_plain = is_default or (value == plain[name] and not is_chosen)
+        is_plain = is_default or (value == plain.get(name) and not is_chosen)
         if is_plain and not is_verbose:
             left_out += 1
             continue

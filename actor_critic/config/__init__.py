@@ -1,7 +1,14 @@
 """Config (the settings that a user gives), Settings (the resolved ones), presets, rules and messages."""
 
 from actor_critic.config.config import MAX_OUTPUT_DIM, RANDOM_STATES, Config
-from actor_critic.config.fields import DEFAULT_LOG, OLD_VALUES, OUTSIDE_LEARNING, allowed_values, base_type
+from actor_critic.config.fields import (
+    DEFAULT_LOG,
+    OLD_VALUES,
+    OUTSIDE_LEARNING,
+    allowed_values,
+    base_type,
+    default_values,
+)
 from actor_critic.config.memory import check_evaluation_fits_in_memory, check_fits_in_memory
 from actor_critic.config.messages import nearest
 from actor_critic.config.preset import Preset, find_preset, list_presets
@@ -34,6 +41,7 @@ __all__ = [
     "check_evaluation_fits_in_memory",
     "check_fits_in_memory",
     "computed_fields",
+    "default_values",
     "find_preset",
     "list_presets",
     "nearest",

@@ -8,6 +8,7 @@ from actor_critic.config.config import MAX_BATCH_SIZE, MAX_ENVS
 from actor_critic.config.fields import DEFAULTS
 
 _MIN_EPOCHS, _MIN_BATCH = 16, 64  # a short run learns more from several small batches than from one large batch
+_MEMORY_ENVS, _MEMORY_MINIBATCHES, _MEMORY_PASSES = 32, 4, 4  # on long sequences an update takes seconds
 _CLIP_COEF = 0.2  # the value of PPO, used if a setting of the user needs a clip range
 
 
@@ -23,6 +24,7 @@ def adapt(values: dict[str, Any], sources: dict[str, str], explicit: Collection[
         beneath: The values of presets and defaults.
     """
     open_values = _Adaptable(values, sources, explicit, beneath)
+    _adapt_to_memory(open_values)
     _adapt_num_envs(open_values)
     _adapt_to_budget(open_values)
     _adapt_batch_size(open_values)
@@ -73,6 +75,18 @@ class _Adaptable:
     def num_envs(self) -> int | None:
         """Number of environments; None if it follows from the batch size."""
         return self.values.get("num_envs", DEFAULTS["batch_size"].value if "num_steps" in self.values else None)
+
+
+def _adapt_to_memory(run: _Adaptable) -> None:
+    """Give a policy with memory more and shorter sequences, and fewer passes: a step of time is a step of computing."""
+    values, sizes = run.values, ("num_envs", "batch_size", "num_steps", "num_minibatches", "update_epochs")
+    if not run.has_memory or values["num_minibatches"] == 1 or not all(map(run.is_open, sizes)):
+        return
+    if isinstance(values.get("workers"), int) and values["workers"] > _MEMORY_ENVS:
+        return
+    run.change("num_envs", _MEMORY_ENVS, "memory")
+    run.change("update_epochs", _MEMORY_PASSES, "memory")
+    run.minibatch_size = values["batch_size"] // _MEMORY_MINIBATCHES
 
 
 def _adapt_num_envs(run: _Adaptable) -> None:

@@ -186,11 +186,12 @@ def _cells(returns: npt.NDArray[np.float64]) -> str:
 _PAGE = """# Untuned
 
 What one learns without tuning anything: the general defaults of PPO here (`--preset none`), beside the defaults of
-Stable-Baselines3 2.9.2 (`PPO("MlpPolicy", ...)`, with masks MaskablePPO of sb3-contrib), in the same number of
-environment steps, eight environments unless the name says otherwise, on seeds from 1 up to {seeds}. A score is the mean greedy
-return of the last weights over 100 new episodes (FrozenLake-v1 and Taxi: 1,000). "Chosen on" marks the problems that
-our defaults were chosen on, with other seeds; the others only confirm. Stable-Baselines3 sees MiniGrid through
-ImgObsWrapper and a flattening wrapper, since it cannot read the environment as it comes.
+Stable-Baselines3 2.9.2 (`PPO("MlpPolicy", ...)`, with masks MaskablePPO of sb3-contrib). Both take the same number
+of environment steps in eight environments, unless the name says otherwise. Seeds begin with 1, up to {seeds} of
+them. A score is the mean greedy return of the last weights over 100 new episodes (FrozenLake-v1 and Taxi: 1,000).
+"Chosen on" marks the problems that our defaults were chosen on, with other seeds; the others only confirm. Stable-
+Baselines3 sees MiniGrid through ImgObsWrapper and a flattening wrapper, since it cannot read the environment as it
+comes. A dash marks what has not been measured.
 
 | problem | steps | role | ours [95 % over seeds] | each seed | Stable-Baselines3 [95 % over seeds] | each seed |
 |---|---|---|---|---|---|---|

@@ -353,7 +353,7 @@ def test_a_file_for_the_same_environment_is_used(shell: Shell) -> None:
     assert (settings["seed"], settings["hidden_dim"], settings["learning_rate"]) == (7, 4, 0.001)
     rows = {line.split()[0]: line.split()[1:] for line in outcome.out.splitlines() if line}
     assert rows["seed"] == ["7", "flag"]
-    assert "learning_rate" not in rows  # it is that of the general preset
+    assert rows["learning_rate"] == ["0.001", "config.json"]
     assert rows["gamma"] == ["0.98", "preset", "CartPole-v1.ppo"]
     assert "vf_coef" not in rows
     assert rows["input_dim"] == ["4", "config.json"]

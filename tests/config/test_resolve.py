@@ -177,6 +177,15 @@ def test_a_batch_larger_than_environments_are_allowed_is_spread_over_steps() -> 
     ("said", "sizes", "adapted"),
     [  # the general preset of ppo: 8 environments, 2048 transitions, 32 minibatches of 64
         ({"memory": "gru", "num_envs": 1}, (1, 2048, 32), {"num_minibatches": (1, "num_envs=1", 32)}),
+        (
+            {"memory": "gru"},
+            (32, 2048, 32),
+            {
+                "num_envs": (32, "memory=gru", 8),
+                "update_epochs": (4, "memory=gru", 10),
+                "num_minibatches": (4, "num_envs=32", 32),
+            },
+        ),
         ({"num_envs": 3}, (3, 2016, 32), {"batch_size": (2016, "num_envs=3", 2048)}),
         (
             {"batch_size": 100},
