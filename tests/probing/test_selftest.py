@@ -140,7 +140,13 @@ def test_shaping_shifts_values_by_the_potential_and_keeps_the_best_actions() -> 
 
 @pytest.mark.parametrize("name", OUTSIDE_LEARNING)
 def test_settings_of_the_problem_are_refused(name: str) -> None:
-    value = {"environment": "CartPole-v1", "environment_kwargs": {}, "wrappers": [], "observation_keys": [], "gamma": 0.9}
+    value = {
+        "environment": "CartPole-v1",
+        "environment_kwargs": {},
+        "wrappers": [],
+        "observation_keys": [],
+        "gamma": 0.9,
+    }
     text = {"init_from", "log_file"}
     given = value.get(name, "stop" if name == "on_checkpoint_error" else "x" if name in text else 2)
     with pytest.raises(ConfigError, match=rf"^{name}: .* \(Config\) is not allowed in a selftest"):
