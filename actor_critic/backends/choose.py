@@ -78,7 +78,8 @@ def make_backend(
     assert isinstance(encoder, PartsEncoder)
     keeps_zeros = not (settings.normalize_observations and settings.normalize_encoded)
     is_sparse = encoder.max_nonzeros * _SPARSE <= encoder.output_dim and keeps_zeros
-    entries = encoder.max_nonzeros if is_sparse and encoder.is_identity else 0
+    is_exact = encoder.output_dim <= 2**24  # positions are stored as float32
+    entries = encoder.max_nonzeros if is_sparse and is_exact and encoder.is_identity else 0
     return FusedBackend(policy, value, parameters, sizes, settings.threads, entries)
 
 

@@ -53,9 +53,8 @@ def command(config_path: str, template: str | None, file: str | None, **flags: A
         input_dim, output_dim = observations.num_features, actions.num_logits
         close_environment(env)
     assert input_dim is not None and output_dim is not None
-    config = starting_config(settings.environment, settings.algorithm, input_dim, output_dim)
-    kept = ("environment_kwargs", "wrappers", "observation_keys")
-    config = config.model_copy(update={name: getattr(given.config, name) for name in kept})
+    kept = {name: getattr(given.config, name) for name in ("environment_kwargs", "wrappers", "observation_keys")}
+    config = starting_config(settings.environment, settings.algorithm, input_dim, output_dim, kept)
     try:
         written = config.save_new(path)
     except OSError as error:

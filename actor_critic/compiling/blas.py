@@ -52,6 +52,9 @@ def _call_sgemm(
     The integers are little-endian, so a reference to one of 64 bits is also a reference to one of 32.
     """
     kinds = (right, left, n, m, k, alpha, b, wide_b, a, wide_a, beta, out, wide)
+    for kind in (a, b, out):
+        if not isinstance(kind, types.Array) or (kind.dtype, kind.ndim, kind.layout) != (types.float32, 2, "C"):
+            return None  # a typing error: BLAS would read other memory
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         from llvmlite import ir

@@ -82,9 +82,10 @@ def _adapt_to_memory(run: _Adaptable) -> None:
     values, sizes = run.values, ("num_envs", "batch_size", "num_steps", "num_minibatches", "update_epochs")
     if not run.has_memory or values["num_minibatches"] == 1 or not all(map(run.is_open, sizes)):
         return
-    if isinstance(values.get("workers"), int) and values["workers"] > _MEMORY_ENVS:
-        return
-    run.change("num_envs", _MEMORY_ENVS, "memory")
+    total, workers = values.get("total_timesteps"), values.get("workers")
+    is_short = total is not None and total < _MIN_EPOCHS * values["batch_size"]  # its sequences would be of few steps
+    if not is_short and not (isinstance(workers, int) and workers > _MEMORY_ENVS):
+        run.change("num_envs", _MEMORY_ENVS, "memory")
     run.change("update_epochs", _MEMORY_PASSES, "memory")
     run.minibatch_size = values["batch_size"] // _MEMORY_MINIBATCHES
 
@@ -175,6 +176,8 @@ def _adapt_features(run: _Adaptable) -> None:
         for name, value in (("wrappers", []), ("frame_stack", 1)):
             if run.is_open(name):
                 run.change(name, value, "vectorization")
+    if not values["normalize_rewards"] and run.is_open("min_advantage_std"):
+        run.change("min_advantage_std", 0.0, "normalize_rewards")
     own_encoder = ":" in values["encoder"]
     if own_encoder and run.is_open("embedding_dim"):
         run.change("embedding_dim", "off", "encoder")

@@ -17,9 +17,12 @@ from actor_critic.imports import class_name
 _TUNED_FOR = (
     "environment_kwargs",
     "wrappers",
+    "observation_keys",
     "frame_stack",
     "max_episode_steps",
     "reward_model",
+    "reward_mode",
+    "shared_encoder",
     "encoder",
     "embedding_dim",
     "memory",
@@ -97,12 +100,24 @@ def settings_of(config: "Config | Settings", encoder: type[Any] | None = None) -
     return _checked(config) if isinstance(config, Settings) else resolve(Layer("Config", config)).settings
 
 
-def starting_config(environment: str, algorithm: str | None, input_dim: int, output_dim: int) -> Config:
-    """Return the Config of a new settings file: values for the main keys, and None (the preset) for all others."""
-    settings = resolve(Layer("start", Config(environment=environment, algorithm=algorithm))).settings  # type: ignore[arg-type]
+def starting_config(
+    environment: str, algorithm: str | None, input_dim: int, output_dim: int, given: dict[str, Any] | None = None
+) -> Config:
+    """Return the Config of a new settings file: values for the main keys, and None (the preset) for all others.
+
+    Args:
+        environment: The environment.
+        algorithm: The algorithm; None for the environment's usual one.
+        input_dim: Numbers that the networks see.
+        output_dim: Number of logits.
+        given: Other settings that the file has, on which the preset may depend.
+    """
+    given = given or {}
+    start = Config(environment=environment, algorithm=algorithm, **given)  # type: ignore[arg-type]
+    settings = resolve(Layer("start", start)).settings
     described = ("hidden_dim", "learning_rate", "batch_size", "num_epochs", "seed", "environment", "algorithm")
     values = {name: getattr(settings, name) for name in described}
-    return Config(input_dim=input_dim, output_dim=output_dim, **values)
+    return Config(input_dim=input_dim, output_dim=output_dim, **values, **given)
 
 
 def settings_from_document(document: dict[str, Any], origin: str | Path) -> Settings:

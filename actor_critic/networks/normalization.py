@@ -68,7 +68,8 @@ class ObservationNormalizer:
         self.moments = RunningMoments((num_features,))
         self._device = device
         self._left_out = torch.zeros(num_features, dtype=torch.bool) if left_out is None else left_out
-        self._limit = torch.full((num_features,), _CLIP).masked_fill(self._left_out, torch.inf).to(device)
+        self._wide_limit = torch.full((num_features,), _CLIP).masked_fill(self._left_out, torch.inf)  # on the CPU
+        self._limit = self._wide_limit.to(device)
         self.refresh()
 
     def copy(self) -> "ObservationNormalizer":
@@ -101,7 +102,7 @@ class ObservationNormalizer:
         """Return normalised features [B, num_features] float32, from float32, or from float64 on the CPU."""
         if features.dtype == torch.float64:
             if self.moments.count:
-                features = ((features - self._mean) / self._deviation).clamp(-self._limit, self._limit)
+                features = ((features - self._mean) / self._deviation).clamp(-self._wide_limit, self._wide_limit)
             return features.to(self._device, torch.float32)
         if not self.moments.count:
             return features

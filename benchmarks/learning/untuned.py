@@ -189,9 +189,9 @@ What one learns without tuning anything: the general defaults of PPO here (`--pr
 Stable-Baselines3 2.9.2 (`PPO("MlpPolicy", ...)`, with masks MaskablePPO of sb3-contrib). Both take the same number
 of environment steps in eight environments, unless the name says otherwise. Seeds begin with 1, up to {seeds} of
 them. A score is the mean greedy return of the last weights over 100 new episodes (FrozenLake-v1 and Taxi: 1,000).
-"Chosen on" marks the problems that our defaults were chosen on, with other seeds; the others only confirm. Stable-
-Baselines3 sees MiniGrid through ImgObsWrapper and a flattening wrapper, since it cannot read the environment as it
-comes. A dash marks what has not been measured.
+"Chosen on" marks the problems that our defaults were chosen on, with other seeds; the others only confirm.
+Stable-Baselines3 sees MiniGrid through ImgObsWrapper and a flattening wrapper, since it cannot read the environment
+as it comes. A dash marks what has not been measured; an interval over two seeds says little.
 
 | problem | steps | role | ours [95 % over seeds] | each seed | Stable-Baselines3 [95 % over seeds] | each seed |
 |---|---|---|---|---|---|---|

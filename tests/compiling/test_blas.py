@@ -6,6 +6,7 @@ from ctypes import byref, c_float, c_int32
 
 import numpy as np
 import pytest
+from numba.core.errors import TypingError
 
 from actor_critic.compiling import blas, multiply
 
@@ -23,6 +24,13 @@ def test_products_of_all_forms_equal_those_of_numpy(m: int, k: int, n: int) -> N
         expected = product + out if adds else product
         multiply(a, turns_a, b, turns_b, out, adds)
         np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("wrong", [np.ones((3, 3)), np.ones((3, 6), np.float32)[:, ::2], np.ones(3, np.float32)])
+def test_other_arrays_are_refused(wrong: np.ndarray) -> None:
+    out = np.zeros((3, 3), np.float32)
+    with pytest.raises(TypingError):
+        multiply(wrong, False, out, False, out.copy(), False)
 
 
 def test_a_number_that_is_not_finite_reaches_its_row() -> None:

@@ -449,6 +449,23 @@ def test_a_preset_holds_only_for_the_problem_that_it_was_tuned_for(said: dict[st
         assert resolution.sources["learning_rate"] == "preset CartPole-v1.ppo"
 
 
+def test_a_starting_file_has_the_sizes_of_the_preset_that_it_gets() -> None:
+    plain, wrapped = (starting_config("CartPole-v1", "ppo", 4, 2, given) for given in ({}, {"wrappers": ["m:C"]}))
+    assert (plain.batch_size, wrapped.batch_size, wrapped.wrappers) == (256, 2048, ["m:C"])
+
+
+def test_raw_rewards_leave_advantages_of_any_scale() -> None:
+    assert _resolve(environment="Unheard-v0").min_advantage_std == 0.2
+    assert _resolve(environment="Unheard-v0", normalize_rewards=False).min_advantage_std == 0.0
+    both = _resolve(environment="Unheard-v0", normalize_rewards=False, min_advantage_std=0.1)
+    assert both.min_advantage_std == 0.1
+
+
+def test_a_short_run_with_memory_keeps_sequences() -> None:
+    settings = _resolve(environment="Unheard-v0", memory="gru", total_timesteps=4000)
+    assert (settings.num_envs, settings.num_steps) == (8, 16)
+
+
 def test_a_preset_holds_with_its_own_wrappers() -> None:
     wrappers = find_preset("MiniGrid-DoorKey-5x5-v0", "ppo").settings["wrappers"]
     config = Config(environment="MiniGrid-DoorKey-5x5-v0", wrappers=wrappers)

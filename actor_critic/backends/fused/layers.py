@@ -206,7 +206,7 @@ def sparse(x: Array, layers: Array) -> Array:
         found = 0
         row = x[r]
         for j in range(row.size):
-            if row[j] != 0:
+            if row[j] != 0 and found < entries:
                 rows[r, found] = j
                 rows[r, entries + found] = row[j]
                 found += 1

@@ -1,5 +1,6 @@
 """FunctionalReward: a reward model written as one function, which random states compile."""
 
+import inspect
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.environments.functional.layout import read_parameters
+from actor_critic.errors import ConfigError
 from actor_critic.rewards import RewardModel
 
 
@@ -33,8 +35,14 @@ class FunctionalReward(RewardModel):
         """Set the parameters.
 
         Raises:
-            ConfigError: There is no such parameter, or a value has another type than its default.
+            ConfigError: There is no such parameter, a value has another type than its default, or ``reward`` is no
+                static method.
         """
+        if not isinstance(inspect.getattr_static(type(self), "reward", None), staticmethod):
+            raise ConfigError(
+                f"reward_model: {type(self).__name__} has no static method reward; expected "
+                f"@staticmethod def reward(state, action, parameters)"
+            )
         super().__init__(observation_space, action_space)
         name, defaults = type(self).__name__, type(self).parameters
         self.parameters = read_parameters(name, defaults, parameters, "reward_model")
@@ -53,8 +61,8 @@ class FunctionalReward(RewardModel):
         return np.array(found, np.float32)
 
     def expected_rewards(self, states: npt.NDArray[Any]) -> npt.NDArray[np.float32] | None:
-        """Return the reward of every action, [B, A]; None if the action space is not Discrete."""
-        if not isinstance(self.action_space, gym.spaces.Discrete):
+        """Return the reward of every action, [B, A]; None if actions are not Discrete or rewards are overridden."""
+        if not self.is_function or not isinstance(self.action_space, gym.spaces.Discrete):
             return None
         first, count = int(self.action_space.start), int(self.action_space.n)
         actions = range(first, first + count)

@@ -41,6 +41,15 @@ class Overridden(Margin):
         return np.ones(len(states), np.float32)
 
 
+class Missing(FunctionalReward):
+    pass
+
+
+class OfAnInstance(FunctionalReward):
+    def reward(self, state: Any, action: Any, parameters: Any) -> float:
+        return 0.0
+
+
 class NotFinite(FunctionalReward):
     @staticmethod
     def reward(state: Any, action: Any, parameters: Any) -> float:
@@ -90,7 +99,14 @@ def test_parameters_come_from_reward_model_kwargs() -> None:
         Trainer(Config(reward_model=f"{HERE}:Margin", reward_model_kwargs={"scale": "x"}, **SIZES))
 
 
+def test_a_model_without_the_function_is_refused() -> None:
+    for model in ("Missing", "OfAnInstance"):
+        with pytest.raises(ConfigError, match=rf"reward_model: {model} has no static method reward"):
+            _run(model)
+
+
 def test_an_evaluation_knows_the_optimum() -> None:
+    assert evaluate(_run("Overridden").agent, episodes=5).reference is None
     reference = evaluate(_run("Margin").agent, episodes=50).reference
     assert reference is not None
     box = gym.spaces.Box(-9, 9, (4,), np.float32)
