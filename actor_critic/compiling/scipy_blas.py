@@ -9,7 +9,7 @@ from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 NAME = "scipy.linalg.cython_blas"
 
@@ -25,10 +25,16 @@ class _Lazy(ModuleType):
         spec = PathFinder.find_spec(NAME, [f"{folder}/linalg" for folder in scipy.__path__])
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
+        before = _libraries()
         spec.loader.exec_module(module)
-        threadpool_limits(limits=1, user_api="blas")  # otherwise the order of sums depends on the number of threads
+        # Otherwise the order of sums depends on the number of threads.
+        ThreadpoolController().select(filepath=sorted(_libraries() - before)).limit(limits=1)
         sys.modules[NAME] = module
         return module.__pyx_capi__
+
+
+def _libraries() -> set[str]:
+    return {library.filepath for library in ThreadpoolController().lib_controllers}
 
 
 def load_when_used() -> None:

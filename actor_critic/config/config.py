@@ -149,7 +149,7 @@ class Config(BaseModel):
     preset: Annotated[Literal["auto", "none"] | None, Default("auto")] = None
     """Which preset fills the settings left null. "auto": the preset of the environment and algorithm if there is one
     for the same problem and kind of network, else the general preset of the algorithm. "none": always the general
-    preset. Default: "auto"."""
+    preset. Random states have presets of their own in either case. Default: "auto"."""
     seed: Annotated[int | None, Field(ge=0, le=MAX_SEED), Default(42)] = None
     """Seed of all random numbers: the same settings and seed give the same bits. Default: 42."""
     num_envs: Annotated[int | None, Field(ge=1, le=MAX_ENVS)] = None

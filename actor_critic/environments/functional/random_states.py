@@ -1,6 +1,7 @@
 """The random-states problem as a functional environment: a random state, one decision, one reward."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,10 @@ from actor_critic.environments.functional.environment import FunctionalEnvironme
 from actor_critic.environments.functional.executors import PythonExecutor
 from actor_critic.environments.functional.named import make_executor
 from actor_critic.environments.functional.reward import FunctionalReward
+from actor_critic.environments.functional.source import REMEDY
 from actor_critic.environments.functional.vector import FunctionalVectorEnv
 from actor_critic.environments.vector.contract import Step
+from actor_critic.errors import ConfigError
 from actor_critic.rewards import LinearReward, RewardModel, compute_rewards, make_reward_model
 from actor_critic.seeding import Purpose
 
@@ -121,7 +124,13 @@ class RandomStatesVectorEnv(FunctionalVectorEnv):
         function = _function_of(self.reward_model)
         self._is_function = function is not None
         environment = _with_reward(*(function or (_none, {})))(input_dim, output_dim)
-        super().__init__(environment, num_envs, make_executor(environment), purpose=purpose)
+        try:
+            executor = make_executor(environment)
+        except ConfigError as error:  # only the function of a user can be at fault
+            what = re.sub(r"^environment: RandomStates(\.\w+)?", f"reward_model: {reward_model}", str(error))
+            what = what.removesuffix(f"; {REMEDY}")
+            raise ConfigError(f"{what}; derive from RewardModel instead, whose rewards run in Python") from None
+        super().__init__(environment, num_envs, executor, purpose=purpose)
         self._ones, self._no_reward = np.ones(num_envs, np.bool_), np.zeros(num_envs, np.float32)
 
     @property

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+REMEDY = "--vectorization sync trains in Python as it is"
+"""What to do about an environment that cannot be compiled."""
+
 
 @dataclass(frozen=True)
 class Attribute:

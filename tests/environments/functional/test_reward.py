@@ -128,6 +128,8 @@ def test_on_another_environment_it_runs_in_python() -> None:
 def test_a_wrong_reward_is_reported() -> None:
     with pytest.raises(EnvironmentFault, match=r"the reward of step 0 of this rollout is not finite"):
         _run("NotFinite")
-    with pytest.raises(ConfigError, match=r"test_reward.py, line \d+") as found:
+    with pytest.raises(
+        ConfigError, match=r"^reward_model: .*:NotCompiled \(test_reward.py, line \d+\) .*; derive from RewardModel"
+    ) as found:
         _run("NotCompiled")
     assert len(str(found.value).splitlines()) == 1, Path(HERE)

@@ -15,10 +15,8 @@ from actor_critic.environments.functional.compiled.reasons import plain_reason, 
 from actor_critic.environments.functional.compiled.user_code import UserCode
 from actor_critic.environments.functional.layout import Layout
 from actor_critic.environments.functional.random import RANDOM_METHODS
-from actor_critic.environments.functional.source import Attribute, attributes_in, undefined_names
+from actor_critic.environments.functional.source import REMEDY, Attribute, attributes_in, undefined_names
 from actor_critic.errors import ConfigError
-
-_REMEDY = "--vectorization sync trains in Python as it is"
 
 
 def explain(functions: dict[str, Callable[..., Any]], layout: Layout, error: Exception) -> None:
@@ -40,7 +38,7 @@ def explain(functions: dict[str, Callable[..., Any]], layout: Layout, error: Exc
                 f"environment: {layout.name}.transition ({_place(function)}) returns {plain_type(str(returned))}; "
                 f"expected a number and a bool: return reward, terminated"
             ) from None
-    raise ConfigError(f"environment: {layout.name} cannot be compiled: {plain_reason(str(error))}; {_REMEDY}") from None
+    raise ConfigError(f"environment: {layout.name} cannot be compiled: {plain_reason(str(error))}; {REMEDY}") from None
 
 
 def _argument_types(layout: Layout) -> dict[str, tuple[Any, ...]]:
@@ -83,7 +81,7 @@ def _describe(layout: Layout, name: str, code: UserCode, function: Callable[...,
         if places:  # the last one is the innermost; for several results they have no order
             file, line = max(places) if "unify return type" in text else places[-1]
             place = f"{file}, line {line}"
-    return f"environment: {layout.name}.{name} ({place}) cannot be compiled: {reason}; {_REMEDY}"
+    return f"environment: {layout.name}.{name} ({place}) cannot be compiled: {reason}; {REMEDY}"
 
 
 def _in_source(
