@@ -83,6 +83,8 @@ def resolvable_configs(draw: st.DrawFn) -> Config:
     }
     if needs_clip_range and changes["clip_coef"] is None:
         changes["clip_coef"] = 0.1
+    if config.normalize_rewards is False and config.min_advantage_std is None:
+        changes["min_advantage_std"] = 0.0  # the preset's smallest deviation is for rewards of scale 1
     if config.total_timesteps is not None:
         changes |= {"num_epochs": None, "total_timesteps": max(config.total_timesteps, changes["batch_size"])}
     if ":" in (config.encoder or ""):
