@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from actor_critic.evaluation import Evaluation, evaluate
     from actor_critic.networks import PolicyNetwork, ValueNetwork
     from actor_critic.probing import ProbeResult, selftest
+    from actor_critic.report import Finding, diagnose
     from actor_critic.rewards import LinearReward, RewardModel
     from actor_critic.spaces import ActionSpec, ObservationSpec
     from actor_critic.training import EpochReport, Trainer, Verification, verify
@@ -44,6 +45,7 @@ _HOMES = {
     "EnvironmentFault": "errors",
     "EpochReport": "training",
     "Evaluation": "evaluation",
+    "Finding": "report",
     "FunctionalEnvironment": "environments",
     "FunctionalReward": "environments",
     "LinearReward": "rewards",
@@ -59,6 +61,7 @@ _HOMES = {
     "ValueNetwork": "networks",
     "Verification": "training",
     "VerificationError": "errors",
+    "diagnose": "report",
     "evaluate": "evaluation",
     "selftest": "probing",
     "verify": "training",
@@ -74,6 +77,7 @@ __all__ = [
     "EnvironmentFault",
     "EpochReport",
     "Evaluation",
+    "Finding",
     "FunctionalEnvironment",
     "FunctionalReward",
     "LinearReward",
@@ -89,6 +93,7 @@ __all__ = [
     "ValueNetwork",
     "Verification",
     "VerificationError",
+    "diagnose",
     "evaluate",
     "selftest",
     "verify",

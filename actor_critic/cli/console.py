@@ -1,5 +1,6 @@
 """A run on the screen: its settings, a live progress line, its result."""
 
+import logging
 import time
 from types import TracebackType
 from typing import Self
@@ -13,7 +14,10 @@ from actor_critic.cli.screen import say, say_as_is
 from actor_critic.config import Settings, default_values
 from actor_critic.evaluation import Evaluation
 from actor_critic.ops.statistics import plainly
+from actor_critic.report import Finding
 from actor_critic.training import EpochReport
+
+log = logging.getLogger("actor_critic")
 
 _PLAIN_LINES = 20
 _REFRESH_SECONDS = 0.1
@@ -138,3 +142,14 @@ def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> No
     console.print(table)
     for line in evaluation.cuts():
         say_as_is(console, line)
+
+
+def print_findings(console: Console, findings: list[Finding]) -> None:
+    """Print and log what an expert would notice about a run."""
+    if not findings:
+        return
+    say(console, "findings" if len(findings) > 1 else "finding")
+    for finding in findings:
+        log.info("finding %s: %s", finding.name, finding.describe())
+        say(console, f"- {finding.name}: {finding.describe()}")
+    console.print()

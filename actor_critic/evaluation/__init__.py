@@ -1,11 +1,13 @@
 """Returns of a policy on episodes it never trained on, with intervals."""
 
-from actor_critic.evaluation.evaluation import evaluate, long_evaluations
-from actor_critic.evaluation.results import EVALUATED, Evaluation
+from actor_critic.evaluation.evaluation import evaluate, evaluate_random, long_evaluations
+from actor_critic.evaluation.results import EVALUATED, Evaluation, ModeResult
 
 __all__ = [
     "EVALUATED",
     "Evaluation",
+    "ModeResult",
     "evaluate",
+    "evaluate_random",
     "long_evaluations",
 ]

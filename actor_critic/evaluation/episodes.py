@@ -17,12 +17,13 @@ from actor_critic.spaces import read_spaces, spec_mismatch
 
 @dataclass(frozen=True)
 class Played:
-    """Returns of all episodes, in environment and model rewards, and the reference if it is known."""
+    """Returns of all episodes, how many a limit ended, and the reference if it is known."""
 
     returns: npt.NDArray[np.float64]
     model_returns: npt.NDArray[np.float64] | None
     mean_length: float
     cut: int
+    truncated: int
     reference: Reference | None
 
 
@@ -46,7 +47,7 @@ def play(
     count = environment.num_envs
     running, done = np.zeros((count, 3)), np.zeros(count, np.int64)  # return, model return and length
     limit = np.inf if has_step_limit(environment) else agent.settings.evaluation_max_steps
-    cut = 0
+    cut = truncated = 0
     finished: list[npt.NDArray[np.float64]] = []
     states = agent.initial_state(count)
     while (done < quotas).any():
@@ -70,11 +71,12 @@ def play(
             running[:, 1] += rule.model_rewards(before, taken, following, terminated, paid)
         for index in np.flatnonzero(ended & (done < quotas)):
             cut += int(running[index, 2] == limit and not terminated[index])
+            truncated += int(not terminated[index])
             finished.append(running[index].copy())
             running[index] = 0.0
             done[index] += 1
     returns, model_returns, lengths = np.stack(finished).T
-    return Played(returns, model_returns if rule else None, float(lengths.mean()), cut, reference)
+    return Played(returns, model_returns if rule else None, float(lengths.mean()), cut, truncated, reference)
 
 
 def _check_finite(agent: ActorCriticAgent, observations: npt.NDArray[Any], running: npt.NDArray[np.float64]) -> None:

@@ -1,10 +1,16 @@
 """Evaluation of a policy on episodes it never trained on, with greedy and with sampled actions."""
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
 from actor_critic.agent import ActorCriticAgent, check_trust
 from actor_critic.config import Settings, check_evaluation_fits_in_memory
 from actor_critic.environments import VectorEnvironment, make_evaluation_environment
 from actor_critic.evaluation.episodes import play
-from actor_critic.evaluation.results import Evaluation, ModeResult
+from actor_critic.evaluation.results import Evaluation, ModeResult, Reference
+from actor_critic.ops.categorical import choose as choose_actions
 from actor_critic.ops.statistics import summarize
 from actor_critic.process import boundary, recognized
 from actor_critic.rollouts import Policy
@@ -50,7 +56,6 @@ def evaluate(
     if settings.is_random_states:
         check_evaluation_fits_in_memory(settings, count)
     seed = settings.seed if seed is None else seed
-    noise_of = (seed, Purpose.EVALUATION_ACTIONS, int(purpose))
     bootstrap = generator(seed, Purpose.BOOTSTRAP, int(purpose))
     policies: dict[str, Policy] = {
         "greedy": lambda observations, _, mask, states: agent.choose(observations, None, mask, states),
@@ -59,16 +64,53 @@ def evaluate(
     side_by_side: int | None = None  # known after the first mode
     modes: dict[str, ModeResult] = {}
     for mode, choose in policies.items():
-        environment, quotas = make_evaluation_environment(settings, purpose, count, side_by_side)
-        side_by_side = environment.num_envs
-        try:
-            with boundary.watched():
-                played = play(agent, environment, choose, quotas, seed, generator(*noise_of))
-        finally:
-            environment.close()
-        model = None if played.model_returns is None else summarize(played.model_returns, bootstrap)
-        modes[mode] = ModeResult(summarize(played.returns, bootstrap), model, played.mean_length, played.cut)
-    return Evaluation(settings.environment, count, modes, played.reference)
+        modes[mode], reference, side_by_side = _play(agent, choose, count, seed, purpose, bootstrap, side_by_side)
+    return Evaluation(settings.environment, count, modes, reference)
+
+
+@recognized()
+def evaluate_random(agent: ActorCriticAgent) -> ModeResult:
+    """Choose uniformly among the allowed actions, on the episodes on which :func:`evaluate` tests the agent.
+
+    Raises:
+        EnvironmentFault: As :func:`evaluate`.
+        ConfigError: As :func:`evaluate`.
+    """
+    settings = agent.settings
+
+    def choose(
+        observations: npt.NDArray[Any],
+        uniforms: npt.NDArray[np.float32] | None,
+        mask: npt.NDArray[np.bool_] | None,
+        states: npt.NDArray[np.float32],
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        logits = np.zeros((len(observations), agent.actions.num_logits), np.float32)
+        return choose_actions(logits, agent.actions.sizes, mask, uniforms), states
+
+    bootstrap = generator(settings.seed, Purpose.BOOTSTRAP, int(Purpose.TEST), 1)
+    return _play(agent, choose, settings.evaluation_episodes, settings.seed, Purpose.TEST, bootstrap, None)[0]
+
+
+def _play(
+    agent: ActorCriticAgent,
+    choose: Policy,
+    count: int,
+    seed: int,
+    purpose: Purpose,
+    bootstrap: np.random.Generator,
+    side_by_side: int | None,
+) -> tuple[ModeResult, Reference | None, int]:
+    """Play the episodes of one mode; the last result is the number of environments that could be made."""
+    environment, quotas = make_evaluation_environment(agent.settings, purpose, count, side_by_side)
+    noise = generator(seed, Purpose.EVALUATION_ACTIONS, int(purpose))
+    try:
+        with boundary.watched():
+            played = play(agent, environment, choose, quotas, seed, noise)
+    finally:
+        environment.close()
+    model = None if played.model_returns is None else summarize(played.model_returns, bootstrap)
+    result = ModeResult(summarize(played.returns, bootstrap), model, played.mean_length, played.cut, played.truncated)
+    return result, played.reference, environment.num_envs
 
 
 def long_evaluations(settings: Settings, environment: VectorEnvironment) -> str | None:

@@ -36,12 +36,14 @@ class ModeResult:
         mean_length: Mean steps of an episode.
         cut: Number of episodes that ``evaluation_max_steps`` cut, if the environment has no step limit; their partial
             returns count.
+        truncated: Number of episodes that any step limit ended; None in results of older versions.
     """
 
     returns: Summary
     model_returns: Summary | None
     mean_length: float
     cut: int = 0
+    truncated: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Evaluation:
     Attributes:
         environment: Id of the environment.
         episodes: Number of episodes in each mode.
-        modes: "greedy" (the most probable actions) and "sampled".
+        modes: "greedy" (the most probable actions), "sampled" and perhaps "random" (uniformly among the allowed).
         reference: Optimum and uniform choice, for random states.
     """
 
@@ -77,6 +79,8 @@ class Evaluation:
             document[name] = {**_summary_document(result.returns), "mean_length": result.mean_length}
             if result.cut:
                 document[name]["cut"] = result.cut
+            if result.truncated is not None:
+                document[name]["truncated"] = result.truncated
             if result.model_returns:
                 document[name]["model_return"] = _summary_document(result.model_returns)
             if self.reference:
@@ -96,10 +100,12 @@ class Evaluation:
             ValueError: A field contains a text instead of a number.
         """
         modes = {}
-        for name in ("greedy", "sampled"):
+        for name in ("greedy", "sampled", *(["random"] if "random" in document else [])):
             entry = document[name]
             model = _summary(entry["model_return"]) if "model_return" in entry else None
-            modes[name] = ModeResult(_summary(entry), model, float(entry["mean_length"]), int(entry.get("cut", 0)))
+            truncated = int(entry["truncated"]) if "truncated" in entry else None
+            length, cut = float(entry["mean_length"]), int(entry.get("cut", 0))
+            modes[name] = ModeResult(_summary(entry), model, length, cut, truncated)
         has_reference = "optimum" in document
         reference = Reference(float(document["optimum"]), float(document["uniform"])) if has_reference else None
         return cls(str(document["environment"]), int(document["episodes"]), modes, reference)

@@ -2,7 +2,7 @@
 
 from actor_critic.storage.checkpoints import Checkpoint
 from actor_critic.storage.failed_batch import keep_failed_batch
-from actor_critic.storage.metrics import MetricsWriter, is_epoch
+from actor_critic.storage.metrics import MetricsWriter, is_epoch, read_metrics
 from actor_critic.storage.runs import (
     RunFolder,
     check_is_run,
@@ -32,5 +32,6 @@ __all__ = [
     "newest_sound",
     "other_ends",
     "periodic",
+    "read_metrics",
     "timestamped_path",
 ]

@@ -1,4 +1,4 @@
-"""Writers of the metrics of every epoch, as CSV and as TensorBoard events."""
+"""The metrics of every epoch, as CSV and as TensorBoard events."""
 
 import contextlib
 import csv
@@ -11,10 +11,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import masked_crc32c
 
+from actor_critic.errors import CheckpointError
 from actor_critic.files import open_regular, sync_folder, write_durably
 
 Row = dict[str, float | int | str | None]
@@ -161,19 +164,53 @@ def _record(event: Event) -> bytes:
     return b"".join([length, struct.pack("<I", masked_crc32c(length)), data, struct.pack("<I", masked_crc32c(data))])
 
 
+def read_metrics(folder: Path) -> dict[str, npt.NDArray[np.float64]]:
+    """Read the metrics of a run.
+
+    Returns:
+        The columns [epochs] by name, without the digest; NaN where an epoch has no value.
+
+    Raises:
+        CheckpointError: The file is missing, damaged or not readable.
+    """
+    path = folder / "metrics.csv"
+    try:
+        names, rows = _complete_rows(path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
+    try:
+        return {
+            name: np.array([float(row[place] or "nan") for row in rows])
+            for place, name in enumerate(names)
+            if name != "digest"
+        }
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from None
+
+
 def _rows_until(path: Path, columns: list[str], epoch: int) -> bytes:
-    """Return the header and the rows of a stopped run up to an epoch, without rows that a crash left incomplete."""
+    """Return the header and the rows of a stopped run up to an epoch."""
     kept: list[dict[str, Any]] = [dict(zip(columns, columns, strict=True))]
     if epoch and path.exists():
-        # No cell is quoted, and a line is complete if it ends with a newline.
-        with open_regular(path) as stream:
-            header, *lines = stream.read().decode(errors="replace").split("\n")[:-1] or [""]
-        names = header.rstrip("\r").split(",")
-        for line in lines:
-            cells = line.rstrip("\r").split(",")
-            if len(cells) == len(names) and is_epoch(cells[0]) and int(cells[0]) <= epoch:
+        names, rows = _complete_rows(path)
+        for cells in rows:
+            if int(cells[0]) <= epoch:
                 row = dict(zip(names, cells, strict=True))
                 kept.append({name: row.get(name, "") for name in columns})
     text = io.StringIO()
     csv.DictWriter(text, columns).writerows(kept)
     return text.getvalue().encode()
+
+
+def _complete_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows of a file, without rows that a crash left incomplete.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    # No cell is quoted, and a line is complete if it ends with a newline.
+    with open_regular(path) as stream:
+        header, *lines = stream.read().decode(errors="replace").split("\n")[:-1] or [""]
+    names = header.rstrip("\r").split(",")
+    rows = [line.rstrip("\r").split(",") for line in lines]
+    return names, [cells for cells in rows if len(cells) == len(names) and is_epoch(cells[0])]

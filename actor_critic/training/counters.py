@@ -100,6 +100,7 @@ class Counters:
         episodes: Episodes that have ended.
         totals: Returns and lengths of episodes.
         best: The best score so far; None before the first score.
+        first_return: The mean return of the first representative window of episodes; None before.
         new_episodes_after: The epoch after which new episodes last replaced the running ones; None if this never
             happened.
     """
@@ -116,6 +117,7 @@ class Counters:
         self.episodes = 0
         self.totals = EpisodeTotals(names, num_envs)
         self.best: float | None = None
+        self.first_return: float | None = None
         self.new_episodes_after: float | None = None
         self._hours = 0.0  # until the clock was last stopped
         self._started: float | None = None
@@ -150,6 +152,8 @@ class Counters:
         self.epoch += 1
         self.env_steps += rollout.num_valid
         self.episodes += self.totals.update(np.array(sums, np.float32), rollout.ended)
+        if self.first_return is None and self.totals.is_representative:
+            self.first_return = self.totals.mean("return")
 
     def begin_new_episodes(self) -> None:
         """Drop the sums over the running episodes, because new episodes replace them."""
@@ -191,6 +195,7 @@ class Counters:
         """Return the records that a checkpoint holds, except its own score."""
         return {
             "hours": self.hours,
+            "first_return": self.first_return,
             "new_episodes_after": self.new_episodes_after,
             "since_oldest": float(self.totals.since_oldest),
         }
@@ -205,6 +210,7 @@ class Counters:
         self.env_steps = checkpoint.counters["env_steps"]
         self.episodes = checkpoint.counters["episodes"]
         self.totals.load(*(checkpoint.tensors[f"episodes.{name}"].numpy() for name in ("running", "recent")))
+        self.first_return = checkpoint.records.get("first_return")  # older checkpoints have none
         self.new_episodes_after = checkpoint.records.get("new_episodes_after")
         since = checkpoint.records.get("since_oldest")  # older checkpoints have none
         self.totals.since_oldest = self.episodes if since is None else int(since)

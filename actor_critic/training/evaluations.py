@@ -1,10 +1,11 @@
 """Evaluations of a run: before training, every ``evaluation_interval`` epochs, and of the final weights."""
 
 import logging
+from dataclasses import replace
 
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.errors import ConfigError, NotMadeError
-from actor_critic.evaluation import Evaluation, evaluate
+from actor_critic.evaluation import Evaluation, evaluate, evaluate_random
 from actor_critic.process import recognized
 from actor_critic.seeding import Purpose
 from actor_critic.training.training_environments import EVALUATING, GlobalSeeds, TrainingEnvironments
@@ -36,15 +37,21 @@ class Evaluations:
         log.info("evaluation before training: %s", evaluation.describe())
         return evaluation
 
-    def after(self, epoch: int) -> Evaluation:
+    def after(self, epoch: int, first_return: float | None) -> Evaluation:
         """Evaluate the final weights, with the training environments closed.
+
+        If the policy is not clearly better than at the beginning of the run, random actions are evaluated too.
 
         Args:
             epoch: The last epoch.
+            first_return: Mean return at the beginning of the run, if known.
         """
         self._environments.close()  # some environments allow only one instance
         self._seeds(epoch, EVALUATING)
         evaluation = evaluate(self._agent)
+        is_better = first_return is not None and first_return < max(evaluation.greedy.low, evaluation.sampled.low)
+        if not is_better and evaluation.reference is None:
+            evaluation = replace(evaluation, modes=evaluation.modes | {"random": evaluate_random(self._agent)})
         log.info("evaluation after training: %s", evaluation.describe())
         return evaluation
 

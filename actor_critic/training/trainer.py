@@ -76,7 +76,7 @@ class Trainer(Run):
                 self.is_over = True
                 if recorder and self.stop_reason != INTERRUPTED and not (self.evaluation and self.is_evaluated):
                     with recognized():
-                        self.evaluation = self._evaluations.after(self.epoch)
+                        self.evaluation = self._evaluations.after(self.epoch, self._counters.first_return)
                         recorder.keep_evaluation(self.evaluation)
             except Exception:
                 log.error("the run failed in epoch %d", max(self.epoch, self._epoch_begun), exc_info=True)

@@ -89,6 +89,69 @@ class Corridor(gym.Env[npt.NDArray[np.float32], int]):
         return np.array([self._place / (self.places - 1)], np.float32)
 
 
+class Rewarded(gym.Env[npt.NDArray[np.float32], int]):
+    """Twenty steps through random observations; what is rewarded depends on ``kind``.
+
+    "none" never rewards, "constant" rewards 1 at every step, and "noise" rewards a random number from a normal
+    distribution. No action changes anything.
+    """
+
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (4,))
+    action_space = gym.spaces.Discrete(3)
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        """Begin an episode."""
+        super().reset(seed=seed)
+        self._steps = 0
+        return self._observe(), {}
+
+    def step(self, action: int) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Go on."""
+        self._steps += 1
+        reward = {"none": 0.0, "constant": 1.0, "noise": self.np_random.normal()}[self._kind]
+        return self._observe(), float(reward), self._steps == 20, False, {}
+
+    def _observe(self) -> npt.NDArray[np.float32]:
+        return self.np_random.normal(size=4).astype(np.float32)
+
+
+class Repeat(gym.Env[Any, np.int64]):
+    """Repeat what the observation shows: 100 steps, each with a new choice and a reward of 1 for the same action.
+
+    Some of the other actions are masked, each time others. (As the identity environments that Stable-Baselines3 and its
+    contrib package are tested with.)
+    """
+
+    def __init__(self, choices: int = 10, masked: int = 0) -> None:
+        self.observation_space = self.action_space = gym.spaces.Discrete(choices)
+        self._masked = masked
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode."""
+        super().reset(seed=seed)
+        self._steps = 0
+        return self._next()
+
+    def step(self, action: np.int64) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Reward a repetition, and show the next choice."""
+        reward = float(action == self._shown)
+        self._steps += 1
+        observation, info = self._next()
+        return observation, reward, False, self._steps == 100, info
+
+    def _next(self) -> tuple[Any, dict[str, Any]]:
+        choices = self.action_space.n  # type: ignore[attr-defined]
+        self._shown = int(self.np_random.integers(choices))
+        mask = np.ones(choices, np.int8)
+        mask[self.np_random.permutation(np.delete(np.arange(choices), self._shown))[: self._masked]] = 0
+        return self._shown, {"action_mask": mask} if self._masked else {}
+
+
 class FarAway(gym.ObservationWrapper[npt.NDArray[np.float32], int, npt.NDArray[np.float32]]):
     """Show the observations of CartPole in the thousands, around 5,000."""
 
@@ -113,6 +176,8 @@ class Thousands(gym.RewardWrapper[npt.NDArray[np.float32], int]):
 
 
 gym.register("TMaze-v0", TMaze, max_episode_steps=100)
+gym.register("Repeat-v0", Repeat)
+gym.register("Rewarded-v0", Rewarded)
 gym.register("Corridor-v0", Corridor, max_episode_steps=200)
 gym.register("FarAway-v0", FarAway, max_episode_steps=500)
 gym.register("Thousands-v0", Thousands, max_episode_steps=500)

@@ -18,13 +18,15 @@ class Problem:
         environment: The id; "module:Id" imports the module first.
         steps: Environment steps of training.
         random: Mean return of random actions.
-        best: The best known return.
+        best: The best known return; in MinAtar, of runs several times as long.
         tuned_on: Whether our defaults were chosen on it; the others only confirm.
         kwargs: Keyword arguments of the environment.
         limit: Truncate episodes after this many steps; None keeps the environment's own limit.
         wrappers: Wrappers that a peer needs to read the observations, as "module:Class"; ours reads them as they come.
         has_masks: Whether the environment gives action masks.
-        num_envs: Environments; None takes 8, which is also our default.
+        has_memory: Whether policies need memory: a GRU for ours, RecurrentPPO's LSTM for Stable-Baselines3.
+        num_envs: Environments; None takes 8, or 32 of ours with memory, as our defaults do.
+        peers_can: Whether peers can make the environment.
         episodes: Episodes of the evaluation.
     """
 
@@ -38,7 +40,9 @@ class Problem:
     limit: int | None = None
     wrappers: tuple[str, ...] = ()
     has_masks: bool = False
+    has_memory: bool = False
     num_envs: int | None = None
+    peers_can: bool = True
     episodes: int = 100
 
 
@@ -58,7 +62,32 @@ PROBLEMS = (
     Problem("observations in the thousands", f"{_OWN}:FarAway-v0", 50_000, 22, 500, False),
     Problem("one reward at the end", f"{_OWN}:Corridor-v0", 50_000, 0.0, 1, False),
     Problem("MinAtar Breakout", "minatar.gym:MinAtar/Breakout-v1", 300_000, 0.5, 20, False),
+    Problem("MinAtar Space Invaders", "minatar.gym:MinAtar/SpaceInvaders-v1", 300_000, 2.6, 150, False),
+    Problem("MinAtar Seaquest", "minatar.gym:MinAtar/Seaquest-v1", 300_000, 0.2, 20, False),
     Problem("MiniGrid Empty 8x8", "minigrid:MiniGrid-Empty-8x8-v0", 100_000, 0.1, 0.96, False, wrappers=_GRID),
+    Problem("MiniGrid DoorKey 5x5", "minigrid:MiniGrid-DoorKey-5x5-v0", 200_000, 0.07, 0.965, False, wrappers=_GRID),
+    Problem("T-maze of length 10, with memory", f"{_OWN}:TMaze-v0", 200_000, 0.1, 1, False, has_memory=True),
+    Problem("repeat one of ten", f"{_OWN}:Repeat-v0", 5_000, 10, 100, False),
+    Problem(
+        "repeat one of 70, 55 masked",
+        f"{_OWN}:Repeat-v0",
+        2_048,
+        6.7,
+        100,
+        False,
+        {"choices": 70, "masked": 55},
+        has_masks=True,
+    ),
+    Problem(
+        "courier: Dict and masks",
+        "docs.examples.own_problem:Courier-v0",
+        50_000,
+        -0.2,
+        0.83,
+        False,
+        has_masks=True,
+        peers_can=False,
+    ),
 )
 
 

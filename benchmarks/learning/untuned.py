@@ -40,7 +40,9 @@ Runs = dict[str, dict[str, Any]]
 
 def config(problem: Problem, seed: int) -> Config:
     """Return our settings: the general defaults."""
-    sizes = {} if problem.num_envs is None else {"num_envs": problem.num_envs}
+    others: dict[str, Any] = {} if problem.num_envs is None else {"num_envs": problem.num_envs}
+    if problem.has_memory:
+        others["memory"] = "gru"
     return Config(
         environment=problem.environment,
         environment_kwargs=problem.kwargs,
@@ -48,7 +50,7 @@ def config(problem: Problem, seed: int) -> Config:
         total_timesteps=problem.steps,
         preset="none",
         seed=seed,
-        **sizes,
+        **others,
     )
 
 
@@ -186,7 +188,8 @@ def _cells(returns: npt.NDArray[np.float64]) -> str:
 _PAGE = """# Untuned
 
 What one learns without tuning anything: the general defaults of PPO here (`--preset none`), beside the defaults of
-Stable-Baselines3 2.9.2 (`PPO("MlpPolicy", ...)`, with masks MaskablePPO of sb3-contrib). Both take the same number
+Stable-Baselines3 2.9.2 (`PPO("MlpPolicy", ...)`; of sb3-contrib, MaskablePPO for masks and RecurrentPPO for memory,
+which has a GRU in ours). Both take the same number
 of environment steps in eight environments, unless the name says otherwise. Seeds begin with 1, up to {seeds} of
 them. A score is the mean greedy return of the last weights over 100 new episodes (FrozenLake-v1 and Taxi: 1,000).
 "Chosen on" marks the problems that our defaults were chosen on, with other seeds; the others only confirm.
@@ -240,7 +243,9 @@ def main() -> None:
         for seed in range(1, said.seeds + 1)
         for problem in wanted
         for contender in CONTENDERS
-        if said.contender in (None, contender) and key(contender, problem, seed) not in runs
+        if said.contender in (None, contender)
+        and (contender == "ours" or problem.peers_can)
+        and key(contender, problem, seed) not in runs
     ]
     with ThreadPoolExecutor(said.at_once) as pool:
         running = {pool.submit(measure, *job): key(*job) for job in jobs}

@@ -1,4 +1,4 @@
-"""Stable-Baselines3 with its own defaults on one problem: PPO, or MaskablePPO of its contrib package with masks.
+"""Stable-Baselines3 with its own defaults on one problem: PPO, or MaskablePPO or RecurrentPPO of its contrib package.
 
 Runs in the peer's virtual environment as `python -m benchmarks.peers.untuned_stable_baselines3 NAME SEED`.
 """
@@ -19,7 +19,7 @@ from benchmarks.peers.common import EVALUATION_SEED, EVALUATION_STEPS
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # warnings of the library during import
-    from sb3_contrib import MaskablePPO
+    from sb3_contrib import MaskablePPO, RecurrentPPO
     from stable_baselines3 import PPO
     from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -55,11 +55,13 @@ def main() -> None:
         return Masking(env) if problem.has_masks else env
 
     started = time.perf_counter()
-    kind = MaskablePPO if problem.has_masks else PPO
+    kind, policy = (MaskablePPO, "MlpPolicy") if problem.has_masks else (PPO, "MlpPolicy")
+    if problem.has_memory:
+        kind, policy = RecurrentPPO, "MlpLstmPolicy"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         environments = DummyVecEnv([make] * (problem.num_envs or 8))
-        model = kind("MlpPolicy", environments, seed=seed, device="cpu")
+        model = kind(policy, environments, seed=seed, device="cpu")
         model.learn(problem.steps)
     seconds = time.perf_counter() - started
     scores = {}
@@ -67,10 +69,11 @@ def main() -> None:
         env, returns = make(), []
         for episode in range(problem.episodes):
             observation, _ = env.reset(seed=EVALUATION_SEED + episode)
-            total = 0.0
-            for _ in range(EVALUATION_STEPS):
+            total, state = 0.0, None
+            for step in range(EVALUATION_STEPS):
                 masks = {"action_masks": env.action_masks()} if problem.has_masks else {}
-                action, _ = model.predict(observation, deterministic=mode == "greedy", **masks)
+                memory = {"state": state, "episode_start": np.array([step == 0])} if problem.has_memory else {}
+                action, state = model.predict(observation, deterministic=mode == "greedy", **masks, **memory)
                 observation, reward, terminated, truncated, _ = env.step(int(action))
                 total += float(reward)
                 if terminated or truncated:

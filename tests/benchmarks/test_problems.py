@@ -34,3 +34,18 @@ def test_a_mask_can_be_hidden() -> None:
     hidden = problems.Unmasked(plain)
     assert "action_mask" not in hidden.reset(seed=0)[1]
     assert "action_mask" not in hidden.step(0)[4]
+
+
+def test_repeating_what_is_shown_pays_and_the_shown_choice_is_never_masked() -> None:
+    env = problems.Repeat(choices=7, masked=4)
+    shown, info = env.reset(seed=3)
+    total = 0.0
+    for step in range(1, 101):
+        assert info["action_mask"].sum() == 3
+        assert info["action_mask"][shown] == 1
+        action = shown if step % 2 else (shown + 1) % 7
+        shown, reward, terminated, truncated, info = env.step(action)
+        total += reward
+        assert (terminated, truncated) == (False, step == 100)
+    assert total == 50.0
+    assert "action_mask" not in problems.Repeat().reset(seed=0)[1]

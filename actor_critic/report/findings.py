@@ -1,0 +1,399 @@
+"""What an expert would notice about a run: each finding says what was seen, what it means, and what to try.
+
+docs/findings.md lists the thresholds with their sources, and how often each finding appears in good and broken runs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.evaluation import ModeResult
+from actor_critic.ops.statistics import plainly
+from actor_critic.report.records import Records, read_records
+from actor_critic.storage import here
+
+FEW_UPDATES = 10
+COLLAPSED, UNIFORM = 0.05, 0.9  # shares of the largest entropy
+LARGE_REWARD = 10.0
+LARGE_KL, LARGE_KL_SHARE = 0.02, 1.5  # without a target; as a multiple of the target
+LARGE_CLIP_FRACTION = 0.3
+SMALL_KL, SMALL_CLIP_FRACTION = 0.001, 0.001
+USELESS = 0.05  # explained variance
+STILL_IMPROVING, WAS_BETTER = 0.25, 0.3  # shares of the whole improvement
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that an expert would notice about a run.
+
+    Attributes:
+        name: A short name, the same in every run.
+        seen: What was seen, with figures.
+        meaning: What it means.
+        remedy: What to try, with the settings as flags.
+    """
+
+    name: str
+    seen: str
+    meaning: str
+    remedy: str
+
+    def describe(self) -> str:
+        """Return the finding in one line."""
+        return f"{self.seen}: {self.meaning}. Try {self.remedy}."
+
+
+Rule = Callable[["_Run"], Finding | None]
+
+
+class _Run:
+    """The records of a run, and the quantities that several rules need."""
+
+    def __init__(self, records: Records) -> None:
+        self.settings = records.settings
+        self.evaluation = records.evaluation
+        self.metrics = records.metrics
+        self.epochs = len(self.metrics["epoch"])
+        self.learned_from = self._learned_from()
+        self.random = records.evaluation.modes.get("random") if records.evaluation else None
+
+    def _learned_from(self) -> npt.NDArray[np.float64]:
+        """Return the mean returns [epochs] in the rewards that the agent learned from, before scaling."""
+        for name in ("mean_training_return", "mean_model_return"):
+            if np.isfinite(self.metrics[name]).any():
+                return self.metrics[name]
+        return self.metrics["mean_return"]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the run began with random weights."""
+        return self.settings.init_from is None
+
+    @property
+    def best_mode(self) -> tuple[str, ModeResult] | None:
+        """The better of the two modes of the evaluation, with its name."""
+        if self.evaluation is None:
+            return None
+        modes = {name: self.evaluation.modes[name] for name in ("greedy", "sampled")}
+        name = max(modes, key=lambda mode: modes[mode].returns.mean)
+        return name, modes[name]
+
+    @property
+    def is_near_the_optimum(self) -> bool:
+        """Whether the optimum is known and the policy reaches nine tenths of the way from a uniform choice to it."""
+        if self.evaluation is None or self.evaluation.reference is None or self.best_mode is None:
+            return False
+        share = self.evaluation.reference.normalized(self.best_mode[1].returns.mean)
+        return share is not None and share > 0.9
+
+    @property
+    def is_no_better_than_random(self) -> bool:
+        """Whether the evaluation cannot tell the policy from random actions."""
+        if self.evaluation is None or self.best_mode is None:
+            return False
+        if self.evaluation.reference:
+            return self.best_mode[1].returns.low <= self.evaluation.reference.uniform
+        return self.random is not None and self.best_mode[1].returns.low <= self.random.returns.high
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether the policy is almost as random at the end as at its most random."""
+        return self.is_new and self.mean("entropy", 0.9) > UNIFORM * self.metrics["entropy"].max()
+
+    @property
+    def improvement(self) -> float:
+        """How far the training return rose, from the first mean to the best; 0 if that may be chance."""
+        returns = self.metrics["mean_return"][np.isfinite(self.metrics["mean_return"])]
+        if len(returns) < FEW_UPDATES:
+            return 0.0
+        rose = float(returns.max() - returns[0])
+        # The mean of 100 episodes varies by a tenth of their deviation.
+        noise = max(0.05 * abs(float(returns[0])), 0.5 * self.evaluation.sampled.std if self.evaluation else 0.0)
+        return rose if rose > noise else 0.0
+
+    def mean(self, name: str, start: float = 0.0, stop: float = 1.0) -> float:
+        """Return the mean of a metric between two shares of the run; NaN if it has no value there."""
+        part = self.metrics[name][int(start * self.epochs) : max(int(stop * self.epochs), int(start * self.epochs) + 1)]
+        part = part[np.isfinite(part)]
+        return float(part.mean()) if len(part) else np.nan
+
+
+def _few_updates(run: _Run) -> Finding | None:
+    if run.epochs >= FEW_UPDATES:
+        return None
+    epochs = "epoch" if run.epochs == 1 else "epochs"
+    return Finding(
+        "few-updates",
+        f"the run had {run.epochs} {epochs}",
+        "a policy seldom learns much in so few updates",
+        f"--total-timesteps {10 * run.settings.total_timesteps}",
+    )
+
+
+def _no_episode(run: _Run) -> Finding | None:
+    if run.metrics["episodes"][-1] > 0:
+        return None
+    return Finding(
+        "no-episode",
+        f"no training episode ended in {run.settings.total_timesteps:,} steps",
+        "the training return is unknown, and an end that is worth something was never reached",
+        f"--total-timesteps {10 * run.settings.total_timesteps}, or shorter episodes with --max-episode-steps",
+    )
+
+
+def _no_reward(run: _Run) -> Finding | None:
+    returns = run.learned_from[np.isfinite(run.learned_from)]
+    if not len(returns) or returns.any():
+        return None
+    return Finding(
+        "no-reward",
+        f"every training episode returned 0 ({run.metrics['episodes'][-1]:,.0f} episodes)",
+        "no reward was ever seen, so there was nothing to learn from",
+        "a longer run, an easier start, or a reward for progress (--reward-model with --reward-mode add)",
+    )
+
+
+def _constant_return(run: _Run) -> Finding | None:
+    returns = run.learned_from[np.isfinite(run.learned_from)]
+    if len(returns) < 2 or not returns[0] or (returns != returns[0]).any() or not run.is_new:
+        return None
+    return Finding(
+        "constant-return",
+        f"every training episode returned {plainly(float(returns[0]))}",
+        "nothing that the policy did has changed the return yet, so there was nothing to learn from",
+        "a longer run, an easier start, or a reward for progress (--reward-model with --reward-mode add)",
+    )
+
+
+def _no_better_than_random(run: _Run) -> Finding | None:
+    if not run.is_no_better_than_random or run.evaluation is None or run.best_mode is None:
+        return None
+    name, best = run.best_mode
+    if run.evaluation.reference:
+        other = f"a uniform choice {plainly(run.evaluation.reference.uniform)}"
+    else:
+        assert run.random is not None
+        other = f"random actions {plainly(run.random.returns.mean)}"
+    return Finding(
+        "no-better-than-random",
+        f"{name} actions return {plainly(best.returns.mean)}, {other}",
+        "the evaluation cannot tell the policy from one that has learned nothing",
+        f"--total-timesteps {10 * run.settings.total_timesteps}, and look at the rewards with actor-critic check",
+    )
+
+
+def _ends_at_the_limit(run: _Run) -> Finding | None:
+    if run.evaluation is None:
+        return None
+    greedy, count = run.evaluation.modes["greedy"], run.evaluation.episodes
+    if greedy.truncated is None or greedy.truncated < 0.5 * count or greedy.returns.mean >= 0:
+        return None
+    ended_earlier = np.nanmin(run.metrics["mean_length"]) < 0.99 * greedy.mean_length
+    return Finding(
+        "ends-at-the-limit",
+        f"a step limit ended {greedy.truncated} of {count} greedy episodes, and they return "
+        f"{plainly(greedy.returns.mean)}",
+        "the policy stays in an episode that costs more the longer it lasts"
+        if ended_earlier
+        else "if an episode can also end before its limit, no policy of this run has found out how",
+        f"--total-timesteps {3 * run.settings.total_timesteps}, or more exploration with --ent-coef "
+        f"{_twice(run.settings.ent_coef)}",
+    )
+
+
+def _greedy_is_stuck(run: _Run) -> Finding | None:
+    if run.evaluation is None:
+        return None
+    greedy, sampled = run.evaluation.greedy, run.evaluation.sampled
+    if greedy.high >= sampled.low:
+        return None
+    start = run.mean("mean_return", 0.0, 0.1)
+    if not sampled.mean - greedy.mean > 0.1 * abs(sampled.mean - (start if np.isfinite(start) else 0.0)):
+        return None
+    return Finding(
+        "greedy-is-stuck",
+        f"greedy actions return {plainly(greedy.mean)}, sampled actions {plainly(sampled.mean)}",
+        "the most probable actions alone do worse, often because they repeat for ever",
+        "sampled actions where the policy is used, or --anneal-ent and a longer run to make it decided",
+    )
+
+
+def _entropy_collapsed(run: _Run) -> Finding | None:
+    early, most = run.mean("entropy", 0.15, 0.25), float(run.metrics["entropy"].max())
+    if not run.is_new or not early < COLLAPSED * most or run.is_near_the_optimum:
+        return None
+    return Finding(
+        "entropy-collapsed",
+        f"after a fifth of the run the entropy was {plainly(early)}, of {plainly(most)} at most",
+        "the policy stopped exploring early",
+        f"--ent-coef {_twice(run.settings.ent_coef)}, or --learning-rate {run.settings.learning_rate / 3:.1g}",
+    )
+
+
+def _policy_uniform(run: _Run) -> Finding | None:
+    if not run.is_uniform:
+        return None
+    last = run.mean("entropy", 0.9)
+    smaller = f"--ent-coef {run.settings.ent_coef / 10:.1g}" if run.settings.ent_coef else "a higher learning rate"
+    return Finding(
+        "policy-uniform",
+        f"the entropy is {plainly(last)}, of {plainly(float(run.metrics['entropy'].max()))} at most",
+        "the policy still chooses almost at random",
+        f"{smaller} or a longer run, and see whether the rewards depend on the actions",
+    )
+
+
+def _critic_useless(run: _Run) -> Finding | None:
+    tenths = [run.mean("explained_variance", tenth / 10, (tenth + 1) / 10) for tenth in range(2, 10)]
+    most = max((share for share in tenths if np.isfinite(share)), default=np.nan)
+    # In an episode of one step, the value of a policy that knows nothing is the same everywhere.
+    if not most < USELESS or np.nanmax(run.metrics["mean_length"]) == 1.0:
+        return None
+    return Finding(
+        "critic-useless",
+        f"after the first fifth of the run the value function explained at most {max(0.0, most):.0%} of the variance "
+        f"of the returns",
+        "it predicts returns no better than their mean would, so advantages are mostly noise",
+        _scaled(run, f"--vf-coef {_twice(run.settings.vf_coef)} or more passes (--update-epochs)"),
+    )
+
+
+def _scaled(run: _Run, otherwise: str) -> str:
+    missing = [name for name in ("normalize_rewards", "normalize_observations") if not getattr(run.settings, name)]
+    return " ".join(f"--{name.replace('_', '-')}" for name in missing) or otherwise
+
+
+def _large_rewards(run: _Run) -> Finding | None:
+    size = np.abs(run.learned_from / run.metrics["mean_length"])
+    size = size[np.isfinite(size)]
+    if run.settings.normalize_rewards or not len(size) or not size.mean() > LARGE_REWARD:
+        return None
+    return Finding(
+        "large-rewards",
+        f"a step earns about {plainly(float(size.mean()))} and rewards are not scaled",
+        "the value function starts near 0 and needs long to reach such returns",
+        "--normalize-rewards",
+    )
+
+
+def _update_too_large(run: _Run) -> Finding | None:
+    target = run.settings.target_kl
+    limit = LARGE_KL if target is None else LARGE_KL_SHARE * target
+    kl = run.mean("approx_kl")
+    if not kl > limit:
+        return None
+    of = "" if target is None else f" (target_kl {target:g})"
+    return Finding(
+        "update-too-large",
+        f"an epoch moves the policy by a KL divergence of {plainly(kl)}{of}",
+        "updates are too large to trust the advantages that they are based on",
+        f"--learning-rate {run.settings.learning_rate / 3:.1g}"
+        + (" or fewer passes (--update-epochs)" if run.settings.update_epochs > 1 else ""),
+    )
+
+
+def _clipping_often(run: _Run) -> Finding | None:
+    share = run.mean("clip_fraction")
+    if run.settings.clip_coef is None or not share > LARGE_CLIP_FRACTION:
+        return None
+    return Finding(
+        "clipping-often",
+        f"{share:.0%} of probability ratios are outside the clip range",
+        "most of an update goes further than the loss allows",
+        f"--learning-rate {run.settings.learning_rate / 3:.1g} or fewer passes (--update-epochs)",
+    )
+
+
+def _nothing_moves(run: _Run) -> Finding | None:
+    kl, clipped = run.mean("approx_kl"), run.mean("clip_fraction")
+    learns = run.random is None and not run.is_uniform
+    if run.settings.clip_coef is None or learns or not kl < SMALL_KL or not clipped < SMALL_CLIP_FRACTION:
+        return None
+    return Finding(
+        "nothing-moves",
+        f"an epoch moves the policy by a KL divergence of {plainly(kl)}",
+        "updates are too small to learn in this number of steps",
+        f"--learning-rate {min(1.0, 10 * run.settings.learning_rate):.1g} or more passes (--update-epochs)",
+    )
+
+
+def _still_improving(run: _Run) -> Finding | None:
+    if not run.improvement or run.is_near_the_optimum:
+        return None
+    before, rose = run.mean("mean_return", 0.6, 0.8), run.mean("mean_return", 0.8)
+    last = float(run.metrics["mean_return"][-1])
+    if not rose - before > STILL_IMPROVING * run.improvement or not last > before:
+        return None
+    annealed = ", while the learning rate fell to 0" if run.settings.anneal_lr else ""
+    return Finding(
+        "still-improving",
+        f"the training return rose from {plainly(before)} to {plainly(last)} in the last fifth{annealed}",
+        "the run ended before the policy had learned all it could",
+        f"--total-timesteps {3 * run.settings.total_timesteps}",
+    )
+
+
+def _was_better(run: _Run) -> Finding | None:
+    if not run.improvement:
+        return None
+    returns = run.metrics["mean_return"]
+    best, last = float(np.nanmax(returns)), run.mean("mean_return", 0.9)
+    if run.best_mode:
+        last = max(last, run.best_mode[1].returns.mean)
+    if not best - last > WAS_BETTER * run.improvement:
+        return None
+    return Finding(
+        "was-better",
+        f"the training return was {plainly(best)} after epoch {int(np.nanargmax(returns)) + 1}, and is "
+        f"{plainly(last)} at the end",
+        "the policy has lost what it had learned",
+        f"best.safetensors, which keeps the best weights, and --learning-rate {run.settings.learning_rate / 3:.1g}"
+        + ("" if run.settings.anneal_lr else " or --anneal-lr"),
+    )
+
+
+def _twice(coefficient: float) -> str:
+    return f"{2 * coefficient:g}" if coefficient else "0.01"
+
+
+CAUSES: tuple[Rule, ...] = (_few_updates, _no_episode, _no_reward, _constant_return)
+"""Rules about what a run had to learn from. If one of them has a finding, the others would only name its effects."""
+
+RULES: tuple[Rule, ...] = (
+    _no_better_than_random,
+    _ends_at_the_limit,
+    _greedy_is_stuck,
+    _large_rewards,
+    _critic_useless,
+    _update_too_large,
+    _clipping_often,
+    _nothing_moves,
+    _entropy_collapsed,
+    _policy_uniform,
+    _was_better,
+    _still_improving,
+)
+
+
+def find(records: Records) -> list[Finding]:
+    """Return the findings about a run, the most important first."""
+    if not len(records.metrics["epoch"]):
+        return []
+    run = _Run(records)
+    for rules in (CAUSES, RULES):
+        if findings := [finding for rule in rules if (finding := rule(run))]:
+            return findings
+    return []
+
+
+def diagnose(run_folder: str | Path) -> list[Finding]:
+    """Return the findings about the run in a folder, the most important first.
+
+    Raises:
+        ConfigError: The path is no run folder, or its settings are not valid.
+        CheckpointError: A file is missing, damaged or not readable.
+    """
+    return find(read_records(here() / run_folder))
