@@ -1,6 +1,6 @@
 """Learner: turns a rollout into features, targets and minibatches, and updates the networks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,7 @@ class Learner:
             rewards = self.reward_normalizer(rewards, rollout.ended, rollout.valid)
         batch, explained_variance = self._batch(rollout, rewards, actor)
         parts = minibatches(self._settings, epoch, rollout.valid)
-        return Update(batch, parts, coefficients_of(self._settings, epoch), explained_variance)
+        return Update(batch, parts, self._coefficients(epoch), explained_variance)
 
     def learn(self, update: Update) -> UpdateResult:
         """Take an epoch's optimizer steps.
@@ -110,6 +110,13 @@ class Learner:
         """
         statistics = self._backend.update(update.batch, update.minibatches, update.coefficients)
         return UpdateResult(statistics, update.explained_variance, update.coefficients.learning_rate)
+
+    def _coefficients(self, epoch: int) -> Coefficients:
+        """Return the coefficients of an epoch; before the first reward, advantages are not scaled up."""
+        coefficients = coefficients_of(self._settings, epoch)
+        if coefficients.min_advantage_std and self.reward_normalizer and not self.reward_normalizer.has_scale:
+            return replace(coefficients, min_advantage_std=max(1.0, coefficients.min_advantage_std))
+        return coefficients
 
     def forget_running_episodes(self) -> None:
         """Reset discounted reward sums and the critic's hidden states, because running episodes are lost."""

@@ -130,7 +130,11 @@ class RewardNormalizer:
         return rewards if scale == 1.0 else (rewards / np.float64(scale)).astype(np.float32)
 
     @property
+    def has_scale(self) -> bool:
+        """Whether returns have differed, as they do after the first reward."""
+        return bool(self.moments.count > 0 and self.moments.variance != 0)
+
+    @property
     def scale(self) -> float:
         """The divisor of rewards; 1 while all returns are equal."""
-        variance = float(self.moments.variance)
-        return float(np.sqrt(variance + _EPSILON)) if self.moments.count > 0 and variance != 0 else 1.0
+        return float(np.sqrt(float(self.moments.variance) + _EPSILON)) if self.has_scale else 1.0

@@ -10,6 +10,7 @@ import torch
 from actor_critic import ActionSpec, ActorCriticAgent, Config, ObservationSpec, Trainer
 from actor_critic.backends import choose_device
 from actor_critic.errors import CheckpointError, ConfigError
+from actor_critic.rollouts import Rollout
 from tests import toys  # noqa: F401 - registers the environments
 
 FOUR = gym.spaces.Discrete(4)
@@ -277,3 +278,24 @@ def test_the_critic_learns_the_value_that_truncation_and_termination_imply(termi
     for _ in trainer:
         pass
     assert trainer.agent.value(np.ones(1, np.float32)) == pytest.approx(value, rel=0.02)
+
+
+def test_advantages_are_not_scaled_up_before_the_first_reward() -> None:
+    def smallest_deviation(agent: ActorCriticAgent, reward: float) -> float:
+        rewards = np.zeros((4, 2), np.float32)
+        rewards[1, 0] = reward
+        nothing = np.zeros((4, 2), bool)
+        rollout = Rollout(
+            np.ones((5, 2, 3), np.float32), np.zeros((4, 2, 1), np.int64), None, rewards, nothing, nothing,
+            np.zeros((0, 3), np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((2, 0), np.float32),
+        )  # fmt: skip
+        return agent.prepare(rollout, rewards, 1, agent.actor).coefficients.min_advantage_std
+
+    sizes = {"num_envs": 2, "num_steps": 4, "normalize_rewards": True}
+    agent = _agent(**sizes, min_advantage_std=0.05)
+    found = [smallest_deviation(agent, reward) for reward in (0.0, 0.0, 1.0, 0.0)]
+    assert found == [1.0, 1.0, 0.05, 0.05]
+    assert smallest_deviation(_agent(**sizes, min_advantage_std=2.0), 0.0) == 2.0
+    assert smallest_deviation(_agent(**sizes, min_advantage_std=0.0), 0.0) == 0.0
+    raw = _agent(num_envs=2, num_steps=4, normalize_rewards=False, min_advantage_std=0.05)
+    assert smallest_deviation(raw, 0.0) == 0.05

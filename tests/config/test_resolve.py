@@ -455,7 +455,7 @@ def test_a_starting_file_has_the_sizes_of_the_preset_that_it_gets() -> None:
 
 
 def test_raw_rewards_leave_advantages_of_any_scale() -> None:
-    assert _resolve(environment="Unheard-v0").min_advantage_std == 0.2
+    assert _resolve(environment="Unheard-v0").min_advantage_std == 0.05
     assert _resolve(environment="Unheard-v0", normalize_rewards=False).min_advantage_std == 0.0
     both = _resolve(environment="Unheard-v0", normalize_rewards=False, min_advantage_std=0.1)
     assert both.min_advantage_std == 0.1
