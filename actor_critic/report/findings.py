@@ -42,8 +42,9 @@ class Finding:
     remedy: str
 
     def describe(self) -> str:
-        """Return the finding in one line."""
-        return f"{self.seen}: {self.meaning}. Try {self.remedy}."
+        """Return the finding in one line of three sentences."""
+        seen, meaning = (text[0].upper() + text[1:] for text in (self.seen, self.meaning))
+        return f"{seen}. {meaning}. Try {self.remedy}."
 
 
 Rule = Callable[["_Run"], Finding | None]
@@ -196,7 +197,7 @@ def _ends_at_the_limit(run: _Run) -> Finding | None:
         "ends-at-the-limit",
         f"a step limit ended {greedy.truncated} of {count} greedy episodes, and they return "
         f"{plainly(greedy.returns.mean)}",
-        "the policy stays in an episode that costs more the longer it lasts"
+        "the policy stays in episodes that cost more the longer they last"
         if ended_earlier
         else "if an episode can also end before its limit, no policy of this run has found out how",
         f"--total-timesteps {3 * run.settings.total_timesteps}, or more exploration with --ent-coef "
@@ -302,7 +303,7 @@ def _clipping_often(run: _Run) -> Finding | None:
     return Finding(
         "clipping-often",
         f"{share:.0%} of probability ratios are outside the clip range",
-        "most of an update goes further than the loss allows",
+        "updates often go further than the loss rewards",
         f"--learning-rate {run.settings.learning_rate / 3:.1g} or fewer passes (--update-epochs)",
     )
 

@@ -67,7 +67,7 @@ PROBLEMS = (
     Problem("MiniGrid Empty 8x8", "minigrid:MiniGrid-Empty-8x8-v0", 100_000, 0.1, 0.96, False, wrappers=_GRID),
     Problem("MiniGrid DoorKey 5x5", "minigrid:MiniGrid-DoorKey-5x5-v0", 200_000, 0.07, 0.965, False, wrappers=_GRID),
     Problem("T-maze of length 10, with memory", f"{_OWN}:TMaze-v0", 200_000, 0.1, 1, False, has_memory=True),
-    Problem("repeat one of ten", f"{_OWN}:Repeat-v0", 5_000, 10, 100, False),
+    Problem("repeat one of ten", f"{_OWN}:Repeat-v0", 5_000, 10, 100, False, num_envs=1),
     Problem(
         "repeat one of 70, 55 masked",
         f"{_OWN}:Repeat-v0",
@@ -77,6 +77,7 @@ PROBLEMS = (
         False,
         {"choices": 70, "masked": 55},
         has_masks=True,
+        num_envs=1,
     ),
     Problem(
         "courier: Dict and masks",
