@@ -2,6 +2,7 @@
 
 import logging
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -12,9 +13,10 @@ from rich.text import Text
 
 from actor_critic.cli.screen import say, say_as_is
 from actor_critic.config import Settings, default_values
+from actor_critic.errors import CheckpointError
 from actor_critic.evaluation import Evaluation
 from actor_critic.ops.statistics import plainly
-from actor_critic.report import Finding
+from actor_critic.report import Finding, diagnose
 from actor_critic.training import EpochReport
 
 log = logging.getLogger("actor_critic")
@@ -142,6 +144,15 @@ def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> No
     console.print(table)
     for line in evaluation.cuts():
         say_as_is(console, line)
+
+
+def findings_of(run_folder: Path) -> list[Finding]:
+    """Return the findings about a run; none, with a warning, if its records cannot be read."""
+    try:
+        return diagnose(run_folder)
+    except CheckpointError as error:
+        log.warning("no findings: %s", error)
+        return []
 
 
 def print_findings(console: Console, findings: list[Finding]) -> None:

@@ -7,7 +7,13 @@ from typing import Any
 
 from rich.console import Console
 
-from actor_critic.cli.console import ProgressView, print_evaluation, print_findings, print_settings
+from actor_critic.cli.console import (
+    ProgressView,
+    findings_of,
+    print_evaluation,
+    print_findings,
+    print_settings,
+)
 from actor_critic.cli.leaving import noted_signals
 from actor_critic.cli.loading import without_collecting
 from actor_critic.cli.notes import log, notes
@@ -17,8 +23,7 @@ from actor_critic.cli.seeds import run_seeds
 from actor_critic.config import Resolution
 from actor_critic.errors import ConfigError
 from actor_critic.process import Interrupted, begin_with, resume_command
-from actor_critic.report import Records, find
-from actor_critic.storage import read_metrics, timestamped_path
+from actor_critic.storage import timestamped_path
 from actor_critic.training import FINISHED, FoundRun, Trainer
 
 
@@ -149,7 +154,7 @@ def _print_closing_words(trainer: Trainer, console: Console) -> None:
             console, trainer.evaluation, f"last weights, {trainer.evaluation.episodes} fresh episodes each"
         )
         console.print()
-        print_findings(console, find(Records(trainer.settings, read_metrics(trainer.run_folder), trainer.evaluation)))
+        print_findings(console, findings_of(trainer.run_folder))
     if trainer.stop_reason != FINISHED:
         say(console, f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
     say_as_is(console, f"kept in {folder}")

@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from actor_critic.cli.console import print_findings
+from actor_critic.cli.console import findings_of, print_findings
 from actor_critic.cli.leaving import Leaving, noted_signals
 from actor_critic.cli.notes import log, notes
 from actor_critic.cli.places import as_typed
@@ -23,7 +23,7 @@ from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.files import write_durably
 from actor_critic.ops.statistics import plainly, summarize_seeds
 from actor_critic.process import command_line, cores, resume_command
-from actor_critic.report import Finding, diagnose
+from actor_critic.report import Finding
 from actor_critic.seeding import Purpose, generator
 from actor_critic.storage import new_folder, newest_sound
 from actor_critic.training import SeedProcesses, StopRequest, Trainer
@@ -156,7 +156,7 @@ def _keep_summary(
     if documents:
         count = len(documents) + len(failures)
         _print(screen, summary, f"{len(documents)} of {count} seeds" if failures else f"{count} seeds")
-        _print_findings(screen, {seed: diagnose(folder / f"seed_{seed}") for seed in documents})
+        _print_findings(screen, {seed: findings_of(folder / f"seed_{seed}") for seed in documents})
     say_as_is(screen, f"kept in {as_typed(folder)}")
 
 

@@ -161,6 +161,8 @@ def _constant_return(run: _Run) -> Finding | None:
     returns = run.learned_from[np.isfinite(run.learned_from)]
     if len(returns) < 2 or not returns[0] or (returns != returns[0]).any() or not run.is_new:
         return None
+    if run.best_mode and run.best_mode[1].returns.low > run.metrics["mean_return"][-1]:
+        return None
     return Finding(
         "constant-return",
         f"every training episode returned {plainly(float(returns[0]))}",

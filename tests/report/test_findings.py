@@ -88,9 +88,14 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     # the finding; records just beyond its threshold; records just within
     ("no-episode", {"episodes": 0.0, "mean_return": np.nan}, {"episodes": _at(1.0, 0.0, 0.99, 1)}),
     ("no-reward", {"mean_return": 0.0}, {"mean_return": _at(1e-9, 0.0, 0.5, 0.6)}),
-    ("constant-return", {"mean_return": -200.0}, {"mean_return": _at(-199.0, -200.0, 0.5, 0.6)}),
-    ("constant-return", {"mean_return": 7.0}, {"mean_return": 7.0, "settings": {"init_from": "other.safetensors"}}),
-    ("constant-return", {"mean_training_return": 7.0}, {"mean_return": 7.0, "mean_training_return": _STEP}),
+    (
+        "constant-return",
+        {"mean_return": -200.0, "evaluation": _evaluation(-198.5, -200)},  # the interval begins at -200.5
+        {"mean_return": -200.0, "evaluation": _evaluation(-197.5, -200)},
+    ),
+    ("constant-return", {"mean_return": 90.0}, {"mean_return": _at(91.0, 90.0, 0.5, 0.6)}),
+    ("constant-return", {"mean_return": 90.0}, {"mean_return": 90.0, "settings": {"init_from": "other.safetensors"}}),
+    ("constant-return", {"mean_training_return": 7.0}, {"mean_return": 90.0, "mean_training_return": _STEP}),
     (
         "no-better-than-random",
         {"evaluation": _evaluation(22, 20, random=18.5)},  # 22 - 2 is below 18.5 + 2
