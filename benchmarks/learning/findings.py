@@ -171,9 +171,9 @@ If the policy is not clearly better than at the beginning of the run, random act
 policy, and the table of the evaluation has a third row.
 
 A finding is a reason to look, no verdict. These are the thresholds. They were chosen on runs with seeds 1 to 3; the
-counts are of other seeds, 4 to 6 for settings that work and 4 for planted faults. "Good" counts runs that reached at least about
-90 % of the best score with settings that are known to work; "others" counts runs with a planted fault and those that
-fell short.
+counts are of other seeds: 4 to 6 for settings that work, 4 for planted faults. "Good" counts runs that reached at
+least about 90 % of the best score with settings that are known to work; "others" counts runs with a planted fault and
+those that fell short.
 
 The first four are about what the run had to learn from. If one of them appears, the others are left out, because they
 would only name its effects.
