@@ -41,6 +41,11 @@ def test_the_python_of_getting_started_runs(nursery: Nursery, tmp_path: Path) ->
     assert float(reached.removeprefix("best possible 0.6, reached")) == pytest.approx(0.6)
 
 
+def test_the_python_of_findings_runs(nursery: Nursery, tmp_path: Path) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/findings.md").read_text(), re.DOTALL)
+    assert _run(block, tmp_path, nursery).startswith("constant-return - Every training episode returned -200. ")
+
+
 @pytest.mark.parametrize(("name", "at_least"), [("custom_reward", 0.9), ("own_problem", 0.8)])
 def test_the_example_files_run(name: str, at_least: float, nursery: Nursery) -> None:
     output = _run((ROOT / f"docs/examples/{name}.py").read_text(), ROOT / "docs/examples", nursery)

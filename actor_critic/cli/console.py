@@ -1,8 +1,6 @@
 """A run on the screen: its settings, a live progress line, its result."""
 
-import logging
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -13,13 +11,9 @@ from rich.text import Text
 
 from actor_critic.cli.screen import say, say_as_is
 from actor_critic.config import Settings, default_values
-from actor_critic.errors import CheckpointError
 from actor_critic.evaluation import Evaluation
 from actor_critic.ops.statistics import plainly
-from actor_critic.report import Finding, diagnose
 from actor_critic.training import EpochReport
-
-log = logging.getLogger("actor_critic")
 
 _PLAIN_LINES = 20
 _REFRESH_SECONDS = 0.1
@@ -144,23 +138,3 @@ def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> No
     console.print(table)
     for line in evaluation.cuts():
         say_as_is(console, line)
-
-
-def findings_of(run_folder: Path) -> list[Finding]:
-    """Return the findings about a run; none, with a warning, if its records cannot be read."""
-    try:
-        return diagnose(run_folder)
-    except CheckpointError as error:
-        log.warning("no findings: %s", error)
-        return []
-
-
-def print_findings(console: Console, findings: list[Finding]) -> None:
-    """Print and log what an expert would notice about a run."""
-    if not findings:
-        return
-    say(console, "findings" if len(findings) > 1 else "finding")
-    for finding in findings:
-        log.info("finding %s: %s", finding.name, finding.describe())
-        say(console, f"- {finding.name}: {finding.describe()}")
-    console.print()

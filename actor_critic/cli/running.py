@@ -7,13 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from actor_critic.cli.console import (
-    ProgressView,
-    findings_of,
-    print_evaluation,
-    print_findings,
-    print_settings,
-)
+from actor_critic.cli.console import ProgressView, print_evaluation, print_settings
+from actor_critic.cli.findings import print_findings
 from actor_critic.cli.leaving import noted_signals
 from actor_critic.cli.loading import without_collecting
 from actor_critic.cli.notes import log, notes
@@ -154,7 +149,7 @@ def _print_closing_words(trainer: Trainer, console: Console) -> None:
             console, trainer.evaluation, f"last weights, {trainer.evaluation.episodes} fresh episodes each"
         )
         console.print()
-        print_findings(console, findings_of(trainer.run_folder))
+        print_findings(console, trainer.run_folder)
     if trainer.stop_reason != FINISHED:
         say(console, f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
     say_as_is(console, f"kept in {folder}")

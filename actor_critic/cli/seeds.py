@@ -4,7 +4,6 @@ import contextlib
 import json
 import signal
 import traceback
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from actor_critic.cli.console import findings_of, print_findings
+from actor_critic.cli.findings import print_findings_of_seeds
 from actor_critic.cli.leaving import Leaving, noted_signals
 from actor_critic.cli.notes import log, notes
 from actor_critic.cli.places import as_typed
@@ -23,7 +22,6 @@ from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.files import write_durably
 from actor_critic.ops.statistics import plainly, summarize_seeds
 from actor_critic.process import command_line, cores, resume_command
-from actor_critic.report import Finding
 from actor_critic.seeding import Purpose, generator
 from actor_critic.storage import new_folder, newest_sound
 from actor_critic.training import SeedProcesses, StopRequest, Trainer
@@ -156,7 +154,7 @@ def _keep_summary(
     if documents:
         count = len(documents) + len(failures)
         _print(screen, summary, f"{len(documents)} of {count} seeds" if failures else f"{count} seeds")
-        _print_findings(screen, {seed: findings_of(folder / f"seed_{seed}") for seed in documents})
+        print_findings_of_seeds(screen, {seed: folder / f"seed_{seed}" for seed in documents})
     say_as_is(screen, f"kept in {as_typed(folder)}")
 
 
@@ -180,15 +178,3 @@ def _print(screen: Console, summary: dict[str, Any], seeds: str) -> None:
         least, most = min(scores["each"]), max(scores["each"])
         table.add_row(mode, plainly(scores["interquartile_mean"]), interval, plainly(least), plainly(most))
     screen.print(table)
-
-
-def _print_findings(screen: Console, found: dict[int, list[Finding]]) -> None:
-    """Print each finding once, as the first seed with it has it, and name the seeds."""
-    names = dict.fromkeys(finding.name for findings in found.values() for finding in findings)
-    firsts = []
-    for name in names:
-        having = {seed: finding for seed, findings in found.items() for finding in findings if finding.name == name}
-        seed, first = next(iter(having.items()))
-        words = f"seed {seed}" if len(having) == 1 else f"seeds {', '.join(map(str, having))}; of seed {seed}"
-        firsts.append(replace(first, name=f"{name} ({words})"))
-    print_findings(screen, firsts)

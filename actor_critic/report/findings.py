@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from actor_critic.evaluation import ModeResult
 from actor_critic.ops.statistics import plainly
 from actor_critic.report.records import Records, read_records
 from actor_critic.storage import here
@@ -47,83 +45,13 @@ class Finding:
         return f"{seen}. {meaning}. Try {self.remedy}."
 
 
-Rule = Callable[["_Run"], Finding | None]
+Rule = Callable[[Records], Finding | None]
+
+_NO_SIGNAL = "a longer run, an easier start, or a reward for progress (--reward-model with --reward-mode add)"
 
 
-class _Run:
-    """The records of a run, and the quantities that several rules need."""
-
-    def __init__(self, records: Records) -> None:
-        self.settings = records.settings
-        self.evaluation = records.evaluation
-        self.metrics = records.metrics
-        self.epochs = len(self.metrics["epoch"])
-        self.learned_from = self._learned_from()
-        self.random = records.evaluation.modes.get("random") if records.evaluation else None
-
-    def _learned_from(self) -> npt.NDArray[np.float64]:
-        """Return the mean returns [epochs] in the rewards that the agent learned from, before scaling."""
-        for name in ("mean_training_return", "mean_model_return"):
-            if np.isfinite(self.metrics[name]).any():
-                return self.metrics[name]
-        return self.metrics["mean_return"]
-
-    @property
-    def is_new(self) -> bool:
-        """Whether the run began with random weights."""
-        return self.settings.init_from is None
-
-    @property
-    def best_mode(self) -> tuple[str, ModeResult] | None:
-        """The better of the two modes of the evaluation, with its name."""
-        if self.evaluation is None:
-            return None
-        modes = {name: self.evaluation.modes[name] for name in ("greedy", "sampled")}
-        name = max(modes, key=lambda mode: modes[mode].returns.mean)
-        return name, modes[name]
-
-    @property
-    def is_near_the_optimum(self) -> bool:
-        """Whether the optimum is known and the policy reaches nine tenths of the way from a uniform choice to it."""
-        if self.evaluation is None or self.evaluation.reference is None or self.best_mode is None:
-            return False
-        share = self.evaluation.reference.normalized(self.best_mode[1].returns.mean)
-        return share is not None and share > 0.9
-
-    @property
-    def is_no_better_than_random(self) -> bool:
-        """Whether the evaluation cannot tell the policy from random actions."""
-        if self.evaluation is None or self.best_mode is None:
-            return False
-        if self.evaluation.reference:
-            return self.best_mode[1].returns.low <= self.evaluation.reference.uniform
-        return self.random is not None and self.best_mode[1].returns.low <= self.random.returns.high
-
-    @property
-    def is_uniform(self) -> bool:
-        """Whether the policy is almost as random at the end as at its most random."""
-        return self.is_new and self.mean("entropy", 0.9) > UNIFORM * self.metrics["entropy"].max()
-
-    @property
-    def improvement(self) -> float:
-        """How far the training return rose, from the first mean to the best; 0 if that may be chance."""
-        returns = self.metrics["mean_return"][np.isfinite(self.metrics["mean_return"])]
-        if len(returns) < FEW_UPDATES:
-            return 0.0
-        rose = float(returns.max() - returns[0])
-        # The mean of 100 episodes varies by a tenth of their deviation.
-        noise = max(0.05 * abs(float(returns[0])), 0.5 * self.evaluation.sampled.std if self.evaluation else 0.0)
-        return rose if rose > noise else 0.0
-
-    def mean(self, name: str, start: float = 0.0, stop: float = 1.0) -> float:
-        """Return the mean of a metric between two shares of the run; NaN if it has no value there."""
-        part = self.metrics[name][int(start * self.epochs) : max(int(stop * self.epochs), int(start * self.epochs) + 1)]
-        part = part[np.isfinite(part)]
-        return float(part.mean()) if len(part) else np.nan
-
-
-def _few_updates(run: _Run) -> Finding | None:
-    if run.epochs >= FEW_UPDATES:
+def _few_updates(run: Records) -> Finding | None:
+    if run.epochs >= FEW_UPDATES or run.has_reached_its_target:
         return None
     epochs = "epoch" if run.epochs == 1 else "epochs"
     return Finding(
@@ -134,52 +62,62 @@ def _few_updates(run: _Run) -> Finding | None:
     )
 
 
-def _no_episode(run: _Run) -> Finding | None:
+def _no_episode(run: Records) -> Finding | None:
     if run.metrics["episodes"][-1] > 0:
         return None
     return Finding(
         "no-episode",
-        f"no training episode ended in {run.settings.total_timesteps:,} steps",
+        f"no training episode ended in {run.metrics['env_steps'][-1]:,.0f} steps",
         "the training return is unknown, and an end that is worth something was never reached",
         f"--total-timesteps {10 * run.settings.total_timesteps}, or shorter episodes with --max-episode-steps",
     )
 
 
-def _no_reward(run: _Run) -> Finding | None:
-    returns = run.learned_from[np.isfinite(run.learned_from)]
-    if not len(returns) or returns.any():
+def _no_reward(run: Records) -> Finding | None:
+    if _only_return(run) != 0.0:
         return None
     return Finding(
         "no-reward",
         f"every training episode returned 0 ({run.metrics['episodes'][-1]:,.0f} episodes)",
         "no reward was ever seen, so there was nothing to learn from",
-        "a longer run, an easier start, or a reward for progress (--reward-model with --reward-mode add)",
+        _NO_SIGNAL,
     )
 
 
-def _constant_return(run: _Run) -> Finding | None:
-    returns = run.learned_from[np.isfinite(run.learned_from)]
-    if len(returns) < 2 or not returns[0] or (returns != returns[0]).any() or not run.is_new:
-        return None
-    if run.best_mode and run.best_mode[1].returns.low > run.metrics["mean_return"][-1]:
+def _constant_return(run: Records) -> Finding | None:
+    only = _only_return(run)
+    if not only or not run.is_new:
         return None
     return Finding(
         "constant-return",
-        f"every training episode returned {plainly(float(returns[0]))}",
+        f"every training episode returned {plainly(only)}",
         "nothing that the policy did has changed the return yet, so there was nothing to learn from",
-        "a longer run, an easier start, or a reward for progress (--reward-model with --reward-mode add)",
+        _NO_SIGNAL,
     )
 
 
-def _no_better_than_random(run: _Run) -> Finding | None:
-    if not run.is_no_better_than_random or run.evaluation is None or run.best_mode is None:
+def _only_return(run: Records) -> float | None:
+    """Return the return of all training episodes; None if they differ, or if the final policy returns more."""
+    returns = run.learned_from[np.isfinite(run.learned_from)]
+    if not len(returns) or (returns != returns[0]).any():
+        return None
+    if run.best_mode and run.best_mode[1].returns.low > run.metrics["mean_return"][-1]:
+        return None
+    return float(returns[0])
+
+
+def _no_better_than_random(run: Records) -> Finding | None:
+    if run.evaluation is None or run.best_mode is None:
         return None
     name, best = run.best_mode
-    if run.evaluation.reference:
-        other = f"a uniform choice {plainly(run.evaluation.reference.uniform)}"
+    if reference := run.evaluation.reference:
+        highest, other = reference.uniform, f"a uniform choice {plainly(reference.uniform)}"
+    elif run.random:
+        highest, other = run.random.returns.high, f"random actions {plainly(run.random.returns.mean)}"
     else:
-        assert run.random is not None
-        other = f"random actions {plainly(run.random.returns.mean)}"
+        return None
+    if best.returns.low > highest:
+        return None
     return Finding(
         "no-better-than-random",
         f"{name} actions return {plainly(best.returns.mean)}, {other}",
@@ -188,7 +126,7 @@ def _no_better_than_random(run: _Run) -> Finding | None:
     )
 
 
-def _ends_at_the_limit(run: _Run) -> Finding | None:
+def _ends_at_the_limit(run: Records) -> Finding | None:
     if run.evaluation is None:
         return None
     greedy, count = run.evaluation.modes["greedy"], run.evaluation.episodes
@@ -207,7 +145,7 @@ def _ends_at_the_limit(run: _Run) -> Finding | None:
     )
 
 
-def _greedy_is_stuck(run: _Run) -> Finding | None:
+def _greedy_is_stuck(run: Records) -> Finding | None:
     if run.evaluation is None:
         return None
     greedy, sampled = run.evaluation.greedy, run.evaluation.sampled
@@ -224,7 +162,7 @@ def _greedy_is_stuck(run: _Run) -> Finding | None:
     )
 
 
-def _entropy_collapsed(run: _Run) -> Finding | None:
+def _entropy_collapsed(run: Records) -> Finding | None:
     early, most = run.mean("entropy", 0.15, 0.25), float(run.metrics["entropy"].max())
     if not run.is_new or not early < COLLAPSED * most or run.is_near_the_optimum:
         return None
@@ -236,8 +174,8 @@ def _entropy_collapsed(run: _Run) -> Finding | None:
     )
 
 
-def _policy_uniform(run: _Run) -> Finding | None:
-    if not run.is_uniform:
+def _policy_uniform(run: Records) -> Finding | None:
+    if not _is_uniform(run):
         return None
     last = run.mean("entropy", 0.9)
     smaller = f"--ent-coef {run.settings.ent_coef / 10:.1g}" if run.settings.ent_coef else "a higher learning rate"
@@ -249,7 +187,11 @@ def _policy_uniform(run: _Run) -> Finding | None:
     )
 
 
-def _critic_useless(run: _Run) -> Finding | None:
+def _is_uniform(run: Records) -> bool:
+    return run.is_new and run.mean("entropy", 0.9) > UNIFORM * float(run.metrics["entropy"].max())
+
+
+def _critic_useless(run: Records) -> Finding | None:
     tenths = [run.mean("explained_variance", tenth / 10, (tenth + 1) / 10) for tenth in range(2, 10)]
     most = max((share for share in tenths if np.isfinite(share)), default=np.nan)
     # In an episode of one step, the value of a policy that knows nothing is the same everywhere.
@@ -264,12 +206,12 @@ def _critic_useless(run: _Run) -> Finding | None:
     )
 
 
-def _scaled(run: _Run, otherwise: str) -> str:
+def _scaled(run: Records, otherwise: str) -> str:
     missing = [name for name in ("normalize_rewards", "normalize_observations") if not getattr(run.settings, name)]
     return " ".join(f"--{name.replace('_', '-')}" for name in missing) or otherwise
 
 
-def _large_rewards(run: _Run) -> Finding | None:
+def _large_rewards(run: Records) -> Finding | None:
     size = np.abs(run.learned_from / run.metrics["mean_length"])
     size = size[np.isfinite(size)]
     if run.settings.normalize_rewards or not len(size) or not size.mean() > LARGE_REWARD:
@@ -282,7 +224,7 @@ def _large_rewards(run: _Run) -> Finding | None:
     )
 
 
-def _update_too_large(run: _Run) -> Finding | None:
+def _update_too_large(run: Records) -> Finding | None:
     target = run.settings.target_kl
     limit = LARGE_KL if target is None else LARGE_KL_SHARE * target
     kl = run.mean("approx_kl")
@@ -298,7 +240,7 @@ def _update_too_large(run: _Run) -> Finding | None:
     )
 
 
-def _clipping_often(run: _Run) -> Finding | None:
+def _clipping_often(run: Records) -> Finding | None:
     share = run.mean("clip_fraction")
     if run.settings.clip_coef is None or not share > LARGE_CLIP_FRACTION:
         return None
@@ -310,9 +252,9 @@ def _clipping_often(run: _Run) -> Finding | None:
     )
 
 
-def _nothing_moves(run: _Run) -> Finding | None:
+def _nothing_moves(run: Records) -> Finding | None:
     kl, clipped = run.mean("approx_kl"), run.mean("clip_fraction")
-    learns = run.random is None and not run.is_uniform
+    learns = run.random is None and not _is_uniform(run)
     if run.settings.clip_coef is None or learns or not kl < SMALL_KL or not clipped < SMALL_CLIP_FRACTION:
         return None
     return Finding(
@@ -323,14 +265,15 @@ def _nothing_moves(run: _Run) -> Finding | None:
     )
 
 
-def _still_improving(run: _Run) -> Finding | None:
-    if not run.improvement or run.is_near_the_optimum:
+def _still_improving(run: Records) -> Finding | None:
+    if not run.improvement or run.is_near_the_optimum or run.has_reached_its_target:
         return None
     before, rose = run.mean("mean_return", 0.6, 0.8), run.mean("mean_return", 0.8)
     last = float(run.metrics["mean_return"][-1])
     if not rose - before > STILL_IMPROVING * run.improvement or not last > before:
         return None
-    annealed = ", while the learning rate fell to 0" if run.settings.anneal_lr else ""
+    is_annealed = run.settings.anneal_lr and run.epochs == run.settings.num_epochs
+    annealed = ", while the learning rate fell to 0" if is_annealed else ""
     return Finding(
         "still-improving",
         f"the training return rose from {plainly(before)} to {plainly(last)} in the last fifth{annealed}",
@@ -339,7 +282,7 @@ def _still_improving(run: _Run) -> Finding | None:
     )
 
 
-def _was_better(run: _Run) -> Finding | None:
+def _was_better(run: Records) -> Finding | None:
     if not run.improvement:
         return None
     returns = run.metrics["mean_return"]
@@ -383,11 +326,10 @@ RULES: tuple[Rule, ...] = (
 
 def find(records: Records) -> list[Finding]:
     """Return the findings about a run, the most important first."""
-    if not len(records.metrics["epoch"]):
+    if not records.epochs:
         return []
-    run = _Run(records)
     for rules in (CAUSES, RULES):
-        if findings := [finding for rule in rules if (finding := rule(run))]:
+        if findings := [finding for rule in rules if (finding := rule(records))]:
             return findings
     return []
 

@@ -13,6 +13,7 @@ from actor_critic.storage.runs import (
     newest_sound,
     other_ends,
     periodic,
+    read_evaluation,
     timestamped_path,
 )
 from actor_critic.storage.versions import different_versions
@@ -32,6 +33,7 @@ __all__ = [
     "newest_sound",
     "other_ends",
     "periodic",
+    "read_evaluation",
     "read_metrics",
     "timestamped_path",
 ]

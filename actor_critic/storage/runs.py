@@ -155,14 +155,6 @@ class RunFolder:
         """Return the periodic checkpoints, oldest first, each with its epoch."""
         return periodic(self.path)
 
-    def read_evaluation(self) -> dict[str, Any] | None:
-        """Return the content of ``evaluation.json``; None if it is missing or damaged."""
-        try:
-            with open_regular(self.path / "evaluation.json") as stream:
-                return parse_json_object(stream.read(MAX_BYTES), stream.name)
-        except (OSError, ConfigError):
-            return None
-
     def write_evaluation(self, document: dict[str, Any]) -> None:
         """Write ``evaluation.json``.
 
@@ -172,6 +164,15 @@ class RunFolder:
         path = self.path / "evaluation.json"
         with _refusals(path, "written"):
             write_durably(path, (json.dumps(document, indent=2) + "\n").encode())
+
+
+def read_evaluation(folder: Path) -> dict[str, Any] | None:
+    """Return the content of a run's ``evaluation.json``; None if it is missing or damaged."""
+    try:
+        with open_regular(folder / "evaluation.json") as stream:
+            return parse_json_object(stream.read(MAX_BYTES), stream.name)
+    except (OSError, ConfigError):
+        return None
 
 
 def here() -> Path:

@@ -1,14 +1,15 @@
 """The training run as an iterator of epoch reports."""
 
 from actor_critic.training.many_seeds import SeedProcesses, StopRequest
-from actor_critic.training.report import EpochReport
-from actor_critic.training.resume import FoundRun, find_run
+from actor_critic.training.report import METRICS, EpochReport
+from actor_critic.training.resume import FoundRun, find_run, kept_evaluation
 from actor_critic.training.stopping import FINISHED
 from actor_critic.training.trainer import Trainer
 from actor_critic.training.verification import Verification, verify
 
 __all__ = [
     "FINISHED",
+    "METRICS",
     "EpochReport",
     "FoundRun",
     "SeedProcesses",
@@ -16,5 +17,6 @@ __all__ = [
     "Trainer",
     "Verification",
     "find_run",
+    "kept_evaluation",
     "verify",
 ]

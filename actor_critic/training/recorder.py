@@ -9,7 +9,7 @@ from actor_critic.config import Settings
 from actor_critic.errors import CheckpointError
 from actor_critic.evaluation import Evaluation
 from actor_critic.process import resume_command
-from actor_critic.storage import Checkpoint, MetricsWriter, RunFolder
+from actor_critic.storage import Checkpoint, MetricsWriter, RunFolder, read_evaluation
 from actor_critic.training.counters import Counters
 from actor_critic.training.report import METRICS, EpochReport
 
@@ -98,7 +98,7 @@ class Recorder:
         """
         env_steps = self._counters.env_steps
         document: dict[str, Any] = {"epoch": self._counters.epoch, "env_steps": env_steps, **evaluation.to_document()}
-        before = (self._folder.read_evaluation() or {}).get("before_training")
+        before = (read_evaluation(self._folder.path) or {}).get("before_training")
         metrics = {f"last_{name}": value for name, value in evaluation.figures().items()}
         self._metrics.write_scalars({"env_steps": env_steps, **metrics})
         with self._raise_checkpoint_error():

@@ -20,6 +20,7 @@ from actor_critic.storage import (
     edited_settings,
     newest_sound,
     other_ends,
+    read_evaluation,
 )
 from actor_critic.training.code_digest import TYPED
 from actor_critic.training.run_state import RunState
@@ -194,9 +195,9 @@ def restore(state: RunState, saved: SavedRun) -> None:
     state.counters.restore_records(checkpoint)
 
 
-def kept_evaluation(folder: RunFolder, epoch: int) -> Evaluation | None:
+def kept_evaluation(folder: Path, epoch: int) -> Evaluation | None:
     """Return the evaluation after an epoch from a run folder; None if there is none."""
-    document = folder.read_evaluation() or {}
+    document = read_evaluation(folder) or {}
     if document.get("epoch") == epoch:
         with contextlib.suppress(LookupError, TypeError, ValueError):  # edited, or cut short
             return Evaluation.from_document(document)

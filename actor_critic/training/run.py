@@ -192,7 +192,7 @@ class Run(FixedAttributes):
     @property
     def is_evaluated(self) -> bool:
         """Whether the run folder holds an evaluation of the current weights."""
-        return self._folder is not None and kept_evaluation(self._folder, self.epoch) is not None
+        return self._folder is not None and kept_evaluation(self._folder.path, self.epoch) is not None
 
     def stop(self, reason: str) -> None:
         """End the run after the current epoch."""
@@ -235,4 +235,4 @@ class Run(FixedAttributes):
             self.stop_reason = self.stop_reason or FINISHED
         self.is_over = self.stop_reason is not None
         if self.is_over:
-            self.evaluation = kept_evaluation(folder, self.epoch)
+            self.evaluation = kept_evaluation(folder.path, self.epoch)

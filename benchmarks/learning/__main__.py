@@ -6,7 +6,6 @@ Two runs at a time. benchmarks/results/learning.json stores each finished seed, 
 row is measured again when its settings change. Writes docs/learning.md.
 """
 
-import hashlib
 import json
 import sys
 import time
@@ -18,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from actor_critic import Config, Trainer, evaluate
-from actor_critic.config import Layer, computed_fields, find_preset, resolve
+from actor_critic.config import Layer, find_preset, resolve
 from actor_critic.files import write_durably
 from actor_critic.ops.statistics import summarize_seeds
 from actor_critic.seeding import Purpose, generator
+from benchmarks.learning.digest import digest
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks/results/learning.json"
@@ -121,10 +121,9 @@ def _config(row: Row, seed: int) -> Config:
 def _key(row: Row, seed: int) -> str:
     """Return a key that contains all settings that decide the result."""
     settings = resolve(Layer("benchmark", _config(row, seed))).settings
-    document = computed_fields(settings.to_document()) | {"num_epochs": settings.num_epochs}
-    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
     episodes = "" if row.episodes == 100 else f" {row.episodes}"
-    return f"{row.label or row.environment} {row.algorithm} {seed}{episodes} {digest[:16]}"
+    decides = digest({"num_epochs": settings.num_epochs}, settings)
+    return f"{row.label or row.environment} {row.algorithm} {seed}{episodes} {decides[:16]}"
 
 
 def _measure(row: Row, seed: int) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from actor_critic.config import Config
+from actor_critic.config import Config, Layer, resolve
 from actor_critic.files import write_durably
 from actor_critic.ops.statistics import plainly
 from actor_critic.report import Records, find, read_records
+from benchmarks.learning.digest import digest
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarks/.runs/findings"
@@ -127,8 +128,9 @@ CASES = (
 THRESHOLDS = {
     "few-updates": ("fewer than 10 epochs", "ours"),
     "no-episode": ("no training episode ended", "–"),
-    "no-reward": ("every training return is 0", "–"),
-    "constant-return": ("all training returns are equal, and the run began with random weights", "–"),
+    "no-reward": ("every training return is 0, and the final policy returns no more", "–"),
+    "constant-return": (
+        "all training returns are equal, the final policy returns no more, and the run began with random weights", "–"),
     "no-better-than-random": (
         "the interval of the better mode overlaps with that of random actions on the same episodes (random states: "
         "holds the mean of a uniform choice)", "–"),
@@ -195,9 +197,10 @@ would only name its effects.
 
 
 def folder_of(case: Case, seed: int) -> Path:
-    """Return the run folder of a case and seed."""
+    """Return the run folder of a case and seed; another one if a default changes."""
     name = "".join(letter if letter.isalnum() else "_" for letter in case.name)
-    return FOLDER / f"{name}-{seed}"
+    settings = resolve(Layer("case", Config(**case.settings, seed=seed))).settings
+    return FOLDER / f"{name}-{seed}-{digest({'num_epochs': settings.num_epochs}, settings)[:12]}"
 
 
 def train(name: str, seed: int) -> None:

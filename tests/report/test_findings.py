@@ -1,6 +1,7 @@
 """Findings: each appears where its threshold is crossed, and nothing is found in a healthy run."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,27 @@ def _at(value: float, other: float, start: float, stop: float) -> np.ndarray[Any
     return column
 
 
+_RISING = np.r_[np.full(80, 10.0), np.linspace(10, 90, 20)]
 _STEP = np.r_[np.linspace(10, 90, 79), np.full(21, 90.0)]
 
 CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     # the finding; records just beyond its threshold; records just within
     ("no-episode", {"episodes": 0.0, "mean_return": np.nan}, {"episodes": _at(1.0, 0.0, 0.99, 1)}),
-    ("no-reward", {"mean_return": 0.0}, {"mean_return": _at(1e-9, 0.0, 0.5, 0.6)}),
+    (
+        "no-reward",
+        {"mean_return": 0.0, "evaluation": _evaluation(1.5, 0)},  # the interval begins at -0.5
+        {"mean_return": 0.0, "evaluation": _evaluation(2.5, 0)},
+    ),
+    (
+        "no-reward",
+        {"mean_return": 0.0, "evaluation": _evaluation(0, 0)},
+        {"mean_return": _at(1e-9, 0.0, 0.5, 0.6), "evaluation": _evaluation(0, 0)},
+    ),
+    (
+        "no-reward",  # of the model, which replaces the environment's
+        {"mean_model_return": 0.0, "settings": {"reward_model": "m:C"}},
+        {"mean_model_return": 0.0, "settings": {"reward_model": "m:C", "reward_mode": "add"}},
+    ),
     (
         "constant-return",
         {"mean_return": -200.0, "evaluation": _evaluation(-198.5, -200)},  # the interval begins at -200.5
@@ -149,7 +165,8 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"mean_return": np.r_[10.0, _at(110.0, 78.0, 0.4, 0.5)[1:]], "evaluation": _evaluation(70, 60)},
         {"mean_return": np.r_[10.0, _at(110.0, 78.0, 0.4, 0.5)[1:]], "evaluation": _evaluation(85, 60)},
     ),
-    ("still-improving", {"mean_return": np.r_[np.full(80, 10.0), np.linspace(10, 90, 20)]}, {"mean_return": _STEP}),
+    ("still-improving", {"mean_return": _RISING}, {"mean_return": _STEP}),
+    ("still-improving", {"mean_return": _RISING}, {"mean_return": _RISING, "settings": {"target_return": 90.0}}),
 ]
 
 
@@ -165,6 +182,8 @@ def test_few_updates_are_found() -> None:
     whole = _records()
     assert "few-updates" in _names(Records(whole.settings, few, None))
     assert "few-updates" not in _names(Records(whole.settings, ten, None))
+    reached = whole.settings.replace(target_return=few["mean_return"][-1])
+    assert "few-updates" not in _names(Records(reached, few, None))
 
 
 def test_random_states_are_compared_with_a_uniform_choice() -> None:
@@ -200,8 +219,11 @@ def test_a_run_without_values_is_no_error() -> None:
     assert find(Records(_records().settings, empty, None)) == []
 
 
-def test_every_rule_has_a_case() -> None:
-    assert len({name for name, _, _ in CASES} | {"few-updates"}) == len(CAUSES + RULES)
+def test_every_rule_has_a_case_and_a_row_on_the_page() -> None:
+    names = {name for name, _, _ in CASES} | {"few-updates"}
+    assert len(names) == len(CAUSES + RULES)
+    page = (Path(__file__).parents[2] / "docs/findings.md").read_text()
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)) == names
 
 
 def test_a_finding_is_one_line_with_a_remedy() -> None:
@@ -248,6 +270,9 @@ def test_records_that_cannot_be_read_are_one_error(tmp_path: Path) -> None:
     metrics.write_text(whole.replace("\n1,", "\n1,x", 1))
     with pytest.raises(CheckpointError, match=r"metrics.csv is damaged: could not convert"):
         diagnose(tmp_path / "run")
+    lacking = [",".join(line.split(",")[:3]) for line in whole.splitlines()]  # as of an older version
+    metrics.write_text("\n".join(lacking) + "\n")
+    assert {finding.name for finding in diagnose(tmp_path / "run")} == {"few-updates", "no-episode"}
     metrics.unlink()
     with pytest.raises(CheckpointError, match=r"metrics.csv cannot be read: No such file"):
         diagnose(tmp_path / "run")
