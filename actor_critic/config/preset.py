@@ -17,7 +17,7 @@ class Preset(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
     environment: str
-    """A Gymnasium id, or "*" for every environment that has no preset of its own."""
+    """A Gymnasium id; a namespace as in "ALE/*"; or "*" for every environment that has no preset of its own."""
     algorithm: Algorithm
     """The algorithm."""
     source: str
@@ -30,10 +30,15 @@ class Preset(BaseModel):
     """Values for the settings that neither a flag nor a file sets."""
 
     @property
+    def is_of_a_namespace(self) -> bool:
+        """Whether the preset is for all environments of a namespace."""
+        return self.environment.endswith("/*")
+
+    @property
     def name(self) -> str:
-        """The file name without extension, such as "CartPole-v1.ppo"."""
-        own = f"{self.environment.replace('/', '-')}.{self.algorithm}"
-        return self.algorithm if self.environment == "*" else own
+        """The file name without extension, such as "CartPole-v1.ppo" or, for "ALE/*", "ALE.ppo"."""
+        own = self.environment.removesuffix("*").removesuffix("/").replace("/", "-")
+        return f"{own}.{self.algorithm}".removeprefix(".")
 
     @property
     def config(self) -> Config:
@@ -52,15 +57,17 @@ def list_presets() -> list[Preset]:
 
 
 def find_preset(environment: str, algorithm: str) -> Preset:
-    """Return the preset of an environment, or the general preset of the algorithm if the environment has none.
+    """Return the preset of an environment, else of its namespace, else the general preset of the algorithm.
 
     The module before an id is ignored: ``gymnasium:CartPole-v1`` means ``CartPole-v1``.
     """
     registered = environment.rpartition(":")[2]
-    own = f"{registered.replace('/', '-')}.{algorithm}.json"
-    # The file is looked up by name, not opened: an id may be too long for a file name.
-    if any(entry.name == own for entry in _FOLDER.iterdir()) and (found := _read(own)).environment == registered:
-        return found
+    namespace, slash, _ = registered.partition("/")
+    known = {entry.name for entry in _FOLDER.iterdir()}  # an id may be too long for a file name
+    for wanted in (registered, f"{namespace}/*" if slash else ""):
+        name = f"{wanted.removesuffix('/*').replace('/', '-')}.{algorithm}.json"
+        if name in known and (found := _read(name)).environment == wanted:
+            return found
     return find_general_preset(algorithm)
 
 

@@ -184,7 +184,12 @@ def _layers_beneath(layers: list[_Named]) -> list[_Named]:
 
 
 def _is_its_problem(preset: Preset, layers: list[_Named]) -> bool:
-    """Return whether a preset was tuned for the problem and the kind of network that the user set."""
+    """Return whether a preset was tuned for the problem and the kind of network that the user set.
+
+    A preset for a whole namespace is a starting point for all its environments, whatever the user sets.
+    """
+    if preset.is_of_a_namespace:
+        return True
     said, _ = _merge(layers)
     return all(said[name] == preset.settings.get(name, DEFAULTS[name].value) for name in _TUNED_FOR if name in said)
 

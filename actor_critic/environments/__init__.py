@@ -23,8 +23,10 @@ from actor_critic.environments.vector.native import NativeVectorEnv
 from actor_critic.environments.vector.same_step import SameStepVectorEnv
 from actor_critic.environments.vector.workers import WorkerVectorEnv
 from actor_critic.environments.wrappers.limits import has_step_limit
+from actor_critic.environments.wrappers.lives import AtariLives
 
 __all__ = [
+    "AtariLives",
     "EnvironmentMaker",
     "Finding",
     "FunctionalEnvironment",

@@ -3,12 +3,13 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments import Observed, VectorEnvironment
+from actor_critic.environments import Observed, Step, VectorEnvironment
 from actor_critic.errors import EnvironmentFault
 from actor_critic.process import boundary
 from actor_critic.rollouts.rollout import Rollout
@@ -38,6 +39,7 @@ class _Arrays:
         self.masks: npt.NDArray[np.bool_] | None = None  # [T + 1, N, A] once the environments gave one
         self.rewards = np.zeros((steps, count), np.float32)
         self.own_rewards: npt.NDArray[np.float32] | None = None  # [T, N] once the environments gave some
+        self.lives_lost: npt.NDArray[np.bool_] | None = None  # [T, N] once a life was lost
         self.terminated = np.zeros((steps, count), np.bool_)
         self.truncated = np.zeros((steps, count), np.bool_)
         self.valid = np.ones((steps, count), np.bool_)
@@ -102,6 +104,8 @@ class Collector:
         if arrays.masks is not None and last.masks is not None:
             arrays.masks[0] = last.masks[last.steps]
         arrays.valid.fill(True)
+        if arrays.lives_lost is not None:
+            arrays.lives_lost.fill(False)
         before = self._states
         started = time.perf_counter()
         with boundary.watched():
@@ -132,6 +136,9 @@ class Collector:
             numbers = uniforms.at(self._valid_steps) if block is None or self._has_pauses else block[t]
             action_indices, states = policy(arrays.observations[t], numbers, mask, self._states)
             step = take_step(action_indices)
+            if step.lives_lost is not None:
+                self._keep_lives_lost(t, step.lives_lost)
+                step = _as_learning_sees(step, step.lives_lost)
             arrays.actions[t] = action_indices
             arrays.observations[t + 1] = step.observations
             arrays.rewards[t] = step.rewards
@@ -172,6 +179,7 @@ class Collector:
             states,
             arrays.valid[used] if self._has_pauses else None,
             None if arrays.own_rewards is None else arrays.own_rewards[used],
+            None if arrays.lives_lost is None else arrays.lives_lost[used],
         )
 
     def save_state(self) -> dict[str, npt.NDArray[Any]]:
@@ -241,6 +249,13 @@ class Collector:
         assert self._arrays.own_rewards is not None
         self._arrays.own_rewards[t] = rewards
 
+    def _keep_lives_lost(self, t: int, lives_lost: npt.NDArray[np.bool_]) -> None:
+        if self._arrays.lives_lost is None:
+            for arrays in self._buffers:
+                arrays.lives_lost = np.zeros_like(arrays.terminated)
+        assert self._arrays.lives_lost is not None
+        self._arrays.lives_lost[t] = lives_lost
+
     def _keep_valid(self, t: int, valid: npt.NDArray[np.bool_]) -> None:
         """Record which rows of a step are transitions; the others only reset."""
         self._has_pauses = True
@@ -269,6 +284,15 @@ class Collector:
                     spec = self._environment.spec
                     name = f"{spec.id}, " if spec else ""
                     raise EnvironmentFault(f"{name}environment {env}: the {what} {when} is not finite")
+
+
+def _as_learning_sees(step: Step, lives_lost: npt.NDArray[np.bool_]) -> Step:
+    """Return a step in which a lost life terminates the episode; the next life begins with its final observation."""
+    finals = step.observations.copy()
+    if step.final_observations is not None:
+        ended = step.terminated | step.truncated
+        finals[ended] = step.final_observations[ended]
+    return replace(step, terminated=step.terminated | lives_lost, final_observations=finals)
 
 
 class _Uniforms:

@@ -24,6 +24,8 @@ class Rollout:
         states: [N, S], the policy's hidden states before the first step; S is 0 without memory.
         valid: [T, N], False where an environment only paused between two episodes; None if all steps are transitions.
         own_rewards: [T, N] float32, the environments' own rewards, below all wrappers; None without wrappers.
+        lives_lost: [T, N], True where a lost life terminated an episode for learning, and the game went on; None if
+            nowhere.
     """
 
     observations: npt.NDArray[Any]
@@ -38,11 +40,17 @@ class Rollout:
     states: npt.NDArray[np.float32]
     valid: npt.NDArray[np.bool_] | None = None
     own_rewards: npt.NDArray[np.float32] | None = None
+    lives_lost: npt.NDArray[np.bool_] | None = None
 
     @property
     def ended(self) -> npt.NDArray[np.bool_]:
         """[T, N], whether the step was its episode's last."""
         return self.terminated | self.truncated
+
+    @property
+    def game_ended(self) -> npt.NDArray[np.bool_]:
+        """[T, N], whether the environment's own episode ended, and not only a life."""
+        return self.ended if self.lives_lost is None else self.ended & ~self.lives_lost
 
     @property
     def num_valid(self) -> int:

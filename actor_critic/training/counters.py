@@ -151,7 +151,7 @@ class Counters:
             sums = [rollout.own_rewards, live, *between, rollout.rewards]
         self.epoch += 1
         self.env_steps += rollout.num_valid
-        self.episodes += self.totals.update(np.array(sums, np.float32), rollout.ended)
+        self.episodes += self.totals.update(np.array(sums, np.float32), rollout.game_ended)
         if self.first_return is None and self.totals.is_representative:
             self.first_return = self.totals.mean("return")
 

@@ -261,7 +261,7 @@ def test_defaults_follow_what_was_said_as_presets_do() -> None:
     )  # fmt: skip
     wrapped = resolve(Layer("flag", Config(environment="ALE/Pong-v5", vectorization="native")))
     assert (wrapped.settings.wrappers, wrapped.settings.frame_stack) == ([], 1)
-    assert wrapped.sources["frame_stack"] == "adapted to vectorization=native (preset ALE-Pong-v5.ppo says 4)"
+    assert wrapped.sources["frame_stack"] == "adapted to vectorization=native (preset ALE.ppo says 4)"
 
 
 @given(resolvable_configs())
@@ -493,23 +493,33 @@ def test_a_preset_is_sound(preset: Preset) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "bare"),
+    ("name", "preset"),
     [
-        ("gymnasium:CartPole-v1", "CartPole-v1"),
-        ("ale_py:ALE/Pong-v5", "ALE/Pong-v5"),
-        ("minigrid:MiniGrid-DoorKey-5x5-v0", "MiniGrid-DoorKey-5x5-v0"),
-        ("minatar.gym:MinAtar/Breakout-v1", "MinAtar/Breakout-v1"),
+        ("gymnasium:LunarLander-v3", "LunarLander-v3"),
+        ("ale_py:ALE/Pong-v5", "ALE"),
+        ("ale_py:ALE/SpaceInvaders-v5", "ALE"),
+        ("minatar.gym:MinAtar/Breakout-v1", "MinAtar-Breakout-v1"),
     ],
 )
-def test_an_environment_named_with_its_module_has_the_same_preset(name: str, bare: str) -> None:
+def test_an_environment_named_with_its_module_has_the_same_preset(name: str, preset: str) -> None:
+    bare = name.partition(":")[2]
     long, short = (resolve(Layer("flag", Config(environment=each))) for each in (name, bare))
     assert long.settings.replace(environment=bare) == short.settings
     assert long.sources == short.sources
-    assert long.sources["learning_rate"] == f"preset {bare.replace('/', '-')}.ppo"
+    assert long.sources["learning_rate"] == f"preset {preset}.ppo"
+
+
+@pytest.mark.parametrize("said", [{"environment_kwargs": {"frameskip": 1}}, {"memory": "gru"}, {"encoder": "mlp"}])
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
+def test_the_preset_of_a_namespace_applies_whatever_else_is_said(algorithm: str, said: dict[str, Any]) -> None:
+    resolution = resolve(Layer("flag", Config(environment="ALE/Pong-v5", algorithm=algorithm, **said)))
+    assert resolution.sources["wrappers"] == f"preset ALE.{algorithm}"
+    assert resolution.settings.wrappers[-1] == "actor_critic.environments:AtariLives"
 
 
 def test_an_id_that_only_looks_like_that_of_a_preset_has_the_general_one() -> None:
-    assert find_preset("ALE-Pong-v5", "ppo").name == find_preset("x:MinAtar-Breakout-v1", "ppo").name == "ppo"
+    for environment in ("ALE", "ALE-Pong-v5", "ALE*", "x:MinAtar-Breakout-v1", "MinAtar/", "/", "*", "a/*"):
+        assert find_preset(environment, "ppo").name == "ppo"
 
 
 @pytest.mark.parametrize("name", ["é" * 200, "x" * 5000, "a\0b"])
@@ -532,7 +542,8 @@ def test_an_environment_without_a_preset_of_its_own_gets_the_general_one() -> No
     [
         ({"environment": "gymnasium:CartPole-v1"}, []),
         ({"environment": "mine:CartPole-v1"}, ["mine:CartPole-v1"]),
-        ({"environment": "ALE/Pong-v5"}, []),  # its preset's wrapper is Gymnasium's
+        ({"environment": "ALE/Pong-v5"}, []),  # its preset's wrappers are Gymnasium's and ours
+        ({"environment": "CartPole-v1", "wrappers": ["actor_critic.environments:AtariLives"]}, None),
         ({"environment": "ALE/Pong-v5", "wrappers": ["m:C"]}, ["m:C"]),
         ({"environment": "CartPole-v1", "wrappers": ["gymnasium.wrappers:AtariPreprocessing"]}, None),
         ({"environment": "CartPole-v1", "reward_model": "mine:R"}, ["mine:R"]),

@@ -45,6 +45,7 @@ class Step:
         masks: [N, A] of the observations, True where an action is allowed; None where the environments give no masks.
         final_observations: [N, *shape], set where an episode ended; None if none ended.
         own_rewards: [N], the environments' own rewards, below all wrappers; None if there are no wrappers.
+        lives_lost: [N], True where an episode ended for learning only, and the environment goes on; None if nowhere.
         valid: [N], False where an environment only reset between two episodes; None if all rows are transitions.
     """
 
@@ -55,6 +56,7 @@ class Step:
     masks: npt.NDArray[np.bool_] | None = None
     final_observations: npt.NDArray[Any] | None = None
     own_rewards: npt.NDArray[np.float64] | None = None
+    lives_lost: npt.NDArray[np.bool_] | None = None
     valid: npt.NDArray[np.bool_] | None = None
 
     def to_gymnasium(self) -> GymnasiumStep:
@@ -62,6 +64,8 @@ class Step:
         infos = _mask_infos(self.masks)
         if self.own_rewards is not None:
             infos["own_rewards"] = self.own_rewards
+        if self.lives_lost is not None:
+            infos["lives_lost"] = self.lives_lost
         if self.final_observations is not None:
             infos |= {"final_obs": self.final_observations, "_final_obs": self.terminated | self.truncated}
         if self.valid is not None:

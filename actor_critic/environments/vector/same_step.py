@@ -57,7 +57,7 @@ class SameStepVectorEnv(SingleEnvironments):
         rewards, observations, usual = self._rewards, self._observations, self._usual
         running, rows = self._running, self._rows
         numbers, checksums = running.numbers, running.checksums
-        own, keeps_actions = self._own_rewards, self._keeps_actions
+        own, lost, keeps_actions = self._own_rewards, self._lives_lost, self._keeps_actions
         running.lengths += 1
         taken, actions = action_indices.tolist(), self.actions.one_by_one(action_indices)
         for index, (step, action, past) in enumerate(zip(self._steps, actions, running.actions, strict=True)):
@@ -65,6 +65,8 @@ class SameStepVectorEnv(SingleEnvironments):
                 rewards[index] = 0.0
                 if own is not None:
                     own[index] = 0.0
+                if lost is not None:
+                    lost[index] = False
                 continue
             if keeps_actions:
                 past.extend(taken[index])
@@ -86,6 +88,8 @@ class SameStepVectorEnv(SingleEnvironments):
                 raise self._fault(index, "returned from step a reward too large for a 64-bit number") from None
             if own is not None:
                 own[index] = self._takes[index]()  # type: ignore[misc]
+            if lost is not None:
+                lost[index] = self._life_lost[index]()  # type: ignore[misc]
             if terminated or truncated:
                 any_ended = True
                 self._terminated[index], self._truncated[index] = terminated, truncated
@@ -108,6 +112,7 @@ class SameStepVectorEnv(SingleEnvironments):
         if any_ended:
             running.totals[self._terminated | self._truncated] = 0.0
         self._step.masks = self._masks
+        self._step.lives_lost = lost if lost is not None and lost.any() else None
         self._step.final_observations = self._final_observations if any_ended else None
         return self._step
 

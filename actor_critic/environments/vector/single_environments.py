@@ -22,6 +22,7 @@ from actor_critic.environments.vector.instances import (
 from actor_critic.environments.vector.returned import check_info, checked_step, misfit
 from actor_critic.environments.vector.running_episodes import RunningEpisodes
 from actor_critic.environments.vector.snapshots import saver_of
+from actor_critic.environments.wrappers.lives import lives_of
 from actor_critic.environments.wrappers.own_rewards import own_rewards_of
 from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, describe
 from actor_critic.process import Interrupted, boundary
@@ -109,6 +110,8 @@ class SingleEnvironments(
         self._masks_come_late: bool | None = None  # None until the first reset
         self._takes = [own_rewards_of(env) for env in self.envs]
         self._own_rewards = np.zeros(num_envs, np.float64) if self._takes[0] else None
+        self._life_lost = [lives_of(env) for env in self.envs]
+        self._lives_lost = np.zeros(num_envs, np.bool_) if self._life_lost[0] else None
         self._step = Step(
             self._observations, self._rewards, self._terminated, self._truncated, own_rewards=self._own_rewards
         )
@@ -182,6 +185,7 @@ class SingleEnvironments(
         self.envs[index] = env
         self._steps[index] = env.step
         self._takes[index] = own_rewards_of(env)
+        self._life_lost[index] = lives_of(env)
         self._savers[index] = saver_of(env) if self._keeps_actions else None
 
     def _look_for_masks(self, index: int, observation: Any, info: dict[str, Any]) -> dict[str, Any]:

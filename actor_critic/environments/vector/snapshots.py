@@ -1,12 +1,13 @@
 """Snapshots of environments that can save their state, so that a long episode is not replayed from its beginning."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
+
+from actor_critic.environments.wrappers.layers import wrappers_of
 
 INTERVAL = 1024
 """Steps between two snapshots of an episode."""
@@ -39,7 +40,7 @@ class Saver:
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         self._bare: Any = env.unwrapped
-        self._limits = [vars(layer) for layer in _wrappers(env) if isinstance(layer, gym.wrappers.TimeLimit)]
+        self._limits = [vars(layer) for layer in wrappers_of(env) if isinstance(layer, gym.wrappers.TimeLimit)]
 
     def save(self) -> bytes:
         """Return the current state."""
@@ -60,19 +61,12 @@ def saver_of(env: gym.Env[Any, Any]) -> Saver | None:
     Environments of the Arcade Learning Environment can be saved. ``clone_state(include_rng=True)`` returns a state
     object, its ``serialize()`` returns bytes, its class takes these bytes, and ``restore_state`` takes the object.
     """
-    for layer in _wrappers(env):
+    for layer in wrappers_of(env):
         module, name = type(layer).__module__, type(layer).__name__
         is_known = module.startswith("gymnasium.wrappers.") and name in _WRAPPERS
         if not is_known and not module.startswith("actor_critic.environments."):
             return None
     return Saver(env) if type(env.unwrapped).__module__.partition(".")[0] in PACKAGES else None
-
-
-def _wrappers(env: gym.Env[Any, Any]) -> Iterator[gym.Wrapper[Any, Any, Any, Any]]:
-    layer = env
-    while isinstance(layer, gym.Wrapper):
-        yield layer
-        layer = layer.env
 
 
 def pack(snapshots: list[Snapshot | None]) -> dict[str, npt.NDArray[Any]]:

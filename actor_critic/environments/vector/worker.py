@@ -41,6 +41,7 @@ def shared_layout(observations: ObservationSpec, actions: ActionSpec, count: int
             ("final_observations", observations.dtype, (count, *observations.shape)),
             ("terminated", np.bool_, (count,)),
             ("truncated", np.bool_, (count,)),
+            ("lives_lost", np.bool_, (count,)),
             ("has_mask", np.bool_, (count,)),
             ("masks", np.bool_, (count, actions.num_logits)),
         ],
@@ -233,6 +234,7 @@ class WorkerShard:
             self._mine["own_rewards"][...] = step.own_rewards
         self._mine["terminated"][...] = step.terminated
         self._mine["truncated"][...] = step.truncated
+        self._mine["lives_lost"][...] = False if step.lives_lost is None else step.lives_lost
         if step.final_observations is not None:
             self._mine["final_observations"][...] = step.final_observations
 

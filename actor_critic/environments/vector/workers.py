@@ -212,6 +212,8 @@ class WorkerVectorEnv(
         if self._episodes:
             self._episodes.extend(action_indices, ended)
         shown.masks = self._observed().masks
+        lost = self._shared["lives_lost"]
+        shown.lives_lost = lost if lost.any() else None
         shown.final_observations = self._shared["final_observations"] if ended.any() else None
         return shown
 

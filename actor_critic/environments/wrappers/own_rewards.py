@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from actor_critic.environments.wrappers.layers import wrappers_of
 from actor_critic.spaces import as_array
 
 
@@ -37,9 +38,4 @@ class OwnRewards(gym.Wrapper[Any, Any, Any, Any]):
 
 def own_rewards_of(env: gym.Env[Any, Any]) -> Callable[[], float] | None:
     """Return a function that returns the environment's own rewards since its last call; None without wrappers."""
-    layer: Any = env
-    while isinstance(layer, gym.Wrapper):
-        if isinstance(layer, OwnRewards):
-            return layer.take
-        layer = layer.env
-    return None
+    return next((layer.take for layer in wrappers_of(env) if isinstance(layer, OwnRewards)), None)
