@@ -139,9 +139,10 @@ def _several_agents(name: str, error: BaseException) -> str:
 
 @functools.cache  # called for every instance, and there may be one per episode
 def import_registrar(name: str) -> None:
-    """Import the well-known package that registers an environment, so that its plain id works."""
+    """Import the well-known package that registers an environment, whether its id names the module or not."""
+    named, _, plain = name.rpartition(":")
     for prefix, (module, package) in _REGISTRARS.items():
-        if name.startswith(prefix):
+        if plain.startswith(prefix) and named in ("", module):
             if importlib.util.find_spec(module.partition(".")[0]) is None:
                 raise ConfigError(
                     f"environment: {name!r} comes with a package that is not installed: pip install {package}"
