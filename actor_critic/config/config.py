@@ -224,11 +224,11 @@ class Config(BaseModel):
     clip_vloss: Annotated[bool | None, Default(False)] = None
     """Also clip the change of the value to ±clip_coef; the loss takes the larger of both errors. Default: false."""
     normalize_advantages: Annotated[bool | None, Default(False)] = None
-    """Shift and scale advantages to mean 0 and deviation 1 within each minibatch. Default: false (ppo: true)."""
+    """Shift and scale advantages to mean 0 and deviation 1 within each minibatch. Default: false (ppo, a2c: true)."""
     min_advantage_std: Annotated[float | None, Field(ge=0), Default(0.0, old=0.0)] = None
     """The smallest deviation that advantages are divided by. With normalize_rewards and a value above 0, it is 1 until
     rewards differ for the first time: before, the deviation of advantages is only the error of the critic, which a
-    policy should not learn from. It suits normalized rewards, which have a scale. Default: 0 (ppo: 0.05)."""
+    policy should not learn from. It suits normalized rewards, which have a scale. Default: 0 (ppo, a2c: 0.05)."""
     ent_coef: Annotated[float | None, Field(ge=0), Default(0.0)] = None
     """Weight of the entropy bonus. Default: 0."""
     vf_coef: Annotated[float | None, Field(ge=0), Default(0.5)] = None

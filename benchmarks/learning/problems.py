@@ -41,24 +41,6 @@ class TMaze(gym.Env[npt.NDArray[np.float32], int]):
         return np.array([0, self._place == self._length], np.float32), reward, turned, False, {}
 
 
-class Unmasked(gym.Wrapper[Any, Any, Any, Any]):
-    """Hide the action masks of an environment."""
-
-    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        """Reset the environment, and drop the mask."""
-        observation, info = self.env.reset(**kwargs)
-        return observation, _without_mask(info)
-
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Step the environment, and drop the mask."""
-        *others, info = self.env.step(action)
-        return (*others, _without_mask(info))  # type: ignore[return-value]
-
-
-def _without_mask(info: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in info.items() if name != "action_mask"}
-
-
 class Corridor(gym.Env[npt.NDArray[np.float32], int]):
     """Thirty places in a row; the only reward, 1, is at the right end, and the episode ends there.
 

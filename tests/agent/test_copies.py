@@ -189,6 +189,7 @@ def test_a_value_is_one_of_the_rewards_whatever_they_are_scaled_by() -> None:
     config = Config(
         environment="Steady-v0", environment_kwargs={"terminates": False}, algorithm="a2c", gamma=0.9, num_envs=5,
         num_steps=5, num_epochs=600, learning_rate=0.01, hidden_dim=8, max_grad_norm="off", normalize_rewards=True,
+        normalize_observations=False,
     )  # fmt: skip
     trainer = Trainer(config)
     one = np.ones(1, np.float32)

@@ -1,7 +1,5 @@
 """The problems that the measurements add are what they are said to be."""
 
-import gymnasium as gym
-
 from benchmarks.learning import problems
 
 
@@ -26,14 +24,6 @@ def test_the_two_mazes_look_the_same_from_the_second_frame_on_and_pay_for_opposi
     assert walk(-1.0, 2)[1] == 1.0
     assert first[12] == [0.0, 1.0] and first[1:12] == [[0.0, 0.0]] * 11
     assert steps == 14
-
-
-def test_a_mask_can_be_hidden() -> None:
-    plain = gym.make("Taxi-v4")
-    assert "action_mask" in plain.reset(seed=0)[1]
-    hidden = problems.Unmasked(plain)
-    assert "action_mask" not in hidden.reset(seed=0)[1]
-    assert "action_mask" not in hidden.step(0)[4]
 
 
 def test_repeating_what_is_shown_pays_and_the_shown_choice_is_never_masked() -> None:
