@@ -80,6 +80,16 @@ PROBLEMS = (
         num_envs=1,
     ),
     Problem(
+        "repeat one of 70, 55 masked, eight environments",
+        f"{_OWN}:Repeat-v0",
+        16_384,
+        6.7,
+        100,
+        False,
+        {"choices": 70, "masked": 55},
+        has_masks=True,
+    ),
+    Problem(
         "courier: Dict and masks",
         "docs.examples.own_problem:Courier-v0",
         50_000,

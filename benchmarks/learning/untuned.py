@@ -147,8 +147,9 @@ def page(runs: Runs, seeds: int) -> str:
         lines.append(f"| {problem.name} | {problem.steps:,} | {half} | {' | '.join(cells)} |")
         if not all(found.values()):
             continue
+        common = min(map(len, found.values()))  # so that a problem has the same weight for both
         for name, each in found.items():
-            table = normalized(problem, np.array([run["greedy"] for run in each]))
+            table = normalized(problem, np.array([run["greedy"] for run in each[:common]]))
             tables[name].append(table)
             halves[problem.tuned_on][name].append(table)
             seconds[name] += float(np.mean([run["seconds"] for run in each]))
@@ -194,15 +195,15 @@ says otherwise. Stable-Baselines3 takes whole rollouts of 2,048 steps in each en
 16,384 steps more than given. It sees MiniGrid through ImgObsWrapper and a flattening wrapper, since it cannot read the
 environment as it comes. Seeds begin with 1, up to {seeds} of them. A score is the mean greedy return of the last
 weights over 100 new episodes (FrozenLake-v1 and Taxi: 1,000). "Chosen on" marks the problems that our defaults were
-chosen on, with other seeds; the others only confirm. A dash marks what has not been measured; an interval over two
-seeds says little.
+chosen on, with other seeds; the others only confirm. A dash marks what has not been measured; an interval over one
+or two seeds says little.
 
 | problem | steps | role | ours [95 % over seeds] | each seed | Stable-Baselines3 [95 % over seeds] | each seed |
 |---|---|---|---|---|---|---|
 {rows}
 
 Normalised score (0 is random, 1 the best known return) of the {both} problems that both have finished: interquartile
-mean over problems and seeds, with a stratified bootstrap interval (Agarwal et al., 2021):
+mean over problems and the seeds that both have, with a stratified bootstrap interval (Agarwal et al., 2021):
 
 | problems | defaults of | score |
 |---|---|---|
@@ -211,6 +212,13 @@ mean over problems and seeds, with a stratified bootstrap interval (Agarwal et a
 The probability that a run of ours scores higher than one of Stable-Baselines3 on the same problem, averaged over these
 problems, is {chance}. Together they train in {ours} s a seed with ours and in {theirs} s with Stable-Baselines3
 ({ratio} times), start-up included; other work ran on the machine at the same time.
+
+Where ours is lower or fails:
+
+- In 2,048 steps of "repeat one of 70", both policies stay nearly uniform. Sampled, ours earns 9.0 to 9.7 of 100,
+  Stable-Baselines3 7.4 to 7.9, and random actions 6.7. The most probable action of such a policy is better after one
+  large rollout than after sixteen small ones. With eight environments and 16,384 steps ours is higher in both.
+- The T-maze with memory fails on some seeds of both. The reason is not known.
 
 `python -m benchmarks.learning.untuned` repeats these measurements. If stopped, it continues where it was.
 """
