@@ -79,6 +79,33 @@ def test_a_lost_life_is_seen_and_the_game_goes_on_without_the_policy_pressing_fi
     assert shown[8] == ([3, 0], 3.0, False, True)  # the last life ends the game
 
 
+class Thrice(gym.Wrapper[Any, Any, Any, Any]):
+    """Takes each action three times."""
+
+    def step(self, action: Any) -> Any:
+        for _ in range(2):
+            self.env.step(action)
+        return self.env.step(action)
+
+
+def test_a_life_is_noticed_through_a_wrapper_that_steps_more_often() -> None:
+    vector = SameStepVectorEnv(lambda: gym.wrappers.TimeLimit(Thrice(lives()), 2), 1)
+    vector.begin(0)
+    step = vector.step_indices(np.zeros((1, 1), np.int64))
+    assert step.lives_lost is not None and step.lives_lost.tolist() == [True]
+    step = vector.step_indices(np.zeros((1, 1), np.int64))  # loses a life in the step that the limit ends
+    assert step.truncated.tolist() == [True] and step.lives_lost is None
+
+
+def test_a_replay_loses_no_life_again() -> None:
+    whole, resumed = SameStepVectorEnv(lives, 1), SameStepVectorEnv(lives, 1)
+    whole.begin(0)
+    for _ in range(3):  # the third step loses a life
+        whole.step_indices(np.zeros((1, 1), np.int64))
+    resumed.load_state(whole.save_state())
+    assert [vector.step_indices(np.zeros((1, 1), np.int64)).lives_lost for vector in (whole, resumed)] == [None, None]
+
+
 def test_learning_sees_the_end_of_each_life_and_the_counts_see_games() -> None:
     vector = SameStepVectorEnv(lives, 1)
     collector = Collector(

@@ -89,7 +89,7 @@ class SameStepVectorEnv(SingleEnvironments):
             if own is not None:
                 own[index] = self._takes[index]()  # type: ignore[misc]
             if lost is not None:
-                lost[index] = self._life_lost[index]()  # type: ignore[misc]
+                lost[index] = self._life_lost[index]() and not (terminated or truncated)  # type: ignore[misc]
             if terminated or truncated:
                 any_ended = True
                 self._terminated[index], self._truncated[index] = terminated, truncated
@@ -225,6 +225,8 @@ class SameStepVectorEnv(SingleEnvironments):
             replayed()
         if self._own_rewards is not None:
             self._takes[index]()  # type: ignore[misc]  # these rewards were counted before
+        if self._lives_lost is not None:
+            self._life_lost[index]()  # type: ignore[misc]  # and so were these lives
 
     def observed(self) -> Observed:
         """Return the current observations and their masks."""

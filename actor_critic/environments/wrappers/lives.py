@@ -16,10 +16,7 @@ class AtariLives(gym.Wrapper[Any, Any, Any, Any]):
 
     Many games wait for FIRE at the start of a life. A policy that never presses it would play for ever.
 
-    The wrapper keeps nothing between two steps, so a game that is restored to a saved state goes on unchanged.
-
-    Attributes:
-        life_lost: Whether the last step lost a life and the game goes on.
+    Lives are counted anew in each step, so a game that is restored to a saved state goes on unchanged.
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
@@ -35,11 +32,11 @@ class AtariLives(gym.Wrapper[Any, Any, Any, Any]):
         self._count_lives: Callable[[], int] = game.ale.lives
         meanings = game.get_action_meanings()
         self._fire = meanings.index(_FIRE) if _FIRE in meanings else None
-        self.life_lost = False
+        self._has_lost = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin a game, and press FIRE."""
-        self.life_lost = False
+        self._has_lost = False
         observation, info = self.env.reset(seed=seed, options=options)
         if self._fire is None:
             return observation, info
@@ -54,11 +51,15 @@ class AtariLives(gym.Wrapper[Any, Any, Any, Any]):
         if has_lost and self._fire is not None:
             observation, more, terminated, truncated, info = self.env.step(self._fire)
             reward = as_array(reward) + as_array(more)
-        self.life_lost = has_lost and not (terminated or truncated)
+        self._has_lost |= has_lost and not (terminated or truncated)
         return observation, reward, terminated, truncated, info
+
+    def take(self) -> bool:
+        """Return whether a life was lost since the last call; one step of an outer wrapper may take several steps."""
+        has_lost, self._has_lost = self._has_lost, False
+        return has_lost
 
 
 def lives_of(env: gym.Env[Any, Any]) -> Callable[[], bool] | None:
-    """Return a function that returns whether the last step lost a life; None without :class:`AtariLives`."""
-    found = next((layer for layer in wrappers_of(env) if isinstance(layer, AtariLives)), None)
-    return None if found is None else lambda: found.life_lost
+    """Return a function that returns whether a life was lost since its last call; None without :class:`AtariLives`."""
+    return next((layer.take for layer in wrappers_of(env) if isinstance(layer, AtariLives)), None)
