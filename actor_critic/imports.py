@@ -33,6 +33,8 @@ def is_installed(module: str) -> bool:
     Only the top-level package is located; nothing is imported.
     """
     package = module.partition(".")[0]
+    if package == __package__:
+        return True  # wherever it is, it runs already
     here = {"", os.curdir, *_folders}
     with contextlib.suppress(OSError):  # the folder has been removed
         here.add(os.getcwd())

@@ -37,8 +37,7 @@ class Preset(BaseModel):
     @property
     def name(self) -> str:
         """The file name without extension, such as "CartPole-v1.ppo" or, for "ALE/*", "ALE.ppo"."""
-        own = self.environment.removesuffix("*").removesuffix("/").replace("/", "-")
-        return f"{own}.{self.algorithm}".removeprefix(".")
+        return _stem(self.environment, self.algorithm)
 
     @property
     def config(self) -> Config:
@@ -62,10 +61,10 @@ def find_preset(environment: str, algorithm: str) -> Preset:
     The module before an id is ignored: ``gymnasium:CartPole-v1`` means ``CartPole-v1``.
     """
     registered = environment.rpartition(":")[2]
-    namespace, slash, _ = registered.partition("/")
+    namespace = registered.rpartition("/")[0]
     known = {entry.name for entry in _FOLDER.iterdir()}  # an id may be too long for a file name
-    for wanted in (registered, f"{namespace}/*" if slash else ""):
-        name = f"{wanted.removesuffix('/*').replace('/', '-')}.{algorithm}.json"
+    for wanted in (registered, f"{namespace}/*"):
+        name = f"{_stem(wanted, algorithm)}.json"
         if name in known and (found := _read(name)).environment == wanted:
             return found
     return find_general_preset(algorithm)
@@ -74,6 +73,11 @@ def find_preset(environment: str, algorithm: str) -> Preset:
 def find_general_preset(algorithm: str) -> Preset:
     """Return the preset of an algorithm for environments that have none of their own."""
     return _read(f"{algorithm}.json")
+
+
+def _stem(environment: str, algorithm: str) -> str:
+    own = environment.removesuffix("*").removesuffix("/").replace("/", "-")
+    return f"{own}.{algorithm}".removeprefix(".")
 
 
 def _read(name: str) -> Preset:

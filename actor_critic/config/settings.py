@@ -223,7 +223,7 @@ class Settings:
         """The part of :attr:`imported_code` that needs the user's consent if a file names it.
 
         Two kinds of code need no consent: code that our preset for this environment names too, and environments of
-        well-known packages. Both must be installed, not found in the current folder; this package itself may be in it.
+        well-known packages. Both must be installed, not found in the current folder.
         """
         preset = find_preset(self.environment, self.algorithm).settings
         known = {self.environment} if self.environment.partition(":")[0] in _REGISTRARS else set()
@@ -232,12 +232,7 @@ class Settings:
         for name in ("encoder", "reward_model"):
             if preset.get(name) == getattr(self, name):
                 known |= {getattr(self, name)}
-        own = {name for name in known if name.partition(".")[0] == "actor_critic"}
-        return [
-            name
-            for name in self.imported_code
-            if name not in own and (name not in known or not is_installed(name.partition(":")[0]))
-        ]
+        return [name for name in self.imported_code if name not in known or not is_installed(name.partition(":")[0])]
 
     def fitted(self, input_dim: int, output_dim: int) -> "Settings":
         """Return a copy with the dimensions of the environment's spaces.

@@ -39,9 +39,9 @@ class _Arrays:
         self.masks: npt.NDArray[np.bool_] | None = None  # [T + 1, N, A] once the environments gave one
         self.rewards = np.zeros((steps, count), np.float32)
         self.own_rewards: npt.NDArray[np.float32] | None = None  # [T, N] once the environments gave some
-        self.lives_lost: npt.NDArray[np.bool_] | None = None  # [T, N] once a life was lost
         self.terminated = np.zeros((steps, count), np.bool_)
         self.truncated = np.zeros((steps, count), np.bool_)
+        self.lives_lost = np.zeros((steps, count), np.bool_)
         self.valid = np.ones((steps, count), np.bool_)
 
 
@@ -104,8 +104,7 @@ class Collector:
         if arrays.masks is not None and last.masks is not None:
             arrays.masks[0] = last.masks[last.steps]
         arrays.valid.fill(True)
-        if arrays.lives_lost is not None:
-            arrays.lives_lost.fill(False)
+        arrays.lives_lost.fill(False)
         before = self._states
         started = time.perf_counter()
         with boundary.watched():
@@ -137,7 +136,7 @@ class Collector:
             action_indices, states = policy(arrays.observations[t], numbers, mask, self._states)
             step = take_step(action_indices)
             if step.lives_lost is not None:
-                self._keep_lives_lost(t, step.lives_lost)
+                arrays.lives_lost[t] = step.lives_lost
                 step = _as_learning_sees(step, step.lives_lost)
             arrays.actions[t] = action_indices
             arrays.observations[t + 1] = step.observations
@@ -179,7 +178,7 @@ class Collector:
             states,
             arrays.valid[used] if self._has_pauses else None,
             None if arrays.own_rewards is None else arrays.own_rewards[used],
-            None if arrays.lives_lost is None else arrays.lives_lost[used],
+            arrays.lives_lost[used] if arrays.lives_lost.any() else None,
         )
 
     def save_state(self) -> dict[str, npt.NDArray[Any]]:
@@ -248,13 +247,6 @@ class Collector:
                 arrays.own_rewards = np.zeros_like(arrays.rewards)
         assert self._arrays.own_rewards is not None
         self._arrays.own_rewards[t] = rewards
-
-    def _keep_lives_lost(self, t: int, lives_lost: npt.NDArray[np.bool_]) -> None:
-        if self._arrays.lives_lost is None:
-            for arrays in self._buffers:
-                arrays.lives_lost = np.zeros_like(arrays.terminated)
-        assert self._arrays.lives_lost is not None
-        self._arrays.lives_lost[t] = lives_lost
 
     def _keep_valid(self, t: int, valid: npt.NDArray[np.bool_]) -> None:
         """Record which rows of a step are transitions; the others only reset."""

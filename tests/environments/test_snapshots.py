@@ -10,6 +10,7 @@ from actor_critic import Config, Trainer
 from actor_critic.environments import SameStepVectorEnv, WorkerVectorEnv
 from actor_critic.environments.vector import snapshots
 from actor_critic.environments.vector.running_episodes import RunningEpisodes
+from actor_critic.environments.wrappers.stacking import FrameStack
 from actor_critic.errors import ReplayFault
 from tests.plain import PLAIN
 
@@ -70,10 +71,12 @@ def _walk(vector: Any, steps: int, seed: int) -> list[Any]:
     return shown
 
 
+@pytest.mark.parametrize("frames", [1, 3])
 @pytest.mark.parametrize("steps", [900, 1024, 2047, 2048, 2500, 5000])
-def test_an_episode_is_rebuilt_from_a_snapshot_and_the_actions_since(steps: int) -> None:
+def test_an_episode_is_rebuilt_from_a_snapshot_and_the_actions_since(steps: int, frames: int) -> None:
     def make() -> Any:
-        return gym.wrappers.TimeLimit(Drift(), 6000)
+        limited = gym.wrappers.TimeLimit(Drift(), 6000)
+        return limited if frames == 1 else FrameStack(limited, frames)
 
     vector = SameStepVectorEnv(make, 2)
     vector.reset(seed=3)

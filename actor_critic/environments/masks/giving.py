@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 
 from actor_critic.environments.masks.reading import KEY
+from actor_critic.environments.wrappers.layers import layers
 from actor_critic.errors import ConfigError
 from actor_critic.errors import describe as describe_error
 from actor_critic.process import Interrupted
@@ -49,11 +50,8 @@ def with_masks_in_info(env: gym.Env[Any, Any], bare: gym.Env[Any, Any] | None = 
 
 def with_late_masks(env: gym.Env[Any, Any], info: dict[str, Any]) -> tuple[gym.Env[Any, Any], dict[str, Any]]:
     """Add masks to an environment that has ``action_masks`` only after a reset, and to the info of that reset."""
-    layer: Any = env
-    while isinstance(layer, gym.Wrapper):
-        if isinstance(layer, (_MaskFromAttribute, _MaskFromObservation)):
-            return env, info
-        layer = layer.env
+    if any(isinstance(layer, (_MaskFromAttribute, _MaskFromObservation)) for layer in layers(env)):
+        return env, info
     owner = _owner_of_masks(env, None)
     if owner is None:
         return env, info

@@ -2,12 +2,13 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from actor_critic.environments.wrappers.layers import layers
 from actor_critic.errors import NotMadeError, OneAtATimeError, describe
 from actor_critic.process import Interrupted, boundary
 from actor_critic.spaces import parts_of
@@ -86,12 +87,3 @@ def _set_state(space: gym.Space[Any], seed: int, number: int) -> None:
         "has_uint32": 0,
         "uinteger": 0,
     }
-
-
-def layers(env: gym.Env[Any, Any]) -> Iterator[gym.Env[Any, Any]]:
-    """Yield an environment and all that it wraps, outermost first."""
-    layer: Any = env
-    while isinstance(layer, gym.Wrapper):
-        yield layer
-        layer = layer.env
-    yield layer

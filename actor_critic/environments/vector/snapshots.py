@@ -7,12 +7,13 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments.wrappers.layers import wrappers_of
+from actor_critic.environments.wrappers.layers import layers
+from actor_critic.environments.wrappers.stacking import FrameStack
 
 INTERVAL = 1024
 """Steps between two snapshots of an episode."""
 
-# Wrappers whose state is rebuilt: replayed steps fill the last frames again, and the count of TimeLimit is saved.
+# Gymnasium's wrappers without a state that lasts for more than a step, except the count of TimeLimit, which is saved.
 _WRAPPERS = frozenset({"OrderEnforcing", "PassiveEnvChecker", "TimeLimit", "AtariPreprocessing"})
 PACKAGES = {"ale_py"}
 """Packages whose environments save and restore their whole state with ``clone_state`` and ``restore_state``."""
@@ -36,21 +37,26 @@ class Snapshot:
 
 
 class Saver:
-    """Saves and restores the state of one environment, and the step count of each TimeLimit around it."""
+    """Saves and restores one environment: the step count of each TimeLimit, stacked frames, and its own state."""
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         self._bare: Any = env.unwrapped
-        self._limits = [vars(layer) for layer in wrappers_of(env) if isinstance(layer, gym.wrappers.TimeLimit)]
+        self._limits = [vars(layer) for layer in layers(env) if isinstance(layer, gym.wrappers.TimeLimit)]
+        self._stacks = [layer for layer in layers(env) if isinstance(layer, FrameStack)]
 
     def save(self) -> bytes:
         """Return the current state."""
         counts = np.array([limit["_elapsed_steps"] for limit in self._limits], np.int64)
-        return counts.tobytes() + bytes(self._bare.clone_state(include_rng=True).serialize())
+        frames = b"".join(stack.save() for stack in self._stacks)
+        return counts.tobytes() + frames + bytes(self._bare.clone_state(include_rng=True).serialize())
 
     def restore(self, state: bytes) -> None:
         """Restore a saved state, after a reset with the episode's seed."""
-        counts, inner = np.frombuffer(state[: 8 * len(self._limits)], np.int64), state[8 * len(self._limits) :]
-        self._bare.restore_state(type(self._bare.clone_state(include_rng=True))(inner))
+        counts, rest = np.frombuffer(state[: 8 * len(self._limits)], np.int64), state[8 * len(self._limits) :]
+        for stack in self._stacks:
+            stack.restore(rest[: stack.num_bytes])
+            rest = rest[stack.num_bytes :]
+        self._bare.restore_state(type(self._bare.clone_state(include_rng=True))(rest))
         for limit, count in zip(self._limits, counts.tolist(), strict=True):
             limit["_elapsed_steps"] = count
 
@@ -61,12 +67,13 @@ def saver_of(env: gym.Env[Any, Any]) -> Saver | None:
     Environments of the Arcade Learning Environment can be saved. ``clone_state(include_rng=True)`` returns a state
     object, its ``serialize()`` returns bytes, its class takes these bytes, and ``restore_state`` takes the object.
     """
-    for layer in wrappers_of(env):
+    *wrappers, bare = layers(env)
+    for layer in wrappers:
         module, name = type(layer).__module__, type(layer).__name__
         is_known = module.startswith("gymnasium.wrappers.") and name in _WRAPPERS
         if not is_known and not module.startswith("actor_critic.environments."):
             return None
-    return Saver(env) if type(env.unwrapped).__module__.partition(".")[0] in PACKAGES else None
+    return Saver(env) if type(bare.unwrapped).__module__.partition(".")[0] in PACKAGES else None
 
 
 def pack(snapshots: list[Snapshot | None]) -> dict[str, npt.NDArray[Any]]:

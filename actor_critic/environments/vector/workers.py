@@ -34,6 +34,7 @@ from actor_critic.environments.vector.worker import (
     views,
     work,
 )
+from actor_critic.environments.wrappers.lives import lives_of
 from actor_critic.environments.wrappers.own_rewards import own_rewards_of
 from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, describe
 from actor_critic.process import Interrupted, cores
@@ -181,6 +182,7 @@ class WorkerVectorEnv(
     def _read(self, first: gym.Env[Any, Any]) -> None:
         self.spec = first.spec
         self._has_own_rewards = own_rewards_of(first) is not None
+        self._has_lives = lives_of(first) is not None
         self.render_mode = None
         self.metadata = {**first.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
         self.single_observation_space = first.observation_space
@@ -212,8 +214,9 @@ class WorkerVectorEnv(
         if self._episodes:
             self._episodes.extend(action_indices, ended)
         shown.masks = self._observed().masks
-        lost = self._shared["lives_lost"]
-        shown.lives_lost = lost if lost.any() else None
+        if self._has_lives:
+            lost = self._shared["lives_lost"]
+            shown.lives_lost = lost if lost.any() else None
         shown.final_observations = self._shared["final_observations"] if ended.any() else None
         return shown
 

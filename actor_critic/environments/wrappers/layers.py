@@ -1,4 +1,4 @@
-"""The wrappers around an environment, one by one."""
+"""An environment and its wrappers, one by one."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import gymnasium as gym
 
 
-def wrappers_of(env: gym.Env[Any, Any]) -> Iterator[gym.Wrapper[Any, Any, Any, Any]]:
-    """Yield the wrappers around an environment, from the outermost inwards."""
-    layer = env
+def layers(env: gym.Env[Any, Any]) -> Iterator[gym.Env[Any, Any]]:
+    """Yield an environment and all that it wraps, outermost first."""
+    layer: Any = env
     while isinstance(layer, gym.Wrapper):
         yield layer
         layer = layer.env
+    yield layer

@@ -5,10 +5,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from actor_critic.environments.wrappers.layers import wrappers_of
-from actor_critic.spaces import as_array
-
-_FIRE = "FIRE"
+from actor_critic.environments.wrappers.layers import layers
 
 
 class AtariLives(gym.Wrapper[Any, Any, Any, Any]):
@@ -31,7 +28,7 @@ class AtariLives(gym.Wrapper[Any, Any, Any, Any]):
             raise TypeError(f"{type(game).__name__} is not a game of the Arcade Learning Environment")
         self._count_lives: Callable[[], int] = game.ale.lives
         meanings = game.get_action_meanings()
-        self._fire = meanings.index(_FIRE) if _FIRE in meanings else None
+        self._fire = meanings.index("FIRE") if "FIRE" in meanings else None
         self._has_lost = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -50,7 +47,7 @@ class AtariLives(gym.Wrapper[Any, Any, Any, Any]):
         has_lost = not (terminated or truncated) and self._count_lives() < lives
         if has_lost and self._fire is not None:
             observation, more, terminated, truncated, info = self.env.step(self._fire)
-            reward = as_array(reward) + as_array(more)
+            reward = float(reward) + float(more)
         self._has_lost |= has_lost and not (terminated or truncated)
         return observation, reward, terminated, truncated, info
 
@@ -62,4 +59,4 @@ class AtariLives(gym.Wrapper[Any, Any, Any, Any]):
 
 def lives_of(env: gym.Env[Any, Any]) -> Callable[[], bool] | None:
     """Return a function that returns whether a life was lost since its last call; None without :class:`AtariLives`."""
-    return next((layer.take for layer in wrappers_of(env) if isinstance(layer, AtariLives)), None)
+    return next((layer.take for layer in layers(env) if isinstance(layer, AtariLives)), None)

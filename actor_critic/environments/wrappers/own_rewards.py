@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from actor_critic.environments.wrappers.layers import wrappers_of
+from actor_critic.environments.wrappers.layers import layers
 from actor_critic.spaces import as_array
 
 
@@ -38,4 +38,4 @@ class OwnRewards(gym.Wrapper[Any, Any, Any, Any]):
 
 def own_rewards_of(env: gym.Env[Any, Any]) -> Callable[[], float] | None:
     """Return a function that returns the environment's own rewards since its last call; None without wrappers."""
-    return next((layer.take for layer in wrappers_of(env) if isinstance(layer, OwnRewards)), None)
+    return next((layer.take for layer in layers(env) if isinstance(layer, OwnRewards)), None)

@@ -43,6 +43,23 @@ class FrameStack(gym.Wrapper[Any, Any, Any, Any]):
         self._frames = [np.concatenate([frames[1:], array[None]]) for frames, array in newest]
         return self._shown(), *rest
 
+    @property
+    def num_bytes(self) -> int:
+        """Size of a saved state."""
+        return sum(frames.nbytes for frames in self._frames)
+
+    def save(self) -> bytes:
+        """Return the stacked observations."""
+        return b"".join(frames.tobytes() for frames in self._frames)
+
+    def restore(self, state: bytes) -> None:
+        """Restore observations that :meth:`save` returned, after a reset."""
+        starts = np.cumsum([0, *(frames.nbytes for frames in self._frames)])
+        self._frames = [
+            np.frombuffer(state, frames.dtype, frames.size, start).reshape(frames.shape).copy()
+            for frames, start in zip(self._frames, starts.tolist(), strict=False)
+        ]
+
     @cached_property
     def _spec(self) -> ObservationSpec:
         return ObservationSpec.from_space(self.env.observation_space)
