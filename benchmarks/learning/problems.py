@@ -134,6 +134,39 @@ class Repeat(gym.Env[Any, np.int64]):
         return self._shown, {"action_mask": mask} if self._masked else {}
 
 
+class States(gym.Env[npt.NDArray[np.float32], int]):
+    """One decision in a random state of ten numbers, each from a standard normal distribution; four actions.
+
+    The reward is that of a fixed random model: "linear", action a pays (Us)_a, or "nonlinear", it pays (V tanh(Us))_a.
+    """
+
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (10,))
+    action_space = gym.spaces.Discrete(4)
+
+    def __init__(self, rewards: str) -> None:
+        weights = np.random.default_rng(0)
+        hidden = {"linear": 4, "nonlinear": 32}[rewards]
+        self._first = weights.normal(size=(hidden, 10)) / np.sqrt(10)
+        self._second = weights.normal(size=(4, hidden)) / np.sqrt(hidden) if rewards == "nonlinear" else None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        """Draw a state."""
+        super().reset(seed=seed)
+        self._state = self.np_random.normal(size=10)
+        return self._state.astype(np.float32), {}
+
+    def step(self, action: int) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Pay for an action; the episode ends."""
+        return self._state.astype(np.float32), float(self.payments()[action]), True, False, {}
+
+    def payments(self) -> npt.NDArray[np.float64]:
+        """Return what each action pays in the present state."""
+        scores = self._first @ self._state
+        return scores if self._second is None else self._second @ np.tanh(scores)
+
+
 class FarAway(gym.ObservationWrapper[npt.NDArray[np.float32], int, npt.NDArray[np.float32]]):
     """Show the observations of CartPole in the thousands, around 5,000."""
 
@@ -159,6 +192,7 @@ class Thousands(gym.RewardWrapper[npt.NDArray[np.float32], int]):
 
 gym.register("TMaze-v0", TMaze, max_episode_steps=100)
 gym.register("Repeat-v0", Repeat)
+gym.register("States-v0", States)
 gym.register("Rewarded-v0", Rewarded)
 gym.register("Corridor-v0", Corridor, max_episode_steps=200)
 gym.register("FarAway-v0", FarAway, max_episode_steps=500)

@@ -28,6 +28,7 @@ class Problem:
         num_envs: Environments; None takes 8, or 32 of ours with memory, as our defaults do.
         peers_can: Whether peers can make the environment.
         episodes: Episodes of the evaluation.
+        is_long: Whether a run takes minutes.
     """
 
     name: str
@@ -44,8 +45,10 @@ class Problem:
     num_envs: int | None = None
     peers_can: bool = True
     episodes: int = 100
+    is_long: bool = False
 
 
+_LONG: dict[str, Any] = {"tuned_on": False, "is_long": True}
 _GRID = ("minigrid.wrappers:ImgObsWrapper", "gymnasium.wrappers:FlattenObservation")
 
 PROBLEMS = (
@@ -61,11 +64,40 @@ PROBLEMS = (
     Problem("rewards in the thousands", f"{_OWN}:Thousands-v0", 50_000, 22_000, 500_000, False),
     Problem("observations in the thousands", f"{_OWN}:FarAway-v0", 50_000, 22, 500, False),
     Problem("one reward at the end", f"{_OWN}:Corridor-v0", 50_000, 0.0, 1, False),
-    Problem("MinAtar Breakout", "minatar.gym:MinAtar/Breakout-v1", 300_000, 0.5, 20, False),
-    Problem("MinAtar Space Invaders", "minatar.gym:MinAtar/SpaceInvaders-v1", 300_000, 2.6, 150, False),
-    Problem("MinAtar Seaquest", "minatar.gym:MinAtar/Seaquest-v1", 300_000, 0.2, 20, False),
-    Problem("MiniGrid Empty 8x8", "minigrid:MiniGrid-Empty-8x8-v0", 100_000, 0.1, 0.96, False, wrappers=_GRID),
-    Problem("MiniGrid DoorKey 5x5", "minigrid:MiniGrid-DoorKey-5x5-v0", 200_000, 0.07, 0.965, False, wrappers=_GRID),
+    Problem(
+        "random states, linear rewards",
+        f"{_OWN}:States-v0",
+        20_000,
+        0.0,
+        0.86,
+        False,
+        {"rewards": "linear"},
+        episodes=5000,
+    ),
+    Problem(
+        "random states, nonlinear rewards",
+        f"{_OWN}:States-v0",
+        20_000,
+        0.0,
+        0.68,
+        False,
+        {"rewards": "nonlinear"},
+        episodes=5000,
+    ),
+    Problem("MinAtar Breakout", "minatar.gym:MinAtar/Breakout-v1", 300_000, 0.5, 20, **_LONG),
+    Problem("MinAtar Space Invaders", "minatar.gym:MinAtar/SpaceInvaders-v1", 300_000, 2.6, 150, **_LONG),
+    Problem("MinAtar Seaquest", "minatar.gym:MinAtar/Seaquest-v1", 300_000, 0.2, 20, **_LONG),
+    Problem("MiniGrid Empty 8x8", "minigrid:MiniGrid-Empty-8x8-v0", 100_000, 0.1, 0.96, wrappers=_GRID, **_LONG),
+    Problem(
+        "MiniGrid DoorKey 5x5",
+        "minigrid:MiniGrid-DoorKey-5x5-v0",
+        200_000,
+        0.07,
+        0.965,
+        False,
+        wrappers=_GRID,
+        is_long=True,
+    ),
     Problem("T-maze of length 10, with memory", f"{_OWN}:TMaze-v0", 200_000, 0.1, 1, False, has_memory=True),
     Problem("repeat one of ten", f"{_OWN}:Repeat-v0", 5_000, 10, 100, False, num_envs=1),
     Problem(

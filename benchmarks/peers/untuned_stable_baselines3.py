@@ -1,6 +1,6 @@
-"""Stable-Baselines3 with its own defaults on one problem: PPO, or MaskablePPO or RecurrentPPO of its contrib package.
+"""Stable-Baselines3 with its own defaults on one problem: A2C, PPO, or MaskablePPO or RecurrentPPO of sb3-contrib.
 
-Runs in the peer's virtual environment as `python -m benchmarks.peers.untuned_stable_baselines3 NAME SEED`.
+Runs in the peer's virtual environment as `python -m benchmarks.peers.untuned_stable_baselines3 ALGORITHM NAME SEED`.
 """
 
 import json
@@ -20,7 +20,7 @@ from benchmarks.peers.common import EVALUATION_SEED, EVALUATION_STEPS
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # warnings of the library during import
     from sb3_contrib import MaskablePPO, RecurrentPPO
-    from stable_baselines3 import PPO
+    from stable_baselines3 import A2C, PPO
     from stable_baselines3.common.vec_env import DummyVecEnv
 
 
@@ -46,7 +46,7 @@ class Masking(gym.Wrapper[Any, Any, Any, Any]):
 
 def main() -> None:
     """Train and evaluate; print the result as JSON."""
-    name, seed = sys.argv[1], int(sys.argv[2])
+    algorithm, name, seed = sys.argv[1], sys.argv[2], int(sys.argv[3])
     problem = next(problem for problem in PROBLEMS if problem.name == name)
     torch.set_num_threads(1)
 
@@ -55,7 +55,9 @@ def main() -> None:
         return Masking(env) if problem.has_masks else env
 
     started = time.perf_counter()
-    kind, policy = (MaskablePPO, "MlpPolicy") if problem.has_masks else (PPO, "MlpPolicy")
+    kind, policy = {"ppo": PPO, "a2c": A2C}[algorithm], "MlpPolicy"
+    if problem.has_masks:
+        kind = MaskablePPO
     if problem.has_memory:
         kind, policy = RecurrentPPO, "MlpLstmPolicy"
     with warnings.catch_warnings():
