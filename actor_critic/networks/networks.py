@@ -22,10 +22,14 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
+MEMORY_STEPS = 64  # after about so many steps the slowest unit of a new memory forgets
+
+
 class Trunk(nn.Module):
     """The part of a network before its head: encoder, hidden layers and an optional memory (recurrent layer).
 
-    Initial weights are orthogonal, with gain √2 in hidden layers and gain 1 in the memory.
+    Initial weights are orthogonal, with gain √2 in hidden layers and gain 1 in the memory. Initial biases are zero,
+    except those of the memory's gates, which set for how many steps each unit remembers.
 
     Attributes:
         output_dim: Inputs of the head, E.
@@ -251,10 +255,20 @@ def orthogonal_linear(inputs: int, outputs: int, gain: float, generator: torch.G
 
 
 def _recurrent_cell(kind: str, inputs: int, units: int, generator: torch.Generator | None) -> nn.GRUCell | nn.LSTMCell:
+    """Make a memory whose units at first forget after about 2 to ``MEMORY_STEPS`` steps, spread evenly.
+
+    With zero bias all would forget half at every step, and what was seen ten steps before would leave no gradient
+    (Tallec and Ollivier, 2018, "Can recurrent neural networks warp time?", with spread in place of drawn time scales).
+    """
     with torch.random.fork_rng(devices=[]):
         cell = nn.GRUCell(inputs, units) if kind == "gru" else nn.LSTMCell(inputs, units)
     for weight in (cell.weight_ih, cell.weight_hh):
         nn.init.orthogonal_(weight, 1.0, generator=generator)
     for bias in (cell.bias_ih, cell.bias_hh):
         nn.init.zeros_(bias)
+    remembers = torch.linspace(1.0, MEMORY_STEPS - 1.0, units).log()
+    with torch.no_grad():
+        cell.bias_ih[units : 2 * units] = remembers  # a GRU's update gate, an LSTM's forget gate
+        if kind == "lstm":
+            cell.bias_ih[:units] = -remembers  # its input gate
     return cell

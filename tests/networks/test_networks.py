@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from actor_critic.networks.encoders import encode
-from actor_critic.networks.networks import ACTIVATIONS, PolicyNetwork, ValueNetwork, orthogonal_linear
+from actor_critic.networks.networks import ACTIVATIONS, PolicyNetwork, Trunk, ValueNetwork, orthogonal_linear
 from actor_critic.spaces import ObservationSpec
 
 
@@ -42,6 +42,19 @@ def test_gains_are_root_two_in_hidden_layers_a_hundredth_in_the_policy_head_and_
         layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
         gains = [torch.linalg.matrix_norm(layer.weight.detach(), 2).item() for layer in layers]
         assert gains == pytest.approx([math.sqrt(2), math.sqrt(2), head_gain], rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_units_of_a_new_memory_forget_after_two_to_sixty_four_steps(kind: str) -> None:
+    cell = Trunk(5, 32, memory=kind, generator=seeded()).memory
+    assert isinstance(cell, nn.GRUCell | nn.LSTMCell)
+    with torch.no_grad():
+        for weight in (cell.weight_ih, cell.weight_hh):  # so that the biases alone decide
+            weight.zero_()
+        state = torch.ones(1, 32)
+        after = cell(torch.ones(1, 32), state if kind == "gru" else (torch.zeros(1, 32), state))
+    kept = after if kind == "gru" else after[1]
+    torch.testing.assert_close(kept[0], 1 - 1 / torch.linspace(2.0, 64.0, 32))
 
 
 def test_first_policy_is_nearly_uniform() -> None:
