@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from actor_critic.agent.fixed import FixedAttributes
-from actor_critic.agent.inputs import read_action_mask, read_hidden_state, read_observations
 from actor_critic.agent.learner import Learner, Update, UpdateResult
 from actor_critic.agent.loading import agent_settings, read_spaces_of, tensor_like
+from actor_critic.agent.predictions import Predictions
 from actor_critic.backends import choose_backend, choose_device, make_backend
 from actor_critic.config import Config, Settings, settings_of
-from actor_critic.environments import take_mask
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.networks import (
     CustomEncoder,
@@ -34,7 +33,7 @@ from actor_critic.storage import Checkpoint, checkpoints
 _NOISE_AT_ONCE = 4096
 
 
-class ActorCriticAgent(FixedAttributes):
+class ActorCriticAgent(Predictions, FixedAttributes):
     """A policy and a value function with one Adam optimizer for both, and their running statistics.
 
     A copy (with :mod:`copy` or pickle) is an independent agent in the same state. The settings, networks and device
@@ -44,15 +43,17 @@ class ActorCriticAgent(FixedAttributes):
         settings: The resolved settings.
         observations: The observation space.
         actions: The action space.
-        policy: The actor.
-        value_network: The critic.
+        policy_network: The actor. It takes features, not observations; :meth:`probabilities` takes observations.
+        value_network: The critic. It takes features, not observations; :meth:`value` takes observations.
         untrusted: The file that the agent was loaded from, if code that it names must not be imported; else None.
         parameters: The parameters and the gradients of both networks, each as one flat tensor.
     """
 
     _fixed: ClassVar = {
         **dict.fromkeys(("settings", "observations", "actions", "device"), "build a new agent"),
-        **dict.fromkeys(("policy", "value_network", "parameters"), "load_weights loads the weights of another agent"),
+        **dict.fromkeys(
+            ("policy_network", "value_network", "parameters"), "load_weights loads the weights of another agent"
+        ),
     }
 
     def __init__(
@@ -81,12 +82,14 @@ class ActorCriticAgent(FixedAttributes):
         self.observations = observations
         self.actions = actions
         self.untrusted: str | None = None
-        self.policy, self.value_network = make_networks(settings, observations, actions, encoder)
-        self.policy.to(self.device)
+        self.policy_network, self.value_network = make_networks(settings, observations, actions, encoder)
+        self.policy_network.to(self.device)
         self.value_network.to(self.device)
-        self.parameters = _flat([self.policy, self.value_network], settings.encoder)
-        self.settings = settings.replace(backend=choose_backend(settings, self.policy, self.device))
-        self._backend = make_backend(self.settings, self.policy, self.value_network, self.parameters, actions.sizes)
+        self.parameters = _flat([self.policy_network, self.value_network], settings.encoder)
+        self.settings = settings.replace(backend=choose_backend(settings, self.policy_network, self.device))
+        self._backend = make_backend(
+            self.settings, self.policy_network, self.value_network, self.parameters, actions.sizes
+        )
         normalizer = make_observation_normalizer(settings, observations, self.device)
         self._features = FeatureMaker(observations, self.device, normalizer)
         self._actor = Actor(self._features, self._backend.policy)
@@ -96,85 +99,10 @@ class ActorCriticAgent(FixedAttributes):
         self._prediction_noise = generator(settings.seed, Purpose.PREDICTION)
         self._own = frozenset({*vars(self), "_own"} - of_subclass)
 
-    def act(
-        self,
-        observation: Any,
-        *,
-        state: npt.NDArray[np.float32] | None = None,
-        action_mask: npt.ArrayLike | None = None,
-        deterministic: bool = False,
-    ) -> Any:
-        """Choose an action for one observation, or for each observation of a batch.
-
-        Args:
-            observation: One observation as the environment returns it, or a batch [B, *shape]. For Dict and Tuple
-                spaces, a batch is a dict or tuple of arrays. A mask in the observation (``"action_mask"``) is used.
-            state: With memory, the state [S] or [B, S] from the previous call; None at the beginning of an episode.
-            action_mask: [A] or [B, A] boolean, True where an action is allowed; None allows all.
-            deterministic: Take the most probable action instead of sampling one.
-
-        Returns:
-            For one observation, the action in the form that the environment expects: an int, array, dict or tuple.
-            For a batch, an array [B] or [B, *shape], or a dict or tuple of arrays. With memory, ``(action, state)``.
-
-        Raises:
-            ValueError: The observation, state or mask has the wrong shape or dtype, a number is not finite, or no
-                action is allowed.
-        """
-        observation, mask_inside = take_mask(observation, self.observations)
-        batch, is_single = read_observations(observation, self.observations)
-        count = None if is_single else len(batch)
-        states = read_hidden_state(state, count, self.policy.trunk.state_dim)
-        mask = read_action_mask(action_mask, mask_inside, self.actions, count)
-        uniforms = None
-        if not deterministic:
-            uniforms = self._prediction_noise.random((len(batch), self.actions.num_groups), np.float32)
-        choices, after = self.choose(batch, uniforms, mask, states)
-        if not is_single:
-            actions = self.actions.to_environment(choices)
-            return (actions, after) if self.has_memory else actions
-        action = self.actions.one_by_one(choices)[0]
-        action = int(action) if not self.actions.is_nested and np.ndim(action) == 0 else action
-        return (action, after[0]) if self.has_memory else action
-
-    @property
-    def has_memory(self) -> bool:
-        """Whether the policy has a hidden state."""
-        return self.settings.memory is not None
-
-    def initial_state(self, count: int) -> npt.NDArray[np.float32]:
-        """Return hidden states [count, S] for the beginning of an episode; S = 0 without memory."""
-        return np.zeros((count, self.policy.trunk.state_dim), np.float32)
-
-    def choose(
-        self,
-        observations: npt.NDArray[Any],
-        uniforms: npt.NDArray[np.float32] | None,
-        mask: npt.NDArray[np.bool_] | None,
-        states: npt.NDArray[np.float32],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Choose actions for a batch, without the checks of :meth:`act`; see :class:`Actor`."""
-        return self._actor(observations, uniforms, mask, states)
-
     @property
     def actor(self) -> Actor:
         """The current policy with its feature computation."""
         return self._actor
-
-    def value(self, observation: Any) -> Any:
-        """Estimate the return with the critic: a float for one observation, an array [B] for a batch.
-
-        The return is the discounted sum of training rewards, after the reward model and clipping. With
-        ``normalize_rewards`` the estimate is scaled back to the units of these rewards. With memory it is the estimate
-        at the beginning of an episode.
-        """
-        observation, _ = take_mask(observation, self.observations)
-        batch, is_single = read_observations(observation, self.observations)
-        states = np.zeros((len(batch), self.value_network.trunk.state_dim), np.float32)
-        values = self._backend.values(self._features(batch), torch.from_numpy(states).to(self.device))[0].cpu().numpy()
-        if self._learner.reward_normalizer:
-            values = values * self._learner.reward_normalizer.scale
-        return float(values[0]) if is_single else values
 
     def action_noise(self, block: int) -> npt.NDArray[np.float32]:
         """Return a block [T, N, G] of uniform numbers for sampling actions; blocks count from 0."""
@@ -349,7 +277,7 @@ class ActorCriticAgent(FixedAttributes):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy is built from; views into one buffer cannot be copied one by one."""
-        encoder = self.policy.trunk.encoder
+        encoder = self.policy_network.trunk.encoder
         return {
             "built of": (self.settings, self.observations, self.actions),
             "encoder": type(encoder.module) if isinstance(encoder, CustomEncoder) else None,
@@ -377,7 +305,7 @@ class ActorCriticAgent(FixedAttributes):
         return [parameter for network in self._networks().values() for parameter in network.parameters()]
 
     def _networks(self) -> dict[str, torch.nn.Module]:
-        return {"policy": self.policy, "value": self.value_network}
+        return {"policy": self.policy_network, "value": self.value_network}
 
     def _moments(self) -> dict[str, RunningMoments]:
         """Return the running statistics by name; empty if nothing is normalised."""

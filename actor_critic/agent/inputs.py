@@ -58,7 +58,7 @@ def read_hidden_state(state: npt.NDArray[np.float32] | None, count: int | None, 
         ValueError: The shape or dtype is wrong, or the policy has no memory.
     """
     if state is None:
-        return np.zeros((count or 1, width), np.float32)
+        return np.zeros((1 if count is None else count, width), np.float32)
     if not width:
         raise ValueError("state: this policy has no memory; expected None")
     expected = (width,) if count is None else (count, width)

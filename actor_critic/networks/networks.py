@@ -85,12 +85,12 @@ class Trunk(nn.Module):
             Outputs [T · N, E], and the hidden states after every step [T, N, S].
         """
         encoded = self(features)
-        steps = len(encoded) // len(state)
+        steps = len(encoded) // len(state) if len(state) else 1
         if self.memory is None:
             return encoded, state.expand(steps, *state.shape)
         keep = None if starts is None else (~starts).to(state.dtype).unsqueeze(-1)  # (T, N, 1)
         states = []
-        for t, inputs in enumerate(encoded.reshape(steps, len(state), -1)):
+        for t, inputs in enumerate(encoded.reshape(steps, len(state), encoded.shape[-1])):
             before = state if keep is None else state * keep[t]
             if isinstance(self.memory, nn.LSTMCell):
                 state = torch.cat(self.memory(inputs, before.chunk(2, 1)), 1)
@@ -255,10 +255,11 @@ def orthogonal_linear(inputs: int, outputs: int, gain: float, generator: torch.G
 
 
 def _recurrent_cell(kind: str, inputs: int, units: int, generator: torch.Generator | None) -> nn.GRUCell | nn.LSTMCell:
-    """Make a memory whose units at first forget after about 2 to ``MEMORY_STEPS`` steps, spread evenly.
+    """Make a memory whose units at first forget after about 2 to ``MEMORY_STEPS`` steps, in a geometric sequence.
 
-    With zero bias all would forget half at every step, and what was seen ten steps before would leave no gradient
-    (Tallec and Ollivier, 2018, "Can recurrent neural networks warp time?", with spread in place of drawn time scales).
+    With zero bias all would forget half at every step, and what was seen ten steps before would leave no gradient.
+    After Tallec and Ollivier (2018), "Can recurrent neural networks warp time?". Their time scales are uniform, which
+    leaves few fast units, and these learn from the present observation.
     """
     with torch.random.fork_rng(devices=[]):
         cell = nn.GRUCell(inputs, units) if kind == "gru" else nn.LSTMCell(inputs, units)
@@ -266,9 +267,7 @@ def _recurrent_cell(kind: str, inputs: int, units: int, generator: torch.Generat
         nn.init.orthogonal_(weight, 1.0, generator=generator)
     for bias in (cell.bias_ih, cell.bias_hh):
         nn.init.zeros_(bias)
-    remembers = torch.linspace(1.0, MEMORY_STEPS - 1.0, units).log()
+    steps = 2.0 * (MEMORY_STEPS / 2) ** torch.linspace(0.0, 1.0, units)
     with torch.no_grad():
-        cell.bias_ih[units : 2 * units] = remembers  # a GRU's update gate, an LSTM's forget gate
-        if kind == "lstm":
-            cell.bias_ih[:units] = -remembers  # its input gate
+        cell.bias_ih[units : 2 * units] = (steps - 1).log()  # a GRU's update gate, an LSTM's forget gate
     return cell

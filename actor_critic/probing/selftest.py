@@ -150,16 +150,19 @@ def _result(probe: Probe, given: Layer, encoder: EncoderMaker | None) -> ProbeRe
 def _measure(agent: ActorCriticAgent, probe: Probe) -> Iterator[Measurement]:
     """Compare an agent with the solution: what it expects, what it does, and what it earns."""
     for episode in probe.episodes:
-        states = agent.initial_state(_SAMPLES)
+        states, critic = agent.initial_state(_SAMPLES), None
         for step, moment in enumerate(episode):
             seen = episode[: step + 1] if probe.needs_memory else (moment,)
             where = " at " + ", ".join(f"{each.seen:g}" for each in seen)
             if moment.mask is not None:
                 where += f" with mask {''.join(str(int(allowed)) for allowed in moment.mask)}"
             observations = np.full((_SAMPLES, 1), moment.seen, np.float32)
-            if moment.value is not None and not (step and agent.has_memory):  # value() is of an episode's beginning
+            value = agent.value(observations[0], state=critic)
+            if agent.has_memory:
+                value, critic = value
+            if moment.value is not None:
                 expected = moment.value - _potential(agent, observations[:1])
-                yield Measurement(f"value{where}", agent.value(observations[0]), expected, _TOLERANCE)
+                yield Measurement(f"value{where}", value, expected, _TOLERANCE)
             actions, states = _act(agent, observations, moment, states)
             if moment.action is not None:
                 share = float(np.mean(actions == moment.action))

@@ -56,7 +56,7 @@ class Run(FixedAttributes):
             self._epoch_begun = 0  # the last epoch that was started
             self.agent = prepared.state.agent
             self.settings = self.agent.settings
-            self._learns_by_code_of_others = isinstance(self.agent.policy.trunk.encoder, CustomEncoder)
+            self._learns_by_code_of_others = isinstance(self.agent.policy_network.trunk.encoder, CustomEncoder)
             self._evaluations = Evaluations(self.agent, self._environments, self._seeds)
             self.stop_reason: str | None = None
             self.is_over = False

@@ -153,7 +153,7 @@ def _code_digests(agent: ActorCriticAgent) -> dict[str, str]:
         used["environment"] = found[0]
     if ":" in agent.settings.reward_model:
         used["reward_model"] = load_class(agent.settings.reward_model, "reward_model")
-    encoder = agent.policy.trunk.encoder
+    encoder = agent.policy_network.trunk.encoder
     if isinstance(encoder, CustomEncoder):
         used["encoder"] = type(encoder.module)
     return {field: source_digest(found) for field, found in used.items()}

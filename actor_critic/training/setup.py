@@ -130,7 +130,7 @@ def _build(
 
 def _check_overlap(agent: ActorCriticAgent) -> None:
     """Refuse ``overlap`` if the policy from before the update cannot be kept."""
-    if agent.settings.overlap and any(True for _ in agent.policy.buffers()):
+    if agent.settings.overlap and any(True for _ in agent.policy_network.buffers()):
         raise ConfigError(
             f"overlap: the encoder {agent.settings.encoder} keeps buffers beside its parameters, as batch "
             f"normalisation does, and overlap cannot keep their older values; set overlap to false"

@@ -136,7 +136,7 @@ def make_collector(environment: VectorEnvironment, agent: ActorCriticAgent, buff
 
         assert isinstance(environment, FunctionalVectorEnv)
         return compiled.CompiledCollector(environment, *spaces, steps, buffers)
-    return Collector(environment, *spaces, steps, agent.policy.trunk.state_dim, buffers)
+    return Collector(environment, *spaces, steps, agent.policy_network.trunk.state_dim, buffers)
 
 
 def make_environments(settings: Settings, seeds: GlobalSeeds) -> VectorEnvironment:

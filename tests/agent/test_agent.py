@@ -48,8 +48,8 @@ def test_actions_are_named_as_the_environment_names_them() -> None:
 def test_deterministic_is_the_most_probable_action_and_sampling_follows_the_probabilities() -> None:
     agent = _agent()
     with torch.no_grad():
-        agent.policy.head.bias.copy_(torch.tensor([0.0, 3.0, 2.0, -50.0]))
-        probabilities = torch.softmax(agent.policy(torch.zeros(1, 3)), -1)[0].numpy()
+        agent.policy_network.head.bias.copy_(torch.tensor([0.0, 3.0, 2.0, -50.0]))
+        probabilities = torch.softmax(agent.policy_network(torch.zeros(1, 3)), -1)[0].numpy()
     assert agent.act(np.zeros(3), deterministic=True) == 1
     counts = np.bincount(agent.act(np.zeros((20_000, 3))), minlength=4) / 20_000
     np.testing.assert_allclose(counts, probabilities, atol=0.015)
@@ -58,7 +58,7 @@ def test_deterministic_is_the_most_probable_action_and_sampling_follows_the_prob
 def test_a_masked_action_is_never_taken() -> None:
     agent = _agent()
     with torch.no_grad():
-        agent.policy.head.bias.copy_(torch.tensor([50.0, 0.0, 0.0, 0.0]))
+        agent.policy_network.head.bias.copy_(torch.tensor([50.0, 0.0, 0.0, 0.0]))
     mask = np.array([False, True, False, True])
     assert set(agent.act(np.zeros((500, 3)), action_mask=np.tile(mask, (500, 1)))) == {1, 3}
     assert agent.act(np.zeros(3), action_mask=mask, deterministic=True) in (1, 3)
@@ -77,7 +77,7 @@ def _headstrong(actions: gym.Space = FOUR, spec: ObservationSpec = BOX, **settin
     """One that always takes the first choice where it may."""
     agent = _agent(actions, spec, **settings)
     with torch.no_grad():
-        agent.policy.head.bias[0] = 50.0
+        agent.policy_network.head.bias[0] = 50.0
     return agent
 
 
@@ -187,8 +187,8 @@ def test_the_same_seed_builds_the_same_agent_whatever_torch_was_seeded_with() ->
 
 def test_a_shared_encoder_is_shared_and_counted_once() -> None:
     separate, shared = _agent(), _agent(shared_encoder=True)
-    assert shared.policy.trunk is shared.value_network.trunk
-    trunk = sum(parameter.numel() for parameter in shared.policy.trunk.parameters())
+    assert shared.policy_network.trunk is shared.value_network.trunk
+    trunk = sum(parameter.numel() for parameter in shared.policy_network.trunk.parameters())
     assert len(separate.parameters.values) - len(shared.parameters.values) == trunk
 
 

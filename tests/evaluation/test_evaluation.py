@@ -19,9 +19,9 @@ def _agent(**settings: object) -> ActorCriticAgent:
 def _prefer(agent: ActorCriticAgent, action: int, logit: float) -> None:
     """Make the policy forget its input and prefer one action."""
     with torch.no_grad():
-        agent.policy.head.weight.zero_()
-        agent.policy.head.bias.zero_()
-        agent.policy.head.bias[action] = logit
+        agent.policy_network.head.weight.zero_()
+        agent.policy_network.head.bias.zero_()
+        agent.policy_network.head.bias[action] = logit
 
 
 def test_every_episode_asked_for_counts_once_and_nothing_else_does() -> None:

@@ -240,7 +240,7 @@ def test_a_class_that_could_not_be_found_again_is_refused_at_once() -> None:
 def test_settings_go_together_with_an_encoder_handed_over() -> None:
     trainer = Trainer(Config(**RUN, encoder_kwargs={"width": 3}), encoder=Mine)
     trainer.close()
-    assert trainer.agent.policy.trunk.encoder.output_dim == 8  # type: ignore[union-attr]
+    assert trainer.agent.policy_network.trunk.encoder.output_dim == 8  # type: ignore[union-attr]
     with pytest.raises(ConfigError, match=r"embedding_dim: 5 .* has no effect"):
         Trainer(Config(**RUN, embedding_dim=5), encoder=Mine)
 
@@ -332,7 +332,7 @@ def test_an_encoder_is_in_training_mode_while_it_learns_and_nowhere_else(tmp_pat
     agent = ActorCriticAgent.load(tmp_path / "run/last.safetensors", encoder=Moody)
     assert len({agent.value(np.ones(4, np.float32)) for _ in range(8)}) == 1
     assert evaluate(agent, episodes=3) == evaluate(agent, episodes=3)  # an encoder handed over asks for no trust
-    assert isinstance(agent.policy.trunk.encoder, CustomEncoder)
-    assert agent.policy.trunk.encoder.module.modes == {False}
-    assert isinstance(plain.agent.policy.trunk.encoder, CustomEncoder)
-    assert plain.agent.policy.trunk.encoder.module.modes == {False, True}
+    assert isinstance(agent.policy_network.trunk.encoder, CustomEncoder)
+    assert agent.policy_network.trunk.encoder.module.modes == {False}
+    assert isinstance(plain.agent.policy_network.trunk.encoder, CustomEncoder)
+    assert plain.agent.policy_network.trunk.encoder.module.modes == {False, True}

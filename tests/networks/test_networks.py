@@ -54,7 +54,7 @@ def test_units_of_a_new_memory_forget_after_two_to_sixty_four_steps(kind: str) -
         state = torch.ones(1, 32)
         after = cell(torch.ones(1, 32), state if kind == "gru" else (torch.zeros(1, 32), state))
     kept = after if kind == "gru" else after[1]
-    torch.testing.assert_close(kept[0], 1 - 1 / torch.linspace(2.0, 64.0, 32))
+    torch.testing.assert_close(kept[0], 1 - 1 / torch.logspace(1, 6, 32, base=2))
 
 
 def test_first_policy_is_nearly_uniform() -> None:

@@ -136,7 +136,7 @@ def test_what_is_trained_on_is_what_was_acted_with(shared: bool) -> None:
         sequences = agent._learner._sequences(rollout)
         features = agent._features(rollout.observations[:-1].reshape(-1, 2))
         with torch.no_grad():
-            _, states = agent.policy.unroll(features, sequences.policy_state, sequences.starts)
+            _, states = agent.policy_network.unroll(features, sequences.policy_state, sequences.starts)
         np.testing.assert_array_equal(rollout.states, acted[0])
         for t in range(1, 13):
             before = np.where(rollout.ended[t - 1][:, None], 0, states[t - 1].numpy())

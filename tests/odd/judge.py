@@ -159,7 +159,7 @@ def play_by_hand(case: Case, agent: ActorCriticAgent, loaded: ActorCriticAgent, 
             if agent.has_memory:
                 (acted, state), (again, other_state) = acted, again
             assert str(acted) == str(again), f"the saved agent does {again}, the agent itself {acted}"
-            assert np.isfinite(agent.value(observation))
+            assert np.isfinite(agent.value(observation)[0] if agent.has_memory else agent.value(observation))
             observation, _, terminated, truncated, _ = env.step(acted)
             total += bare.earned
             ended = bool(terminated or truncated)

@@ -122,10 +122,10 @@ def observations_not_normalized_in_evaluation(patch: pytest.MonkeyPatch) -> None
 def observations_not_normalized_in_values(patch: pytest.MonkeyPatch) -> None:
     right = ActorCriticAgent.value
 
-    def value(self: ActorCriticAgent, observation: Any) -> Any:
+    def value(self: ActorCriticAgent, observation: Any, *, state: Any = None) -> Any:
         features, self._features = self._features, _raw(self._features)
         try:
-            return right(self, observation)
+            return right(self, observation, state=state)
         finally:
             self._features = features
 
