@@ -134,7 +134,7 @@ def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) 
         if found != (settings.input_dim, settings.output_dim):
             raise CheckpointError(f"its spaces say {found}, its settings {(settings.input_dim, settings.output_dim)}")
         learned = sum(len(part.sizes) for part in observations.parts) if settings.embedding_dim else 0
-        learned += sum(part.kind == "image" for part in observations.parts) if settings.encoder != "mlp" else 0
+        learned += len(observations.convolved(settings.encoder))
         if learned > len(checkpoint.tensors):
             raise CheckpointError(f"its spaces ask for {learned} tensors, and it holds {len(checkpoint.tensors)}")
         with torch.device("meta"):  # shapes without memory

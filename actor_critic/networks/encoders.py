@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from actor_critic.errors import ActorCriticError, ConfigError, describe
 from actor_critic.process import Interrupted
-from actor_critic.spaces import PICTURE_SIDE, ObservationPart, ObservationSpec, assemble
+from actor_critic.spaces import CODE_SCALE, PICTURE_SIDE, ObservationPart, ObservationSpec, assemble
 
 EncoderMaker = type[nn.Module]
 """A module class, constructed with the shapes of its input and keyword arguments."""
@@ -40,6 +40,8 @@ def encode(
 
 def _encode_part(values: Tensor, part: ObservationPart, dtype: torch.dtype) -> Tensor:
     count = len(values)
+    if part.codes:
+        return _encode_codes(values, part, dtype)
     match part.kind:
         case "box":
             return values.reshape(count, part.num_features).to(dtype)
@@ -50,6 +52,18 @@ def _encode_part(values: Tensor, part: ObservationPart, dtype: torch.dtype) -> T
             offsets = torch.tensor((0, *part.sizes[:-1]), device=values.device).cumsum(0)
             positions = values.reshape(count, -1) - torch.tensor(part.starts, device=values.device) + offsets
             return torch.zeros(count, part.num_features, dtype=dtype, device=values.device).scatter_(1, positions, 1.0)
+
+
+def _encode_codes(values: Tensor, part: ObservationPart, dtype: torch.dtype) -> Tensor:
+    """Return the planes of a grid of codes: for each channel one per code, and one for the brightness of all others."""
+    count, (channels, height, width) = len(values), part.grid
+    ordered = values.permute(0, *(axis + 1 for axis in part.order)) if part.order else values
+    ordered = ordered.reshape(count, channels, 1, height, width)
+    planes = torch.zeros(count, channels, part.codes + 1, height, width, dtype=dtype, device=values.device)
+    planes.scatter_(2, (ordered.to(torch.int64) - part.lowest).clamp(max=part.codes), 1.0)
+    if part.has_other_codes:
+        planes[:, :, part.codes] *= ordered[:, :, 0].to(dtype) * CODE_SCALE
+    return planes[:, :, : part.planes].reshape(count, part.num_features)
 
 
 class PartsEncoder(nn.Module):
@@ -69,8 +83,8 @@ class PartsEncoder(nn.Module):
 
         Args:
             spec: The observations.
-            images: Encoder of images: "nature_cnn", "small_cnn", "auto" (the first for pictures, the second for grids)
-                or "mlp" (flattened).
+            images: Encoder of images: "nature_cnn", "small_cnn", "auto" (the first for pictures, the second for grids
+                of numbers, none for grids of codes) or "mlp" (flattened).
             embedding_dim: Size of the embedding of each category entry; None leaves entries one-hot.
             generator: Source of the initial weights.
 
@@ -83,12 +97,13 @@ class PartsEncoder(nn.Module):
         if embedding_dim is not None and not any(part.kind == "categories" for part in spec.parts):
             raise ConfigError("embedding_dim: there are no categories among the observations to embed; leave it out")
         self._widths = [part.num_features for part in spec.parts]
+        convolved = spec.convolved(images)
         modules: list[nn.Module] = []
         self.output_dim = 0
         for part in spec.parts:
             module: nn.Module = nn.Identity()
             width = part.num_features
-            if part.kind == "image" and images != "mlp":
+            if part in convolved:
                 is_picture = min(part.feature_shape[1:]) >= PICTURE_SIDE
                 chosen = ("nature_cnn" if is_picture else "small_cnn") if images == "auto" else images
                 if chosen == "nature_cnn" and not is_picture:
@@ -104,7 +119,7 @@ class PartsEncoder(nn.Module):
             modules.append(module)
             self.output_dim += width
         self.parts = nn.ModuleList(modules)
-        self.max_nonzeros = sum(len(p.sizes) if p.kind == "categories" else p.num_features for p in spec.parts)
+        self.max_nonzeros = sum(part.max_nonzeros for part in spec.parts)
         self.is_identity = all(isinstance(module, nn.Identity) for module in modules)
         only = modules[0] if len(modules) == 1 else None
         self.convolutions = only if isinstance(only, Convolutions) else None

@@ -36,7 +36,7 @@ class CompiledCollector(Collector):
     ) -> None:
         """Allocate the arrays of rollouts; the arguments are those of :class:`Collector`."""
         super().__init__(environment, observations, actions, num_steps, 0, buffers)
-        self._has_categories = any(part.kind == "categories" for part in observations.parts)
+        self._has_categories = any(part.is_categorical for part in observations.parts)
         self._has_floats = any(part.dtype.startswith("float") for part in observations.parts)
         steps, count = num_steps, environment.num_envs
         self._finals = np.zeros((steps, count, *observations.shape), observations.dtype)

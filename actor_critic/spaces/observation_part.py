@@ -20,8 +20,14 @@ PICTURE_SIDE = 36
 """Smallest side of a picture, and of the Nature CNN's input. A picture's numbers are brightness, up to its bounds. In a
 smaller image, a grid, the numbers may be codes for the content of a cell."""
 
+CODE_SCALE = 1 / 255
+"""Factor of the brightness of bytes that are no codes."""
+
 _GRID_SIDE = 3  # the size of the small CNN's filter
 _MAX_AXES = 32
+_CODES_AT_MOST = 400  # numbers in a grid of codes; a larger one would have very many features
+_CLOSED_CODES = range(3, 16)  # numbers of values that a grid with bounds may have; two need no encoding
+_OPEN_CODES = 16  # one-hot values in a grid of any bytes, whose bounds say nothing
 _BOUNDLESS = 2.0**31 - 1  # a bound of this size or more does not limit brightness
 _NUMBERS = ("float32", "float64", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 
@@ -40,6 +46,9 @@ class ObservationPart:
         sizes: Categories of each entry in row-major order.
         starts: The lowest category of each entry.
         divisor: Divisor of a picture's numbers, if it is not the usual one (255 for bytes, 1 for other dtypes).
+        codes: For a small grid of whole numbers, how many values are one-hot encoded, from ``lowest`` on; 0 if the
+            numbers are no codes.
+        lowest: The lowest code.
     """
 
     path: Path
@@ -50,6 +59,9 @@ class ObservationPart:
     sizes: tuple[int, ...] = ()
     starts: tuple[int, ...] = ()
     divisor: float | None = field(default=None, metadata=ADDED)
+    # Older checkpoints lack the following two. They fit the same environments, so comparisons leave them out.
+    codes: int = field(default=0, compare=False, metadata=ADDED)
+    lowest: int = field(default=0, compare=False, metadata=ADDED)
 
     def check(self) -> None:
         """Check that the fields agree.
@@ -70,12 +82,22 @@ class ObservationPart:
         if self.divisor is not None:
             is_sound = is_sound and self.kind == "image" and type(self.divisor) in (int, float)
             is_sound = is_sound and 1e-30 < self.divisor < _BOUNDLESS
+        if self.codes != 0 or self.lowest != 0:
+            is_sound = is_sound and are_numbers((self.codes, self.lowest)) and self._stored.kind in "iu"
+            is_sound = is_sound and (self.codes == _OPEN_CODES or self.codes in _CLOSED_CODES)
+            is_sound = is_sound and self.kind != "categories" and not self.is_picture and len(self.shape) > 1
         if not is_sound or len(self.shape) > _MAX_AXES:
             raise ValueError("an observation space has a part that is wrong")
 
     @cached_property
     def feature_shape(self) -> tuple[int, ...]:
-        """Shape of what the networks see: a box as it is, an image as (C, H, W), categories as (Σ sizes,)."""
+        """Shape of what the networks see: a box as it is, an image as (C, H, W), categories as (Σ sizes,).
+
+        A grid of codes has ``planes`` channels for each of its own.
+        """
+        if self.codes:
+            channels, height, width = self.grid
+            return (channels * self.planes, height, width)
         match self.kind:
             case "image":
                 ordered = [self.shape[axis] for axis in self.order]
@@ -91,9 +113,37 @@ class ObservationPart:
         return math.prod(self.feature_shape)
 
     @cached_property
+    def grid(self) -> tuple[int, int, int]:
+        """Channels, height and width of a grid of codes; frames count as channels."""
+        shape = [self.shape[axis] for axis in self.order or range(len(self.shape))]
+        return (math.prod(shape[:-2]), shape[-2], shape[-1])
+
+    @property
+    def has_other_codes(self) -> bool:
+        """Whether a grid of codes may have numbers beyond the codes; they are seen as brightness of bytes."""
+        return self.codes == _OPEN_CODES
+
+    @property
+    def planes(self) -> int:
+        """Channels that the networks see for each channel of a grid of codes: one a code, and one for all others."""
+        return self.codes + self.has_other_codes
+
+    @cached_property
+    def is_categorical(self) -> bool:
+        """Whether only some whole numbers may occur: categories, or codes."""
+        return self.kind == "categories" or (self.codes > 0 and not self.has_other_codes)
+
+    @cached_property
+    def max_nonzeros(self) -> int:
+        """The most numbers that the networks see that are not 0."""
+        if self.codes:
+            return math.prod(self.shape)
+        return len(self.sizes) if self.kind == "categories" else self.num_features
+
+    @cached_property
     def is_picture(self) -> bool:
         """Whether it is a picture: an image so large that its numbers are brightness."""
-        return self.kind == "image" and min(self.feature_shape[1:]) >= PICTURE_SIDE
+        return self.kind == "image" and not self.codes and min(self.feature_shape[1:]) >= PICTURE_SIDE
 
     @cached_property
     def scale(self) -> float:
@@ -104,13 +154,15 @@ class ObservationPart:
 
     @cached_property
     def is_unscaled(self) -> bool:
-        """Whether the networks see numbers of any scale: no categories, booleans or brightness."""
-        return self.kind != "categories" and self.dtype != "bool" and not self.is_picture
+        """Whether the networks see numbers of any scale: no categories, codes, booleans or brightness."""
+        return self.kind != "categories" and not self.codes and self.dtype != "bool" and not self.is_picture
 
     @cached_property
     def is_wide(self) -> bool:
         """Whether the dtype has numbers that float32 cannot hold: 64-bit numbers and 32-bit integers."""
-        return self.kind != "categories" and self._stored != np.float32 and self._stored.itemsize >= 4
+        return (
+            self.kind != "categories" and not self.codes and self._stored != np.float32 and self._stored.itemsize >= 4
+        )
 
     @property
     def _usual_divisor(self) -> float:
@@ -166,9 +218,11 @@ class ObservationPart:
         return array[place], place
 
     def contains(self, array: npt.NDArray[Any]) -> bool:
-        """Return whether all categories in an array of shape [..., *shape] exist; true for numbers."""
-        if self.kind != "categories":
+        """Return whether all categories and codes in an array of shape [..., *shape] exist; true for numbers."""
+        if not self.is_categorical:
             return True
+        if self.codes:
+            return bool(((array >= self.lowest) & (array < self.lowest + self.codes)).all())
         low, high = self._categories
         return bool(((array >= low) & (array <= high)).all())
 
@@ -180,6 +234,9 @@ class ObservationPart:
         words = f"Box({self.shape}, {self.dtype})"
         if self.is_picture:
             return f"{words} as a picture of numbers up to {1 / self.scale:g}"
+        if self.codes:
+            values = f"{self.lowest} to {self.lowest + self.codes - 1}"
+            return f"{words} as codes, {values} one-hot{' and others as brightness' * self.has_other_codes}"
         return f"{words} as an image" if self.kind == "image" else words
 
 
@@ -243,7 +300,10 @@ def read_part(space: gym.Space[Any], path: Path, whole: gym.Space[Any]) -> Obser
             name = dtype.name if dtype.kind != "f" else "float32" if dtype.itemsize <= 4 else "float64"
             order = _image_order(space.shape, name)
             part = ObservationPart(path, "image" if order else "box", space.shape, name, order)
-            return replace(part, divisor=_divisor(space, part)) if part.is_picture else part
+            if part.is_picture:
+                return replace(part, divisor=_divisor(space, part))
+            codes, lowest = _codes(space, bool(order))
+            return replace(part, codes=codes, lowest=lowest)
         case gym.spaces.Discrete():
             return ObservationPart(path, "categories", (), "int64", (), (int(space.n),), (int(space.start),))
         case gym.spaces.MultiDiscrete():
@@ -263,6 +323,21 @@ def _divisor(space: gym.spaces.Box, picture: ObservationPart) -> float | None:
     largest = float(max(bounds))
     largest = largest if 1e-30 < largest < _BOUNDLESS else 1.0
     return None if largest == picture._usual_divisor else largest
+
+
+def _codes(space: gym.spaces.Box, is_image: bool) -> tuple[int, int]:
+    """Return how many values of a small grid of whole numbers are codes, and the lowest; (0, 0) if they are none.
+
+    A grid has a height and a width, and perhaps channels. Its numbers are codes if their bounds allow few values. Bytes
+    between 0 and 255 are also codes if they have channels, as the cells of MiniGrid: their bounds say nothing.
+    """
+    is_grid = (len(space.shape) == 3 and is_image) or (len(space.shape) == 2 and min(space.shape) >= _GRID_SIDE)
+    if not is_grid or space.dtype.kind not in "iu" or math.prod(space.shape) > _CODES_AT_MOST:
+        return 0, 0
+    low, high = int(space.low.min()), int(space.high.max())
+    if high - low + 1 in _CLOSED_CODES:
+        return high - low + 1, low
+    return (_OPEN_CODES, 0) if is_image and (space.dtype.name, low, high) == ("uint8", 0, 255) else (0, 0)
 
 
 def _image_order(shape: tuple[int, ...], dtype: str) -> tuple[int, ...]:

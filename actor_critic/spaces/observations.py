@@ -1,6 +1,6 @@
 """ObservationSpec: any supported observation space as one array per observation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -57,10 +57,18 @@ class ObservationSpec:
         """Numbers that the networks see per observation."""
         return sum(part.num_features for part in self.parts)
 
-    @cached_property
-    def has_images(self) -> bool:
-        """Whether there is an image in an observation."""
-        return any(part.kind == "image" for part in self.parts)
+    def convolved(self, encoder: str) -> list[ObservationPart]:
+        """Return the images that a CNN encodes. With "auto", grids of codes are none of them: one-hot is enough."""
+        images = [part for part in self.parts if part.kind == "image"]
+        if encoder == "auto":
+            return [part for part in images if not part.codes]
+        return [] if encoder == "mlp" else images
+
+    def fitted(self, encoder: str) -> "ObservationSpec":
+        """Return the spec for an encoder: a module of the user gets codes as the numbers that they are."""
+        if ":" not in encoder:
+            return self
+        return ObservationSpec(tuple(replace(part, codes=0, lowest=0) for part in self.parts))
 
     @cached_property
     def is_plain(self) -> bool:

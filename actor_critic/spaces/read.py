@@ -75,7 +75,8 @@ def spec_mismatch(built_for: Spec, found: Spec) -> str | None:
         A sentence that names both, to follow a name and a colon; None if they are the same.
     """
     (observations, actions), (shown, taken) = built_for, found
-    if [_seen(part) for part in observations.parts] != [_seen(part) for part in shown.parts]:
+    is_same = [_seen(part) for part in observations.parts] == [_seen(part) for part in shown.parts]
+    if not is_same or any(map(_codes_differ, observations.parts, shown.parts)):
         return f"the policy was built for observations {observations}, and the environment shows {shown}"
     if [_chosen(part) for part in actions.parts] != [_chosen(part) for part in taken.parts]:
         return f"the policy was built for actions {actions}, and the environment takes {taken}"
@@ -85,6 +86,11 @@ def spec_mismatch(built_for: Spec, found: Spec) -> str | None:
 def _seen(part: ObservationPart) -> ObservationPart:
     """Return the part as the networks see it: floats of any precision are the same."""
     return replace(part, dtype="float32") if part.dtype == "float64" else part
+
+
+def _codes_differ(one: ObservationPart, other: ObservationPart) -> bool:
+    """Return whether both parts are grids, of different codes. A policy may also read codes as numbers."""
+    return one.codes > 0 and other.codes > 0 and (one.codes, one.lowest) != (other.codes, other.lowest)
 
 
 def _chosen(part: ActionPart) -> ActionPart:

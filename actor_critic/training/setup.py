@@ -104,11 +104,12 @@ def _build(
         weights_from: The folder that ``init_from`` is relative to; None if ``init_from`` is not used.
     """
     space, action_space = environment.single_observation_space, environment.single_action_space
-    spaces = observations, actions = read_spaces(settings.environment, space, action_space)
+    observations, actions = read_spaces(settings.environment, space, action_space)
+    spaces = observations, actions = observations.fitted(settings.encoder), actions
     if unseen := left_out(space):
         log.info("observations: without %s", ", ".join(f"{name} ({reason})" for name, reason in unseen))
     settings = settings.fitted(observations.num_features, actions.num_logits)
-    is_encoded = observations.has_images and settings.encoder != "mlp"
+    is_encoded = bool(observations.convolved(settings.encoder))
     is_encoded |= settings.embedding_dim is not None or ":" in settings.encoder
     check_fits_in_memory(settings, not is_encoded)
     if settings.vectorization == "native":

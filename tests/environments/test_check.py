@@ -151,7 +151,7 @@ def _warnings(space: gym.Space[Any], shown: list[Any]) -> list[str]:
 
 
 def test_every_part_is_looked_at_as_the_networks_see_it() -> None:
-    grid, picture = gym.spaces.Box(0, 255, (9, 9, 1), np.uint8), gym.spaces.Box(0, 255, (40, 40, 1), np.uint8)
+    grid, picture = gym.spaces.Box(0, 250, (9, 9, 1), np.uint8), gym.spaces.Box(0, 255, (40, 40, 1), np.uint8)
     space = gym.spaces.Dict({"grid": grid, "picture": picture, "hand": gym.spaces.Discrete(900)})
     zero = {"grid": np.zeros((9, 9, 1), np.uint8), "picture": np.full((40, 40, 1), 255, np.uint8), "hand": 899}
     assert _warnings(space, [zero, zero | {"hand": 1}]) == []

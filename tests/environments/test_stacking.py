@@ -77,7 +77,9 @@ def test_every_part_is_of_the_kind_that_it_is_in_one_frame(space: gym.Space[Any]
     [
         (gym.spaces.MultiDiscrete(np.full((5, 5), 3)), "categories", (300,)),
         (gym.spaces.MultiBinary([5, 5]), "box", (4, 5, 5)),
-        (gym.spaces.Box(0, 9, (5, 5), np.uint8), "box", (4, 5, 5)),
+        (gym.spaces.Box(0, 99, (5, 5), np.uint8), "box", (4, 5, 5)),
+        (gym.spaces.Box(0, 9, (5, 6), np.uint8), "box", (4 * 10, 5, 6)),  # codes
+        (gym.spaces.Box(0, 255, (5, 6, 2), np.uint8), "image", (4 * 2 * 17, 5, 6)),
         (gym.spaces.Box(-1, 1, (6,)), "box", (4, 6)),
         (gym.spaces.Box(0, 255, (50, 40), np.uint8), "image", (4, 50, 40)),
         (gym.spaces.Box(0, 255, (40, 50, 3), np.uint8), "image", (12, 40, 50)),

@@ -56,10 +56,35 @@ def test_stacked_frames_become_channels() -> None:
     np.testing.assert_allclose(features[3 * 2 + 1], frames[0, 2, :, :, 1] / 255, rtol=1e-6)
 
 
-def test_codes_in_a_small_grid_are_left_as_they_are() -> None:
+def test_bytes_of_a_small_grid_are_one_hot_up_to_15_and_brightness_above() -> None:
     grid = np.arange(7 * 7 * 3, dtype=np.uint8).reshape(1, 7, 7, 3)
-    features = encode(grid, _spec(gym.spaces.Box(0, 255, (7, 7, 3), np.uint8)))
-    np.testing.assert_array_equal(features.reshape(3, 7, 7).numpy(), grid[0].transpose(2, 0, 1))
+    planes = encode(grid, _spec(gym.spaces.Box(0, 255, (7, 7, 3), np.uint8))).reshape(3, 17, 7, 7).numpy()
+    for row, column, channel in np.ndindex(7, 7, 3):
+        number, expected = int(grid[0, row, column, channel]), np.zeros(17)
+        expected[min(number, 16)] = 1 if number < 16 else number / 255
+        np.testing.assert_allclose(planes[channel, :, row, column], expected, rtol=1e-6)
+
+
+def test_numbers_of_a_board_are_one_hot_from_the_lowest_on() -> None:
+    board = np.array([[[-1, 0, 1], [1, 1, -1], [0, 0, 0]]], np.int8)
+    features = encode(board, _spec(gym.spaces.Box(-1, 1, (3, 3), np.int8)))
+    planes = [board[0] == -1, board[0] == 0, board[0] == 1]
+    np.testing.assert_array_equal(features.reshape(3, 3, 3).numpy(), np.array(planes, np.float32))
+
+
+def test_codes_need_no_cnn_and_a_cnn_sees_their_planes() -> None:
+    space = gym.spaces.Box(0, 255, (7, 7, 3), np.uint8)
+    flat, convolved = _encoder(space), _encoder(space, "small_cnn")
+    assert flat.is_identity and flat.output_dim == 7 * 7 * 3 * 17
+    assert flat.max_nonzeros == 7 * 7 * 3
+    assert convolved.output_dim == 16 * 5 * 5
+    assert convolved.convolutions is not None and convolved.convolutions.shape == (3 * 17, 7, 7)
+
+
+def test_a_module_of_the_user_gets_codes_as_numbers() -> None:
+    spec = _spec(gym.spaces.Box(0, 255, (7, 7, 3), np.uint8)).fitted("mine:Encoder")
+    grid = np.arange(7 * 7 * 3, dtype=np.uint8).reshape(1, 7, 7, 3)
+    np.testing.assert_array_equal(encode(grid, spec).reshape(3, 7, 7).numpy(), grid[0].transpose(2, 0, 1))
 
 
 def test_parts_of_a_nested_observation_stand_side_by_side() -> None:
@@ -73,9 +98,10 @@ def test_parts_of_a_nested_observation_stand_side_by_side() -> None:
             view[row] = value
     features = encode(array, spec).numpy()
     for row, sample in enumerate(samples):
-        np.testing.assert_array_equal(features[row, :90], sample["camera"].transpose(2, 0, 1).reshape(-1))
-        np.testing.assert_array_equal(features[row, 90:92], sample["inside"][0])
-        np.testing.assert_array_equal(features[row, 92:], np.eye(3)[sample["inside"][1] - 1])
+        camera = encode(sample["camera"][None], _spec(space["camera"]))[0]
+        np.testing.assert_array_equal(features[row, : 90 * 17], camera)
+        np.testing.assert_array_equal(features[row, 90 * 17 : 90 * 17 + 2], sample["inside"][0])
+        np.testing.assert_array_equal(features[row, 90 * 17 + 2 :], np.eye(3)[sample["inside"][1] - 1])
 
 
 @pytest.mark.parametrize(
@@ -85,10 +111,10 @@ def test_parts_of_a_nested_observation_stand_side_by_side() -> None:
         ((4, 84, 84), "nature_cnn", 64 * 7 * 7),
         ((84, 84), "auto", 64 * 7 * 7),
         ((36, 36, 1), "auto", 64),
-        ((10, 10, 4), "auto", 16 * 8 * 8),
-        ((10, 10, 4), "small_cnn", 16 * 8 * 8),
+        ((12, 12, 4), "auto", 16 * 10 * 10),
+        ((12, 12, 4), "small_cnn", 16 * 10 * 10),
         ((40, 40, 1), "small_cnn", 16 * 38 * 38),
-        ((10, 10, 4), "mlp", 400),
+        ((12, 12, 4), "mlp", 576),
     ],
 )
 def test_sizes_of_the_networks_for_images(shape: tuple[int, ...], images: str, expected: int) -> None:
@@ -98,7 +124,7 @@ def test_sizes_of_the_networks_for_images(shape: tuple[int, ...], images: str, e
 
 
 def test_filters_are_orthogonal_and_see_the_image_as_torch_does() -> None:
-    encoder = _encoder(gym.spaces.Box(0, 255, (10, 10, 4), np.uint8))
+    encoder = _encoder(gym.spaces.Box(0, 1, (10, 10, 4), np.bool_))
     (convolution,) = (module for module in encoder.modules() if isinstance(module, nn.Conv2d))
     weight = convolution.weight.detach().reshape(16, -1)
     torch.testing.assert_close(weight @ weight.T, 2 * torch.eye(16), rtol=0, atol=1e-5)

@@ -18,6 +18,7 @@ from actor_critic.networks.networks import PolicyNetwork, Trunk, ValueNetwork
 from actor_critic.networks.parameters import FlatParameters
 from actor_critic.rollouts.collector import Collector
 from actor_critic.rollouts.sources import Sequential
+from tests import toys  # noqa: F401 - registers the environments
 from tests.backends.estimating import estimate
 from tests.plain import PLAIN
 
@@ -213,7 +214,7 @@ def test_a_nested_environment_is_trained_and_resumed_to_the_same_bits(tmp_path: 
     settings = {
         "environment": "Nested-v0", **PLAIN, "num_envs": 4, "num_steps": 16, "num_minibatches": 2,
         "update_epochs": 4, "hidden_dim": 32, "learning_rate": 0.003, "clip_coef": 0.2, "normalize_advantages": True,
-        "normalize_observations": True, "normalize_encoded": True, "seed": 3,
+        "normalize_observations": True, "seed": 3,
     }  # fmt: skip
     straight = Trainer(Config(**settings, num_epochs=60))
     for _ in straight:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actor_critic.errors import ConfigError
-from actor_critic.spaces import ObservationPart, ObservationSpec
+from actor_critic.spaces import ActionSpec, ObservationPart, ObservationSpec, spec_mismatch
 
 BOX = gym.spaces.Box(-1, 1, (2,))
 NESTED = gym.spaces.Dict(
@@ -43,8 +43,8 @@ PARTS = [
         part("categories", (2, 2), "int64", sizes=(3, 2, 4, 5), starts=(0, 0, 0, 0)),
         14,
     ),
-    (gym.spaces.Box(0, 255, (4, 4, 3), np.uint8), part("image", (4, 4, 3), "uint8", order=(2, 0, 1)), 48),
-    (gym.spaces.Box(0, 255, (3, 4, 4), np.uint8), part("image", (3, 4, 4), "uint8", order=(0, 1, 2)), 48),
+    (gym.spaces.Box(0, 255, (12, 12, 3), np.uint8), part("image", (12, 12, 3), "uint8", order=(2, 0, 1)), 432),
+    (gym.spaces.Box(0, 255, (3, 12, 12), np.uint8), part("image", (3, 12, 12), "uint8", order=(0, 1, 2)), 432),
 ]
 
 IMAGES = [  # shape, dtype, bounds, (C, H, W), what numbers are multiplied with
@@ -55,7 +55,7 @@ IMAGES = [  # shape, dtype, bounds, (C, H, W), what numbers are multiplied with
     ((4, 84, 84, 3), np.uint8, (0, 255), (12, 84, 84), 1 / 255),
     ((4, 3, 84, 84), np.uint8, (0, 255), (12, 84, 84), 1 / 255),
     ((10, 10, 4), np.bool_, (0, 1), (4, 10, 10), 1),
-    ((7, 7, 3), np.uint8, (0, 255), (3, 7, 7), 1),
+    ((7, 7, 3), np.uint8, (0, 250), (3, 7, 7), 1),
     ((8, 8, 111), np.float32, (0, 255), (111, 8, 8), 1),
     ((111, 8, 8), np.float32, (0, 1), (111, 8, 8), 1),
     ((36, 36, 1), np.uint8, (0, 255), (1, 36, 36), 1 / 255),
@@ -74,6 +74,55 @@ IMAGES = [  # shape, dtype, bounds, (C, H, W), what numbers are multiplied with
     ((36, 36, 1), np.uint16, (0, 4095), (1, 36, 36), 1 / 4095),
     ((36, 36, 1), np.uint8, (0, 0), (1, 36, 36), 1),
 ]
+
+
+@pytest.mark.parametrize(
+    ("space", "codes", "lowest"),
+    [
+        (gym.spaces.Box(0, 255, (7, 7, 3), np.uint8), 16, 0),  # MiniGrid
+        (gym.spaces.Box(0, 255, (3, 7, 7), np.uint8), 16, 0),
+        (gym.spaces.Box(0, 255, (10, 10, 4), np.uint8), 16, 0),
+        (gym.spaces.Box(0, 255, (10, 11, 4), np.uint8), 0, 0),  # too large
+        (gym.spaces.Box(0, 255, (7, 7), np.uint8), 0, 0),  # could be counts
+        (gym.spaces.Box(0, 255, (7, 7, 3), np.int16), 0, 0),
+        (gym.spaces.Box(0, 254, (7, 7, 3), np.uint8), 0, 0),
+        (gym.spaces.Box(-1, 1, (3, 3), np.int8), 3, -1),
+        (gym.spaces.Box(2, 16, (4, 4), np.int64), 15, 2),
+        (gym.spaces.Box(1, 16, (4, 4), np.int64), 0, 0),  # too many
+        (gym.spaces.Box(0, 1, (4, 4), np.int8), 0, 0),  # one-hot as they are
+        (gym.spaces.Box(0, 5, (2, 9), np.int8), 0, 0),  # too flat
+        (gym.spaces.Box(0, 5, (9,), np.int8), 0, 0),
+        (gym.spaces.Box(-1, 1, (3, 3)), 0, 0),
+        (gym.spaces.Box(0, 1, (7, 7, 3), np.bool_), 0, 0),
+    ],
+    ids=str,
+)
+def test_whole_numbers_of_a_small_grid_are_codes(space: gym.Space[Any], codes: int, lowest: int) -> None:
+    spec = ObservationSpec.from_space(space)
+    (found,) = spec.parts
+    assert (found.codes, found.lowest) == (codes, lowest)
+    assert found.is_categorical == (codes in range(1, 16))
+    again = ObservationSpec.from_document(json.loads(json.dumps(spec.to_document())))
+    assert (again.parts[0].codes, again.parts[0].lowest) == (codes, lowest)
+
+
+def test_a_number_beyond_the_codes_of_a_board_is_refused() -> None:
+    spec = ObservationSpec.from_space(gym.spaces.Box(-1, 1, (3, 3), np.int8))
+    spec.as_batch(np.ones((3, 3), np.int8))
+    for number in (-2, 2):
+        with pytest.raises(ValueError, match="a category is outside its space"):
+            spec.as_batch(np.full((3, 3), number, np.int8))
+
+
+def test_policies_of_older_checkpoints_see_codes_as_numbers_and_fit_the_same_environments() -> None:
+    spec = ObservationSpec.from_space(gym.spaces.Box(0, 255, (7, 7, 3), np.uint8))
+    actions = ActionSpec.from_space(gym.spaces.Discrete(2))
+    document = [{k: v for k, v in each.items() if k not in ("codes", "lowest")} for each in spec.to_document()]
+    older = ObservationSpec.from_document(document)
+    assert older.num_features == 147
+    assert spec_mismatch((older, actions), (spec, actions)) is None
+    boards = [ObservationSpec.from_space(gym.spaces.Box(0, high, (3, 3), np.int8)) for high in (3, 4)]
+    assert "0 to 3 one-hot" in (spec_mismatch((boards[0], actions), (boards[1], actions)) or "")
 
 
 @pytest.mark.parametrize(("space", "expected", "num_features"), PARTS, ids=str)
@@ -107,7 +156,7 @@ def test_what_is_too_flat_or_small_is_no_image(shape: tuple[int, ...], dtype: An
 def test_a_nested_space_is_one_structured_array_that_reads_like_it() -> None:
     spec = ObservationSpec.from_space(NESTED)
     assert [found.path for found in spec.parts] == [("camera",), ("inside", 0), ("inside", 1, "mode")]
-    assert spec.num_features == 75 + 2 + 3
+    assert spec.num_features == 75 * 17 + 2 + 3
     NESTED.seed(0)
     array = np.zeros((4, 2), spec.dtype)
     sample = NESTED.sample()
@@ -301,8 +350,8 @@ def test_numbers_that_32_bits_cannot_hold_are_told() -> None:
 
 def test_a_spec_is_called_what_its_space_is() -> None:
     assert str(ObservationSpec.from_space(NESTED)) == (
-        "Dict('camera': Box((5, 5, 3), uint8) as an image, 'inside': Tuple(Box((2,), float32), "
-        "Dict('mode': Discrete(3, start=1))))"
+        "Dict('camera': Box((5, 5, 3), uint8) as codes, 0 to 15 one-hot and others as brightness, "
+        "'inside': Tuple(Box((2,), float32), Dict('mode': Discrete(3, start=1))))"
     )
     assert str(ObservationSpec.from_space(gym.spaces.MultiDiscrete([[2, 3]]))) == "MultiDiscrete([[2, 3]])"
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from actor_critic.environments.functional.layout import Layout
+from actor_critic.spaces import CODE_SCALE
 
 LOOPS = ("reset", "step", "observe")
 
@@ -167,6 +168,28 @@ def feature_maker(layout: Layout) -> Callable[[Any, Any], Any]:
             return True
 
         return one_hot
+    if part.codes:
+        channels, height, width = part.grid
+        indices = np.arange(channels * height * width).reshape(part.shape)
+        sources = (indices.transpose(part.order) if part.order else indices).reshape(-1).copy()
+        area, codes, lowest, planes = height * width, part.codes, part.lowest, part.planes
+        has_others, brightness = part.has_other_codes, np.float32(CODE_SCALE)
+
+        def one_hot_codes(observation: Any, features: Any) -> bool:
+            flat = observation.reshape(-1)
+            features[:] = 0.0
+            for k in range(flat.size):
+                number = flat[sources[k]]
+                code, first = np.int64(number) - lowest, k // area * planes * area + k % area
+                if 0 <= code < codes:
+                    features[first + code * area] = 1.0
+                elif has_others:
+                    features[first + codes * area] = np.float32(number) * brightness
+                else:
+                    return False
+            return True
+
+        return one_hot_codes
     places = np.arange(part.num_features).reshape(part.shape)
     if part.order:
         places = places.transpose(part.order)

@@ -186,7 +186,7 @@ class _Seen:
             with np.errstate(over="ignore"):
                 if array.dtype.kind == "f" and not np.isfinite(array.astype(np.float32)).all():
                     return "an observation that is not finite"
-            if part.kind != "categories":
+            if part.kind != "categories" and not part.codes:
                 size = float(np.abs(array.astype(np.float64)).max(initial=0.0))
                 self._largest[index] = max(self._largest[index], size * part.scale)
             if part.is_wide:

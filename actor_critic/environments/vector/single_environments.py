@@ -101,7 +101,7 @@ class SingleEnvironments(
         self._final_observations = np.zeros_like(self._observations)
         self._parts = self._spec.views(self._observations)
         self._final_parts = self._spec.views(self._final_observations)
-        is_numbers = not self._spec.is_nested and self._spec.parts[0].kind != "categories"
+        is_numbers = not self._spec.is_nested and not self._spec.parts[0].is_categorical
         self._usual = (self._spec.dtype, self._spec.shape) if is_numbers else None
         self._rewards = np.zeros(num_envs, np.float64)
         self._terminated = np.zeros(num_envs, np.bool_)

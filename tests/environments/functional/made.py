@@ -17,7 +17,9 @@ STATES: dict[str, Any] = {
 OBSERVATIONS: dict[str, gym.Space[Any]] = {
     "box": gym.spaces.Box(-8.0, 8.0, (3,)),
     "matrix": gym.spaces.Box(-8.0, 8.0, (2, 3), np.float64),
-    "grid": gym.spaces.Box(0, 9, (4, 5, 2), np.uint8),
+    "grid": gym.spaces.Box(0, 90, (4, 5, 2), np.uint8),
+    "board": gym.spaces.Box(-1, 8, (4, 5, 2), np.int8),
+    "bytes": gym.spaces.Box(0, 255, (4, 5, 2), np.uint8),
     "channels first": gym.spaces.Box(0, 200, (3, 36, 36), np.uint8),
     "picture": gym.spaces.Box(0.0, 1.0, (37, 36), np.float32),
     "small": gym.spaces.Box(-100, 100, (4,), np.int16),

@@ -20,7 +20,8 @@ from tests.environments.functional.made import ACTIONS, OBSERVATIONS, STATES, Pa
 
 FEW = (
     Parts("floats", "box", "discrete", True),
-    Parts("mixed", "grid", "several", False),
+    Parts("mixed", "board", "several", False),
+    Parts("one", "bytes", "discrete", False),
     Parts("integers", "several", "binary", True),
 )
 MANY = st.builds(
