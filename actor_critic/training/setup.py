@@ -106,6 +106,9 @@ def _build(
     space, action_space = environment.single_observation_space, environment.single_action_space
     observations, actions = read_spaces(settings.environment, space, action_space)
     spaces = observations, actions = observations.fitted(settings.encoder), actions
+    for part in observations.parts:
+        if part.codes:
+            log.info("observations: %s", " is ".join(filter(None, (".".join(map(str, part.path)), str(part)))))
     if unseen := left_out(space):
         log.info("observations: without %s", ", ".join(f"{name} ({reason})" for name, reason in unseen))
     settings = settings.fitted(observations.num_features, actions.num_logits)
