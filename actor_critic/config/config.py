@@ -175,8 +175,8 @@ class Config(BaseModel):
     # --- the networks ---
     encoder: Annotated[_Encoder | None, Default("auto")] = None
     """The network before the hidden layers. "auto": a CNN chosen by size for images, and none for small grids of codes;
-    everything else is flattened. "mlp": everything is flattened. "nature_cnn", "small_cnn": this CNN for images. "module:Class": your own
-    torch.nn.Module, constructed with the shapes of its input. Default: "auto"."""
+    everything else is flattened. "mlp": everything is flattened. "nature_cnn", "small_cnn": this CNN for images.
+    "module:Class": your own torch.nn.Module, constructed with the shapes of its input. Default: "auto"."""
     encoder_kwargs: Annotated[dict[str, Any] | None, Default({})] = None
     """Keyword arguments for the constructor of your own encoder, as a JSON object."""
     embedding_dim: Annotated[Annotated[int, Field(ge=1, le=2**16)] | _Off | None, Default("off")] = None
