@@ -76,6 +76,7 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         """
         of_subclass = frozenset(vars(self))  # attributes that a subclass set before this call
         settings = settings_of(settings, encoder)
+        observations = observations.without_codes_for(settings.encoder)
         self.device = choose_device(settings.device)
         features, logits = observations.num_features, actions.num_logits
         settings = settings.replace(device=str(self.device), input_dim=features, output_dim=logits)

@@ -65,6 +65,9 @@ def read_hidden_state(state: npt.NDArray[np.float32] | None, count: int | None, 
     array = np.asarray(state)
     if array.shape != expected or array.dtype != np.float32:
         raise ValueError(
-            f"state: {array.shape} {array.dtype} does not fit; expected {expected} float32, as act returned it"
+            f"state: {array.shape} {array.dtype} does not fit; expected {expected} float32, as the previous call "
+            f"returned it"
         )
-    return array.reshape(-1, width)
+    if not np.isfinite(array).all():
+        raise ValueError("state: a number in it is not finite")
+    return np.array(array.reshape(-1, width), order="C")  # PyTorch takes no negative strides, and no read-only memory

@@ -157,13 +157,19 @@ def check_sizes(checkpoint: Checkpoint, settings: Settings, origin: str | Path) 
 
 
 def check_spaces(checkpoint: Checkpoint, spaces: Spec) -> None:
-    """Check that a checkpoint's agent was built for the spaces of an environment.
+    """Check that a checkpoint's agent was built for the spaces of an environment, and can be trained there.
 
     Raises:
         CheckpointError: The spaces differ, or the checkpoint has none.
     """
     try:
-        other = spec_mismatch(read_spaces_of(checkpoint), spaces)
+        built_for = read_spaces_of(checkpoint)
+        other = spec_mismatch(built_for, spaces)
+        if not other and built_for[0].num_features != spaces[0].num_features:
+            other = (
+                f"the policy reads {built_for[0]}, as versions before it did, and a run now reads {spaces[0]}; the "
+                f"policy can be evaluated, and a new run learns it anew"
+            )
     except (LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f"its spaces cannot be read: {error}") from None
     if other:

@@ -23,7 +23,7 @@ class Predictions:
 
     All methods take one observation as the environment returns it, or a batch [B, *shape]; for Dict and Tuple spaces a
     batch is a dict or tuple of arrays. They raise ValueError if the observation, state or mask has the wrong shape or
-    dtype, if a number is not finite, or if no action is allowed.
+    dtype, if a number is not finite, or if no action is allowed. Those without ``action_mask`` do not read masks.
     """
 
     settings: Settings
@@ -58,7 +58,8 @@ class Predictions:
             For one observation, the action in the form that the environment expects: an int, array, dict or tuple.
             For a batch, an array [B] or [B, *shape], or a dict or tuple of arrays. With memory, ``(action, state)``.
         """
-        batch, is_single, mask, states = self._read(observation, action_mask, state)
+        batch, is_single, inside, states = self._read(observation, state)
+        mask = read_action_mask(action_mask, inside, self.actions, None if is_single else len(batch))
         uniforms = None
         if not deterministic:
             uniforms = self._prediction_noise.random((len(batch), self.actions.num_groups), np.float32)
@@ -83,7 +84,7 @@ class Predictions:
         Returns:
             float32. With memory, ``(logits, state)``; the state is the same as that of :meth:`act`.
         """
-        batch, is_single, _, states = self._read(observation, None, state)
+        batch, is_single, _, states = self._read(observation, state)
         return self._unbatched(*self._logits(batch, states), is_single)
 
     def log_probs(
@@ -106,7 +107,8 @@ class Predictions:
         Returns:
             float32, −∞ where masked. With memory, ``(log_probs, state)``.
         """
-        batch, is_single, mask, states = self._read(observation, action_mask, state)
+        batch, is_single, inside, states = self._read(observation, state)
+        mask = read_action_mask(action_mask, inside, self.actions, None if is_single else len(batch))
         logits, after = self._logits(batch, states)
         allowed = None if mask is None else torch.from_numpy(mask).to(self.device)
         return self._unbatched(categorical.log_probabilities(logits, self.actions.sizes, allowed), after, is_single)
@@ -140,7 +142,7 @@ class Predictions:
         Returns:
             The estimate. With memory, ``(value, state)``.
         """
-        batch, is_single, _, states = self._read(observation, None, state)
+        batch, is_single, _, states = self._read(observation, state)
         values, after = self._backend.values(self._features(batch), torch.from_numpy(states).to(self.device))
         if self._learner.reward_normalizer:
             values = values * self._learner.reward_normalizer.scale
@@ -169,17 +171,16 @@ class Predictions:
         return self._actor(observations, uniforms, mask, states)
 
     def _read(
-        self, observation: Any, action_mask: npt.ArrayLike | None, state: npt.NDArray[np.float32] | None
-    ) -> tuple[npt.NDArray[Any], bool, npt.NDArray[np.bool_] | None, npt.NDArray[np.float32]]:
-        """Check the inputs, and return them as a batch, whether it was a single observation, the mask, and the states.
+        self, observation: Any, state: npt.NDArray[np.float32] | None
+    ) -> tuple[npt.NDArray[Any], bool, Any, npt.NDArray[np.float32]]:
+        """Return the batch, whether it was a single observation, the mask inside it, and the hidden states.
 
         Policy and critic have states of the same width.
         """
         observation, inside = take_mask(observation, self.observations)
         batch, is_single = read_observations(observation, self.observations)
-        count = None if is_single else len(batch)
-        states = read_hidden_state(state, count, self.policy_network.trunk.state_dim)
-        return batch, is_single, read_action_mask(action_mask, inside, self.actions, count), states
+        states = read_hidden_state(state, None if is_single else len(batch), self.policy_network.trunk.state_dim)
+        return batch, is_single, inside, states
 
     @torch.no_grad()
     def _logits(self, batch: npt.NDArray[Any], states: npt.NDArray[np.float32]) -> tuple[Tensor, Tensor]:

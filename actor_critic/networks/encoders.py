@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from actor_critic.errors import ActorCriticError, ConfigError, describe
 from actor_critic.process import Interrupted
-from actor_critic.spaces import CODE_SCALE, PICTURE_SIDE, ObservationPart, ObservationSpec, assemble
+from actor_critic.spaces import BYTE_SCALE, PICTURE_SIDE, ObservationPart, ObservationSpec, assemble
 
 EncoderMaker = type[nn.Module]
 """A module class, constructed with the shapes of its input and keyword arguments."""
@@ -61,9 +61,9 @@ def _encode_codes(values: Tensor, part: ObservationPart, dtype: torch.dtype) -> 
     ordered = ordered.reshape(count, channels, 1, height, width)
     planes = torch.zeros(count, channels, part.codes + 1, height, width, dtype=dtype, device=values.device)
     planes.scatter_(2, (ordered.to(torch.int64) - part.lowest).clamp(max=part.codes), 1.0)
-    if part.has_other_codes:
-        planes[:, :, part.codes] *= ordered[:, :, 0].to(dtype) * CODE_SCALE
-    return planes[:, :, : part.planes].reshape(count, part.num_features)
+    if part.has_other_numbers:
+        planes[:, :, part.codes] *= ordered[:, :, 0].to(dtype) * BYTE_SCALE
+    return planes[:, :, : part.planes].reshape(count, part.num_features).contiguous()  # of one channel it is a view
 
 
 class PartsEncoder(nn.Module):
@@ -92,7 +92,7 @@ class PartsEncoder(nn.Module):
             ConfigError: The observations do not fit the encoder.
         """
         super().__init__()
-        if images in CNNS and not any(part.kind == "image" for part in spec.parts):
+        if images in CNNS and not spec.convolved(images):
             raise ConfigError(f'encoder: "{images}" needs images, and there is none among the observations; use "auto"')
         if embedding_dim is not None and not any(part.kind == "categories" for part in spec.parts):
             raise ConfigError("embedding_dim: there are no categories among the observations to embed; leave it out")

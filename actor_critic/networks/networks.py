@@ -22,7 +22,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-MEMORY_STEPS = 64  # after about so many steps the slowest unit of a new memory forgets
+_MEMORY_STEPS = 64  # after about so many steps the slowest unit of a new memory forgets
 
 
 class Trunk(nn.Module):
@@ -255,11 +255,11 @@ def orthogonal_linear(inputs: int, outputs: int, gain: float, generator: torch.G
 
 
 def _recurrent_cell(kind: str, inputs: int, units: int, generator: torch.Generator | None) -> nn.GRUCell | nn.LSTMCell:
-    """Make a memory whose units at first forget after about 2 to ``MEMORY_STEPS`` steps, in a geometric sequence.
+    """Make a memory whose units at first forget after about 2 to ``_MEMORY_STEPS`` steps, in a geometric sequence.
 
     With zero bias all would forget half at every step, and what was seen ten steps before would leave no gradient.
     After Tallec and Ollivier (2018), "Can recurrent neural networks warp time?". Their time scales are uniform, which
-    leaves few fast units, and these learn from the present observation.
+    leaves few fast units. Fast units are needed to react to the present observation.
     """
     with torch.random.fork_rng(devices=[]):
         cell = nn.GRUCell(inputs, units) if kind == "gru" else nn.LSTMCell(inputs, units)
@@ -267,7 +267,7 @@ def _recurrent_cell(kind: str, inputs: int, units: int, generator: torch.Generat
         nn.init.orthogonal_(weight, 1.0, generator=generator)
     for bias in (cell.bias_ih, cell.bias_hh):
         nn.init.zeros_(bias)
-    steps = 2.0 * (MEMORY_STEPS / 2) ** torch.linspace(0.0, 1.0, units)
+    steps = 2.0 * (_MEMORY_STEPS / 2) ** torch.linspace(0.0, 1.0, units)
     with torch.no_grad():
         cell.bias_ih[units : 2 * units] = (steps - 1).log()  # a GRU's update gate, an LSTM's forget gate
     return cell

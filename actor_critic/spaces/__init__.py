@@ -3,13 +3,13 @@
 from actor_critic.spaces.actions import ActionSpec
 from actor_critic.spaces.left_out import NOT_CHOSEN, leave_out, left_out
 from actor_critic.spaces.nesting import Path, assemble, describe_path, parts_of, pick
-from actor_critic.spaces.observation_part import CODE_SCALE, PICTURE_SIDE, ObservationPart, as_array
+from actor_critic.spaces.observation_part import BYTE_SCALE, PICTURE_SIDE, ObservationPart, as_array
 from actor_critic.spaces.observations import ObservationSpec
 from actor_critic.spaces.read import Spec, read_spaces, spaces_of, spec_mismatch
 from actor_critic.spaces.stacked import stacked
 
 __all__ = [
-    "CODE_SCALE",
+    "BYTE_SCALE",
     "NOT_CHOSEN",
     "PICTURE_SIDE",
     "ActionSpec",

@@ -20,7 +20,7 @@ PICTURE_SIDE = 36
 """Smallest side of a picture, and of the Nature CNN's input. A picture's numbers are brightness, up to its bounds. In a
 smaller image, a grid, the numbers may be codes for the content of a cell."""
 
-CODE_SCALE = 1 / 255
+BYTE_SCALE = 1 / 255
 """Factor of the brightness of bytes that are no codes."""
 
 _GRID_SIDE = 3  # the size of the small CNN's filter
@@ -69,6 +69,8 @@ class ObservationPart:
         Raises:
             ValueError: The fields contradict each other.
         """
+        if not are_numbers((self.codes, self.lowest)):
+            raise ValueError("an observation space has a part that is wrong")
         is_sound = False
         match self.kind:
             case "box":
@@ -83,9 +85,9 @@ class ObservationPart:
             is_sound = is_sound and self.kind == "image" and type(self.divisor) in (int, float)
             is_sound = is_sound and 1e-30 < self.divisor < _BOUNDLESS
         if self.codes != 0 or self.lowest != 0:
-            is_sound = is_sound and are_numbers((self.codes, self.lowest)) and self._stored.kind in "iu"
-            is_sound = is_sound and (self.codes == _OPEN_CODES or self.codes in _CLOSED_CODES)
-            is_sound = is_sound and self.kind != "categories" and not self.is_picture and len(self.shape) > 1
+            is_sound = is_sound and self.kind != "categories" and self._stored.kind in "iu" and len(self.shape) > 1
+            is_of_bytes = (self.kind, self.dtype, self.codes, self.lowest) == ("image", "uint8", _OPEN_CODES, 0)
+            is_sound = is_sound and (is_of_bytes or self.codes in _CLOSED_CODES)
         if not is_sound or len(self.shape) > _MAX_AXES:
             raise ValueError("an observation space has a part that is wrong")
 
@@ -119,19 +121,24 @@ class ObservationPart:
         return (math.prod(shape[:-2]), shape[-2], shape[-1])
 
     @property
-    def has_other_codes(self) -> bool:
+    def has_other_numbers(self) -> bool:
         """Whether a grid of codes may have numbers beyond the codes; they are seen as brightness of bytes."""
         return self.codes == _OPEN_CODES
 
     @property
     def planes(self) -> int:
         """Channels that the networks see for each channel of a grid of codes: one a code, and one for all others."""
-        return self.codes + self.has_other_codes
+        return self.codes + self.has_other_numbers
+
+    @property
+    def code_bounds(self) -> str:
+        """The lowest and the highest code, in words."""
+        return f"{self.lowest} to {self.lowest + self.codes - 1}"
 
     @cached_property
     def is_categorical(self) -> bool:
         """Whether only some whole numbers may occur: categories, or codes."""
-        return self.kind == "categories" or (self.codes > 0 and not self.has_other_codes)
+        return self.kind == "categories" or (self.codes > 0 and not self.has_other_numbers)
 
     @cached_property
     def max_nonzeros(self) -> int:
@@ -199,7 +206,8 @@ class ObservationPart:
         if beyond := self.beyond(array):
             raise ValueError(f"with {beyond[0]}{at_path((*self.path, *beyond[1]))}, outside {self.dtype}")
         if not self.contains(array):
-            raise ValueError(f"with a category outside its space{where}: {array}")
+            what = f"a number outside the bounds {self.code_bounds}" if self.codes else "a category outside its space"
+            raise ValueError(f"with {what}{where}: {' '.join(str(array).split())}")
         return array
 
     def takes(self, dtype: np.dtype[Any]) -> bool:
@@ -235,8 +243,7 @@ class ObservationPart:
         if self.is_picture:
             return f"{words} as a picture of numbers up to {1 / self.scale:g}"
         if self.codes:
-            values = f"{self.lowest} to {self.lowest + self.codes - 1}"
-            return f"{words} as codes, {values} one-hot{' and others as brightness' * self.has_other_codes}"
+            return f"{words} as codes, {self.code_bounds} one-hot{' and others as brightness' * self.has_other_numbers}"
         return f"{words} as an image" if self.kind == "image" else words
 
 
@@ -335,6 +342,8 @@ def _codes(space: gym.spaces.Box, is_image: bool) -> tuple[int, int]:
     if not is_grid or space.dtype.kind not in "iu" or math.prod(space.shape) > _CODES_AT_MOST:
         return 0, 0
     low, high = int(space.low.min()), int(space.high.max())
+    if not are_numbers((low, -low)):
+        return 0, 0
     if high - low + 1 in _CLOSED_CODES:
         return high - low + 1, low
     return (_OPEN_CODES, 0) if is_image and (space.dtype.name, low, high) == ("uint8", 0, 255) else (0, 0)

@@ -58,14 +58,14 @@ class ObservationSpec:
         return sum(part.num_features for part in self.parts)
 
     def convolved(self, encoder: str) -> list[ObservationPart]:
-        """Return the images that a CNN encodes. With "auto", grids of codes are none of them: one-hot is enough."""
-        images = [part for part in self.parts if part.kind == "image"]
+        """Return the parts that a CNN encodes. With "auto", grids of codes are none of them: one-hot is enough."""
+        images = [part for part in self.parts if part.kind == "image" or part.codes]
         if encoder == "auto":
             return [part for part in images if not part.codes]
         return [] if encoder == "mlp" else images
 
-    def fitted(self, encoder: str) -> "ObservationSpec":
-        """Return the spec for an encoder: a module of the user gets codes as the numbers that they are."""
+    def without_codes_for(self, encoder: str) -> "ObservationSpec":
+        """Return the spec for an encoder: a module of the user gets the numbers of a grid of codes as they are."""
         if ":" not in encoder:
             return self
         return ObservationSpec(tuple(replace(part, codes=0, lowest=0) for part in self.parts))
@@ -152,7 +152,12 @@ class ObservationSpec:
             if beyond := part.beyond(array):
                 raise ValueError(f"{name}: {beyond[0]}{at_path(beyond[1])} is outside {part.dtype}")
             if not part.contains(array):
-                raise ValueError(f"{name}: a category is outside its space")
+                what = (
+                    f"a number is outside the bounds {part.code_bounds}"
+                    if part.codes
+                    else "a category is outside its space"
+                )
+                raise ValueError(f"{name}: {what}")
             view[:] = array
         return batch, is_single
 

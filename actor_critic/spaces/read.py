@@ -89,8 +89,8 @@ def _seen(part: ObservationPart) -> ObservationPart:
 
 
 def _codes_differ(one: ObservationPart, other: ObservationPart) -> bool:
-    """Return whether both parts are grids, of different codes. A policy may also read codes as numbers."""
-    return one.codes > 0 and other.codes > 0 and (one.codes, one.lowest) != (other.codes, other.lowest)
+    """Return whether a policy's codes are not those of an environment. A policy may also read them as numbers."""
+    return one.codes > 0 and (one.codes, one.lowest) != (other.codes, other.lowest)
 
 
 def _chosen(part: ActionPart) -> ActionPart:

@@ -20,7 +20,7 @@ from actor_critic.environments import (
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.networks import EncoderMaker
 from actor_critic.rewards import make_reward_rule
-from actor_critic.spaces import left_out, read_spaces
+from actor_critic.spaces import describe_path, left_out, read_spaces
 from actor_critic.storage import here
 from actor_critic.training.counters import Counters
 from actor_critic.training.resume import SavedRun, restore
@@ -104,11 +104,12 @@ def _build(
         weights_from: The folder that ``init_from`` is relative to; None if ``init_from`` is not used.
     """
     space, action_space = environment.single_observation_space, environment.single_action_space
-    observations, actions = read_spaces(settings.environment, space, action_space)
-    spaces = observations, actions = observations.fitted(settings.encoder), actions
+    whole, actions = read_spaces(settings.environment, space, action_space)
+    observations = whole.without_codes_for(settings.encoder)
+    spaces = observations, actions
     for part in observations.parts:
         if part.codes:
-            log.info("observations: %s", " is ".join(filter(None, (".".join(map(str, part.path)), str(part)))))
+            log.info("observations%s: %s", describe_path(part.path), part)
     if unseen := left_out(space):
         log.info("observations: without %s", ", ".join(f"{name} ({reason})" for name, reason in unseen))
     settings = settings.fitted(observations.num_features, actions.num_logits)

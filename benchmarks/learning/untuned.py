@@ -6,7 +6,8 @@ Each contender trains with its own defaults for the same number of environment s
 problem or the contender says otherwise; the presets of environments are left aside. The last weights are evaluated on
 new episodes.
 benchmarks/results/untuned.json stores each finished run, so a stopped script continues there; ours runs
-again when a default changes. Writes docs/untuned.md.
+again when a default changes. A change of the networks or the algorithm is not noticed: delete its results then. Writes
+docs/untuned.md.
 """
 
 import argparse
@@ -107,7 +108,7 @@ CONTENDERS = {
     "sb3": Contender("Stable-Baselines3", takes=lambda problem: problem.peers_can),
     "cleanrl": Contender("settings of CleanRL", settings=CLEANRL, takes=_is_plain),
     "tianshou": Contender("settings of Tianshou", settings=TIANSHOU, takes=_is_plain),
-    "ours_sync": Contender("ours, nothing compiled", settings={"vectorization": "sync"}, takes=_has_twin),
+    "ours_sync": Contender("ours, environments not compiled", settings={"vectorization": "sync"}, takes=_has_twin),
     "ours_a2c": Contender("ours, A2C", "a2c", {}, _is_plain),
     "sb3_a2c": Contender("Stable-Baselines3, A2C", "a2c", takes=_is_plain),
 }
@@ -249,7 +250,7 @@ def _results(found: Found, algorithm: str) -> list[str]:
 def _pairs(found: Found, algorithm: str) -> list[str]:
     """Return the table of sums: ours beside each peer, over the problems that both have finished."""
     lines = [
-        "| beside | problems | number | score of ours | score of the peer | ours is higher with probability | time |",
+        "| beside | problems | number | score of ours | score of the other | ours is higher with probability | time |",
         "|---|---|---|---|---|---|---|",
     ]
     ours = OURS[algorithm]
@@ -319,19 +320,23 @@ The peers:
 
 A score is normalised: 0 is random, 1 the best known return. Each row takes the problems that both have finished, and
 the seeds that both have. It shows the interquartile mean over problems and seeds, the probability that a run of ours
-scores higher than one of the peer on the same problem, both with a stratified bootstrap interval (Agarwal et al.,
-2021), and the time of training of ours as a fraction of the peer's.
+scores higher than one of the other on the same problem, both with a stratified bootstrap interval (Agarwal et al.,
+2021), and the training time of ours as a fraction of the other's. "Environments not compiled" is ours on Gymnasium's
+own environments instead of their compiled twins. Other work ran on the machine during most of these runs, so the times
+are rough.
 
 Where ours is lower or fails:
 
 - In 2,048 steps of "repeat one of 70", both policies stay nearly uniform. Sampled, ours earns 9.0 to 9.7 of 100,
   Stable-Baselines3 7.4 to 7.9, and random actions 6.7. The most probable action of such a policy is better after one
   large rollout than after sixteen small ones. With eight environments and 16,384 steps ours is higher in both.
-- The T-maze with memory fails on some seeds of both. The reason is not known.
 
 ## A2C
 
 {a2c}
+
+A2C takes one optimizer step for each rollout. In these budgets it solves neither MountainCar nor LunarLander.
+LunarLander has a preset for A2C ([Learning results](learning.md)).
 
 ## Each seed
 

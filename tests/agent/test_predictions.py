@@ -127,6 +127,29 @@ def test_an_empty_batch_has_no_probabilities(memory: str | None) -> None:
         assert (found if memory is None else found[0]).shape == (0,)
 
 
+def test_an_observation_whose_mask_allows_nothing_has_logits_and_a_value() -> None:
+    agent = _agent()
+    last = {"observation": np.zeros(3, np.float32), "action_mask": np.zeros(4, np.int8)}  # at the end of an episode
+    assert agent.value(last) == agent.value(last["observation"])
+    np.testing.assert_array_equal(agent.logits(last), agent.logits(last["observation"]))
+    with pytest.raises(ValueError, match="allows no action"):
+        agent.probabilities(last)
+
+
+def test_any_array_of_states_is_taken_and_one_that_is_not_finite_is_refused() -> None:
+    agent = _agent(memory="gru", num_envs=2, num_steps=4)
+    observations = _observations(3)
+    states = np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)
+    expected, _ = agent.probabilities(observations, state=states)
+    reverse = states[::-1].copy()[::-1]
+    reverse.setflags(write=False)
+    np.testing.assert_array_equal(agent.probabilities(observations, state=reverse)[0], expected)
+    states[1, 2] = np.nan
+    for method in (agent.act, agent.logits, agent.value):
+        with pytest.raises(ValueError, match="state: a number in it is not finite"):
+            method(observations, state=states)
+
+
 def test_bad_input_is_refused_with_the_messages_of_act() -> None:
     agent = _agent()
     for method in (agent.logits, agent.log_probs, agent.probabilities, agent.value):

@@ -81,8 +81,76 @@ def test_codes_need_no_cnn_and_a_cnn_sees_their_planes() -> None:
     assert convolved.convolutions is not None and convolved.convolutions.shape == (3 * 17, 7, 7)
 
 
+class _Shapes(nn.Module):
+    """Encode by the mean; keep the shape."""
+
+    output_dim = 1
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
+        return numbers.flatten(1).mean(1, keepdim=True)
+
+
+def test_an_agent_with_a_module_of_the_user_shows_it_numbers() -> None:
+    spec, actions = _spec(gym.spaces.Box(0, 255, (4, 4, 3), np.uint8)), ActionSpec.from_space(gym.spaces.Discrete(2))
+    agent = ActorCriticAgent(Config(hidden_dim=4), spec, actions, encoder=_Shapes)
+    assert isinstance(agent.policy_network.trunk.encoder, CustomEncoder)
+    assert agent.policy_network.trunk.encoder.module.shape == (3, 4, 4)
+
+
+class Board(gym.Env[Any, Any]):
+    """Shows a board of one field that is 1, all others -1 or 0; the action that names its column earns 1."""
+
+    observation_space = gym.spaces.Box(-1, 1, (3, 3), np.int8)
+    action_space = gym.spaces.Discrete(3)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._steps = 0
+        return self._observe(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self._steps += 1
+        reward = float(action == self._column)
+        return self._observe(), reward, False, self._steps == 10, {}
+
+    def _observe(self) -> Any:
+        board = self.np_random.integers(-1, 1, (3, 3)).astype(np.int8)
+        row, self._column = self.np_random.integers(0, 3, 2)
+        board[row, self._column] = 1
+        return board
+
+
+gym.register("Board-v0", Board)
+
+
+@pytest.mark.parametrize("settings", [{"backend": "fused"}, {"backend": "eager"}, {"encoder": "small_cnn"}])
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_board_is_learned_from(settings: dict[str, Any], frames: int) -> None:
+    trainer = Trainer(Config(environment="Board-v0", total_timesteps=8_000, frame_stack=frames, seed=1, **settings))
+    for _ in trainer:
+        pass
+    assert evaluate(trainer.agent, episodes=20).greedy.mean > 9
+
+
+def test_a_run_from_before_codes_is_not_resumed_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Config(environment="Board-v0", num_envs=2, num_steps=8, hidden_dim=4, num_epochs=2)
+    with monkeypatch.context() as before:
+        before.setattr("actor_critic.spaces.observation_part._codes", lambda space, is_image: (0, 0))
+        for _ in Trainer(settings, tmp_path / "run"):
+            break
+    assert evaluate(ActorCriticAgent.load(tmp_path / "run" / "last.safetensors"), episodes=2).greedy.mean >= 0
+    with pytest.raises(CheckpointError, match="as versions before it did"):
+        Trainer.resume(tmp_path / "run")
+    with pytest.raises(ConfigError, match="as versions before it did"):
+        Trainer(Config(environment="Board-v0", hidden_dim=4, num_epochs=1, init_from=str(tmp_path / "run")))
+
+
 def test_a_module_of_the_user_gets_codes_as_numbers() -> None:
-    spec = _spec(gym.spaces.Box(0, 255, (7, 7, 3), np.uint8)).fitted("mine:Encoder")
+    spec = _spec(gym.spaces.Box(0, 255, (7, 7, 3), np.uint8)).without_codes_for("mine:Encoder")
     grid = np.arange(7 * 7 * 3, dtype=np.uint8).reshape(1, 7, 7, 3)
     np.testing.assert_array_equal(encode(grid, spec).reshape(3, 7, 7).numpy(), grid[0].transpose(2, 0, 1))
 

@@ -90,6 +90,7 @@ IMAGES = [  # shape, dtype, bounds, (C, H, W), what numbers are multiplied with
         (gym.spaces.Box(2, 16, (4, 4), np.int64), 15, 2),
         (gym.spaces.Box(1, 16, (4, 4), np.int64), 0, 0),  # too many
         (gym.spaces.Box(0, 1, (4, 4), np.int8), 0, 0),  # one-hot as they are
+        (gym.spaces.Box(2**63 - 4, 2**63 - 1, (4, 4), np.int64), 0, 0),
         (gym.spaces.Box(0, 5, (2, 9), np.int8), 0, 0),  # too flat
         (gym.spaces.Box(0, 5, (9,), np.int8), 0, 0),
         (gym.spaces.Box(-1, 1, (3, 3)), 0, 0),
@@ -110,8 +111,10 @@ def test_a_number_beyond_the_codes_of_a_board_is_refused() -> None:
     spec = ObservationSpec.from_space(gym.spaces.Box(-1, 1, (3, 3), np.int8))
     spec.as_batch(np.ones((3, 3), np.int8))
     for number in (-2, 2):
-        with pytest.raises(ValueError, match="a category is outside its space"):
+        with pytest.raises(ValueError, match="a number is outside the bounds -1 to 1"):
             spec.as_batch(np.full((3, 3), number, np.int8))
+        with pytest.raises(ValueError, match="with a number outside the bounds -1 to 1"):
+            spec.read(np.full((3, 3), number, np.int8))
 
 
 def test_policies_of_older_checkpoints_see_codes_as_numbers_and_fit_the_same_environments() -> None:
@@ -123,6 +126,22 @@ def test_policies_of_older_checkpoints_see_codes_as_numbers_and_fit_the_same_env
     assert spec_mismatch((older, actions), (spec, actions)) is None
     boards = [ObservationSpec.from_space(gym.spaces.Box(0, high, (3, 3), np.int8)) for high in (3, 4)]
     assert "0 to 3 one-hot" in (spec_mismatch((boards[0], actions), (boards[1], actions)) or "")
+    wide = ObservationSpec.from_space(gym.spaces.Box(-50, 50, (3, 3), np.int8))
+    assert spec_mismatch((boards[0], actions), (wide, actions)) is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"codes": "a"}, {"codes": [1, 2]}, {"codes": 2}, {"codes": -3}, {"lowest": 1.5}, {"codes": 16}, {"codes": 17},
+        {"dtype": "float32"}, {"dtype": "bool"}, {"shape": [9]},
+    ],
+)  # fmt: skip
+def test_a_document_with_wrong_codes_is_refused(change: dict[str, Any]) -> None:
+    (document,) = ObservationSpec.from_space(gym.spaces.Box(-1, 1, (3, 3), np.int8)).to_document()
+    assert ObservationSpec.from_document([document]).num_features == 27
+    with pytest.raises(ValueError, match="an observation space has a part that is wrong"):
+        ObservationSpec.from_document([document | change])
 
 
 @pytest.mark.parametrize(("space", "expected", "num_features"), PARTS, ids=str)

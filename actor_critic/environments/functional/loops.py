@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from actor_critic.environments.functional.layout import Layout
-from actor_critic.spaces import CODE_SCALE
+from actor_critic.spaces import BYTE_SCALE
 
 LOOPS = ("reset", "step", "observe")
 
@@ -173,7 +173,7 @@ def feature_maker(layout: Layout) -> Callable[[Any, Any], Any]:
         indices = np.arange(channels * height * width).reshape(part.shape)
         sources = (indices.transpose(part.order) if part.order else indices).reshape(-1).copy()
         area, codes, lowest, planes = height * width, part.codes, part.lowest, part.planes
-        has_others, brightness = part.has_other_codes, np.float32(CODE_SCALE)
+        has_others, brightness = part.has_other_numbers, np.float32(BYTE_SCALE)
 
         def one_hot_codes(observation: Any, features: Any) -> bool:
             flat = observation.reshape(-1)
