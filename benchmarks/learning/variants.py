@@ -211,8 +211,9 @@ problems and seeds, with a stratified bootstrap interval; the columns after it a
 ## Sensitivity
 
 How much tuning adds, for our defaults and for those of peers (their settings in our program, so that only settings
-differ), on the problems that have a compiled form. Each was trained as it is, and with one change:
-{changes}. "Best single" is the best of these settings for all problems together, "best on each" takes the best for each
+differ), on the problems that have a compiled form. Each was trained as it is, and with one change: {changes}.
+
+"Best single" is the best of these settings for all problems together, "best on each" takes the best for each
 problem, and their difference is the sensitivity. Means over problems and seeds.
 
 {sensitivity}
