@@ -71,11 +71,8 @@ def _twins(environment: str, algorithm: str, *published: Any) -> tuple[Row, Row]
 
 ROWS = [
     *_twins("CartPole-v1", "ppo", 100_000, "500 at 100k (PPO, Stable-Baselines3 zoo)", 495),
-    *_twins("Acrobot-v1", "ppo", 500_000, "−73.5 at 1M (PPO, zoo); −83.4 at 500k (A2C, zoo)", -80),
     Row("MiniGrid-DoorKey-5x5-v0", "ppo", 100_000, "0.964 at 100k (PPO, zoo)", 0.95),
     Row("LunarLander-v3", "ppo", 1_000_000, "242 at 1M (PPO, zoo, v2); 183 at 300k (SLM-Lab)", 242),
-    *_twins("CartPole-v1", "a2c", 500_000, "500 at 500k (A2C, zoo)", 500),
-    *_twins("Acrobot-v1", "a2c", 500_000, "−83.4 at 500k (A2C, zoo)", -83.4),
     Row(_MAZE, "ppo", 200_000, "0.5 is chance", 0.9, "T-maze of length 10, GRU", {"memory": "gru"}),
     Row(_MAZE, "ppo", 200_000, "0.5 is chance", None, "the same, without memory"),
     Row("LunarLander-v3", "a2c", 200_000, "−64 to 65 on five seeds, zoo's settings on v3; 155 (A2C, zoo, v2)", 65),
