@@ -190,7 +190,7 @@ def page(found: dict[str, float], seeds: int) -> str:
     return _PAGE.format(
         ablation="\n".join(ablation),
         sensitivity="\n".join(sensitive),
-        changes=", ".join(variant.change for variant in _changes("ours")[1:]),
+        changes="\n".join(f"- {variant.change}" for variant in _changes("ours")[1:]),
         first=FIRST_SEED,
         last=FIRST_SEED + seeds - 1,
     )
@@ -208,10 +208,14 @@ problems and seeds, with a stratified bootstrap interval; the columns after it a
 
 {ablation}
 
+Two parts change nothing here that can be measured: the limit on the KL divergence, and λ and γ beside their usual values.
+
 ## Sensitivity
 
 How much tuning adds, for our defaults and for those of peers (their settings in our program, so that only settings
-differ), on the problems that have a compiled form. Each was trained as it is, and with one change: {changes}.
+differ), on the problems that have a compiled form. Each was trained as it is, and with one change:
+
+{changes}
 
 "Best single" is the best of these settings for all problems together, "best on each" takes the best for each
 problem, and their difference is the sensitivity. Means over problems and seeds.
