@@ -208,7 +208,8 @@ problems and seeds, with a stratified bootstrap interval; the columns after it a
 
 {ablation}
 
-Two parts change nothing here that can be measured: the limit on the KL divergence, and λ and γ beside their usual values.
+Two parts change nothing here that can be measured: the limit on the KL divergence, and λ and γ beside their usual
+values.
 
 ## Sensitivity
 
