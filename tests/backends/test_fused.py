@@ -482,8 +482,9 @@ def test_auto_is_fused_where_that_serves_and_says_so_in_the_settings() -> None:
     assert isinstance(_backend_of()[1], FusedBackend)
     assert isinstance(_backend_of(backend="eager")[1], EagerBackend)
     assert _backend_of(memory="gru")[0] == "eager"
-    assert _backend_of(environment="Nested-v0")[0] == "eager"  # there is an image in it
+    assert _backend_of(environment="Nested-v0", encoder="small_cnn")[0] == "eager"  # an image among other parts
     assert _backend_of(environment="Nested-v0", encoder="mlp")[0] == "fused"
+    assert _backend_of(environment="Nested-v0")[0] == "fused"  # its image is a grid of codes, which needs no CNN
     assert _backend_of(environment="Lamp-v0")[0] == "fused"
     picture = {"environment": "Lamp-v0", "environment_kwargs": {"side": 36}}
     assert _backend_of(**picture)[0] == "eager"
@@ -495,7 +496,7 @@ def test_auto_is_fused_where_that_serves_and_says_so_in_the_settings() -> None:
     [
         ({"memory": "gru"}, 'backend: "fused" does not support memory'),
         (
-            {"environment": "Nested-v0"},
+            {"environment": "Nested-v0", "encoder": "small_cnn"},
             "supports plain numbers or a single image, not embeddings, images with other parts or custom encoders",
         ),
     ],
