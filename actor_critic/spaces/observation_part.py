@@ -135,6 +135,11 @@ class ObservationPart:
         """The lowest and the highest code, in words."""
         return f"{self.lowest} to {self.lowest + self.codes - 1}"
 
+    @property
+    def misfit(self) -> tuple[str, str]:
+        """What :meth:`contains` did not find to be allowed, and what it is outside of."""
+        return ("a number", f"the bounds {self.code_bounds}") if self.codes else ("a category", "its space")
+
     @cached_property
     def is_categorical(self) -> bool:
         """Whether only some whole numbers may occur: categories, or codes."""
@@ -206,8 +211,8 @@ class ObservationPart:
         if beyond := self.beyond(array):
             raise ValueError(f"with {beyond[0]}{at_path((*self.path, *beyond[1]))}, outside {self.dtype}")
         if not self.contains(array):
-            what = f"a number outside the bounds {self.code_bounds}" if self.codes else "a category outside its space"
-            raise ValueError(f"with {what}{where}: {' '.join(str(array).split())}")
+            what, limits = self.misfit
+            raise ValueError(f"with {what} outside {limits}{where}: {' '.join(str(array).split())}")
         return array
 
     def takes(self, dtype: np.dtype[Any]) -> bool:

@@ -152,12 +152,8 @@ class ObservationSpec:
             if beyond := part.beyond(array):
                 raise ValueError(f"{name}: {beyond[0]}{at_path(beyond[1])} is outside {part.dtype}")
             if not part.contains(array):
-                what = (
-                    f"a number is outside the bounds {part.code_bounds}"
-                    if part.codes
-                    else "a category is outside its space"
-                )
-                raise ValueError(f"{name}: {what}")
+                what, limits = part.misfit
+                raise ValueError(f"{name}: {what} is outside {limits}")
             view[:] = array
         return batch, is_single
 

@@ -27,9 +27,10 @@ import numpy.typing as npt
 from actor_critic.config import Config, Layer, resolve
 from actor_critic.environments.functional import TWINS
 from actor_critic.files import write_durably
-from actor_critic.ops.statistics import interquartile_mean, plainly, summarize_seeds
+from actor_critic.ops.statistics import plainly, summarize_seeds
 from actor_critic.seeding import Purpose, generator
 from benchmarks.learning.digest import digest
+from benchmarks.learning.scores import improvement, interval, normalized, pooled
 from benchmarks.learning.suite import PROBLEMS, Problem
 
 ROOT = Path(__file__).parents[2]
@@ -113,28 +114,31 @@ CONTENDERS = {
     "sb3_a2c": Contender("Stable-Baselines3, A2C", "a2c", takes=_is_plain),
 }
 OURS = {"ppo": "ours", "a2c": "ours_a2c"}
-RESAMPLES = 2000
 MOST_SEEDS = 10
 
 Runs = dict[str, dict[str, Any]]
 
 
-def config(contender: str, problem: Problem, seed: int) -> Config:
-    """Return the settings of a contender that trains in our program."""
+def config(problem: Problem, seed: int, settings: dict[str, Any], algorithm: Literal["ppo", "a2c"] = "ppo") -> Config:
+    """Return the settings of a run in our program: the general defaults, and what is set besides."""
     others: dict[str, Any] = {} if problem.num_envs is None else {"num_envs": problem.num_envs}
     if problem.has_memory:
         others["memory"] = "gru"
-    found = CONTENDERS[contender]
     return Config(
         environment=problem.environment,
         environment_kwargs=problem.kwargs,
         max_episode_steps=problem.limit,
         total_timesteps=problem.steps,
-        algorithm=found.algorithm,
+        algorithm=algorithm,
         preset="none",
         seed=seed,
-        **((found.settings or {}) | others),
+        **(settings | others),
     )
+
+
+def _config_of(contender: str, problem: Problem, seed: int) -> Config:
+    found = CONTENDERS[contender]
+    return config(problem, seed, found.settings or {}, found.algorithm)
 
 
 def train_ours(contender: str, problem: Problem, seed: int) -> dict[str, float]:
@@ -145,7 +149,7 @@ def train_ours(contender: str, problem: Problem, seed: int) -> dict[str, float]:
 
     torch.set_num_threads(1)
     started = time.perf_counter()
-    trainer = Trainer(config(contender, problem, seed))
+    trainer = Trainer(_config_of(contender, problem, seed))
     for _ in trainer:
         pass
     seconds = time.perf_counter() - started
@@ -159,7 +163,7 @@ def key(contender: str, problem: Problem, seed: int) -> str:
     is_peer = CONTENDERS[contender].settings is None
     if is_peer and problem.num_envs is not None:
         document["num_envs"] = problem.num_envs
-    settings = None if is_peer else resolve(Layer("suite", config(contender, problem, seed))).settings
+    settings = None if is_peer else resolve(Layer("suite", _config_of(contender, problem, seed))).settings
     return f"{problem.name}, {contender}, seed {seed}, {digest(document, settings)[:12]}"
 
 
@@ -182,39 +186,6 @@ def runs_of(runs: Runs, contender: str, problem: Problem, seeds: int) -> list[di
         return []
     found = [runs.get(key(contender, problem, seed)) for seed in range(1, seeds + 1)]
     return [run for run in found if run]
-
-
-def normalized(problem: Problem, returns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Scale returns: 0 is random, 1 the best known; lower than random counts as random."""
-    return np.clip((returns - problem.random) / (problem.best - problem.random), 0.0, None)
-
-
-def interval(
-    tables: list[npt.NDArray[np.float64]], statistic: Callable[[list[npt.NDArray[np.float64]]], float]
-) -> tuple[float, float, float]:
-    """Return a statistic of the scores of all problems, and its 95 % interval by a bootstrap within each problem.
-
-    (Agarwal et al., 2021, "Deep reinforcement learning at the edge of the statistical precipice", section 4.)
-    """
-    random = generator(0, Purpose.BOOTSTRAP)
-    drawn = [
-        statistic([table[random.integers(0, len(table), len(table))] for table in tables]) for _ in range(RESAMPLES)
-    ]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return statistic(tables), float(low), float(high)
-
-
-def improvement(tables: list[npt.NDArray[np.float64]]) -> float:
-    """Return the mean over problems of P(ours > theirs), where equal scores count half.
-
-    Args:
-        tables: The scores of ours on each problem, and after them the scores of the peer.
-    """
-    found = []
-    for ours, theirs in zip(tables[: len(tables) // 2], tables[len(tables) // 2 :], strict=True):
-        larger, equal = ours[:, None] > theirs[None, :], ours[:, None] == theirs[None, :]
-        found.append(float(larger.mean() + 0.5 * equal.mean()))
-    return float(np.mean(found))
 
 
 def page(runs: Runs, seeds: int) -> str:
@@ -280,11 +251,6 @@ def _pairs(found: Found, algorithm: str) -> list[str]:
 def _bounds(found: tuple[float, float, float], digits: int) -> str:
     mean, low, high = found
     return f"**{mean:.{digits}f}** [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def pooled(tables: list[npt.NDArray[np.float64]]) -> float:
-    """Return the interquartile mean over all problems and seeds."""
-    return interquartile_mean(np.concatenate(tables))
 
 
 def _cell(returns: npt.NDArray[np.float64]) -> str:

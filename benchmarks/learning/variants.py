@@ -20,12 +20,13 @@ import numpy.typing as npt
 import torch
 
 from actor_critic import Trainer, evaluate
-from actor_critic.config import Config, Layer, Settings, resolve
+from actor_critic.config import Layer, Settings, resolve
 from actor_critic.environments.functional import TWINS
 from actor_critic.files import write_durably
 from benchmarks.learning.digest import digest
+from benchmarks.learning.scores import interval, normalized, pooled
 from benchmarks.learning.suite import PROBLEMS, Problem
-from benchmarks.learning.untuned import CLEANRL, TIANSHOU, interval, normalized, pooled
+from benchmarks.learning.untuned import CLEANRL, TIANSHOU, config
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks/results/variants.json"
@@ -115,20 +116,6 @@ def _rollout(settings: Settings, num_steps: int) -> dict[str, Any]:
     """Return settings of another rollout length, with minibatches of the same size."""
     minibatches = settings.num_envs * num_steps // settings.minibatch_size
     return {"num_envs": settings.num_envs, "num_steps": num_steps, "num_minibatches": max(1, minibatches)}
-
-
-def config(problem: Problem, seed: int, settings: dict[str, Any]) -> Config:
-    """Return the settings of a run."""
-    return Config(
-        environment=problem.environment,
-        environment_kwargs=problem.kwargs,
-        max_episode_steps=problem.limit,
-        total_timesteps=problem.steps,
-        algorithm="ppo",
-        preset="none",
-        seed=seed,
-        **settings,
-    )
 
 
 def key(problem: Problem, seed: int, settings: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.learning import untuned, variants
+from benchmarks.learning import scores, untuned, variants
 from benchmarks.learning.problems import States
 from benchmarks.learning.suite import PROBLEMS, Problem
 
@@ -11,14 +11,14 @@ PROBLEM = Problem("of the test", "CartPole-v1", 100, random=20.0, best=120.0, tu
 
 
 def test_a_score_is_zero_for_random_and_one_for_the_best_and_never_below_zero() -> None:
-    assert untuned.normalized(PROBLEM, np.array([20.0, 70.0, 120.0, -500.0, 220.0])).tolist() == [0, 0.5, 1, 0, 2]
+    assert scores.normalized(PROBLEM, np.array([20.0, 70.0, 120.0, -500.0, 220.0])).tolist() == [0, 0.5, 1, 0, 2]
 
 
 def test_the_probability_of_improvement_counts_equal_scores_half_and_weighs_problems_equally() -> None:
     ours = [np.array([1.0, 2.0]), np.array([5.0])]
     theirs = [np.array([1.0, 0.0, 3.0]), np.array([4.0, 6.0])]
     # first problem: 1 > 0, 1 = 1, 2 > 1 and 2 > 0 of six pairs: 3.5 / 6; second: one of two
-    assert untuned.improvement([*ours, *theirs]) == pytest.approx((3.5 / 6 + 0.5) / 2)
+    assert scores.improvement([*ours, *theirs]) == pytest.approx((3.5 / 6 + 0.5) / 2)
 
 
 def test_sensitivity_is_what_the_best_setting_of_each_problem_adds_to_the_best_single_one() -> None:

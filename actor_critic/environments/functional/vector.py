@@ -119,8 +119,9 @@ class FunctionalVectorEnv(
         """
         for part, array in zip(self._seen.parts, self._seen.views(finals), strict=True):
             if not part.contains(array):
+                what, limits = part.misfit
                 raise EnvironmentFault(
-                    f"{self._name} returned an observation with a category outside its space at the end of an episode, "
+                    f"{self._name} returned an observation with {what} outside {limits} at the end of an episode, "
                     f"from observation"
                 )
 
@@ -207,7 +208,8 @@ class FunctionalVectorEnv(
         what = "an action_mask that allows no action, from action_mask"
         if code >= OUTSIDE:
             found = self._observations[index].tolist()
-            what = f"an observation with a category outside its space: {found}, from observation"
+            misfit, limits = self._seen.parts[0].misfit  # a functional environment has one part
+            what = f"an observation with {misfit} outside {limits}: {found}, from observation"
         return EnvironmentFault(
             f"environment {index} ({self._name}) returned {what} after step {steps} of its episode {episode}"
         )
