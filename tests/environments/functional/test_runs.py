@@ -149,15 +149,26 @@ def test_an_exception_in_compiled_code_ends_the_run(folder: Path) -> None:
     assert "raised an exception; --vectorization sync (in Python) shows it" in messages[1]
 
 
-def test_a_category_outside_its_space_ends_the_run(folder: Path) -> None:
-    text = source("state.steps += 1", space="gym.spaces.MultiDiscrete([9, 4])", shown="out[1] = state.steps")
+@pytest.mark.parametrize(
+    ("space", "shown", "message"),
+    [
+        ("gym.spaces.MultiDiscrete([9, 4])", "out[1] = state.steps", "with a category outside its space: "),
+        (
+            "gym.spaces.Box(0, 3, (3, 3), np.int8)",
+            "out[1, 1] = state.steps",
+            "with a number outside the bounds 0 to 3: ",
+        ),
+    ],
+)
+def test_a_category_outside_its_space_ends_the_run(folder: Path, space: str, shown: str, message: str) -> None:
+    text = source("state.steps += 1", space=space, shown=shown)
     module = load(folder, text)
     environment = module.Walk()
     vectors: list[Any] = [FunctionalVectorEnv(environment, 2, PythonExecutor(environment))]
     vectors += [SameStepVectorEnv(module.Walk, 2)]
     for vector in vectors:
         vector.begin(0)
-        with pytest.raises(EnvironmentFault, match="with a category outside its space: "):
+        with pytest.raises(EnvironmentFault, match=message):
             for _ in range(5):
                 vector.step_indices(np.ones((2, 1), np.int64))
 
