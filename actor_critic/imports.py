@@ -1,10 +1,13 @@
 """Import code that a setting names. No other module does this."""
 
 import contextlib
+import functools
 import importlib
 import importlib.machinery
 import os
 import sys
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from actor_critic.errors import CheckpointError, ConfigError
@@ -44,21 +47,55 @@ def is_installed(module: str) -> bool:
     return False
 
 
-def load_class(name: str, field: str) -> type[Any]:
-    """Import the class that a setting names as "module:Class".
+class Objects:
+    """The Python objects that settings name: those that a program passed, and all others by import."""
 
-    Args:
-        name: Dotted name of the module, a colon, and the class.
-        field: The setting, for the error message.
+    def __init__(self, passed: Mapping[str, Any] | None = None) -> None:
+        """Keep the objects that a program passed, by the names that settings have for them."""
+        self._passed = MappingProxyType(dict(passed or {}))
 
-    Raises:
-        ConfigError: There is no such module or class, or importing the module fails.
-    """
-    module_name, _, class_name = name.partition(":")
+    def __contains__(self, name: str) -> bool:
+        return name in self._passed
+
+    def __or__(self, other: "Objects") -> "Objects":
+        return Objects({**self._passed, **other._passed})
+
+    def __copy__(self) -> "Objects":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "Objects":
+        return self  # copies of settings mean the same objects
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Objects, (dict(self._passed),)
+
+    def only(self, names: Iterable[str]) -> "Objects":
+        """Return only the objects of some names."""
+        return Objects({name: self._passed[name] for name in names if name in self._passed})
+
+    def load(self, name: str, field: str) -> Any:
+        """Return what a setting names as "module:name": the object that was passed, or else the one to import.
+
+        Args:
+            name: Dotted name of the module, a colon, and the class or function.
+            field: The setting, for the error message.
+
+        Raises:
+            ConfigError: There is no such module or object, it cannot be called, or importing the module fails.
+        """
+        return self._passed[name] if name in self._passed else _import(name, field)
+
+    def find(self, name: str) -> Any:
+        """Return what "module:name" means; None if the module or the name cannot be found or the import fails."""
+        return self._passed[name] if name in self._passed else _find(name)
+
+
+def _import(name: str, field: str) -> Any:
+    module_name, _, attribute = name.partition(":")
     if not is_installed(module_name):
         make_findable()
     try:
-        module = importlib.import_module(module_name)
+        found: Any = importlib.import_module(module_name)
     except Interrupted:
         raise
     except BaseException as error:  # a user's module may raise anything
@@ -66,14 +103,17 @@ def load_class(name: str, field: str) -> type[Any]:
             f"{field}: module {module_name!r} of {name!r} cannot be imported ({type(error).__name__}: {error}); is it "
             f"installed, or in the folder you started from?"
         ) from error
-    found = getattr(module, class_name, None)
-    if not isinstance(found, type):
-        raise ConfigError(f"{field}: module {module_name!r} has no class {class_name!r}")
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        way = ""
+        if module_name == "__main__" or not attribute.isidentifier():
+            way = f"; it was an object of a Python program: pass it again, as {field}=..., in Python"
+        raise ConfigError(f"{field}: module {module_name!r} has no class or function {attribute!r}{way}")
     return found
 
 
-def find_object(name: str) -> Any:
-    """Return what "module:name" means, or None if the module or the name cannot be found or the import fails."""
+def _find(name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     if not is_installed(module_name):
         make_findable()
@@ -85,16 +125,12 @@ def find_object(name: str) -> Any:
         return None
 
 
-def class_name(found: Any, field: str) -> str:
-    """Return the name of a class for settings: "module:Class".
-
-    Raises:
-        ConfigError: It is not a class at the top level of a module, so it cannot be imported by name.
-    """
-    if not isinstance(found, type) or "." in found.__qualname__:
-        raise ConfigError(
-            f"{field}: {found!r} cannot be found again by its name; expected a class at the top of a module"
-        )
+def object_name(found: Any) -> str:
+    """Return the name of an object for settings, "module:name": of a class or function itself, else of its type."""
+    if isinstance(found, functools.partial):
+        return object_name(found.func)
+    if not hasattr(found, "__qualname__"):
+        found = type(found)
     return f"{found.__module__}:{found.__qualname__}"
 
 

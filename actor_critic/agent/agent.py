@@ -14,11 +14,9 @@ from actor_critic.agent.learner import Learner, Update, UpdateResult
 from actor_critic.agent.loading import agent_settings, read_spaces_of, tensor_like
 from actor_critic.agent.predictions import Predictions
 from actor_critic.backends import choose_backend, choose_device, make_backend
-from actor_critic.config import Config, Settings, settings_of
+from actor_critic.config import Config, EncoderLike, Passed, Settings, settings_of
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.networks import (
-    CustomEncoder,
-    EncoderMaker,
     FeatureMaker,
     FlatParameters,
     RunningMoments,
@@ -61,7 +59,7 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         settings: Settings | Config,
         observations: ObservationSpec,
         actions: ActionSpec,
-        encoder: EncoderMaker | None = None,
+        encoder: EncoderLike | None = None,
     ) -> None:
         """Build both networks and initialise them from the seed.
 
@@ -69,13 +67,14 @@ class ActorCriticAgent(Predictions, FixedAttributes):
             settings: The settings; a Config is resolved first.
             observations: The observation space, such as ``ObservationSpec.from_space(env.observation_space)``.
             actions: The action space, such as ``ActionSpec.from_space(env.action_space)``.
-            encoder: Your module class that encodes observations; the settings then name it.
+            encoder: Your module class that encodes observations, or a function that makes one; the settings then name
+                it.
 
         Raises:
             ConfigError: The device does not exist, or the observations do not fit the encoder.
         """
         of_subclass = frozenset(vars(self))  # attributes that a subclass set before this call
-        settings = settings_of(settings, encoder)
+        settings = settings_of(settings, Passed(encoder=encoder))
         observations = observations.without_codes_for(settings.encoder)
         self.device = choose_device(settings.device)
         features, logits = observations.num_features, actions.num_logits
@@ -83,7 +82,7 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         self.observations = observations
         self.actions = actions
         self.untrusted: str | None = None
-        self.policy_network, self.value_network = make_networks(settings, observations, actions, encoder)
+        self.policy_network, self.value_network = make_networks(settings, observations, actions)
         self.policy_network.to(self.device)
         self.value_network.to(self.device)
         self.parameters = _flat([self.policy_network, self.value_network], settings.encoder)
@@ -233,7 +232,7 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         cls,
         path: str | Path,
         device: str = "auto",
-        encoder: EncoderMaker | None = None,
+        encoder: EncoderLike | None = None,
         *,
         trust_code: bool = False,
     ) -> "ActorCriticAgent":
@@ -258,7 +257,7 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         checkpoint: Checkpoint,
         origin: str | Path,
         device: str = "auto",
-        encoder: EncoderMaker | None = None,
+        encoder: EncoderLike | None = None,
         trust_code: bool = False,
     ) -> "ActorCriticAgent":
         """Build the agent of a checkpoint; the arguments are those of :meth:`load`.
@@ -269,7 +268,7 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         """
         settings = agent_settings(checkpoint, origin, device, encoder, trust_code)
         try:
-            agent = cls(settings, *read_spaces_of(checkpoint), encoder)
+            agent = cls(settings, *read_spaces_of(checkpoint))
             agent.untrusted = None if trust_code else str(origin)
             agent.load_state(checkpoint.tensors, checkpoint.counters["optimizer_steps"])
         except (ActorCriticError, LookupError, ArithmeticError, TypeError, ValueError) as error:
@@ -278,10 +277,8 @@ class ActorCriticAgent(Predictions, FixedAttributes):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy is built from; views into one buffer cannot be copied one by one."""
-        encoder = self.policy_network.trunk.encoder
         return {
             "built of": (self.settings, self.observations, self.actions),
-            "encoder": type(encoder.module) if isinstance(encoder, CustomEncoder) else None,
             "tensors": self.state(),
             "optimizer_steps": self.optimizer_steps,
             "learns": [parameter.requires_grad for parameter in self._all_parameters()],
@@ -293,7 +290,7 @@ class ActorCriticAgent(Predictions, FixedAttributes):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Build the networks, and load the state."""
         settings, observations, actions = state["built of"]
-        ActorCriticAgent.__init__(self, settings, observations, actions, state["encoder"])
+        ActorCriticAgent.__init__(self, settings, observations, actions)
         self.load_state(state["tensors"], state["optimizer_steps"])
         for parameter, learns in zip(self._all_parameters(), state["learns"], strict=True):
             parameter.requires_grad_(learns)

@@ -1,11 +1,8 @@
 """Attributes that cannot be assigned, because an assignment would have no effect or a harmful one."""
 
-from dataclasses import fields
 from typing import Any, ClassVar
 
-from actor_critic.config import Settings
-
-_SETTINGS = frozenset(field.name for field in fields(Settings))
+from actor_critic.config import SETTING_NAMES
 
 
 class FixedAttributes:
@@ -21,7 +18,7 @@ class FixedAttributes:
         if name in self._fixed:
             if name in vars(self):
                 raise AttributeError(f"{kind}.{name} cannot be assigned; {self._fixed[name]}")
-        elif name in _SETTINGS:
+        elif name in SETTING_NAMES:
             raise AttributeError(
                 f"{name} is a setting, and {kind}.settings cannot be changed; make a new {kind} from a new Config"
             )

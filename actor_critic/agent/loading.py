@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from actor_critic.backends import choose_device
-from actor_critic.config import OLD_VALUES, Settings, settings_from_document
+from actor_critic.config import OLD_VALUES, EncoderLike, Passed, Settings, settings_from_document
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.imports import require_trust
-from actor_critic.networks import EncoderMaker, make_networks
+from actor_critic.networks import make_networks
 from actor_critic.spaces import ActionSpec, ObservationSpec, Spec, spec_mismatch
 from actor_critic.storage import Checkpoint, runs
 
@@ -45,45 +45,42 @@ def weights_to_begin_with(path: Path, settings: Settings, spaces: Spec) -> tuple
     return source.resolve(), checkpoint
 
 
-def check_trust(settings: Settings, origin: object, is_trusted: bool, *, has_encoder: bool) -> None:
+def check_trust(settings: Settings, origin: object, is_trusted: bool) -> None:
     """Refuse to import code that the settings of a file name, unless the user trusts it.
 
     Args:
         settings: The settings in the file.
         origin: The name of the file in errors.
         is_trusted: Whether the user trusts the file's code.
-        has_encoder: Whether the caller gave the encoder, so that it needs no import.
 
     Raises:
         CheckpointError: There is code to import, and the user does not trust it.
     """
-    named = [name for name in settings.code_to_trust if not has_encoder or name != settings.encoder]
-    require_trust(named, origin, is_trusted)
+    require_trust(settings.code_to_trust, origin, is_trusted)
 
 
-def trusted_settings(
-    checkpoint: Checkpoint, origin: str | Path, encoder: EncoderMaker | None, trust_code: bool
-) -> Settings:
+def trusted_settings(checkpoint: Checkpoint, origin: str | Path, passed: Passed, trust_code: bool) -> Settings:
     """Return the settings of a run's checkpoint, checked against its content.
 
     Args:
         checkpoint: The checkpoint.
         origin: The name of the checkpoint in errors.
-        encoder: The user's module class that encodes observations; None imports it by its name.
+        passed: The user's objects; others are imported by their names.
         trust_code: Whether code that the settings name as ``module:Class`` may be imported.
 
     Raises:
-        ConfigError: The settings are incomplete or invalid.
+        ConfigError: The settings are incomplete or invalid, or do not have the objects.
         CheckpointError: They name code to import without ``trust_code``, or do not match the checkpoint's tensors.
     """
     settings = settings_from_document(checkpoint.settings, origin)
-    check_trust(settings, origin, trust_code, has_encoder=encoder is not None)
+    settings = settings.replace(objects=passed.bound_to(settings))
+    check_trust(settings, origin, trust_code)
     check_sizes(checkpoint, settings, origin)
     return settings
 
 
 def agent_settings(
-    checkpoint: Checkpoint, origin: str | Path, device: str, encoder: EncoderMaker | None, trust_code: bool
+    checkpoint: Checkpoint, origin: str | Path, device: str, encoder: EncoderLike | None, trust_code: bool
 ) -> Settings:
     """Return the settings of a checkpoint's agent, checked against its content.
 
@@ -103,10 +100,11 @@ def agent_settings(
     """
     choose_device(device)  # first, because a wrong device is no error of the checkpoint
     try:
-        settings = settings_from_document(checkpoint.settings, origin).replace(device=device)
+        settings = settings_from_document(checkpoint.settings, origin)
+        settings = settings.replace(device=device, objects=Passed(encoder=encoder).bound_to(settings))
     except ConfigError as error:
         raise CheckpointError(f"{origin} cannot be used: {error}") from None
-    if ":" in settings.encoder and encoder is None and not trust_code:
+    if ":" in settings.encoder and settings.encoder not in settings.objects and not trust_code:
         raise CheckpointError(
             f"{origin} was trained with the encoder {settings.encoder}; pass that class as encoder=..., "
             f"or set trust_code=True if you know and trust it"

@@ -38,7 +38,7 @@ def command(path: str, episodes: int | None, seed: int | None, device: str, as_j
         stack.enter_context(notes(screen))
         choose_device(device)
         file, checkpoint = find_checkpoint(existing(path))
-        check_trust(settings_from_document(checkpoint.settings, file), file, trust_code, has_encoder=False)
+        check_trust(settings_from_document(checkpoint.settings, file), file, trust_code)
         agent = ActorCriticAgent.from_checkpoint(checkpoint, file, device, trust_code=True)
         evaluation = evaluate(agent, episodes=episodes, seed=seed)
         name = as_typed(file)

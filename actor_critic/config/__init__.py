@@ -11,6 +11,7 @@ from actor_critic.config.fields import (
 )
 from actor_critic.config.memory import check_evaluation_fits_in_memory, check_fits_in_memory
 from actor_critic.config.messages import nearest
+from actor_critic.config.passed import EncoderLike, EnvironmentLike, Passed, RewardModelLike, WrapperLike
 from actor_critic.config.preset import Preset, find_preset, list_presets
 from actor_critic.config.reading import MAX_BYTES, parse_json_object, read_json_object, shown
 from actor_critic.config.resolve import (
@@ -21,7 +22,7 @@ from actor_critic.config.resolve import (
     settings_of,
     starting_config,
 )
-from actor_critic.config.settings import FEWER_ACTIONS, Settings, computed_fields
+from actor_critic.config.settings import FEWER_ACTIONS, SETTING_NAMES, Settings, computed_fields, wrapper_and_kwargs
 
 __all__ = [
     "DEFAULT_LOG",
@@ -31,11 +32,17 @@ __all__ = [
     "OLD_VALUES",
     "OUTSIDE_LEARNING",
     "RANDOM_STATES",
+    "SETTING_NAMES",
     "Config",
+    "EncoderLike",
+    "EnvironmentLike",
     "Layer",
+    "Passed",
     "Preset",
     "Resolution",
+    "RewardModelLike",
     "Settings",
+    "WrapperLike",
     "allowed_values",
     "base_type",
     "check_evaluation_fits_in_memory",
@@ -52,4 +59,5 @@ __all__ = [
     "settings_of",
     "shown",
     "starting_config",
+    "wrapper_and_kwargs",
 ]

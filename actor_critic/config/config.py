@@ -37,18 +37,25 @@ class Default:
 
 
 _Off = Literal["off"]
-_Class = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", examples=["module:Class"])]
+# A name within a module may have dots, "<locals>" and "#2" if a program passed the object.
+_Class = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_<][\w.<>#]*$", examples=["module:Class"])]
+_Wrapper = (
+    _Class
+    | Annotated[
+        dict[_Class, dict[str, Any]], Field(min_length=1, max_length=1, examples=[{"module:Class": {"argument": 1}}])
+    ]
+)
 _RewardModel = Annotated[
     str,
     Field(
-        pattern=r"^(environment|linear|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$",
+        pattern=r"^(environment|linear|[A-Za-z_][\w.]*:[A-Za-z_<][\w.<>#]*)$",
         examples=["environment", "linear", "module:Class"],
     ),
 ]
 _Encoder = Annotated[
     str,
     Field(
-        pattern=r"^(auto|mlp|nature_cnn|small_cnn|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$",
+        pattern=r"^(auto|mlp|nature_cnn|small_cnn|[A-Za-z_][\w.]*:[A-Za-z_<][\w.<>#]*)$",
         examples=["auto", "mlp", "nature_cnn", "small_cnn", "module:Class"],
     ),
 ]
@@ -82,12 +89,13 @@ class Config(BaseModel):
     # --- the problem ---
     environment: Annotated[str | None, Field(min_length=1, max_length=200), Default(RANDOM_STATES)] = None
     """The environment: a Gymnasium id such as "CartPole-v1"; "module:Id", which first imports the module that registers
-    it; "module:Class", a FunctionalEnvironment; or "random-states", the built-in problem with one decision per random
-    state. Default: "random-states"."""
+    it; "module:name", an environment class or a function that makes an environment; or "random-states", the built-in
+    problem with one decision per random state. Default: "random-states"."""
     environment_kwargs: Annotated[dict[str, Any] | None, Default({})] = None
     """Keyword arguments for the environment's constructor, as a JSON object."""
-    wrappers: Annotated[list[_Class] | None, Default([])] = None
-    """Gymnasium wrappers as "module:Class", innermost first. Each is called with the environment alone."""
+    wrappers: Annotated[list[_Wrapper] | None, Default([])] = None
+    """Gymnasium wrappers, innermost first: "module:Class", or {"module:Class": {"argument": 1}} with keyword
+    arguments."""
     observation_keys: Annotated[list[_Part] | None, Default([], old=[])] = None
     """The parts of a Dict or Tuple observation that the networks see. A name is a key or a position in a Tuple, or
     several joined by dots: "sensors.camera". The name of a Dict or Tuple keeps all parts inside. An empty list keeps
@@ -125,8 +133,8 @@ class Config(BaseModel):
     """Number of actions in a random state (default 2). With a named environment it comes from the action space (the
     number of logits)."""
     reward_model: Annotated[_RewardModel | None, Default("environment", random_states="linear")] = None
-    """Source of the rewards: "environment" (its own), "linear" (the built-in model), or "module:Class" (your own
-    RewardModel). Default: "linear" for random states, else "environment"."""
+    """Source of the rewards: "environment" (its own), "linear" (the built-in model), or "module:name" (your own
+    RewardModel, or a function of states and actions). Default: "linear" for random states, else "environment"."""
     reward_model_kwargs: Annotated[dict[str, Any] | None, Default({})] = None
     """Keyword arguments for the reward model's constructor, as a JSON object."""
     reward_mode: Annotated[Literal["replace", "add", "shape"] | None, Default("replace")] = None
@@ -285,7 +293,7 @@ class Config(BaseModel):
             config = handler(as_json(data))
         except ValidationError as error:
             raise ConfigError(explain(error, cls.model_fields)) from None
-        for name in ("environment_kwargs", "reward_model_kwargs", "encoder_kwargs"):
+        for name in ("environment_kwargs", "wrappers", "reward_model_kwargs", "encoder_kwargs"):
             check_is_json(name, getattr(config, name))
         return config
 

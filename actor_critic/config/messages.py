@@ -69,7 +69,7 @@ def _describe_type(annotation: Any) -> str:
         kind, *metadata = get_args(annotation)
         return f"{_describe_type(kind)}{_describe_constraints(metadata)}"
     if get_origin(annotation) is list:
-        return f"a list, each item {_describe_type(get_args(annotation)[0])}"
+        return f"a list, each item {' or '.join(map(_describe_type, alternatives(get_args(annotation)[0])))}"
     if get_origin(annotation) is dict:
         return "a JSON object"
     return {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}[annotation]
@@ -89,9 +89,9 @@ def _describe_constraints(metadata: list[Any]) -> str:
                 words.append(f"below {lt}")
             case annotated_types.Le(le):
                 words.append(f"at most {le}")
-            case annotated_types.MaxLen(length):
+            case annotated_types.MaxLen(length) if not examples:
                 words.append(f"of at most {length} characters")
-            case annotated_types.MinLen(length):
+            case annotated_types.MinLen(length) if not examples:
                 words.append(f"of at least {length} character")
             case _ if not examples and (pattern := getattr(item, "pattern", None)):
                 words.append(f"matching {pattern}")

@@ -1,17 +1,17 @@
 """Resolve a Config to complete settings: flag > file > preset of (environment, algorithm) > default."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from actor_critic.config.adapting import adapt
 from actor_critic.config.config import MAX_ENVS, RANDOM_STATES, Config
 from actor_critic.config.fields import ALTERNATIVES, DEFAULTS, NULLABLE, OLD_VALUES, SWITCHABLE, default_values
+from actor_critic.config.passed import Passed
 from actor_critic.config.preset import Preset, find_general_preset, find_preset
 from actor_critic.config.rules import NEW_RUN_RULES, RULES, Values, check
-from actor_critic.config.settings import Settings
+from actor_critic.config.settings import SETTING_NAMES, Settings
 from actor_critic.errors import ConfigError
-from actor_critic.imports import class_name
 
 # A preset of an environment applies only with its own values of these.
 _TUNED_FOR = (
@@ -80,24 +80,22 @@ def resolve(*layers: Layer) -> Resolution:
     return Resolution(_complete(values), sources)
 
 
-def settings_of(config: "Config | Settings", encoder: type[Any] | None = None) -> Settings:
+def settings_of(config: "Config | Settings", passed: Passed | None = None) -> Settings:
     """Return complete settings for a Config or Settings object.
 
     Args:
         config: A Config, which is resolved; or Settings, which are checked and deep-copied.
-        encoder: A module class that replaces the encoder that ``config`` names.
+        passed: Objects that replace settings.
 
     Raises:
-        ConfigError: Settings are not allowed or contradict each other, or the class cannot be imported by name.
+        ConfigError: Settings are not allowed or contradict each other.
     """
-    if encoder is not None:
-        name = class_name(encoder, "encoder")
-        config = (
-            config.replace(encoder=name)
-            if isinstance(config, Settings)
-            else config.model_copy(update={"encoder": name})
-        )
-    return _checked(config) if isinstance(config, Settings) else resolve(Layer("Config", config)).settings
+    passed = passed or Passed()
+    if isinstance(config, Settings):
+        return _checked(config.replace(**passed.settings, objects=config.objects | passed.objects))
+    if passed.settings:
+        config = config.model_copy(update=passed.settings)
+    return resolve(Layer("Config", config)).settings.replace(objects=passed.objects)
 
 
 def starting_config(
@@ -132,7 +130,7 @@ def settings_from_document(document: dict[str, Any], origin: str | Path) -> Sett
         document = OLD_VALUES | document
         config = Config(**document)
         may_be_open = NULLABLE - _SIZES
-        missing = [f.name for f in fields(Settings) if f.name not in may_be_open and document.get(f.name) is None]
+        missing = [name for name in SETTING_NAMES if name not in may_be_open and document.get(name) is None]
         if missing:
             raise ConfigError(f"{', '.join(missing)} not set; saved settings are complete")
         values = explicit_values(config)
@@ -152,10 +150,10 @@ def explicit_values(config: Config) -> dict[str, Any]:
 def _checked(settings: Settings) -> Settings:
     """Check settings that a program may have changed, and return a deep copy."""
     values = explicit_values(settings.to_config())
-    if missing := [f.name for f in fields(Settings) if f.name not in values and f.name not in NULLABLE]:
+    if missing := [name for name in SETTING_NAMES if name not in values and name not in NULLABLE]:
         raise ConfigError(f"{', '.join(missing)} not set; Settings are complete")
     check(Values(values, dict.fromkeys(values, "Settings")), RULES)
-    return _complete(values)
+    return _complete(values).replace(objects=settings.objects)
 
 
 def _check_alternatives(layer: Layer) -> None:
@@ -252,7 +250,7 @@ def _derive_others(values: dict[str, Any], sources: dict[str, str]) -> None:
 def _complete(values: dict[str, Any]) -> Settings:
     """Make Settings from checked values; None replaces "off" and missing values."""
     switched_off = {name for name in SWITCHABLE if values[name] == "off"}
-    return Settings(**{f.name: None if f.name in switched_off else values.get(f.name) for f in fields(Settings)})  # type: ignore[arg-type]
+    return Settings(**{name: None if name in switched_off else values.get(name) for name in SETTING_NAMES})  # type: ignore[arg-type]
 
 
 def _largest_divisor(number: int, limit: int) -> int:

@@ -2,14 +2,14 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from actor_critic.config.config import MAX_INPUT_DIM, RANDOM_STATES, Config
 from actor_critic.config.fields import OLD_VALUES, SWITCHABLE
 from actor_critic.config.preset import find_preset
 from actor_critic.errors import ConfigError
-from actor_critic.imports import is_installed
+from actor_critic.imports import Objects, is_installed
 from actor_critic.process import command_line
 
 # Settings that make a coefficient depend on the length of the run.
@@ -41,6 +41,11 @@ FEWER_ACTIONS = "wrap it to ask for several small choices, such as the digits of
 
 # Well-known packages that register environments.
 _REGISTRARS = frozenset({"gymnasium", "ale_py", "minigrid", "minatar", "minatar.gym"})
+
+
+def wrapper_and_kwargs(wrapper: str | dict[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """Return the name and the keyword arguments of an entry of ``wrappers``."""
+    return (wrapper, {}) if isinstance(wrapper, str) else next(iter(wrapper.items()))
 
 
 def computed_fields(document: dict[str, Any]) -> dict[str, Any]:
@@ -75,11 +80,14 @@ class Settings:
     :class:`Config` declares them. The fields here repeat names and types for the type checker; a test compares both.
     None means that a feature is off, or that there is no limit, target or source. ``input_dim`` and ``output_dim`` are
     None until :meth:`fitted` takes them from the spaces of the environment.
+
+    Attributes:
+        objects: Finds the objects that the settings name, such as ``environment``. It is no setting: no file has it.
     """
 
     environment: str
     environment_kwargs: dict[str, Any]
-    wrappers: list[str]
+    wrappers: list[str | dict[str, dict[str, Any]]]
     observation_keys: list[str]
     frame_stack: int
     vectorization: str
@@ -149,6 +157,8 @@ class Settings:
     evaluation_max_steps: int
     log_file: str
 
+    objects: Objects = field(default_factory=Objects, compare=False, repr=False)
+
     @property
     def num_steps(self) -> int:
         """Steps per environment and epoch, T."""
@@ -214,25 +224,35 @@ class Settings:
     @property
     def imported_code(self) -> list[str]:
         """Every ``module:Name`` that these settings import."""
-        named = [self.reward_model, self.encoder, self.environment, *self.wrappers]
+        named = [self.reward_model, self.encoder, self.environment, *self.wrapper_names]
         named.append(str(self.environment_kwargs.get("env_id", "")))  # the id inside a wrapper of old Gym
         return [name for name in named if ":" in name]
+
+    @property
+    def wrapper_names(self) -> list[str]:
+        """The names of the wrappers, without their keyword arguments."""
+        return [wrapper_and_kwargs(wrapper)[0] for wrapper in self.wrappers]
 
     @property
     def code_to_trust(self) -> list[str]:
         """The part of :attr:`imported_code` that needs the user's consent if a file names it.
 
-        Two kinds of code need no consent: code that our preset for this environment names too, and environments of
-        well-known packages. Both must be installed, not found in the current folder.
+        Objects that the program passed are not imported. Two other kinds of code need no consent: code that our preset
+        for this environment names too, and environments of well-known packages. Both must be installed, not found in
+        the current folder.
         """
         preset = find_preset(self.environment, self.algorithm).settings
         known = {self.environment} if self.environment.partition(":")[0] in _REGISTRARS else set()
         if preset.get("wrappers") == self.wrappers:
-            known |= set(self.wrappers)
+            known |= set(self.wrapper_names)
         for name in ("encoder", "reward_model"):
             if preset.get(name) == getattr(self, name):
                 known |= {getattr(self, name)}
-        return [name for name in self.imported_code if name not in known or not is_installed(name.partition(":")[0])]
+        return [
+            name
+            for name in self.imported_code
+            if name not in self.objects and (name not in known or not is_installed(name.partition(":")[0]))
+        ]
 
     def fitted(self, input_dim: int, output_dim: int) -> "Settings":
         """Return a copy with the dimensions of the environment's spaces.
@@ -266,7 +286,10 @@ class Settings:
         if self.environment_kwargs:
             words += ["--environment-kwargs", json.dumps(self.environment_kwargs)]
         if self.wrappers:
-            words += ["--wrappers", ",".join(self.wrappers)]
+            words += [
+                "--wrappers",
+                json.dumps(self.wrappers) if self.wrappers != self.wrapper_names else ",".join(self.wrapper_names),
+            ]
         if self.observation_keys:
             words += ["--observation-keys", json.dumps(self.observation_keys, ensure_ascii=False)]
         return command_line(*words)
@@ -278,6 +301,7 @@ class Settings:
     def to_config(self) -> Config:
         """Return a Config that resolves to exactly these settings with any presets."""
         fields: dict[str, Any] = dataclasses.asdict(self)
+        del fields["objects"]
         switched = {name: "off" for name in SWITCHABLE if fields[name] is None}
         return Config(**{**fields, **switched})
 
@@ -288,3 +312,7 @@ class Settings:
     def to_json(self) -> bytes:
         """Return :meth:`to_document` as indented JSON."""
         return (json.dumps(self.to_document(), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+SETTING_NAMES = tuple(each.name for each in dataclasses.fields(Settings) if each.name != "objects")
+"""The names of all settings."""

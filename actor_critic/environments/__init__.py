@@ -14,6 +14,7 @@ from actor_critic.environments.functional import (
 from actor_critic.environments.functional.random_states import RandomStatesVectorEnv
 from actor_critic.environments.make import EnvironmentMaker, make_evaluation_environment, make_vector_environment
 from actor_critic.environments.masks.observations import read_masks, take_mask
+from actor_critic.environments.named import find_spec
 from actor_critic.environments.others import runs_code_of_others
 from actor_critic.environments.trials.check import Finding, check_environment
 from actor_critic.environments.trials.functions import check_functions_of
@@ -48,6 +49,7 @@ __all__ = [
     "choose_vectorization",
     "close_environment",
     "find_functional_class",
+    "find_spec",
     "has_step_limit",
     "is_own",
     "make_evaluation_environment",

@@ -1,5 +1,7 @@
 """Construction of environments from settings: single environments with wrappers, and vector environments."""
 
+import copy
+import dataclasses
 import logging
 import warnings
 from typing import Any
@@ -7,8 +9,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
+from gymnasium.envs.registration import EnvSpec
 
-from actor_critic.config import Settings
+from actor_critic.config import Settings, wrapper_and_kwargs
 from actor_critic.environments.functional import make_functional_vector
 from actor_critic.environments.functional.random_states import RandomStatesVectorEnv
 from actor_critic.environments.masks.giving import with_masks_in_info
@@ -24,7 +27,7 @@ from actor_critic.environments.wrappers.own_rewards import OwnRewards
 from actor_critic.environments.wrappers.parts import SeenParts
 from actor_critic.environments.wrappers.stacking import FrameStack
 from actor_critic.errors import ActorCriticError, ConfigError, NotMadeError, OneAtATimeError, describe
-from actor_critic.imports import load_class, make_findable
+from actor_critic.imports import Objects, make_findable
 from actor_critic.process import Interrupted, boundary
 from actor_critic.seeding import Purpose
 from actor_critic.spaces import leave_out, spaces_of
@@ -60,6 +63,7 @@ def make_vector_environment(
             output_dim=settings.output_dim,
             reward_model=settings.reward_model,
             reward_model_kwargs=settings.reward_model_kwargs,
+            objects=settings.objects,
             purpose=purpose,
         )
     if purpose is not Purpose.EPISODES:
@@ -135,11 +139,15 @@ class EnvironmentMaker:
         Raises:
             ConfigError: A wrapper cannot be imported.
         """
-        self._settings = settings
+        # A maker may be sent to another process: without the other objects, and with what this program registered.
+        needed = settings.objects.only([settings.environment, *settings.wrapper_names])
+        self._settings = settings.replace(objects=needed)
         self._ends = ends
-        # A maker that was sent to another process compares this with the registry there.
-        self._is_registered = settings.environment in gym.registry
-        self._wrappers = [load_class(name, "wrappers") for name in settings.wrappers]
+        self._registered = _portable(gym.registry.get(settings.environment))
+        self._wrappers = [
+            (name, settings.objects.load(name, "wrappers"), kwargs)
+            for name, kwargs in map(wrapper_and_kwargs, settings.wrappers)
+        ]
         if settings.code_to_trust:
             make_findable()
 
@@ -156,14 +164,8 @@ class EnvironmentMaker:
 
     def _make(self) -> gym.Env[Any, Any]:
         settings = self._settings
-        if self._is_registered and settings.environment not in gym.registry:
-            import_registrar(settings.environment)
-            if settings.environment not in gym.registry:
-                raise ConfigError(
-                    f"environment: {settings.environment!r} is registered in this program, but not in its worker "
-                    f"processes; register it in a module and name the module, as in my_module:{settings.environment}, "
-                    f"or step it in this process (workers 1, vectorization sync)"
-                )
+        if self._registered and settings.environment not in gym.registry:
+            gym.registry[settings.environment] = self._registered
         bare = make_single(settings)
         try:
             return self._wrap(bare)
@@ -180,14 +182,15 @@ class EnvironmentMaker:
         env = self._with_masks(bare, None)
         if self._wrappers:
             env = OwnRewards(env)
-        for wrapper, name in zip(self._wrappers, settings.wrappers, strict=True):
+        for name, wrapper, kwargs in self._wrappers:
             try:
-                env = wrapper(env)
+                env = wrapper(env, **copy.deepcopy(kwargs))
             except Interrupted:
                 raise
             except BaseException as error:  # user code may raise anything
+                given = f" with {kwargs}" if kwargs else ""
                 found = describe(error)
-                raise ConfigError(f"wrappers: {name} fails on {settings.environment}: {found}") from error
+                raise ConfigError(f"wrappers: {name}{given} fails on {settings.environment}: {found}") from error
             if not isinstance(env, gym.Env):
                 raise ConfigError(
                     f"wrappers: {name} gives a {type(env).__name__}; expected a gymnasium.Env, such as a Wrapper"
@@ -195,7 +198,7 @@ class EnvironmentMaker:
         if self._wrappers:  # wrappers may change masks and spaces
             spaces_of(settings.environment, env)
             env = self._with_masks(env, bare)
-        wrapped = f" with {', '.join(settings.wrappers)}" if settings.wrappers else ""
+        wrapped = f" with {', '.join(settings.wrapper_names)}" if settings.wrappers else ""
         seen = leave_out(f"{settings.environment}{wrapped}", env.observation_space, settings.observation_keys)
         if seen is not env.observation_space:
             env = SeenParts(env, seen)
@@ -210,3 +213,10 @@ class EnvironmentMaker:
             return with_masks_in_info(env, bare)
         except ConfigError as error:
             raise ConfigError(f"environment: {self._settings.environment}: {error}") from None
+
+
+def _portable(spec: EnvSpec | None) -> EnvSpec | None:
+    """Return a registration that another process can use, in which ``__main__`` is another module."""
+    if spec is not None and str(spec.entry_point).startswith("__main__:"):
+        return dataclasses.replace(spec, entry_point=Objects().find(str(spec.entry_point)))
+    return spec

@@ -12,7 +12,8 @@ import gymnasium as gym
 from gymnasium.vector.utils import batch_space
 
 from actor_critic.config import Settings
-from actor_critic.environments.functional import find_functional_class, functional_class, is_own
+from actor_critic.environments.functional import find_functional_class
+from actor_critic.environments.named import check_is_new, find_spec, several_agents
 from actor_critic.environments.vector.instances import close_environment
 from actor_critic.errors import ActorCriticError, ConfigError, NotMadeError, describe
 from actor_critic.imports import make_findable
@@ -90,9 +91,11 @@ def make_single(settings: Settings) -> gym.Env[Any, Any]:
     _check_registered(name)
     kwargs = copy.deepcopy(settings.environment_kwargs)  # an environment may change its arguments
     try:
-        functional = find_functional_class(settings)
-        made: Any = functional[1] if functional else name
+        functional, spec = find_functional_class(settings), find_spec(settings)
+        made: Any = functional[1] if functional else spec or name
         env: gym.Env[Any, Any] = gym.make(made, max_episode_steps=limit, disable_env_checker=True, **kwargs)
+        if spec and not isinstance(spec.entry_point, type):
+            check_is_new(name, env)
         if functional and limit is not None:
             env.unwrapped.max_episode_steps = limit  # type: ignore[attr-defined]
     except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv) as error:
@@ -112,7 +115,7 @@ def make_single(settings: Settings) -> gym.Env[Any, Any]:
         mend = (
             "; give it in environment_kwargs"
             if is_refused and "missing" in describe(cause)
-            else _several_agents(name, cause)
+            else several_agents(_entry_point(name), cause)
         )
         raise NotMadeError(f"environment: {name!r} cannot be made: {describe(cause)}{mend}") from error
     return env
@@ -124,17 +127,9 @@ def _was_entered(error: BaseException) -> bool:
     return not str(last.f_globals.get("__name__", "")).startswith("gymnasium.envs.registration")
 
 
-def _several_agents(name: str, error: BaseException) -> str:
-    """Return advice for a multi-agent environment, which is no Gymnasium environment; "" for any other."""
+def _entry_point(name: str) -> Any:
     spec = gym.registry.get(name.rpartition(":")[2])
-    made = spec.entry_point if spec else None
-    marks = ("agent_iter", "possible_agents", "observation_spaces")
-    if "pettingzoo" in describe(error) or any(hasattr(made, mark) for mark in marks):
-        return (
-            "; it is a multi-agent environment, as in PettingZoo: wrap it as a gymnasium.Env in which one agent acts "
-            "and the other agents' policies are part of the environment"
-        )
-    return ""
+    return spec.entry_point if spec else None
 
 
 @functools.cache  # called for every instance, and there may be one per episode
@@ -159,7 +154,7 @@ def import_registrar(name: str) -> None:
 def _nearest_environments(name: str) -> str:
     module, colon, wanted = name.partition(":")
     if colon and module in sys.modules:
-        own = [key for key, value in vars(sys.modules[module]).items() if functional_class(value) and is_own(value)]
+        own = [key for key, value in vars(sys.modules[module]).items() if _is_own_environment(value)]
         if own:
             return f"; {module} has the class {' and '.join(difflib.get_close_matches(wanted, own, 1, 0.0) or own)}"
     known = [*gym.registry, "random-states"]
@@ -171,10 +166,15 @@ def _nearest_environments(name: str) -> str:
     return '; an environment of another package is named "module:Id", with the module that registers it'
 
 
+def _is_own_environment(found: Any) -> bool:
+    """Return whether something is an environment class that is neither this package's nor Gymnasium's."""
+    is_environment = isinstance(found, type) and issubclass(found, gym.Env)
+    return is_environment and not found.__module__.startswith(("gymnasium.", "actor_critic."))
+
+
 def _mend(name: str, error: Exception) -> str:
     """Return the command that installs the missing package."""
-    spec = gym.registry.get(name)
-    entry = str(spec.entry_point) if spec else ""
+    entry = str(_entry_point(name))
     for package, command in _PACKAGES.items():
         if package in entry:
             return command

@@ -48,8 +48,7 @@ def evaluate(
         ValueError: ``episodes`` is below 1.
     """
     settings = agent.settings
-    # Code that the agent was built with is not imported again.
-    check_trust(settings, agent.untrusted, agent.untrusted is None, has_encoder=True)
+    check_trust(settings, agent.untrusted, agent.untrusted is None)
     count = settings.evaluation_episodes if episodes is None else episodes
     if count < 1:
         raise ValueError(f"episodes: {count} is not allowed; expected at least 1")

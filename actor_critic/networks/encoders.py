@@ -1,6 +1,7 @@
 """Encoders: turn observations into inputs of the hidden layers (flattened, one-hot, embedding, CNN, custom module)."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from actor_critic.errors import ActorCriticError, ConfigError, describe
 from actor_critic.process import Interrupted
 from actor_critic.spaces import BYTE_SCALE, PICTURE_SIDE, ObservationPart, ObservationSpec, assemble
 
-EncoderMaker = type[nn.Module]
+EncoderMaker = Callable[..., nn.Module]
 """A module class, constructed with the shapes of its input and keyword arguments."""
 
 

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from actor_critic.config import Settings
-from actor_critic.imports import load_class
-from actor_critic.networks.encoders import CustomEncoder, EncoderMaker, PartsEncoder
+from actor_critic.networks.encoders import CustomEncoder, PartsEncoder
 from actor_critic.seeding import Purpose, integer_seed
 from actor_critic.spaces import ActionSpec, ObservationSpec
 
@@ -179,7 +178,7 @@ class ValueNetwork(nn.Module):
 
 
 def make_networks(
-    settings: Settings, observations: ObservationSpec, actions: ActionSpec, make_encoder: EncoderMaker | None = None
+    settings: Settings, observations: ObservationSpec, actions: ActionSpec
 ) -> tuple[PolicyNetwork, ValueNetwork]:
     """Build both networks, with weights drawn from the seed.
 
@@ -187,7 +186,6 @@ def make_networks(
         settings: Sizes and parts of the networks.
         observations: The observation spec.
         actions: The action spec.
-        make_encoder: Class of the encoder; None uses the encoder that the settings name.
 
     Raises:
         ConfigError: The observations do not fit the encoder.
@@ -197,8 +195,8 @@ def make_networks(
     def make_trunk(index: int) -> Trunk:
         encoder: PartsEncoder | CustomEncoder
         if ":" in settings.encoder:
-            make = make_encoder or load_class(settings.encoder, "encoder")
             seed = integer_seed(settings.seed, Purpose.ENCODER, index)
+            make = settings.objects.load(settings.encoder, "encoder")
             encoder = CustomEncoder(
                 observations, make, settings.encoder_kwargs, settings.encoder, settings.environment, seed
             )

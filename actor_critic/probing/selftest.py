@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.agent import ActorCriticAgent
-from actor_critic.config import OUTSIDE_LEARNING, Config, Layer, resolve
+from actor_critic.config import OUTSIDE_LEARNING, Config, EncoderLike, Layer, resolve
 from actor_critic.environments import EnvironmentMaker, close_environment
 from actor_critic.errors import ConfigError, EnvironmentFault, NumericalError
 from actor_critic.evaluation import evaluate
-from actor_critic.networks import EncoderMaker
 from actor_critic.probing.table import PROBES, Moment, Probe
 from actor_critic.rewards import compute_potentials, make_reward_rule
 from actor_critic.training import Trainer
@@ -86,7 +85,7 @@ class ProbeResult:
         return f"{self.error or '; '.join(wrong)}; suspect: {self.probe.suspect}"
 
 
-def selftest(config: Config | None = None, *, encoder: EncoderMaker | None = None) -> list[ProbeResult]:
+def selftest(config: Config | None = None, *, encoder: EncoderLike | None = None) -> list[ProbeResult]:
     """Train on each probe for a second or two, and compare values and actions with the exact ones.
 
     The probes that need memory are trained with ``memory`` "gru" unless the config says "lstm". They are left out if
@@ -104,7 +103,7 @@ def selftest(config: Config | None = None, *, encoder: EncoderMaker | None = Non
 
 
 def probe_results(
-    given: Layer, encoder: EncoderMaker | None = None, probes: Sequence[Probe] = PROBES
+    given: Layer, encoder: EncoderLike | None = None, probes: Sequence[Probe] = PROBES
 ) -> Iterator[ProbeResult]:
     """Yield the results of :func:`selftest` one by one, for settings with the name of their source."""
     _check(given)
@@ -130,7 +129,7 @@ def _check(given: Layer) -> None:
         )
 
 
-def _result(probe: Probe, given: Layer, encoder: EncoderMaker | None) -> ProbeResult:
+def _result(probe: Probe, given: Layer, encoder: EncoderLike | None) -> ProbeResult:
     """Train on a probe, and measure what was learned."""
     own: dict[str, Any] = {**_SETTINGS, **_OF_ALGORITHM[given.config.algorithm or "ppo"]}
     if probe.needs_memory or given.config.memory in ("gru", "lstm"):

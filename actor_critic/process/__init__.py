@@ -2,11 +2,13 @@
 
 from actor_critic.process.commands import begin_with, command_line, resume_command
 from actor_critic.process.interrupts import Interrupted, postponed, recognized
+from actor_critic.process.sending import Sent
 from actor_critic.process.signals import ALL_ENDING_SIGNALS, ending_signals, here_alone
 
 __all__ = [
     "ALL_ENDING_SIGNALS",
     "Interrupted",
+    "Sent",
     "begin_with",
     "command_line",
     "ending_signals",

@@ -98,15 +98,23 @@ def compute_potentials(model: RewardModel, states: npt.NDArray[Any], count: int)
 
 def _call(model: RewardModel, method: str, count: int, *arguments: Any) -> npt.NDArray[np.float32]:
     """Call a method of the user's model with read-only views, so that it cannot change what is trained on or logged."""
-    name = type(model).__name__
+    name = getattr(model, "name", type(model).__name__)
     try:
-        found = np.asarray(getattr(model, method)(*map(_read_only, arguments)), np.float32)
+        found = np.asarray(getattr(model, method)(*map(_read_only, arguments)))
     except Interrupted:
         raise
     except BaseException as error:  # user code may raise anything
         raise EnvironmentFault(f"reward_model {name} raised {describe(error)}") from error
+    if found.dtype.kind not in "biuf":
+        raise EnvironmentFault(
+            f"reward_model {name} returned {method} of dtype {found.dtype}; expected numbers, such as float32"
+        )
     if found.shape != (count,):
-        raise EnvironmentFault(f"reward_model {name} returned {method} of shape {found.shape}; expected {(count,)}")
+        raise EnvironmentFault(
+            f"reward_model {name} returned {method} of shape {found.shape}; expected {(count,)}, one for each of the "
+            f"{count} transitions that it is called with at once"
+        )
+    found = found.astype(np.float32)
     if not np.isfinite(found).all():
         row = int(np.argmin(np.isfinite(found)))
         raise EnvironmentFault(

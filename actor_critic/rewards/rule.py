@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from actor_critic.config import Settings
 from actor_critic.errors import ConfigError, describe
-from actor_critic.imports import load_class
+from actor_critic.imports import Objects
 from actor_critic.process import Interrupted
+from actor_critic.rewards.function import FunctionReward
 from actor_critic.rewards.linear import LinearReward
 from actor_critic.rewards.model import RewardModel, compute_potentials, compute_rewards
 
@@ -73,7 +74,12 @@ def make_reward_rule(
     if settings.reward_model == "environment" or settings.is_random_states:  # random states contain their model
         return None
     model = make_reward_model(
-        settings.reward_model, settings.reward_model_kwargs, observation_space, action_space, settings.reward_mode
+        settings.reward_model,
+        settings.reward_model_kwargs,
+        observation_space,
+        action_space,
+        settings.reward_mode,
+        settings.objects,
     )
     return RewardRule(model, settings.reward_mode, settings.gamma)
 
@@ -84,29 +90,60 @@ def make_reward_model(
     observation_space: gym.Space[Any],
     action_space: gym.Space[Any],
     mode: str = "replace",
+    objects: Objects | None = None,
 ) -> RewardModel:
     """Make the reward model that settings name.
 
     Args:
-        name: "linear", or "module:Class".
-        kwargs: Keyword arguments of its constructor, besides the two spaces.
+        name: "linear", or "module:name" of a class or function.
+        kwargs: Keyword arguments of its constructor besides the two spaces, or of the function.
         observation_space: Of one environment.
         action_space: Of one environment.
         mode: "shape" needs the model's potentials, the other modes need its rewards.
+        objects: Finds what the name means; it may also be an instance that the program passed.
 
     Raises:
-        ConfigError: The model cannot be imported, is no RewardModel, lacks the method of its mode, or refuses its
-            arguments.
+        ConfigError: The model cannot be imported, is no RewardModel or function, lacks the method of its mode, refuses
+            its arguments, or is an instance for other spaces.
     """
-    model: type[RewardModel] = LinearReward if name == "linear" else load_class(name, "reward_model")
-    if not issubclass(model, RewardModel):
+    found = LinearReward if name == "linear" else (objects or Objects()).load(name, "reward_model")
+    if isinstance(found, type) and not issubclass(found, RewardModel):
         raise ConfigError(f"reward_model: {name} is not a subclass of actor_critic.RewardModel")
+    is_model = isinstance(found, (type, RewardModel))
     needed = "potentials" if mode == "shape" else "rewards"
+    model = found if isinstance(found, type) else type(found) if is_model else FunctionReward
     if getattr(model, needed) is getattr(RewardModel, needed):
         raise ConfigError(f'reward_model: {name} does not define {needed}, which reward_mode "{mode}" needs')
+    if isinstance(found, RewardModel):
+        _check_instance(found, name, kwargs, observation_space, action_space)
+        return found
     try:
-        return model(observation_space, action_space, **kwargs)
+        if not is_model:
+            return FunctionReward(found, name, observation_space, action_space, **kwargs)
+        made: RewardModel = found(observation_space, action_space, **kwargs)
+        return made
     except (ConfigError, Interrupted):
         raise
     except BaseException as error:  # user code may raise anything
         raise ConfigError(f"reward_model_kwargs: {name} refuses {kwargs}: {describe(error)}") from error
+
+
+def _check_instance(
+    model: RewardModel,
+    name: str,
+    kwargs: dict[str, Any],
+    observation_space: gym.Space[Any],
+    action_space: gym.Space[Any],
+) -> None:
+    """Refuse keyword arguments for a model that is made already, and a model for other spaces."""
+    if kwargs:
+        raise ConfigError(f"reward_model_kwargs: {name} was passed as an instance, which takes no {kwargs} any more")
+    for what, has, needs in (
+        ("observation_space", getattr(model, "observation_space", None), observation_space),
+        ("action_space", getattr(model, "action_space", None), action_space),
+    ):
+        if has is not None and has != needs:
+            raise ConfigError(
+                f"reward_model: {name} was made for {what} {has}; the environment has {needs}; pass the class, and it "
+                f"is made for the environment"
+            )

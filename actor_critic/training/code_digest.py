@@ -1,4 +1,4 @@
-"""A digest of code without a file: from a prompt, a notebook cell, or ``python -c``."""
+"""A digest of a user's code: of its file, or of the code itself if it is in a notebook, at a prompt or in a script."""
 
 import copyreg
 import dis
@@ -18,7 +18,9 @@ import numpy as np
 log = logging.getLogger("actor_critic")
 
 TYPED = "code:"
-"""Prefix of the digest of a class without a file."""
+"""Prefix of the digest of code itself, rather than of its file."""
+
+_MAIN = "__main__"
 
 # Attributes that Python adds to a class. Some depend on the position in a cell, or on the hash seed.
 _BOOKKEEPING = frozenset(
@@ -40,34 +42,52 @@ _PACKAGE = __name__.partition(".")[0]
 _told: set[str] = set()  # types whose values are not covered, already reported in the log
 
 
-def source_digest(found: type[Any]) -> str:
-    """Return the hex SHA-256 of the file that defines a class; without a file, "code:" and that of its code."""
-    path = source_file(found)
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else TYPED + code_digest(found)
+def source_digest(found: Any, like: str = "") -> str:
+    """Return the hex SHA-256 of the file that defines a class or function, or "code:" and that of the code itself.
+
+    The code itself counts if it has no file, or is in the script that runs: other lines of a script may change. An
+    instance has the digest of its class and of its state, and a partial function that of its arguments too.
+
+    Args:
+        found: A class, function, partial function or instance.
+        like: An earlier digest; the result is of the same kind, so that both can be compared.
+    """
+    is_plain = isinstance(found, (type, types.FunctionType))
+    path = source_file(found) if is_plain else None
+    if path and (not like.startswith(TYPED) if like else found.__module__ != _MAIN):
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    if is_plain:
+        return TYPED + code_digest(found, found.__module__)
+    inner = found.func if isinstance(found, functools.partial) else type(found)
+    return TYPED + _sha256([source_digest(inner, like), code_digest(found, inner.__module__)])
 
 
-def source_file(found: type[Any]) -> str | None:
-    """Return the file that defines a class; None if the class was typed in or is built in."""
+def source_file(found: Any) -> str | None:
+    """Return the file that defines a class or function; None if it was typed in or is built in."""
     try:
         path = inspect.getsourcefile(found)
     except (TypeError, OSError):
         return None
     own = [value.__code__ for value in vars(found).values() if isinstance(value, types.FunctionType)]
-    if found.__module__ == "__main__" and own and all(code.co_filename.startswith("<") for code in own):
+    if found.__module__ == _MAIN and own and all(code.co_filename.startswith("<") for code in own):
         return None  # typed into an interactive session that a file started
     return path if path and os.path.exists(path) else None
 
 
-def code_digest(found: type[Any]) -> str:
-    """Return the hex SHA-256 of a class's code. The same source in the same Python gives the same digest.
+def code_digest(found: Any, home: str = _MAIN) -> str:
+    """Return the hex SHA-256 of the code of a class or function. The same source in the same Python gives the same.
 
-    It covers the attributes of the class, and the bytecode, constants, names and defaults of its methods. It also
-    covers what they use that has no file either: base classes, functions, and global variables that the code does not
-    assign.
+    It covers the attributes of a class, and the bytecode, constants, names and defaults of its methods. It also covers
+    what they use from the same module or without a file: base classes, functions, and global variables that the code
+    does not assign.
+
+    Args:
+        found: The class or function.
+        home: Its module. The digest does not contain this name, so that a script may become a module.
     """
-    first = _Description(frozenset())
+    first = _Description(frozenset(), home)
     first.add(found)
-    second = _Description(frozenset(first.assigned))
+    second = _Description(frozenset(first.assigned), home)
     second.add(found)
     return _sha256(second.lines)
 
@@ -80,11 +100,12 @@ class _Description:
         assigned: Global variables that the code assigns.
     """
 
-    def __init__(self, variables: frozenset[str]) -> None:
-        """Start empty; the values of the global ``variables`` are omitted."""
+    def __init__(self, variables: frozenset[str], home: str) -> None:
+        """Start empty; the values of the global ``variables`` are omitted, and the module ``home`` is described."""
         self.lines: list[str] = []
         self.assigned: set[str] = set()
         self._variables = variables
+        self._home = home
         self._seen: dict[int, tuple[int, Any]] = {}  # holds the object too, so that its id is not reused
 
     def add(self, value: Any) -> None:
@@ -119,7 +140,7 @@ class _Description:
 
     def _apart(self, value: Any) -> str:
         """Return a digest of an element of a set that does not depend on the order of the set."""
-        element = _Description(self._variables)
+        element = _Description(self._variables, self._home)
         element._seen = self._seen if isinstance(value, _SIMPLE) else dict(self._seen)
         element.add(value)
         self.assigned |= element.assigned
@@ -132,9 +153,16 @@ class _Description:
         for value in values:
             self.add(value)
 
+    def _module(self, found: Any) -> str:
+        """Return the module of a class or function; of this package only the folder, so that code may move in it."""
+        module: str = found.__module__
+        if module == self._home:
+            return _MAIN
+        return ".".join(module.split(".")[:2]) if module.startswith(f"{_PACKAGE}.") else module
+
     def _add_class(self, found: type[Any]) -> None:
-        self._say("class", _module(found), found.__qualname__)
-        if source_file(found) is None and found.__module__ == "__main__":
+        self._say("class", self._module(found), found.__qualname__)
+        if found.__module__ in (_MAIN, self._home):
             self._add_all(found.__bases__)
             for name, value in sorted(vars(found).items()):
                 if name not in _BOOKKEEPING and not isinstance(value, types.GetSetDescriptorType):
@@ -142,8 +170,8 @@ class _Description:
                     self.add(value)
 
     def _add_function(self, function: types.FunctionType) -> None:
-        self._say("function", _module(function), function.__name__)
-        if os.path.exists(function.__code__.co_filename):
+        self._say("function", self._module(function), function.__name__)
+        if function.__module__ not in (_MAIN, self._home) and os.path.exists(function.__code__.co_filename):
             return
         self.add(function.__code__)
         self._add_all([function.__defaults__, function.__kwdefaults__])
@@ -170,7 +198,7 @@ class _Description:
 
     def _add_object(self, value: Any) -> None:
         kind = type(value)
-        self._say("object", _module(kind), kind.__qualname__)
+        self._say("object", self._module(kind), kind.__qualname__)
         if isinstance(value, (staticmethod, classmethod, types.MethodType)):
             self._add_all([value.__func__, getattr(value, "__self__", None)])
         elif isinstance(value, property):
@@ -219,12 +247,6 @@ class _Description:
 
 def _sha256(lines: list[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()
-
-
-def _module(found: Any) -> str:
-    """Return the module of a class or function; for this package only the folder, so that code may move within it."""
-    module: str = found.__module__
-    return ".".join(module.split(".")[:2]) if module.startswith(f"{_PACKAGE}.") else module
 
 
 def _name(found: type[Any]) -> str:

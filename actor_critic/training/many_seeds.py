@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from actor_critic.config import Settings
 from actor_critic.errors import ActorCriticError
-from actor_critic.process import Interrupted, ending_signals, here_alone
+from actor_critic.process import Interrupted, Sent, ending_signals, here_alone
 from actor_critic.training.stopping import INTERRUPTED
 from actor_critic.training.trainer import Trainer
 
@@ -61,7 +61,7 @@ class SeedProcesses:
         # Spawned, not forked: a fork would copy the thread pools of a process that has already computed something.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=self._train, args=(settings, folder, theirs))
+        process = context.Process(target=self._train, args=(Sent(settings), folder, theirs))
         # The new process also blocks signals until it has handlers: importing PyTorch takes seconds.
         with _held_back_signals():
             process.start()

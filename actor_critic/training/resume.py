@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from actor_critic.agent import check_spaces, check_trust, trusted_settings
-from actor_critic.config import Settings, settings_from_document
+from actor_critic.config import Passed, Settings, settings_from_document
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.evaluation import Evaluation
-from actor_critic.networks import EncoderMaker
 from actor_critic.process import begin_with
 from actor_critic.storage import (
     Checkpoint,
@@ -80,7 +79,7 @@ class FoundRun:
             CheckpointError: The settings name code to import without ``trust_code``.
         """
         settings = settings_from_document(self.checkpoint.settings, self.path)
-        check_trust(settings, self.path, trust_code, has_encoder=False)
+        check_trust(settings, self.path, trust_code)
         return settings
 
     def is_up_to_date(self) -> bool:
@@ -105,7 +104,7 @@ def saved_run(
     ends: dict[str, Any],
     *,
     device: str | None,
-    encoder: EncoderMaker | None,
+    passed: Passed,
     trust_code: bool,
     new_episodes: bool,
 ) -> SavedRun:
@@ -115,7 +114,7 @@ def saved_run(
         found: The run.
         ends: New values of ``num_epochs``, ``target_return`` and ``max_hours``; missing ones keep their values.
         device: A new device; None keeps the old one.
-        encoder: The user's module class that encodes observations; None imports it by its name.
+        passed: The user's objects; others are imported by their names.
         trust_code: Whether code that its settings name as ``module:Class`` may be imported.
         new_episodes: Whether to replace the running episodes by new ones.
 
@@ -142,7 +141,7 @@ def saved_run(
             )
     if differences := different_versions(checkpoint.versions, path):
         log.warning("%s", differences)
-    settings = trusted_settings(checkpoint, path, encoder, trust_code)
+    settings = trusted_settings(checkpoint, path, passed, trust_code)
     _check_length(settings, checkpoint, path, ends.get("num_epochs"))
     settings = settings.replace(**ends)
     settings = settings.replace(device=device or settings.device)
@@ -245,16 +244,15 @@ def _check_code(state: RunState, checkpoint: Checkpoint, origin: Path) -> None:
         CheckpointError: It has changed.
     """
     settings = state.agent.settings
-    for name in checkpoint.code.keys() | state.code.keys():
-        before, now = checkpoint.code.get(name), state.code.get(name)
-        if before is None and now is not None and now.startswith(TYPED):
-            log.warning(
-                "%s: it is unknown whether this code has changed since %s was written", getattr(settings, name), origin
-            )
-        elif before != now:
-            what = "code" if (before or "").startswith(TYPED) else "file"
-            raise CheckpointError(
-                f"{origin} was trained with another version of {getattr(settings, name, name)}: its {what} "
-                f"has changed since, and the run would not be the one that was stopped; start a new run with "
-                f"{begin_with(origin)}"
-            )
+    for key in state.compare_code(checkpoint.code):
+        before, now = checkpoint.code.get(key), state.code.get(key)
+        setting, _, index = key.partition(".")
+        name = settings.wrapper_names[int(index)] if index else getattr(settings, setting, setting)
+        if before is None and now is not None and (index or now.startswith(TYPED)):  # written by an older version
+            log.warning("%s: it is unknown whether this code has changed since %s was written", name, origin)
+            continue
+        kind = "code" if (before or "").startswith(TYPED) else "file"
+        raise CheckpointError(
+            f"{origin} was trained with another version of {name}: its {kind} has changed since, and the run would "
+            f"not be the one that was stopped; start a new run with {begin_with(origin)}"
+        )

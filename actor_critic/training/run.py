@@ -1,14 +1,15 @@
 """A run between its epochs: set-up, resume, run folder, stop and close."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, NoReturn, Self
 
 from actor_critic.agent import FixedAttributes
-from actor_critic.config import Config, Settings
+from actor_critic.config import Config, EncoderLike, EnvironmentLike, Passed, RewardModelLike, Settings, WrapperLike
 from actor_critic.errors import ConfigError
 from actor_critic.evaluation import Evaluation, long_evaluations
-from actor_critic.networks import CustomEncoder, EncoderMaker
+from actor_critic.networks import CustomEncoder
 from actor_critic.process import Interrupted, recognized
 from actor_critic.storage import Checkpoint, RunFolder, here
 from actor_critic.training.evaluations import Evaluations
@@ -32,21 +33,31 @@ class Run(FixedAttributes):
         config: Config | Settings | SavedRun,
         run_folder: str | Path | None = None,
         *,
-        encoder: EncoderMaker | None = None,
+        environment: EnvironmentLike | None = None,
+        wrappers: Sequence[WrapperLike] | None = None,
+        reward_model: RewardModelLike | None = None,
+        encoder: EncoderLike | None = None,
     ) -> None:
         """Set up a run: resolve settings, make environments, build networks, and claim the folder last.
 
         Args:
             config: What to train.
             run_folder: A new folder for checkpoints, metrics and evaluations; None writes nothing.
-            encoder: Your module class that encodes observations; it replaces the one in the settings.
+            environment: Your environment class, or a function that makes an environment. This and the next three
+                arguments replace settings; each may also be a name, as in the settings.
+            wrappers: Your wrappers, innermost first: classes or functions that take an environment, or pairs of one and
+                its keyword arguments.
+            reward_model: A function of states and actions, or a RewardModel class or instance. A function may also take
+                ``next_states``, ``terminated`` and ``environment_rewards``; see :meth:`RewardModel.rewards`.
+            encoder: Your module class that encodes observations, or a function that makes one.
 
         Raises:
-            ConfigError: A setting is wrong, the environment cannot be made, or the run does not fit in memory.
+            ConfigError: A setting is wrong, an object is of the wrong kind, the environment cannot be made, or the run
+                does not fit in memory.
             CheckpointError: ``init_from`` names no valid checkpoint.
         """
         with recognized():
-            prepared = prepare(config, encoder)
+            prepared = prepare(config, Passed(environment, wrappers, reward_model, encoder))
             self._state, self._environments = prepared.state, prepared.environments
             self._rewards, self._seeds = prepared.rewards, prepared.seeds
             self._counters = prepared.state.counters
@@ -77,7 +88,10 @@ class Run(FixedAttributes):
         target_return: float | None = None,
         max_hours: float | None = None,
         device: str | None = None,
-        encoder: EncoderMaker | None = None,
+        environment: EnvironmentLike | None = None,
+        wrappers: Sequence[WrapperLike] | None = None,
+        reward_model: RewardModelLike | None = None,
+        encoder: EncoderLike | None = None,
         trust_code: bool = False,
         new_episodes: bool = False,
     ) -> Self:
@@ -89,7 +103,11 @@ class Run(FixedAttributes):
             target_return: A new return to stop at; None keeps the old value.
             max_hours: A new limit in hours of training from the start of the run; None keeps the old value.
             device: A new device; None keeps the old one.
-            encoder: Your module class that encodes observations; None imports it by its name.
+            environment: The class or function that was passed to the :class:`Trainer`; None imports it by its name. It
+                must be the same version. The next three arguments likewise.
+            wrappers: As ``environment``.
+            reward_model: As ``environment``.
+            encoder: As ``environment``.
             trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
             new_episodes: Whether to replace the running episodes by new ones, for an environment that cannot replay
                 them. The resumed run then differs from the stopped one, and its settings record this.
@@ -107,11 +125,11 @@ class Run(FixedAttributes):
                     found if found and found.is_up_to_date() else find_run(folder.path),
                     ends.model_dump(exclude_none=True),
                     device=device,
-                    encoder=encoder,
+                    passed=Passed(environment, wrappers, reward_model, encoder),
                     trust_code=trust_code,
                     new_episodes=new_episodes,
                 )
-                run = cls(saved, encoder=encoder)
+                run = cls(saved)
                 try:
                     record_ends(folder, saved, run.settings)
                 except BaseException:
@@ -125,22 +143,23 @@ class Run(FixedAttributes):
             return run
 
     @classmethod
-    def from_state(
-        cls, checkpoint: Checkpoint, settings: Settings, origin: str | Path, *, encoder: EncoderMaker | None = None
-    ) -> Self:
+    def from_state(cls, checkpoint: Checkpoint, settings: Settings, origin: str | Path) -> Self:
         """Return the run whose training state a checkpoint holds, without a run folder.
 
         Args:
             checkpoint: The state.
             settings: The settings of the run, as :func:`trusted_settings` reads them.
             origin: The name of the checkpoint in errors.
-            encoder: Your module class that encodes observations; None imports it by its name.
 
         Raises:
             ConfigError: The environment cannot be made, or the run does not fit in memory.
             CheckpointError: The checkpoint is no training state, or the user's code or the spaces changed.
         """
-        return cls(SavedRun(checkpoint, settings, Path(origin)), encoder=encoder)
+        return cls(SavedRun(checkpoint, settings, Path(origin)))
+
+    def compare_code(self, checkpoint: Checkpoint) -> list[str]:
+        """Return the settings that name other code than in a checkpoint; see :meth:`RunState.compare_code`."""
+        return self._state.compare_code(checkpoint.code)
 
     @property
     def epoch(self) -> int:

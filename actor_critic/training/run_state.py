@@ -8,9 +8,9 @@ import numpy.typing as npt
 import torch
 
 from actor_critic.agent import ActorCriticAgent
-from actor_critic.environments import find_functional_class, is_own
+from actor_critic.environments import find_functional_class, find_spec, is_own
 from actor_critic.errors import EnvironmentFault
-from actor_critic.imports import load_class
+from actor_critic.imports import is_installed
 from actor_critic.networks import CustomEncoder
 from actor_critic.rollouts import RolloutSource
 from actor_critic.storage import Checkpoint
@@ -31,7 +31,8 @@ class RunState:
     Attributes:
         agent: The agent in training.
         counters: Epochs, steps, episodes, hours and the best score.
-        code: SHA-256 of the user's code, by the setting that names it.
+        objects: The user's classes, functions and instances, by the setting that names them.
+        code: The digests of their code.
         source: The open source of rollouts; None while the environments are closed.
         running_episodes: The state that the source saved when it was closed; None before the run started.
     """
@@ -40,7 +41,8 @@ class RunState:
         """Start before the first epoch."""
         self.agent = agent
         self.counters = counters
-        self.code = _code_digests(agent)
+        self.objects = _objects_of_the_user(agent)
+        self.code = {field: source_digest(found) for field, found in self.objects.items()}
         self.source: RolloutSource | None = None
         self.running_episodes: dict[str, npt.NDArray[Any]] | None = None
         self._snapshot: Checkpoint | None = None  # the state to restore, without settings
@@ -118,6 +120,18 @@ class RunState:
             if name.startswith(_EPISODES)
         }
 
+    def compare_code(self, saved: dict[str, str]) -> list[str]:
+        """Compare the user's code with the digests of a checkpoint, and keep those that are the same.
+
+        A digest of a file and one of the code itself may mean the same version.
+
+        Returns:
+            The settings that name other code, or only one of both has.
+        """
+        for key in saved.keys() & self.objects.keys():
+            self.code[key] = source_digest(self.objects[key], like=saved[key])
+        return [key for key in saved.keys() | self.code.keys() if saved.get(key) != self.code.get(key)]
+
     def reset_running_episodes(self, source: RolloutSource) -> None:
         """Replace the running episodes by new ones if the source cannot rebuild them.
 
@@ -142,18 +156,23 @@ class RunState:
         return tensors
 
 
-def _code_digests(agent: ActorCriticAgent) -> dict[str, str]:
-    """Return digests of the user's own code, by the settings that name it.
+def _objects_of_the_user(agent: ActorCriticAgent) -> dict[str, Any]:
+    """Return the user's own code, by the settings that name it; wrappers as "wrappers.0" and so on.
 
-    It covers the reward model, the encoder, and an environment that consists of functions.
+    The code of an environment counts if the setting names its class or a function, rather than a registered id.
     """
-    used: dict[str, type[Any]] = {}
-    found = None if agent.settings.is_random_states else find_functional_class(agent.settings)
-    if found and is_own(found[0]):
-        used["environment"] = found[0]
-    if ":" in agent.settings.reward_model:
-        used["reward_model"] = load_class(agent.settings.reward_model, "reward_model")
-    encoder = agent.policy_network.trunk.encoder
-    if isinstance(encoder, CustomEncoder):
-        used["encoder"] = type(encoder.module)
-    return {field: source_digest(found) for field, found in used.items()}
+    settings = agent.settings
+    used: dict[str, Any] = {}
+    functional = None if settings.is_random_states else find_functional_class(settings)
+    if functional and is_own(functional[0]):
+        used["environment"] = functional[0]
+    elif not functional and find_spec(settings):
+        used["environment"] = settings.objects.find(settings.environment)
+    for index, name in enumerate(settings.wrapper_names):
+        if name in settings.objects or not is_installed(name.partition(":")[0]):
+            used[f"wrappers.{index}"] = settings.objects.load(name, "wrappers")
+    if ":" in settings.reward_model:
+        used["reward_model"] = settings.objects.load(settings.reward_model, "reward_model")
+    if isinstance(agent.policy_network.trunk.encoder, CustomEncoder):
+        used["encoder"] = settings.objects.load(settings.encoder, "encoder")
+    return used

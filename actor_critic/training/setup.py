@@ -8,7 +8,7 @@ import torch
 
 from actor_critic.agent import ActorCriticAgent, weights_to_begin_with
 from actor_critic.backends import choose_device
-from actor_critic.config import Config, Settings, check_fits_in_memory, settings_of
+from actor_critic.config import Config, Passed, Settings, check_fits_in_memory, settings_of
 from actor_critic.environments import (
     VectorEnvironment,
     check_same_spaces,
@@ -18,7 +18,6 @@ from actor_critic.environments import (
     try_new_environment,
 )
 from actor_critic.errors import CheckpointError, ConfigError
-from actor_critic.networks import EncoderMaker
 from actor_critic.rewards import make_reward_rule
 from actor_critic.spaces import describe_path, left_out, read_spaces
 from actor_critic.storage import here
@@ -50,14 +49,14 @@ class Prepared:
     started_in: Path
 
 
-def prepare(config: Config | Settings | SavedRun, encoder: EncoderMaker | None) -> Prepared:
+def prepare(config: Config | Settings | SavedRun, passed: Passed) -> Prepared:
     """Set up a run: device, vectorization, replay, environments, sizes, memory check, networks, first weights.
 
     Afterwards no setting is "auto" and every size is known.
 
     Args:
         config: What to train, or the saved run to resume.
-        encoder: The user's module class that encodes observations; it replaces the one in the settings.
+        passed: The user's objects, which replace settings.
 
     Raises:
         ConfigError: A setting is wrong, the environment cannot be made, or the run does not fit in memory.
@@ -66,7 +65,7 @@ def prepare(config: Config | Settings | SavedRun, encoder: EncoderMaker | None) 
     """
     started_in = here()
     saved = config if isinstance(config, SavedRun) else None
-    settings = settings_of(config.settings_to_begin_with() if isinstance(config, SavedRun) else config, encoder)
+    settings = settings_of(config.settings_to_begin_with() if isinstance(config, SavedRun) else config, passed)
     torch.set_num_threads(1)  # the initial weights must not depend on the number of threads
     settings = settings.replace(device=str(choose_device(settings.device)))
     if settings.is_random_states:
@@ -79,7 +78,7 @@ def prepare(config: Config | Settings | SavedRun, encoder: EncoderMaker | None) 
         try_new_environment(settings)
     environment = make_environments(settings, seeds)
     try:
-        agent, rewards = _build(settings, environment, encoder, None if saved else started_in)
+        agent, rewards = _build(settings, environment, None if saved else started_in)
         torch.set_num_threads(agent.settings.torch_threads)
         _check_overlap(agent)
         state = RunState(agent, Counters(settings.num_envs, settings.episode_figures))
@@ -93,14 +92,13 @@ def prepare(config: Config | Settings | SavedRun, encoder: EncoderMaker | None) 
 
 
 def _build(
-    settings: Settings, environment: VectorEnvironment, encoder: EncoderMaker | None, weights_from: Path | None
+    settings: Settings, environment: VectorEnvironment, weights_from: Path | None
 ) -> tuple[ActorCriticAgent, EpochRewards]:
     """Build the agent for an environment's spaces, and the training rewards.
 
     Args:
         settings: Complete except for the sizes and the backend.
         environment: The environments.
-        encoder: As in :func:`prepare`.
         weights_from: The folder that ``init_from`` is relative to; None if ``init_from`` is not used.
     """
     space, action_space = environment.single_observation_space, environment.single_action_space
@@ -124,7 +122,7 @@ def _build(
         if init_from is not None and weights_from is not None:
             source, first = weights_to_begin_with(weights_from / init_from, settings, spaces)
             settings = settings.replace(init_from=str(source))
-        agent = ActorCriticAgent(settings, observations, actions, encoder)
+        agent = ActorCriticAgent(settings, observations, actions)
         if first is not None:
             agent.load_weights(first.tensors)
             log.info("weights from %s", settings.init_from)

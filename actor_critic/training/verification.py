@@ -3,13 +3,13 @@
 import contextlib
 import csv
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from actor_critic.agent import check_spaces, trusted_settings
-from actor_critic.config import Settings
+from actor_critic.config import EncoderLike, EnvironmentLike, Passed, RewardModelLike, Settings, WrapperLike
 from actor_critic.errors import CheckpointError, ConfigError, VerificationError
-from actor_critic.networks import EncoderMaker
 from actor_critic.storage import (
     Checkpoint,
     check_is_run,
@@ -44,7 +44,10 @@ def verify(
     run_folder: str | Path,
     *,
     from_epoch: int | None = None,
-    encoder: EncoderMaker | None = None,
+    environment: EnvironmentLike | None = None,
+    wrappers: Sequence[WrapperLike] | None = None,
+    reward_model: RewardModelLike | None = None,
+    encoder: EncoderLike | None = None,
     trust_code: bool = False,
 ) -> Verification:
     """Recompute a part of a run, and compare the digests with those that the run stored.
@@ -55,7 +58,11 @@ def verify(
         run_folder: The folder of the run.
         from_epoch: The epoch of the checkpoint to start from; 0 starts from the settings alone. None takes the newest
             checkpoint with a later digest to compare.
-        encoder: Your module class that encodes observations; None imports it by its name.
+        environment: The class or function that was passed to the :class:`Trainer`, or is to be used instead of an
+            import by name; the other three likewise.
+        wrappers: As ``environment``.
+        reward_model: As ``environment``.
+        encoder: As ``environment``.
         trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
 
     Raises:
@@ -80,15 +87,15 @@ def verify(
     if first:
         origin = evidence.kept[first]
         checkpoint = checkpoints.load(origin)
-    settings = trusted_settings(checkpoint, origin, encoder, trust_code)
+    settings = trusted_settings(checkpoint, origin, Passed(environment, wrappers, reward_model, encoder), trust_code)
     last = max(expected)
     # The run must reach the last digest. Its length only matters for the bits if something is annealed.
     settings = settings.replace(max_hours=None, target_return=None)
     settings = settings if settings.is_annealed else settings.replace(num_epochs=last)
     if first:
-        trainer = Trainer.from_state(checkpoint, settings, origin, encoder=encoder)
+        trainer = Trainer.from_state(checkpoint, settings, origin)
     else:
-        trainer = _from_the_beginning(checkpoint, settings, origin, encoder)
+        trainer = _from_the_beginning(checkpoint, settings, origin)
     _compare(trainer, expected, folder, first)
     return Verification(first, last, sum(epoch > first for epoch in known))
 
@@ -136,17 +143,16 @@ def _evidence(folder: Path) -> _Evidence:
     return _Evidence(known, kept, left, newest, checkpoint)
 
 
-def _from_the_beginning(
-    checkpoint: Checkpoint, settings: Settings, origin: Path, encoder: EncoderMaker | None
-) -> Trainer:
+def _from_the_beginning(checkpoint: Checkpoint, settings: Settings, origin: Path) -> Trainer:
     """Return the run at its start, and check its spaces against those of its checkpoint."""
     begin = settings if settings.is_random_states else settings.replace(input_dim=None, output_dim=None)
-    trainer = Trainer(begin, encoder=encoder)
+    trainer = Trainer(begin)
     try:
         check_spaces(checkpoint, (trainer.agent.observations, trainer.agent.actions))
     except CheckpointError as error:
         trainer.close()
         raise CheckpointError(f"{origin} does not fit {settings.environment}: {error}") from None
+    trainer.compare_code(checkpoint)
     return trainer
 
 

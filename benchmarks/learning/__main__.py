@@ -59,6 +59,7 @@ _PROBLEMS = "benchmarks.learning.problems"
 _MAZE = f"{_PROBLEMS}:TMaze-v0"
 
 _SAME = "the row above"
+_GENERAL: dict[str, Any] = {"preset": "none"}
 
 
 def _twins(environment: str, algorithm: str, *published: Any) -> tuple[Row, Row]:
@@ -69,17 +70,29 @@ def _twins(environment: str, algorithm: str, *published: Any) -> tuple[Row, Row]
     return own, Row(environment, algorithm, steps, _SAME, at_least, name, {"vectorization": "compiled"})
 
 
+def _without_preset(environment: str, steps: int, at_least: float | None = None) -> Row:
+    """Return the row of the general defaults for the budget of a preset, which shows whether the preset is worth it."""
+    return Row(environment, "ppo", steps, _SAME, at_least, f"{environment}, general defaults", _GENERAL)
+
+
 ROWS = [
     *_twins("CartPole-v1", "ppo", 100_000, "500 at 100k (PPO, Stable-Baselines3 zoo)", 495),
+    _without_preset("CartPole-v1", 100_000, 495),
     Row("MiniGrid-DoorKey-5x5-v0", "ppo", 100_000, "0.964 at 100k (PPO, zoo)", 0.95),
+    _without_preset("MiniGrid-DoorKey-5x5-v0", 100_000, 0.95),
     Row("LunarLander-v3", "ppo", 1_000_000, "242 at 1M (PPO, zoo, v2); 183 at 300k (SLM-Lab)", 242),
+    _without_preset("LunarLander-v3", 1_000_000, 242),
     Row(_MAZE, "ppo", 200_000, "0.5 is chance", 0.9, "T-maze of length 10, GRU", {"memory": "gru"}),
     Row(_MAZE, "ppo", 200_000, "0.5 is chance", None, "the same, without memory"),
     Row("LunarLander-v3", "a2c", 200_000, "−64 to 65 on five seeds, zoo's settings on v3; 155 (A2C, zoo, v2)", 65),
     *(
-        Row(f"MinAtar/{game}-v1", "ppo", 1_000_000, "the row below", None, label, is_peer=is_peer)
-        for game in ("Breakout", "SpaceInvaders")
-        for label, is_peer in (("", False), (f"MinAtar/{game}-v1 by Stable-Baselines3, the same work", True))
+        row
+        for game in ("MinAtar/Breakout-v1", "MinAtar/SpaceInvaders-v1")
+        for row in (
+            Row(game, "ppo", 1_000_000, "", None),
+            _without_preset(game, 1_000_000),
+            Row(game, "ppo", 1_000_000, "", None, f"{game} by Stable-Baselines3, the same work", is_peer=True),
+        )
     ),
 ]
 

@@ -53,6 +53,10 @@ def allowed(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
             )
         case "array":
             return st.lists(allowed(schema["items"]), max_size=3)
+        case "object" if "maxProperties" in schema:
+            (pattern, inner), *_ = schema["patternProperties"].items()
+            name = st.from_regex(pattern, fullmatch=True, alphabet=st.characters(codec="ascii"))
+            return st.dictionaries(name, allowed(inner), min_size=schema["minProperties"], max_size=1)
         case "object":
             return st.dictionaries(_TEXT, _FINITE_JSON, max_size=3)
         case kind:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from types import NoneType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
@@ -24,6 +24,11 @@ def _plain(annotation: Any) -> Any:
         return _plain(get_args(annotation)[0])
     if get_origin(annotation) is list:
         return list[_plain(get_args(annotation)[0])]  # type: ignore[misc]
+    if get_origin(annotation) is dict:
+        key, value = get_args(annotation)
+        return dict[_plain(key), _plain(value)]  # type: ignore[misc]
+    if get_origin(annotation) in (Union, UnionType):
+        return Union[tuple(_plain(member) for member in get_args(annotation))]  # noqa: UP007
     return annotation
 
 

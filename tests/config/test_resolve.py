@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from actor_critic.config import (
+    SETTING_NAMES,
     RANDOM_STATES,
     Config,
     Layer,
@@ -70,7 +71,7 @@ def test_a_flag_beats_the_file_which_beats_the_preset_which_beats_the_default() 
 def test_every_setting_that_has_a_value_has_a_source() -> None:
     for environment in (RANDOM_STATES, "CartPole-v1"):
         resolution = resolve(Layer("file", Config(environment=environment)))
-        said = {field.name for field in fields(Settings) if getattr(resolution.settings, field.name) is not None}
+        said = {name for name in SETTING_NAMES if getattr(resolution.settings, name) is not None}
         switched_off = {name for name in SWITCHABLE if getattr(resolution.settings, name) is None}
         assert resolution.sources.keys() == said | switched_off
 
@@ -292,7 +293,7 @@ def test_one_size_that_was_said_is_never_refused(said: dict[str, Any]) -> None:
 
 
 def test_settings_have_the_fields_of_config_without_the_second_names() -> None:
-    assert [field.name for field in fields(Settings)] == [
+    assert list(SETTING_NAMES) == [
         name for name in Config.model_fields if name not in ("num_steps", "total_timesteps")
     ]
     assert NULLABLE >= SWITCHABLE

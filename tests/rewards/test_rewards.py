@@ -143,7 +143,7 @@ class Misbehaving(RewardModel):
         (1.0, r"returned rewards of shape \(\); expected \(2,\)"),
         ([[1.0], [2.0]], r"returned rewards of shape \(2, 1\); expected \(2,\)"),
         ([0.0, np.nan], "returned nan for transition 1"),
-        (["a", "b"], "raised ValueError"),
+        (["a", "b"], "returned rewards of dtype <U1; expected numbers"),
         (KeyError("x"), "raised KeyError"),
     ],
 )
@@ -204,8 +204,8 @@ def test_user_class_is_built_with_the_spaces_and_its_own_arguments(user_module: 
         ("Scaled", {"scale": -1}, "reward_model.*scale=-1 is negative"),
         ("Abstract", {}, "rewards"),
         ("Other", {}, "is not a subclass of actor_critic.RewardModel"),
-        ("Missing", {}, "has no class 'Missing'"),
-        ("function", {}, "has no class 'function'"),
+        ("Missing", {}, "has no class or function 'Missing'"),
+        ("function", {}, "has the parameters none; expected two, states and actions"),
     ],
 )
 def test_user_class_that_cannot_be_built_is_a_config_error(

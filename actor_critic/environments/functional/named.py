@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import logging
+from dataclasses import replace
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
@@ -13,8 +14,8 @@ from actor_critic.environments.functional.executors import Executor, PythonExecu
 from actor_critic.environments.functional.trial import try_functions
 from actor_critic.environments.functional.twins import make_twin
 from actor_critic.environments.functional.vector import FunctionalVectorEnv
+from actor_critic.environments.named import find_spec
 from actor_critic.errors import ActorCriticError, EnvironmentFault, NotMadeError, describe
-from actor_critic.imports import find_object
 from actor_critic.process import Interrupted, boundary
 from actor_critic.seeding import Purpose
 
@@ -26,12 +27,12 @@ _FIRST_STEPS, _STEPS, _SECONDS = 3, 300, 0.2  # of the trial before a new run
 def find_functional_class(settings: Settings) -> tuple[type[FunctionalEnvironment], EnvSpec] | None:
     """Return the functional environment that settings name, and how Gymnasium makes it; None if it is not functional.
 
-    It is named as "module:Class", or registered with the class as its entry point.
+    It is passed, named as "module:Class", or registered with the class as its entry point.
     """
     name = settings.environment
-    if ":" in name and (found := functional_class(find_object(name))):
-        spec = EnvSpec(name.partition(":")[2], found, max_episode_steps=found.max_episode_steps)
-        return found, spec
+    if (spec := find_spec(settings)) is not None:
+        kind = functional_class(spec.entry_point)
+        return (kind, replace(spec, max_episode_steps=kind.max_episode_steps)) if kind else None
     registered = gym.registry.get(name.rpartition(":")[2])
     entry = registered.entry_point if registered else None
     if registered is None or entry is None or str(entry).startswith("gymnasium."):

@@ -17,6 +17,7 @@ from actor_critic.environments.functional.source import REMEDY
 from actor_critic.environments.functional.vector import FunctionalVectorEnv
 from actor_critic.environments.vector.contract import Step
 from actor_critic.errors import ConfigError
+from actor_critic.imports import Objects
 from actor_critic.rewards import LinearReward, RewardModel, compute_rewards, make_reward_model
 from actor_critic.seeding import Purpose
 
@@ -104,6 +105,7 @@ class RandomStatesVectorEnv(FunctionalVectorEnv):
         output_dim: int = 2,
         reward_model: str = "linear",
         reward_model_kwargs: dict[str, Any] | None = None,
+        objects: Objects | None = None,
         purpose: Purpose = Purpose.EPISODES,
     ) -> None:
         """Set up N problems side by side.
@@ -112,15 +114,18 @@ class RandomStatesVectorEnv(FunctionalVectorEnv):
             num_envs: N.
             input_dim: Size of a state.
             output_dim: Number of actions.
-            reward_model: "linear" or "module:Class".
-            reward_model_kwargs: Keyword arguments of its constructor.
+            reward_model: "linear", or "module:name" of a class or function.
+            reward_model_kwargs: Keyword arguments for it.
+            objects: Finds what ``reward_model`` means.
             purpose: Selects the range of episode seeds; training and evaluation use disjoint ranges.
 
         Raises:
             ConfigError: The reward model cannot be made.
         """
         spaces = gym.spaces.Box(-np.inf, np.inf, (input_dim,), np.float32), gym.spaces.Discrete(output_dim)
-        self.reward_model: RewardModel = make_reward_model(reward_model, reward_model_kwargs or {}, *spaces)
+        self.reward_model: RewardModel = make_reward_model(
+            reward_model, reward_model_kwargs or {}, *spaces, objects=objects
+        )
         function = _function_of(self.reward_model)
         self._is_function = function is not None
         environment = _with_reward(*(function or (_none, {})))(input_dim, output_dim)

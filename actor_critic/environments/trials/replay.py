@@ -18,7 +18,7 @@ from actor_critic.environments.vector.same_step import SameStepVectorEnv
 from actor_critic.environments.vector.single_environments import Replay
 from actor_critic.environments.vector.worker import end_children, leave_signals_to_the_parent, may_have_children
 from actor_critic.errors import ConfigError, EnvironmentFault, ReplayFault
-from actor_critic.process import boundary
+from actor_critic.process import Sent, boundary
 
 log = logging.getLogger("actor_critic")
 
@@ -58,7 +58,7 @@ def try_replays(
         return _try_all(make)
     context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     answers, far_end = context.Pipe(duplex=False)
-    process = context.Process(target=_send_result, args=(far_end, make))
+    process = context.Process(target=_send_result, args=(far_end, Sent(make)))
     with may_have_children():
         process.start()
     far_end.close()

@@ -37,7 +37,7 @@ from actor_critic.environments.vector.worker import (
 from actor_critic.environments.wrappers.lives import lives_of
 from actor_critic.environments.wrappers.own_rewards import own_rewards_of
 from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, describe
-from actor_critic.process import Interrupted, cores
+from actor_critic.process import Interrupted, Sent, cores
 from actor_critic.spaces import read_spaces
 
 log = logging.getLogger("actor_critic")
@@ -152,7 +152,7 @@ class WorkerVectorEnv(
             target=work,
             args=(
                 far_end,
-                self._make,
+                Sent(self._make),
                 share,
                 self._memory,
                 self._layout,
