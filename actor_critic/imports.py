@@ -149,5 +149,5 @@ def require_trust(names: list[str], origin: object, is_trusted: bool) -> None:
         shown = ", ".join(name if name.isprintable() else ascii(name) for name in names)
         raise CheckpointError(
             f"{origin} names code to import: {shown}; add --trust-code (in Python: "
-            f"trust_code=True) if you know and trust it"
+            f"trust_code=True, or pass the class or function itself) if you know and trust it"
         )

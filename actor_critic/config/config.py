@@ -65,6 +65,10 @@ _Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$", examples
 _Count = Annotated[int, Field(ge=1, le=10**12)]
 _Positive = Annotated[float, Field(gt=0)]
 
+_JSON_FIELDS = (
+    "environment_kwargs", "wrappers", "reward_model_kwargs", "encoder_kwargs", "evaluation_environment_kwargs"
+)  # fmt: skip
+
 Algorithm = Literal["a2c", "ppo"]
 
 
@@ -283,6 +287,11 @@ class Config(BaseModel):
     evaluation_max_steps: Annotated[_Count | None, Default(27_000, old=10_000)] = None
     """Maximum steps of an evaluation episode, for environments without a limit of their own. The result counts the
     episodes that were cut. Default: 27000, the limit of Atari games."""
+    evaluation_environment: Annotated[str | None, Field(min_length=1, max_length=200), Default(None)] = None
+    """Another environment for all evaluations of the run, named as in environment. Null: the one of training."""
+    evaluation_environment_kwargs: Annotated[dict[str, Any] | None, Default({}, old={})] = None
+    """Keyword arguments of the environment in evaluations, such as another difficulty. Without evaluation_environment,
+    they replace those of the same name in environment_kwargs, and the others stay."""
     log_file: Annotated[_Path | None, Default("actor_critic_training.log")] = None
     """The log file that commands append to. Default: "actor_critic_training.log"."""
 
@@ -293,7 +302,7 @@ class Config(BaseModel):
             config = handler(as_json(data))
         except ValidationError as error:
             raise ConfigError(explain(error, cls.model_fields)) from None
-        for name in ("environment_kwargs", "wrappers", "reward_model_kwargs", "encoder_kwargs"):
+        for name in _JSON_FIELDS:
             check_is_json(name, getattr(config, name))
         return config
 

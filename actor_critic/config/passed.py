@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from actor_critic.config.json_values import as_json, check_is_json
 from actor_critic.config.settings import Settings, wrapper_and_kwargs
 from actor_critic.errors import ConfigError
 from actor_critic.imports import Objects, object_name
@@ -32,6 +33,7 @@ class Passed:
         wrappers: Sequence[WrapperLike] | None = None,
         reward_model: RewardModelLike | None = None,
         encoder: EncoderLike | None = None,
+        evaluation_environment: EnvironmentLike | None = None,
     ) -> None:
         """Name the objects.
 
@@ -40,9 +42,14 @@ class Passed:
         """
         self.settings: dict[str, Any] = {}
         self._found: dict[str, Any] = {}
-        for field, value in (("environment", environment), ("reward_model", reward_model), ("encoder", encoder)):
+        for field, check, value in (
+            ("environment", _check_environment, environment),
+            ("reward_model", _check_reward_model, reward_model),
+            ("encoder", _check_encoder, encoder),
+            ("evaluation_environment", _check_environment, evaluation_environment),
+        ):
             if value is not None:
-                _CHECKS[field](value)
+                check(value)
                 self.settings[field] = self._name(value)
         if wrappers is not None:
             if isinstance(wrappers, (str, Mapping)) or not isinstance(wrappers, Sequence):
@@ -109,8 +116,13 @@ class Passed:
                 f"wrappers: {wrapper!r} is not allowed; expected a class or function that takes an environment, a pair "
                 f"of it and its keyword arguments, or a name"
             )
+        given = as_json(dict(kwargs))
+        try:
+            check_is_json("wrappers", given)
+        except ConfigError:  # no file can have these arguments, so they belong to the object
+            wrapper, given = functools.partial(wrapper, **kwargs), {}
         name = self._name(wrapper)
-        return {name: dict(kwargs)} if kwargs else name
+        return {name: given} if given else name
 
 
 def _is_maker(found: Any) -> bool:
@@ -146,10 +158,3 @@ def _check_encoder(found: Any) -> None:
             f"encoder: an object of {type(found).__name__} is not allowed; pass the class, or a function that makes a "
             f"torch.nn.Module, since policy and value function have one each"
         )
-
-
-_CHECKS: dict[str, Callable[[Any], None]] = {
-    "environment": _check_environment,
-    "reward_model": _check_reward_model,
-    "encoder": _check_encoder,
-}

@@ -198,11 +198,21 @@ def overlap_needs_clip_coef(v: Values) -> str | None:
 
 def random_states_take_no_environment_settings(v: Values) -> str | None:
     """Refuse arguments, wrappers, parts and step limits for random states, which are not a Gymnasium environment."""
-    names = ("environment_kwargs", "wrappers", "observation_keys", "max_episode_steps")
+    names = (
+        "environment_kwargs", "wrappers", "observation_keys", "max_episode_steps",
+        "evaluation_environment", "evaluation_environment_kwargs",
+    )  # fmt: skip
     given = [name for name in names if v.values.get(name)]
     if not v.is_random_states or not given:
         return None
     return f"{v.culprit(given[0])} does not apply to random states; remove it or name an environment"
+
+
+def evaluations_need_a_gymnasium_environment(v: Values) -> str | None:
+    """Refuse random states as another environment of evaluations."""
+    if v.is_random_states or v.values.get("evaluation_environment") != RANDOM_STATES:
+        return None
+    return f"{v.culprit('evaluation_environment')} is not possible with {v.shown('environment')}; name an environment"
 
 
 def random_states_have_no_workers(v: Values) -> str | None:
@@ -292,6 +302,7 @@ RULES: tuple[Rule, ...] = (
     anneal_clip_needs_clip_coef,
     overlap_needs_clip_coef,
     random_states_take_no_environment_settings,
+    evaluations_need_a_gymnasium_environment,
     random_states_have_no_workers,
     random_states_are_not_replayed,
     random_states_are_not_stacked,

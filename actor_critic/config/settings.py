@@ -24,6 +24,8 @@ _NOT_COMPUTED = frozenset(
         "evaluation_interval",
         "evaluation_episodes",
         "evaluation_max_steps",
+        "evaluation_environment",
+        "evaluation_environment_kwargs",
         "log_file",
         "target_return",
         "max_hours",
@@ -155,6 +157,8 @@ class Settings:
     evaluation_interval: int | None
     evaluation_episodes: int
     evaluation_max_steps: int
+    evaluation_environment: str | None
+    evaluation_environment_kwargs: dict[str, Any]
     log_file: str
 
     objects: Objects = field(default_factory=Objects, compare=False, repr=False)
@@ -225,6 +229,7 @@ class Settings:
     def imported_code(self) -> list[str]:
         """Every ``module:Name`` that these settings import."""
         named = [self.reward_model, self.encoder, self.environment, *self.wrapper_names]
+        named.append(self.evaluation_environment or "")
         named.append(str(self.environment_kwargs.get("env_id", "")))  # the id inside a wrapper of old Gym
         return [name for name in named if ":" in name]
 
@@ -242,7 +247,8 @@ class Settings:
         the current folder.
         """
         preset = find_preset(self.environment, self.algorithm).settings
-        known = {self.environment} if self.environment.partition(":")[0] in _REGISTRARS else set()
+        environments = {self.environment, self.evaluation_environment or ""}
+        known = {name for name in environments if name.partition(":")[0] in _REGISTRARS}
         if preset.get("wrappers") == self.wrappers:
             known |= set(self.wrapper_names)
         for name in ("encoder", "reward_model"):
@@ -253,6 +259,13 @@ class Settings:
             for name in self.imported_code
             if name not in self.objects and (name not in known or not is_installed(name.partition(":")[0]))
         ]
+
+    def for_evaluation(self) -> "Settings":
+        """Return a copy with the environment of evaluations as the environment."""
+        kwargs = self.evaluation_environment_kwargs
+        if self.evaluation_environment is not None:
+            return self.replace(environment=self.evaluation_environment, environment_kwargs=kwargs)
+        return self.replace(environment_kwargs=self.environment_kwargs | kwargs)
 
     def fitted(self, input_dim: int, output_dim: int) -> "Settings":
         """Return a copy with the dimensions of the environment's spaces.

@@ -1,6 +1,11 @@
 """Returns of a policy on episodes it never trained on, with intervals."""
 
-from actor_critic.evaluation.evaluation import evaluate, evaluate_random, long_evaluations
+from actor_critic.evaluation.evaluation import (
+    evaluate,
+    evaluate_random,
+    long_evaluations,
+    try_evaluation_environment,
+)
 from actor_critic.evaluation.results import EVALUATED, Evaluation, ModeResult
 
 __all__ = [
@@ -10,4 +15,5 @@ __all__ = [
     "evaluate",
     "evaluate_random",
     "long_evaluations",
+    "try_evaluation_environment",
 ]

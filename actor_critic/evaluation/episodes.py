@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.agent import ActorCriticAgent
+from actor_critic.config import Settings
 from actor_critic.environments import VectorEnvironment, has_step_limit
 from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.evaluation.results import Reference
@@ -29,24 +30,31 @@ class Played:
 
 def play(
     agent: ActorCriticAgent,
+    settings: Settings,
     environment: VectorEnvironment,
     choose: Policy,
     quotas: npt.NDArray[np.int64],
     seed: int,
     noise: np.random.Generator,
 ) -> Played:
-    """Run each environment's quota of episodes to the end."""
-    found = read_spaces(
-        agent.settings.environment, environment.single_observation_space, environment.single_action_space
-    )
-    if other := spec_mismatch((agent.observations, agent.actions), found):
-        raise ConfigError(f"environment: {agent.settings.environment}: {other}")
-    rule = make_reward_rule(agent.settings, environment.single_observation_space, environment.single_action_space)
+    """Run each environment's quota of episodes to the end.
+
+    Args:
+        agent: The agent.
+        settings: Its settings with the environment of the evaluation.
+        environment: The environments.
+        choose: Chooses the actions.
+        quotas: [N], episodes of each environment.
+        seed: Seed of the episodes.
+        noise: Draws the numbers that ``choose`` samples actions with.
+    """
+    check_has_spaces_of(agent, settings.environment, environment)
+    rule = make_reward_rule(settings, environment.single_observation_space, environment.single_action_space)
     observations, masks = environment.begin(seed)
     reference = _reference(environment, observations)
     count = environment.num_envs
     running, done = np.zeros((count, 3)), np.zeros(count, np.int64)  # return, model return and length
-    limit = np.inf if has_step_limit(environment) else agent.settings.evaluation_max_steps
+    limit = np.inf if has_step_limit(environment) else settings.evaluation_max_steps
     cut = truncated = 0
     finished: list[npt.NDArray[np.float64]] = []
     states = agent.initial_state(count)
@@ -61,7 +69,7 @@ def play(
         states[ended] = 0.0
         running[:, 0] += step.rewards if step.own_rewards is None else step.own_rewards
         running[:, 2] += 1
-        _check_finite(agent, observations, running)
+        _check_finite(agent, settings.environment, observations, running)
         if rule:
             following = observations
             if step.final_observations is not None:
@@ -79,14 +87,27 @@ def play(
     return Played(returns, model_returns if rule else None, float(lengths.mean()), cut, truncated, reference)
 
 
-def _check_finite(agent: ActorCriticAgent, observations: npt.NDArray[Any], running: npt.NDArray[np.float64]) -> None:
+def check_has_spaces_of(agent: ActorCriticAgent, name: str, environment: VectorEnvironment) -> None:
+    """Check that an environment has the spaces of an agent.
+
+    Raises:
+        ConfigError: It has others.
+    """
+    found = read_spaces(name, environment.single_observation_space, environment.single_action_space)
+    if other := spec_mismatch((agent.observations, agent.actions), found):
+        raise ConfigError(f"environment: {name}: {other}")
+
+
+def _check_finite(
+    agent: ActorCriticAgent, name: str, observations: npt.NDArray[Any], running: npt.NDArray[np.float64]
+) -> None:
     """Raise an error for observations or returns that are not finite."""
     floats = agent.observations.floats(observations)
     for what, array in (("return", running[:, 0]), *(("observation", view) for view in floats)):
         if not np.isfinite(array).all():
             index = int(np.argwhere(~np.isfinite(array))[0][0])
             raise EnvironmentFault(
-                f"{agent.settings.environment}, environment {index} of an evaluation: after {running[index, 2]:.0f} "
+                f"{name}, environment {index} of an evaluation: after {running[index, 2]:.0f} "
                 f"steps of an episode the {what} is not finite"
             )
 

@@ -1,14 +1,25 @@
 """Evaluation of a policy on episodes it never trained on, with greedy and with sampled actions."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from actor_critic.agent import ActorCriticAgent, check_trust
-from actor_critic.config import Settings, check_evaluation_fits_in_memory
+from actor_critic.config import (
+    Config,
+    EnvironmentLike,
+    Passed,
+    RewardModelLike,
+    Settings,
+    WrapperLike,
+    check_evaluation_fits_in_memory,
+    settings_of,
+)
 from actor_critic.environments import VectorEnvironment, make_evaluation_environment
-from actor_critic.evaluation.episodes import play
+from actor_critic.errors import ConfigError
+from actor_critic.evaluation.episodes import check_has_spaces_of, play
 from actor_critic.evaluation.results import Evaluation, ModeResult, Reference
 from actor_critic.ops.categorical import choose as choose_actions
 from actor_critic.ops.statistics import summarize
@@ -24,6 +35,10 @@ def evaluate(
     episodes: int | None = None,
     seed: int | None = None,
     purpose: Purpose = Purpose.TEST,
+    environment: EnvironmentLike | None = None,
+    environment_kwargs: dict[str, Any] | None = None,
+    wrappers: Sequence[WrapperLike] | None = None,
+    reward_model: RewardModelLike | None = None,
 ) -> Evaluation:
     """Run a policy in two modes, greedy and sampled, on the same new episodes of its environment.
 
@@ -37,6 +52,12 @@ def evaluate(
         seed: Seed of the episodes; None takes the agent's seed.
         purpose: ``TEST`` for results to report, ``SELECTION`` for results to select by. Neither shares episodes with
             training.
+        environment: Another environment with the same spaces, or the class or function of the agent's, if its file only
+            has the name; None takes the agent's ``evaluation_environment``, or else its environment.
+        environment_kwargs: Other keyword arguments of the environment, such as its difficulty. Without ``environment``,
+            arguments that are left out keep the agent's values.
+        wrappers: The wrappers of the environment; None takes the agent's.
+        reward_model: The reward model whose returns are reported too; None takes the agent's.
 
     Returns:
         The returns of both modes, in the environment's own rewards, below all wrappers.
@@ -47,7 +68,7 @@ def evaluate(
         CheckpointError: The agent was read from a file that names code to import, without ``trust_code``.
         ValueError: ``episodes`` is below 1.
     """
-    settings = agent.settings
+    settings = _evaluated(agent, environment, environment_kwargs, Passed(None, wrappers, reward_model))
     check_trust(settings, agent.untrusted, agent.untrusted is None)
     count = settings.evaluation_episodes if episodes is None else episodes
     if count < 1:
@@ -63,7 +84,9 @@ def evaluate(
     side_by_side: int | None = None  # known after the first mode
     modes: dict[str, ModeResult] = {}
     for mode, choose in policies.items():
-        modes[mode], reference, side_by_side = _play(agent, choose, count, seed, purpose, bootstrap, side_by_side)
+        modes[mode], reference, side_by_side = _play(
+            agent, settings, choose, count, seed, purpose, bootstrap, side_by_side
+        )
     return Evaluation(settings.environment, count, modes, reference)
 
 
@@ -75,7 +98,7 @@ def evaluate_random(agent: ActorCriticAgent) -> ModeResult:
         EnvironmentFault: As :func:`evaluate`.
         ConfigError: As :func:`evaluate`.
     """
-    settings = agent.settings
+    settings = agent.settings.for_evaluation()
 
     def choose(
         observations: npt.NDArray[Any],
@@ -87,11 +110,57 @@ def evaluate_random(agent: ActorCriticAgent) -> ModeResult:
         return choose_actions(logits, agent.actions.sizes, mask, uniforms), states
 
     bootstrap = generator(settings.seed, Purpose.BOOTSTRAP, int(Purpose.TEST), 1)
-    return _play(agent, choose, settings.evaluation_episodes, settings.seed, Purpose.TEST, bootstrap, None)[0]
+    return _play(agent, settings, choose, settings.evaluation_episodes, settings.seed, Purpose.TEST, bootstrap, None)[0]
+
+
+def try_evaluation_environment(agent: ActorCriticAgent) -> None:
+    """Make the environment of the evaluations of a run, if it is another than the training one, and check its spaces.
+
+    Raises:
+        ConfigError: It cannot be made, or has other spaces.
+    """
+    settings = agent.settings.for_evaluation()
+    if (settings.environment, settings.environment_kwargs) == (
+        agent.settings.environment,
+        agent.settings.environment_kwargs,
+    ):
+        return
+    environment, _ = make_evaluation_environment(settings, Purpose.TEST, 1)
+    try:
+        check_has_spaces_of(agent, settings.environment, environment)
+    except ConfigError as error:
+        raise ConfigError(f"evaluation_{error}") from None
+    finally:
+        environment.close()
+
+
+def _evaluated(
+    agent: ActorCriticAgent,
+    environment: EnvironmentLike | None,
+    environment_kwargs: dict[str, Any] | None,
+    passed: Passed,
+) -> Settings:
+    """Return the settings of an agent with the environment to evaluate it on."""
+    settings = agent.settings
+    config = Config(environment_kwargs=environment_kwargs)  # checks and copies them
+    if environment is not None or environment_kwargs is not None:
+        settings = settings.replace(
+            evaluation_environment=None, evaluation_environment_kwargs=config.environment_kwargs or {}
+        )
+    if environment is not None:
+        other = Passed(environment)
+        name = other.settings["environment"]
+        if name in other.objects and name.partition(":")[2] == settings.environment.partition(":")[2]:
+            # The agent's own class, perhaps in another module now: its keyword arguments apply.
+            settings = settings.replace(objects=settings.objects | other.bound_to(settings))
+        else:
+            settings = settings.replace(evaluation_environment=name, objects=settings.objects | other.objects)
+    return settings_of(settings, passed).for_evaluation()
 
 
 def _play(
     agent: ActorCriticAgent,
+    settings: Settings,
     choose: Policy,
     count: int,
     seed: int,
@@ -100,11 +169,11 @@ def _play(
     side_by_side: int | None,
 ) -> tuple[ModeResult, Reference | None, int]:
     """Play the episodes of one mode; the last result is the number of environments that could be made."""
-    environment, quotas = make_evaluation_environment(agent.settings, purpose, count, side_by_side)
+    environment, quotas = make_evaluation_environment(settings, purpose, count, side_by_side)
     noise = generator(seed, Purpose.EVALUATION_ACTIONS, int(purpose))
     try:
         with boundary.watched():
-            played = play(agent, environment, choose, quotas, seed, noise)
+            played = play(agent, settings, environment, choose, quotas, seed, noise)
     finally:
         environment.close()
     model = None if played.model_returns is None else summarize(played.model_returns, bootstrap)

@@ -8,7 +8,7 @@ from typing import Any
 
 from actor_critic.errors import ConfigError
 
-_MAX_DEPTH = 4
+_MAX_DEPTH = 10
 
 
 class Sent:
@@ -26,11 +26,13 @@ class Sent:
         try:
             self._bytes = _bytes_of(value)
         except Exception as error:  # whatever a user's __reduce__ raises
-            path, part = _culprit(value) or ("", value)
-            what = f"{path} ({type(part).__name__})" if path else f"a {type(part).__name__}"
+            path, part = _culprit(value, ())
+            first = next((index for index, name in enumerate(path) if ":" in name), 0)  # where the user's objects begin
+            what = ".".join(path[first:])
             raise ConfigError(
-                f"workers: {what} cannot be sent to another process ({error}); make it inside the environment's "
-                f"constructor or the function, or run everything in this process (workers 1, vectorization sync)"
+                f"workers: {what or value} ({type(part).__name__}) cannot be sent to another process ({error}); make "
+                f"it inside the environment's constructor or the function, or run everything in this process "
+                f"(workers 1, vectorization sync)"
             ) from error
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -45,16 +47,15 @@ def _bytes_of(value: Any) -> bytes:
     return dumped
 
 
-def _culprit(value: Any, path: str = "", depth: int = 0) -> tuple[str, Any] | None:
-    """Return the innermost named part of an object that cannot be sent, with its path; None if all parts can."""
+def _culprit(value: Any, path: tuple[str, ...]) -> tuple[tuple[str, ...], Any]:
+    """Return the innermost named part of an object that cannot be sent, after the path that leads to it."""
     for name, part in _parts(value):
         try:
             _bytes_of(part)
         except Exception:  # whatever a user's __reduce__ raises
-            inner = f"{path}.{name}" if path else name
-            deeper = _culprit(part, inner, depth + 1) if depth < _MAX_DEPTH else None
-            return deeper or (inner, part)
-    return None
+            inner = (*path, name)
+            return _culprit(part, inner) if len(inner) < _MAX_DEPTH else (inner, part)
+    return path, value
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
@@ -70,7 +71,6 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, (list, tuple)):
         yield from ((str(index), part) for index, part in enumerate(value))
     elif isinstance(value, type):
-        own = ((name, part) for name, part in vars(value).items() if not name.startswith("__") or callable(part))
-        yield from ((f"{value.__name__}.{name}", part) for name, part in own)
+        yield from ((name, part) for name, part in vars(value).items() if not name.startswith("__") or callable(part))
     elif hasattr(value, "__dict__"):
         yield from vars(value).items()

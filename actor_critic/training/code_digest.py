@@ -45,21 +45,18 @@ _told: set[str] = set()  # types whose values are not covered, already reported 
 def source_digest(found: Any, like: str = "") -> str:
     """Return the hex SHA-256 of the file that defines a class or function, or "code:" and that of the code itself.
 
-    The code itself counts if it has no file, or is in the script that runs: other lines of a script may change. An
-    instance has the digest of its class and of its state, and a partial function that of its arguments too.
+    The code itself counts if it has no file, or is in the script that runs: other lines of a script may change. It also
+    counts for an instance, with its state, and for a partial function, with its arguments.
 
     Args:
         found: A class, function, partial function or instance.
         like: An earlier digest; the result is of the same kind, so that both can be compared.
     """
-    is_plain = isinstance(found, (type, types.FunctionType))
-    path = source_file(found) if is_plain else None
+    path = source_file(found) if isinstance(found, (type, types.FunctionType)) else None
     if path and (not like.startswith(TYPED) if like else found.__module__ != _MAIN):
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    if is_plain:
-        return TYPED + code_digest(found, found.__module__)
-    inner = found.func if isinstance(found, functools.partial) else type(found)
-    return TYPED + _sha256([source_digest(inner, like), code_digest(found, inner.__module__)])
+    kind = found.func if isinstance(found, functools.partial) else found
+    return TYPED + code_digest(found, getattr(kind, "__module__", None) or type(kind).__module__)
 
 
 def source_file(found: Any) -> str | None:

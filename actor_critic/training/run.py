@@ -37,19 +37,21 @@ class Run(FixedAttributes):
         wrappers: Sequence[WrapperLike] | None = None,
         reward_model: RewardModelLike | None = None,
         encoder: EncoderLike | None = None,
+        evaluation_environment: EnvironmentLike | None = None,
     ) -> None:
         """Set up a run: resolve settings, make environments, build networks, and claim the folder last.
 
         Args:
             config: What to train.
             run_folder: A new folder for checkpoints, metrics and evaluations; None writes nothing.
-            environment: Your environment class, or a function that makes an environment. This and the next three
-                arguments replace settings; each may also be a name, as in the settings.
+            environment: Your environment class, or a function that makes an environment. This and the other arguments
+                replace settings; each may also be a name, as in the settings.
             wrappers: Your wrappers, innermost first: classes or functions that take an environment, or pairs of one and
                 its keyword arguments.
             reward_model: A function of states and actions, or a RewardModel class or instance. A function may also take
                 ``next_states``, ``terminated`` and ``environment_rewards``; see :meth:`RewardModel.rewards`.
             encoder: Your module class that encodes observations, or a function that makes one.
+            evaluation_environment: Your environment class or function for all evaluations of the run.
 
         Raises:
             ConfigError: A setting is wrong, an object is of the wrong kind, the environment cannot be made, or the run
@@ -57,7 +59,7 @@ class Run(FixedAttributes):
             CheckpointError: ``init_from`` names no valid checkpoint.
         """
         with recognized():
-            prepared = prepare(config, Passed(environment, wrappers, reward_model, encoder))
+            prepared = prepare(config, Passed(environment, wrappers, reward_model, encoder, evaluation_environment))
             self._state, self._environments = prepared.state, prepared.environments
             self._rewards, self._seeds = prepared.rewards, prepared.seeds
             self._counters = prepared.state.counters
@@ -92,6 +94,7 @@ class Run(FixedAttributes):
         wrappers: Sequence[WrapperLike] | None = None,
         reward_model: RewardModelLike | None = None,
         encoder: EncoderLike | None = None,
+        evaluation_environment: EnvironmentLike | None = None,
         trust_code: bool = False,
         new_episodes: bool = False,
     ) -> Self:
@@ -104,10 +107,11 @@ class Run(FixedAttributes):
             max_hours: A new limit in hours of training from the start of the run; None keeps the old value.
             device: A new device; None keeps the old one.
             environment: The class or function that was passed to the :class:`Trainer`; None imports it by its name. It
-                must be the same version. The next three arguments likewise.
+                must be the same version. The next four arguments likewise.
             wrappers: As ``environment``.
             reward_model: As ``environment``.
             encoder: As ``environment``.
+            evaluation_environment: As ``environment``.
             trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
             new_episodes: Whether to replace the running episodes by new ones, for an environment that cannot replay
                 them. The resumed run then differs from the stopped one, and its settings record this.
@@ -125,7 +129,7 @@ class Run(FixedAttributes):
                     found if found and found.is_up_to_date() else find_run(folder.path),
                     ends.model_dump(exclude_none=True),
                     device=device,
-                    passed=Passed(environment, wrappers, reward_model, encoder),
+                    passed=Passed(environment, wrappers, reward_model, encoder, evaluation_environment),
                     trust_code=trust_code,
                     new_episodes=new_episodes,
                 )

@@ -18,6 +18,7 @@ from actor_critic.environments import (
     try_new_environment,
 )
 from actor_critic.errors import CheckpointError, ConfigError
+from actor_critic.evaluation import try_evaluation_environment
 from actor_critic.rewards import make_reward_rule
 from actor_critic.spaces import describe_path, left_out, read_spaces
 from actor_critic.storage import here
@@ -84,6 +85,8 @@ def prepare(config: Config | Settings | SavedRun, passed: Passed) -> Prepared:
         state = RunState(agent, Counters(settings.num_envs, settings.episode_figures))
         if saved:
             restore(state, saved)
+        else:
+            try_evaluation_environment(agent)
     except BaseException:
         environment.close()
         raise

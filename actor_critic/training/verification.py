@@ -48,6 +48,7 @@ def verify(
     wrappers: Sequence[WrapperLike] | None = None,
     reward_model: RewardModelLike | None = None,
     encoder: EncoderLike | None = None,
+    evaluation_environment: EnvironmentLike | None = None,
     trust_code: bool = False,
 ) -> Verification:
     """Recompute a part of a run, and compare the digests with those that the run stored.
@@ -59,10 +60,11 @@ def verify(
         from_epoch: The epoch of the checkpoint to start from; 0 starts from the settings alone. None takes the newest
             checkpoint with a later digest to compare.
         environment: The class or function that was passed to the :class:`Trainer`, or is to be used instead of an
-            import by name; the other three likewise.
+            import by name; the next four likewise.
         wrappers: As ``environment``.
         reward_model: As ``environment``.
         encoder: As ``environment``.
+        evaluation_environment: As ``environment``.
         trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
 
     Raises:
@@ -87,7 +89,9 @@ def verify(
     if first:
         origin = evidence.kept[first]
         checkpoint = checkpoints.load(origin)
-    settings = trusted_settings(checkpoint, origin, Passed(environment, wrappers, reward_model, encoder), trust_code)
+    settings = trusted_settings(
+        checkpoint, origin, Passed(environment, wrappers, reward_model, encoder, evaluation_environment), trust_code
+    )
     last = max(expected)
     # The run must reach the last digest. Its length only matters for the bits if something is annealed.
     settings = settings.replace(max_hours=None, target_return=None)

@@ -169,7 +169,10 @@ def test_a_process_refuses_in_one_line_and_leaves_no_run_folder(
         (["--environment", "no_such_module:Id-v0"], ("environment: 'no_such_module:Id-v0'", "no_such_module")),
         (["--environment", "CartPole-v1", "--environment-kwargs", '{"g": 1}'], ("environment_kwargs", "{'g': 1}")),
         (["--environment", "CartPole-v1", "--wrappers", "no_such_module:C"], ("wrappers", "'no_such_module:C'")),
-        (["--environment", "CartPole-v1", "--wrappers", "json:nothing"], ("wrappers", "has no class 'nothing'")),
+        (
+            ["--environment", "CartPole-v1", "--wrappers", "json:nothing"],
+            ("wrappers", "has no class or function 'nothing'"),
+        ),
         (["--environment", "CartPole-v1", "--input-dim", "5"], ("input_dim: 5", "says 4", "actor-critic init")),
         (["--environment", "CartPole-v1", "--output-dim", "3"], ("output_dim: 3", "says 2", "actor-critic init")),
         (["--environment", "CartPole-v1", "--init-from", "nowhere"], ("init_from: nowhere", "does not exist")),

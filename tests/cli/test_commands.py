@@ -161,10 +161,13 @@ def test_schema_describes_exactly_the_settings_and_accepts_a_starting_file(shell
         assert {"type": "null"} in entry["anyOf"]
     for start in (starting_config(RANDOM_STATES, None, 10, 2), starting_config("CartPole-v1", "ppo", 4, 2)):
         assert conforms(json.loads(start.to_json()), schema)
-    assert conforms({"clip_coef": "off", "wrappers": ["m:C"], "environment_kwargs": {"a": [1]}}, schema)
+    assert conforms(
+        {"clip_coef": "off", "wrappers": ["m:C", {"m:C": {"a": 1}}], "environment_kwargs": {"a": [1]}}, schema
+    )
     wrong: list[dict[str, Any]] = [
         {"gama": 1}, {"gamma": 2}, {"adam_beta1": 1}, {"seed": 1.5}, {"seed": True}, {"clip_coef": "on"},
-        {"clip_coef": 0}, {"algorithm": "dqn"}, {"wrappers": ["m"]}, {"environment": ""}, {"reward_model": "nonsense"},
+        {"clip_coef": 0}, {"algorithm": "dqn"}, {"wrappers": ["m"]}, {"wrappers": [{}]}, {"environment": ""},
+        {"reward_model": "nonsense"},
     ]  # fmt: skip
     for document in wrong:
         assert not conforms(document, schema), document

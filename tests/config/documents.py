@@ -111,13 +111,25 @@ def resolvable_configs(draw: st.DrawFn) -> Config:
         changes["reward_model"] = draw(st.sampled_from([None, "linear", "module:Class"]))
         changes |= {"reward_mode": None, "vectorization": None, "workers": None, "replay": None}
         changes |= {"max_worker_restarts": None, "observation_keys": None}
+        changes |= {"evaluation_environment": None, "evaluation_environment_kwargs": None}
     elif config.reward_model in (None, "environment"):
         changes["reward_mode"] = None
     return Config(**{**config.model_dump(), **changes})
 
 
 _READ = {"type", "properties", "additionalProperties", "anyOf", "enum", "const", "items", "pattern"}
-_READ |= {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength"}
+_READ |= {
+    "minProperties",
+    "maxProperties",
+    "patternProperties",
+    "propertyNames",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "minLength",
+    "maxLength",
+}
 _ANNOTATIONS = {"$schema", "title", "description", "default", "examples"}
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "null": type(None), "boolean": bool, "integer": int, "number": (int, float), "string": str, "array": list,
@@ -145,7 +157,11 @@ def conforms(value: Any, schema: dict[str, Any]) -> bool:
         "minLength" not in schema or len(value) >= schema["minLength"],
         "maxLength" not in schema or len(value) <= schema["maxLength"],
         "items" not in schema or all(conforms(item, schema["items"]) for item in value),
+        "minProperties" not in schema or len(value) >= schema["minProperties"],
+        "maxProperties" not in schema or len(value) <= schema["maxProperties"],
     ]
+    for pattern, inner in schema.get("patternProperties", {}).items():
+        checks += [conforms(item, inner) for name, item in value.items() if re.search(pattern, name)]
     if "properties" in schema:
         known = schema["properties"]
         checks.append(schema["additionalProperties"] is True or value.keys() <= known.keys())

@@ -13,8 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from actor_critic.config import (
-    SETTING_NAMES,
     RANDOM_STATES,
+    SETTING_NAMES,
     Config,
     Layer,
     Settings,
@@ -293,9 +293,7 @@ def test_one_size_that_was_said_is_never_refused(said: dict[str, Any]) -> None:
 
 
 def test_settings_have_the_fields_of_config_without_the_second_names() -> None:
-    assert list(SETTING_NAMES) == [
-        name for name in Config.model_fields if name not in ("num_steps", "total_timesteps")
-    ]
+    assert list(SETTING_NAMES) == [name for name in Config.model_fields if name not in ("num_steps", "total_timesteps")]
     assert NULLABLE >= SWITCHABLE
 
 
@@ -400,7 +398,7 @@ def test_saved_settings_must_be_valid(change: dict[str, Any]) -> None:
 def test_a_digest_covers_what_decides_the_next_epoch_and_nothing_else() -> None:
     recorded = {
         "checkpoint_interval", "keep_checkpoints", "evaluation_interval", "evaluation_episodes",
-        "evaluation_max_steps", "log_file",
+        "evaluation_max_steps", "evaluation_environment", "evaluation_environment_kwargs", "log_file",
         "target_return", "max_hours", "init_from", "preset", "vectorization", "workers",
         "worker_timeout", "max_worker_restarts", "on_checkpoint_error",
         "observation_keys", "min_advantage_std",  # at the value of runs from before this setting

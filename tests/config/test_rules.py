@@ -75,6 +75,11 @@ CASES: dict[Rule, tuple[dict[str, Any], str]] = {
         {"max_episode_steps": 9},
         "max_episode_steps: 9 (file) does not apply to random states; remove it or name an environment",
     ),
+    rules.evaluations_need_a_gymnasium_environment: (
+        {"environment": "CartPole-v1", "evaluation_environment": "random-states"},
+        "evaluation_environment: random-states (file) is not possible with environment=CartPole-v1 (file); name an "
+        "environment",
+    ),
     rules.random_states_have_no_workers: (
         {"vectorization": "workers"},
         "vectorization: workers with workers=auto (default) does not apply to random states, which are drawn all at "

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from actor_critic import ActorCriticAgent, Config, Trainer, evaluate
-from actor_critic.errors import CheckpointError, ConfigError
+from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.networks.encoders import CNNS, CustomEncoder, PartsEncoder, encode
 from actor_critic.spaces import ActionSpec, ObservationSpec
 from actor_critic.storage.checkpoints import load
@@ -322,13 +322,33 @@ def test_what_is_no_module_is_refused() -> None:
         Trainer(Config(**RUN, encoder="builtins:dict"))
 
 
-def test_a_class_that_could_not_be_found_again_is_refused_at_once() -> None:
+def test_a_class_or_function_without_an_importable_name_is_passed_again_to_resume(tmp_path: Path) -> None:
     class Local(Mine):
         pass
 
-    for encoder in (Local, lambda shapes: Mine(shapes), partial(Mine, width=3)):
-        with pytest.raises(ConfigError, match="cannot be found again by its name; expected a class at the top"):
-            Trainer(Config(**RUN), encoder=encoder)  # type: ignore[arg-type]
+    digests = []
+    for number, encoder in enumerate((Local, lambda shapes: Mine(shapes), partial(Mine, width=8))):
+        folder = tmp_path / str(number)
+        run = Trainer(Config(**RUN), folder, encoder=encoder)
+        next(iter(run))
+        run.close()
+        # The name of the partial function leads to a class, which is another version.
+        lost = r"it was an object of a Python program: pass it again, as encoder=|another version of .*:Mine"
+        with pytest.raises(ActorCriticError, match=lost):
+            Trainer.resume(folder, trust_code=True)
+        with pytest.raises(CheckpointError, match="another version"):
+            Trainer.resume(folder, encoder=partial(Mine, width=9))
+        run = Trainer.resume(folder, encoder=encoder)
+        assert [report.epoch for report in run] == [2]
+        digests.append(run.digest)
+        uninterrupted = Trainer(Config(**RUN), encoder=encoder)
+        assert [uninterrupted.digest for _ in uninterrupted][-1] == run.digest
+    assert len(set(digests)) == 3  # the code is part of the digest
+
+
+def test_a_module_instead_of_its_class_is_refused() -> None:
+    with pytest.raises(ConfigError, match="encoder: an object of Mine is not allowed; pass the class"):
+        Trainer(Config(**RUN), encoder=Mine({"camera": (3, 6, 5), "inside": ((2,), (3,))}))  # type: ignore[arg-type]
 
 
 def test_settings_go_together_with_an_encoder_handed_over() -> None:
