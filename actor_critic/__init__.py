@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from actor_critic.probing import ProbeResult, selftest
     from actor_critic.report import Finding, diagnose
     from actor_critic.rewards import LinearReward, RewardModel
+    from actor_critic.runs import Run, Table, train, train_seeds
     from actor_critic.spaces import ActionSpec, ObservationSpec
     from actor_critic.training import EpochReport, Trainer, Verification, verify
 
@@ -55,8 +56,10 @@ _HOMES = {
     "ProbeResult": "probing",
     "ReplayFault": "errors",
     "RewardModel": "rewards",
+    "Run": "runs",
     "SelftestError": "errors",
     "Settings": "config",
+    "Table": "runs",
     "Trainer": "training",
     "ValueNetwork": "networks",
     "Verification": "training",
@@ -64,6 +67,8 @@ _HOMES = {
     "diagnose": "report",
     "evaluate": "evaluation",
     "selftest": "probing",
+    "train": "runs",
+    "train_seeds": "runs",
     "verify": "training",
 }
 
@@ -87,8 +92,10 @@ __all__ = [
     "ProbeResult",
     "ReplayFault",
     "RewardModel",
+    "Run",
     "SelftestError",
     "Settings",
+    "Table",
     "Trainer",
     "ValueNetwork",
     "Verification",
@@ -96,6 +103,8 @@ __all__ = [
     "diagnose",
     "evaluate",
     "selftest",
+    "train",
+    "train_seeds",
     "verify",
 ]
 

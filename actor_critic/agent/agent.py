@@ -249,7 +249,7 @@ class ActorCriticAgent(Predictions, FixedAttributes):
             ConfigError: The device does not exist.
             CheckpointError: The file is damaged, is no checkpoint, or names an encoder that was not given.
         """
-        return cls.from_checkpoint(checkpoints.load(Path(path)), path, device, encoder, trust_code)
+        return cls.from_checkpoint(checkpoints.load(Path(path)), path, device, Passed(encoder=encoder), trust_code)
 
     @classmethod
     def from_checkpoint(
@@ -257,16 +257,16 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         checkpoint: Checkpoint,
         origin: str | Path,
         device: str = "auto",
-        encoder: EncoderLike | None = None,
+        passed: Passed | None = None,
         trust_code: bool = False,
     ) -> "ActorCriticAgent":
-        """Build the agent of a checkpoint; the arguments are those of :meth:`load`.
+        """Build the agent of a checkpoint, with the user's objects; the other arguments are those of :meth:`load`.
 
         Raises:
             ConfigError: The device does not exist.
             CheckpointError: Settings and tensors do not match, or the checkpoint names an encoder that was not given.
         """
-        settings = agent_settings(checkpoint, origin, device, encoder, trust_code)
+        settings = agent_settings(checkpoint, origin, device, passed or Passed(), trust_code)
         try:
             agent = cls(settings, *read_spaces_of(checkpoint))
             agent.untrusted = None if trust_code else str(origin)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from actor_critic.backends import choose_device
-from actor_critic.config import OLD_VALUES, EncoderLike, Passed, Settings, settings_from_document
+from actor_critic.config import OLD_VALUES, Passed, Settings, settings_from_document
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.imports import require_trust
 from actor_critic.networks import make_networks
@@ -80,7 +80,7 @@ def trusted_settings(checkpoint: Checkpoint, origin: str | Path, passed: Passed,
 
 
 def agent_settings(
-    checkpoint: Checkpoint, origin: str | Path, device: str, encoder: EncoderLike | None, trust_code: bool
+    checkpoint: Checkpoint, origin: str | Path, device: str, passed: Passed, trust_code: bool
 ) -> Settings:
     """Return the settings of a checkpoint's agent, checked against its content.
 
@@ -90,7 +90,7 @@ def agent_settings(
         checkpoint: The checkpoint.
         origin: The name of the checkpoint in errors.
         device: The device of the agent.
-        encoder: The user's module class that encodes observations; None imports it by its name.
+        passed: The user's objects; others are imported by their names.
         trust_code: Whether the encoder that the settings name as ``module:Class`` may be imported.
 
     Raises:
@@ -101,7 +101,7 @@ def agent_settings(
     choose_device(device)  # first, because a wrong device is no error of the checkpoint
     try:
         settings = settings_from_document(checkpoint.settings, origin)
-        settings = settings.replace(device=device, objects=Passed(encoder=encoder).bound_to(settings))
+        settings = settings.replace(device=device, objects=passed.bound_to(settings))
     except ConfigError as error:
         raise CheckpointError(f"{origin} cannot be used: {error}") from None
     if ":" in settings.encoder and settings.encoder not in settings.objects and not trust_code:

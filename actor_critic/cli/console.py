@@ -1,11 +1,6 @@
-"""A run on the screen: its settings, a live progress line, its result."""
-
-import time
-from types import TracebackType
-from typing import Self
+"""A run on the screen: its settings and its result."""
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -13,11 +8,6 @@ from actor_critic.cli.screen import say, say_as_is
 from actor_critic.config import Settings, default_values
 from actor_critic.evaluation import Evaluation
 from actor_critic.ops.statistics import plainly
-from actor_critic.training import EpochReport
-
-_PLAIN_LINES = 20
-_REFRESH_SECONDS = 0.1
-
 
 # Sources of values that the user did not choose.
 _DEFAULT_SOURCES = frozenset({"default", "= batch_size", "num_epochs / 20"})
@@ -59,64 +49,6 @@ def print_settings(console: Console, settings: Settings, sources: dict[str, str]
     )
     epochs = "epoch" if settings.num_epochs == 1 else "epochs"
     say(console, f"run: {settings.num_epochs} {epochs} = {settings.total_timesteps:,} steps on {settings.device}")
-
-
-class ProgressView:
-    """A live line on a terminal; about twenty plain lines if output is piped."""
-
-    def __init__(self, console: Console, settings: Settings, epoch: int) -> None:
-        """Start after an epoch of a run."""
-        self._console = console
-        self._settings = settings
-        self._every = max(1, settings.num_epochs // _PLAIN_LINES)
-        self._refreshed = 0.0
-        self._progress = Progress(
-            TextColumn("epoch"),
-            MofNCompleteColumn(),
-            BarColumn(bar_width=20),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[metrics]}"),
-            console=console,
-            auto_refresh=False,
-            disable=not console.is_terminal,
-        )
-        self._task = self._progress.add_task("train", total=settings.num_epochs, completed=epoch, metrics="")
-
-    def show(self, report: EpochReport) -> None:
-        """Show one epoch."""
-        is_last = report.epoch == self._settings.num_epochs
-        if not self._console.is_terminal:
-            if report.epoch % self._every == 0 or report.epoch == 1 or is_last:
-                line = report.describe(self._settings.num_epochs)
-                self._console.print(line, soft_wrap=True, highlight=False, markup=False)
-            return
-        now = time.monotonic()
-        self._progress.update(self._task, completed=report.epoch, metrics=self._metrics(report))
-        if is_last or now - self._refreshed > _REFRESH_SECONDS:
-            self._progress.refresh()
-            self._refreshed = now
-
-    def _metrics(self, report: EpochReport) -> str:
-        """Return as many metrics as fit beside the epoch count, the bar and the remaining time."""
-        parts = [] if report.mean_return is None else [f"return {report.mean_return:.2f}"]
-        if report.mean_model_return is not None:
-            parts.append(f"model {report.mean_model_return:.2f}")
-        parts.append(f"{report.steps_per_second:,.0f}/s")
-        parts.append(f"loss {report.policy_loss:+.3f} {plainly(report.value_loss)}")
-        room = self._console.width - len(f"epoch {self._settings.num_epochs}/{self._settings.num_epochs} ") - 16
-        while len(parts) > 1 and len("  ".join(parts)) > room:
-            parts.pop()
-        return "  ".join(parts)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.refresh()
-        self._progress.stop()
 
 
 def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> None:

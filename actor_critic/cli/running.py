@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from actor_critic.cli.console import ProgressView, print_evaluation, print_settings
+from actor_critic.cli.console import print_evaluation, print_settings
 from actor_critic.cli.findings import print_findings
 from actor_critic.cli.leaving import noted_signals
 from actor_critic.cli.loading import without_collecting
@@ -18,6 +18,7 @@ from actor_critic.cli.seeds import run_seeds
 from actor_critic.config import Resolution
 from actor_critic.errors import ConfigError
 from actor_critic.process import Interrupted, begin_with, resume_command
+from actor_critic.report import live_view
 from actor_critic.storage import timestamped_path
 from actor_critic.training import FINISHED, FoundRun, Trainer
 
@@ -132,7 +133,7 @@ def _run(trainer: Trainer, console: Console) -> int:
 
             stack.enter_context(when_compiling(lambda: say(console, "compiling: this takes up to half a minute")))
         received = stack.enter_context(stopped_by_signals(trainer, console))
-        view = stack.enter_context(ProgressView(console, trainer.settings, trainer.epoch))
+        view = stack.enter_context(live_view(trainer.settings, trainer.epoch, console))
         for report in trainer:
             view.show(report)
     _print_closing_words(trainer, console)

@@ -1,9 +1,7 @@
 """`train --seeds`: the same run on several seeds in parallel, and their summary."""
 
-import contextlib
 import json
 import signal
-import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from actor_critic.ops.statistics import plainly, summarize_seeds
 from actor_critic.process import command_line, cores, resume_command
 from actor_critic.seeding import Purpose, generator
 from actor_critic.storage import new_folder, newest_sound
-from actor_critic.training import SeedProcesses, StopRequest, Trainer
+from actor_critic.training import SeedProcesses, train_seed
 
 _MEANING = "interquartile mean over seeds, with a 95% bootstrap interval whose unit is the seed"
 _PATIENCE = 0.2  # seconds until a signal is passed on
@@ -106,24 +104,11 @@ def _way_on(folder: Path, settings: Settings, seed: int, again: list[str]) -> st
 
 
 def _train_one(settings: Settings, folder: Path, command: Connection) -> None:
-    """Train a seed, and send the outcome to the command: its evaluation, its error, or None if it was stopped."""
-    leaving, stop = Leaving(), StopRequest(command)
-    outcome: dict[str, Any] | Exception | None = None
-    try:
-        if not stop.is_asked:
-            with notes(console(), f"seed {settings.seed}: ") as heard:
-                heard.show_warnings_only()
-                trainer = Trainer(settings, folder)
-                with heard.log_to(folder / DEFAULT_LOG), stop.ends(trainer):
-                    for _ in trainer:
-                        pass
-            outcome = trainer.evaluation.to_document() if trainer.evaluation else None
-    except ActorCriticError as error:
-        outcome = error
-    except Exception:  # a bug: sent as text, because not every exception can be pickled
-        outcome = RuntimeError(traceback.format_exc())
-    with contextlib.suppress(OSError):  # the command may have ended
-        command.send(outcome)
+    """Train a seed, with a log of its own; see :func:`train_seed`."""
+    leaving = Leaving()
+    with notes(console(), f"seed {settings.seed}: ") as heard:
+        heard.show_warnings_only()
+        train_seed(settings, folder, command, lambda folder: heard.log_to(folder / DEFAULT_LOG))
     leaving.end(0)
 
 

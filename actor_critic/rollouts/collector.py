@@ -80,7 +80,7 @@ class Collector:
         self._has_pauses = False  # once an environment paused
         self._valid_steps = np.zeros(count, np.int64)  # since the run began
         self._num_groups = actions.num_groups
-        self._seconds_per_step = 0.0
+        self._seconds_per_step = self._in_environment = 0.0
         self._has_warned = False
 
     def reset(self, seed: int) -> None:
@@ -109,8 +109,10 @@ class Collector:
         started = time.perf_counter()
         with boundary.watched():
             finals = self._fill(arrays, policy, noise)
-        self._seconds_per_step = (time.perf_counter() - started) / arrays.rewards[: arrays.steps].size
+        seconds = time.perf_counter() - started
+        self._seconds_per_step = seconds / arrays.rewards[: arrays.steps].size
         rollout = self._rollout(arrays, finals, before)
+        rollout.seconds.update(environment=self._in_environment, policy=seconds - self._in_environment)
         self._check_finite(rollout)
         return rollout
 
@@ -130,11 +132,14 @@ class Collector:
         block = None if self._has_pauses else uniforms.from_the_start_of(self._valid_steps)
         take_step, has_memory = self._environment.step_indices, self._states.size > 0
         missing = self._num_steps * self._environment.num_envs
+        clock, in_environment = time.perf_counter, 0.0
         for t in range(len(arrays.rewards)):
             mask = None if arrays.masks is None else arrays.masks[t]
             numbers = uniforms.at(self._valid_steps) if block is None or self._has_pauses else block[t]
             action_indices, states = policy(arrays.observations[t], numbers, mask, self._states)
+            began = clock()
             step = take_step(action_indices)
+            in_environment += clock() - began
             if step.lives_lost is not None:
                 arrays.lives_lost[t] = step.lives_lost
                 step = _as_learning_sees(step, step.lives_lost)
@@ -160,6 +165,7 @@ class Collector:
             if missing <= 0:
                 break
         arrays.steps = t + 1
+        self._in_environment = in_environment
         return finals
 
     def _rollout(self, arrays: _Arrays, finals: list[npt.NDArray[Any]], states: npt.NDArray[np.float32]) -> Rollout:

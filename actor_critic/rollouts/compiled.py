@@ -4,6 +4,7 @@ Importing this module loads Numba, so import it only where it is used.
 """
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -65,6 +66,7 @@ class CompiledCollector(Collector):
         assert isinstance(policy, Actor) and isinstance(policy.policy, FusedPolicy)
         assert isinstance(environment, FunctionalVectorEnv) and isinstance(environment.executor, CompiledExecutor)
         kernel, episodes = environment.executor.kernel, environment.episodes
+        started = time.perf_counter()
         normalizer, before = policy.features.normalizer, self._states
         affine = normalizer.affine if normalizer else None
         ended, bad, is_finite = _collect(
@@ -85,6 +87,7 @@ class CompiledCollector(Collector):
         arrays.steps = steps
         finals = [self._finals[arrays.terminated | arrays.truncated]] if ended else []
         rollout = self._rollout(arrays, finals, before)
+        rollout.seconds["rollout"] = time.perf_counter() - started
         if not is_finite or (ended and self._has_floats):
             self._check_finite(rollout)
         if ended and self._has_categories:

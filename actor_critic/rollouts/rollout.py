@@ -1,6 +1,6 @@
 """The contract of a rollout: T steps of N environments."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class Rollout:
         own_rewards: [T, N] float32, the environments' own rewards, below all wrappers; None without wrappers.
         lives_lost: [T, N], True where a lost life terminated an episode for learning, and the game went on; None if
             nowhere.
+        seconds: What collecting took: "environment" and "policy", or "rollout" where one compiled call does both.
     """
 
     observations: npt.NDArray[Any]
@@ -41,6 +42,7 @@ class Rollout:
     valid: npt.NDArray[np.bool_] | None = None
     own_rewards: npt.NDArray[np.float32] | None = None
     lives_lost: npt.NDArray[np.bool_] | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def ended(self) -> npt.NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from actor_critic.storage.checkpoints import Checkpoint
 from actor_critic.storage.failed_batch import keep_failed_batch
-from actor_critic.storage.metrics import MetricsWriter, is_epoch, read_metrics
+from actor_critic.storage.metrics import MetricsWriter, is_epoch, read_episodes, read_logged, read_metrics
 from actor_critic.storage.runs import (
     RunFolder,
     check_is_run,
@@ -33,7 +33,9 @@ __all__ = [
     "newest_sound",
     "other_ends",
     "periodic",
+    "read_episodes",
     "read_evaluation",
+    "read_logged",
     "read_metrics",
     "timestamped_path",
 ]

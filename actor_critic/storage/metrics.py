@@ -1,41 +1,47 @@
-"""The metrics of every epoch, as CSV and as TensorBoard events."""
+"""The numbers of a run as CSV and as TensorBoard events: metrics of every epoch, episodes, and what the user logs."""
 
 import contextlib
 import csv
 import io
 import math
-import os
-import socket
-import struct
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.proto.summary_pb2 import Summary
-from tensorboardX.record_writer import masked_crc32c
 
 from actor_critic.errors import CheckpointError
 from actor_critic.files import open_regular, sync_folder, write_durably
+from actor_critic.storage.appended import Appended
+from actor_critic.storage.events import Events, known_figures
 
 Row = dict[str, float | int | str | None]
 
+_EPISODES, _LOGGED = ["epoch", "return", "length"], ["epoch", "name", "value"]
 _FLUSH_SECONDS = 1.0
 
 
 class MetricsWriter:
     """Appends one row per epoch to ``metrics.csv`` and one set of scalars to a TensorBoard event file.
 
-    The axis of the scalars is the environment step.
+    ``episodes.csv`` gets one row per training episode, and ``logged.csv`` one per number that the user logs. The axis
+    of the scalars is the environment step.
 
     Rows are buffered. They are written about once a second, and at every :meth:`sync`, which precedes every checkpoint.
     If a run is killed, the resumed run computes and writes the missing rows again. If a write fails, the data stays in
     the buffer until the next :meth:`sync`.
     """
 
-    def __init__(self, folder: Path, columns: list[str], epoch: int = 0, env_steps: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        columns: list[str],
+        epoch: int = 0,
+        env_steps: int = 0,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
         """Open the files of a run.
 
         Args:
@@ -43,125 +49,102 @@ class MetricsWriter:
             columns: Names of the metrics; the first is the epoch, and "env_steps" is among them.
             epoch: Continue after this epoch; rows of later epochs are dropped.
             env_steps: Environment steps up to this epoch; later events are dropped.
+            settings: For TensorBoard's tab of hyperparameters.
 
         Raises:
             OSError: The files cannot be written.
         """
         self._columns = columns
-        self._event = Event()  # the last event and its tags, reused because making them is slow
-        self._tags: list[str] | None = None
         path = folder / "metrics.csv"
         write_durably(path, _rows_until(path, columns, epoch))
-        # TensorBoard's form of a name; the epoch distinguishes two files of the same second.
-        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{epoch:09d}"
-        with contextlib.ExitStack() as stack:
-            self._rows = stack.enter_context(contextlib.closing(_Appended(path)))
-            self._events = stack.enter_context(contextlib.closing(_Appended(folder / name)))
-            sync_folder(folder)
-            self._files = stack.pop_all()
+        self._rows = Appended(path)
+        self._episodes = _continued(folder / "episodes.csv", _EPISODES, epoch)
+        self._logged = _continued(folder / "logged.csv", _LOGGED, epoch)
         self._table = csv.writer(self._rows)
-        self._events.add(_record(Event(wall_time=time.time(), file_version="brain.Event:2")))
-        if epoch:  # readers then drop events of later epochs
-            start = SessionLog(status=SessionLog.START)
-            self._events.add(_record(Event(wall_time=time.time(), step=env_steps + 1, session_log=start)))
+        self._events = Events(folder, epoch, env_steps, settings or {})
+        self._files = [self._rows, self._episodes, self._logged, self._events.file]
+        sync_folder(folder)
         self._due = time.monotonic() + _FLUSH_SECONDS
 
-    def write(self, row: Row) -> None:
+    def write(self, row: Row, returns: Iterable[float] = (), lengths: Iterable[float] = ()) -> None:
         """Record one epoch; None is an empty cell, and only numbers become events.
+
+        Args:
+            row: The metrics.
+            returns: The return of each training episode that ended in the epoch.
+            lengths: Their lengths.
 
         Raises:
             OSError: A write failed; the row stays in the buffer until :meth:`sync`.
         """
         self._table.writerow([row[name] for name in self._columns])
+        epoch = row["epoch"]
+        for value, length in zip(returns, lengths, strict=True):
+            self._episodes.write(f"{epoch},{value!r},{length:.0f}\n")
         self.write_scalars(row)
         if time.monotonic() >= self._due:
             self._flush()
 
     def write_scalars(self, row: Row) -> None:
         """Record only events, at ``row["env_steps"]``; they are written with the next rows."""
-        tags = [name for name, figure in row.items() if name != "env_steps" and isinstance(figure, (int, float))]
-        if tags != self._tags:
-            self._event, self._tags = Event(summary=Summary(value=[Summary.Value(tag=tag) for tag in tags])), tags
-        for value, tag in zip(self._event.summary.value, tags, strict=True):
-            value.simple_value = row[tag]
-        self._event.wall_time, self._event.step = time.time(), row["env_steps"]
-        self._events.add(_record(self._event))
+        numbers = {
+            name: value for name, value in row.items() if isinstance(value, (int, float)) and name != "env_steps"
+        }
+        self._events.write(int(row["env_steps"] or 0), numbers | known_figures(row))
+
+    def log(self, epoch: int, env_steps: int, name: str, value: float) -> None:
+        """Record a number of the user's, after an epoch; it is written with the next rows.
+
+        Args:
+            epoch: The epoch.
+            env_steps: Environment steps done.
+            name: Its name, without commas and quotes.
+            value: The number.
+        """
+        self._logged.write(f"{epoch},{name},{value!r}\n")
+        self._events.write(env_steps, {name: value})
 
     def sync(self) -> None:
-        """Write the buffers, and sync both files to disk.
+        """Write the buffers, and sync the files to disk.
 
         Raises:
             OSError: A write failed; the data stays in the buffer.
         """
         self._flush()
-        self._rows.sync()
-        self._events.sync()
+        for file in self._files:
+            file.sync()
 
     def close(self) -> None:
-        """Write the buffers, and close both files.
+        """Write the buffers, and close the files.
 
         Raises:
             OSError: A write failed; its data is lost.
         """
-        with self._files:
+        with contextlib.ExitStack() as stack:
+            for file in self._files:
+                stack.callback(file.close)
             self._flush()
 
     def _flush(self) -> None:
         self._due = math.inf  # after a failed write, do not retry every epoch
-        self._rows.flush()
-        self._events.flush()
+        for file in self._files:
+            file.flush()
         self._due = time.monotonic() + _FLUSH_SECONDS
 
 
-class _Appended:
-    """A file opened for appending, with a buffer.
-
-    After a partial write, the writers of the standard library and of tensorboardX lose data or write it twice.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - lives as long as the run
-        self._waiting = bytearray()
-
-    def add(self, data: bytes) -> None:
-        self._waiting += data
-
-    def write(self, text: str) -> None:
-        """Append a text, like the ``write`` of a file."""
-        self._waiting += text.encode()
-
-    def flush(self) -> None:
-        """Write the buffer; after a partial write, the next call continues with the rest."""
-        try:
-            while self._waiting:
-                written = self._file.write(self._waiting)
-                del self._waiting[:written]
-        except OSError as error:
-            error.filename = str(self._path)
-            raise
-
-    def sync(self) -> None:
-        try:
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            error.filename = str(self._path)
-            raise
-
-    def close(self) -> None:
-        self._file.close()
+def _continued(path: Path, columns: list[str], epoch: int) -> Appended:
+    """Return a file with the rows up to an epoch; one that does not exist is made with its first row."""
+    if path.exists():
+        write_durably(path, _rows_until(path, columns, epoch))
+    file = Appended(path)
+    if not path.exists():
+        file.head = f"{','.join(columns)}\n".encode()
+    return file
 
 
 def is_epoch(cell: str) -> bool:
     """Return whether a cell of ``metrics.csv`` is the number of an epoch."""
     return cell.isdecimal() and len(cell) < 20
-
-
-def _record(event: Event) -> bytes:
-    """Return an event as a record of an event file: length, its checksum, the event, its checksum."""
-    data = event.SerializeToString()
-    length = struct.pack("<Q", len(data))
-    return b"".join([length, struct.pack("<I", masked_crc32c(length)), data, struct.pack("<I", masked_crc32c(data))])
 
 
 def read_metrics(folder: Path) -> dict[str, npt.NDArray[np.float64]]:
@@ -173,7 +156,41 @@ def read_metrics(folder: Path) -> dict[str, npt.NDArray[np.float64]]:
     Raises:
         CheckpointError: The file is missing, damaged or not readable.
     """
-    path = folder / "metrics.csv"
+    return _columns(folder / "metrics.csv")
+
+
+def read_episodes(folder: Path) -> dict[str, npt.NDArray[np.float64]]:
+    """Read the training episodes of a run: the epoch in which each ended, its return and its length.
+
+    Returns:
+        The columns [episodes] by name; empty ones if the run has no such file, as runs of older versions.
+
+    Raises:
+        CheckpointError: The file is damaged or not readable.
+    """
+    path = folder / "episodes.csv"
+    found = _columns(path) if path.exists() else {}
+    return {name: found.get(name, np.zeros(0)) for name in _EPISODES}
+
+
+def read_logged(folder: Path) -> list[tuple[int, str, float]]:
+    """Read what the user has logged: the epoch, the name and the number of each.
+
+    Raises:
+        CheckpointError: The file is damaged or not readable.
+    """
+    path = folder / "logged.csv"
+    if not path.exists():
+        return []
+    try:
+        return [(int(epoch), name, float(value)) for epoch, name, value in _complete_rows(path)[1]]
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from None
+
+
+def _columns(path: Path) -> dict[str, npt.NDArray[np.float64]]:
     try:
         names, rows = _complete_rows(path)
     except OSError as error:

@@ -1,6 +1,6 @@
 """The training run as an iterator of epoch reports."""
 
-from actor_critic.training.many_seeds import SeedProcesses, StopRequest
+from actor_critic.training.many_seeds import SeedProcesses, train_seed
 from actor_critic.training.report import METRICS, EpochReport
 from actor_critic.training.resume import FoundRun, find_run, kept_evaluation
 from actor_critic.training.stopping import FINISHED
@@ -13,10 +13,10 @@ __all__ = [
     "EpochReport",
     "FoundRun",
     "SeedProcesses",
-    "StopRequest",
     "Trainer",
     "Verification",
     "find_run",
     "kept_evaluation",
+    "train_seed",
     "verify",
 ]

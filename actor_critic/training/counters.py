@@ -23,6 +23,7 @@ class EpisodeTotals:
         running: [K, N], the sums of the running episodes.
         recent: [K, M], the sums of the window: the last 100 episodes that ended, or all that ended in the last epoch if
             these are more.
+        finished: [K, E], the sums of the episodes that ended in the last epoch.
         since_oldest: Episodes that ended after the last one that began before every running episode.
     """
 
@@ -37,6 +38,7 @@ class EpisodeTotals:
         self._length = names.index("length")
         self.running: npt.NDArray[np.float64] = np.zeros((len(names), num_envs))
         self.recent: npt.NDArray[np.float64] = np.zeros((len(names), 0))
+        self.finished: npt.NDArray[np.float64] = np.zeros((len(names), 0))
         self.since_oldest = 0
         # The means, and the window they belong to: a short epoch often ends no episode.
         self._means: list[float] = []
@@ -48,7 +50,7 @@ class EpisodeTotals:
         Returns:
             How many episodes ended.
         """
-        finished, self.running = episode_sums(quantities, ended, self.running)
+        self.finished, self.running = finished, _ = episode_sums(quantities, ended, self.running)
         count = finished.shape[1]
         if count:
             self.recent = np.concatenate([self.recent, finished], axis=1)[:, -max(_RECENT, count) :]
@@ -160,7 +162,9 @@ class Counters:
         self.new_episodes_after = self.epoch
         self.totals.running[:] = 0.0
 
-    def report(self, result: UpdateResult, steps_per_second: float) -> EpochReport:
+    def report(
+        self, result: UpdateResult, steps_per_second: float, seconds: dict[str, float], logged: dict[str, float]
+    ) -> EpochReport:
         """Return the report of the last counted epoch."""
         statistics = dict(vars(result.statistics))
         del statistics["steps"]
@@ -176,6 +180,10 @@ class Counters:
             explained_variance=result.explained_variance,
             learning_rate=result.learning_rate,
             steps_per_second=steps_per_second,
+            seconds=seconds,
+            logged=logged,
+            episode_returns=self.totals.finished[0],
+            episode_lengths=self.totals.finished[1],
             **statistics,
         )
 

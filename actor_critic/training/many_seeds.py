@@ -6,6 +6,7 @@ import multiprocessing
 import multiprocessing.connection
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -89,6 +90,37 @@ class SeedProcesses:
             process.join()
             connection.close()
             yield seed, outcome
+
+
+def train_seed(
+    settings: Settings,
+    folder: Path,
+    parent: Connection,
+    recording: Callable[[Path], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
+) -> None:
+    """Train a seed in its process, and send its evaluation, its error, or None (if it was stopped) to the parent.
+
+    Args:
+        settings: The settings of the seed's run.
+        folder: Its run folder.
+        parent: The pipe to the parent.
+        recording: Called with the run folder when it exists; its block surrounds the training.
+    """
+    stop = StopRequest(parent)
+    outcome: dict[str, Any] | Exception | None = None
+    try:
+        if not stop.is_asked:
+            trainer = Trainer(settings, folder)
+            with recording(folder), stop.ends(trainer):
+                for _ in trainer:
+                    pass
+            outcome = trainer.evaluation.to_document() if trainer.evaluation else None
+    except ActorCriticError as error:
+        outcome = error
+    except Exception:  # a bug: sent as text, because not every exception can be pickled
+        outcome = RuntimeError(traceback.format_exc())
+    with contextlib.suppress(OSError):  # the parent may have ended
+        parent.send(outcome)
 
 
 class StopRequest:

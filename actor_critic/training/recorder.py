@@ -40,7 +40,9 @@ class Recorder:
         self._saved_epoch = counters.epoch if folder.holds(counters.epoch) else None
         with self._raise_checkpoint_error():
             columns = [*METRICS, "digest"]
-            self._metrics = MetricsWriter(folder.path, columns, counters.epoch, counters.env_steps)
+            self._metrics = MetricsWriter(
+                folder.path, columns, counters.epoch, counters.env_steps, settings.to_document()
+            )
 
     def keep(self, report: EpochReport, make_checkpoint: MakeCheckpoint, is_last: bool) -> None:
         """Write the metrics of an epoch, and a checkpoint if one is due or the epoch is the best so far.
@@ -64,10 +66,18 @@ class Recorder:
         is_best = score is not None and (best is None or score > best)
         checkpoint = make_checkpoint(score if is_best else best) if is_due or is_best else None
         with self._apply_error_policy():
-            self._metrics.write({**report.figures(), "digest": checkpoint.digest if checkpoint else None})
+            row = {**report.figures(), "digest": checkpoint.digest if checkpoint else None}
+            if self._settings.is_random_states:  # every step is an episode
+                self._metrics.write(row)
+            else:
+                self._metrics.write(row, report.episode_returns.tolist(), report.episode_lengths.tolist())
         if checkpoint:
             with self._apply_error_policy():
                 self._save(checkpoint, report.epoch, is_best or (is_last and best is None))
+
+    def log(self, name: str, value: float) -> None:
+        """Write a number of the user's, after the last epoch."""
+        self._metrics.log(self._counters.epoch, self._counters.env_steps, name, value)
 
     def keep_last(self, make_checkpoint: MakeCheckpoint) -> None:
         """Make sure that the last epoch has a checkpoint, and that there is a best checkpoint.

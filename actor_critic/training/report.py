@@ -1,8 +1,15 @@
 """The report of one training epoch."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+import numpy.typing as npt
 
 from actor_critic.evaluation import EVALUATED, Evaluation
+
+
+def _none() -> npt.NDArray[np.float64]:
+    return np.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,11 @@ class EpochReport:
             constant up to float32 rounding.
         learning_rate: Learning rate of this epoch.
         steps_per_second: Environment steps per second of collecting and updating.
+        seconds: Where the time went: "environment" and "policy" (or "rollout", if one compiled call does both),
+            "update", and "records", the writing of the epoch before.
+        logged: The number that ``trainer.log`` was last given, by name.
+        episode_returns: [E], the return of each training episode that ended in this epoch.
+        episode_lengths: [E], their lengths.
         evaluation: The evaluation after this epoch, if one was due.
     """
 
@@ -49,6 +61,10 @@ class EpochReport:
     explained_variance: float | None
     learning_rate: float
     steps_per_second: float
+    seconds: dict[str, float] = field(default_factory=dict, compare=False, repr=False)
+    logged: dict[str, float] = field(default_factory=dict, compare=False)
+    episode_returns: npt.NDArray[np.float64] = field(default_factory=_none, compare=False, repr=False)
+    episode_lengths: npt.NDArray[np.float64] = field(default_factory=_none, compare=False, repr=False)
     evaluation: Evaluation | None = None
 
     def figures(self) -> dict[str, float | int | None]:
@@ -75,5 +91,5 @@ class EpochReport:
         return " | ".join(parts)
 
 
-_OWN = [field.name for field in fields(EpochReport) if field.name != "evaluation"]
+_OWN = [each.name for each in fields(EpochReport) if each.compare and each.name != "evaluation"]
 METRICS = [*_OWN, *EVALUATED]

@@ -10,9 +10,9 @@ from actor_critic.errors import EnvironmentFault, NumericalError
 from actor_critic.process import Interrupted, postponed, recognized
 from actor_critic.rollouts import RolloutSource
 from actor_critic.storage import keep_failed_batch
+from actor_critic.training.control import RunControl
 from actor_critic.training.recorder import Recorder
 from actor_critic.training.report import EpochReport
-from actor_critic.training.run import Run
 from actor_critic.training.stopping import FINISHED, INTERRUPTED, Phase
 from actor_critic.training.training_environments import LEARNING
 
@@ -20,7 +20,7 @@ log = logging.getLogger("actor_critic")
 log.addHandler(logging.NullHandler())  # silent until a program adds a handler
 
 
-class Trainer(Run):
+class Trainer(RunControl):
     """A training run as an iterator: every step trains one epoch and returns its report.
 
     Without a run folder nothing is written. Leaving the loop closes the environments. Iterating again continues with
@@ -35,6 +35,7 @@ class Trainer(Run):
     Attributes:
         settings: The resolved settings; they cannot be assigned.
         agent: The agent in training.
+        epoch_begun: The last epoch that was started; more than ``epoch`` if it was cut short.
         stop_reason: Why the run ended; None before its end.
         is_over: Whether the last epoch is done and recorded. The evaluation of the final weights may still follow.
         evaluation: The evaluation of the final weights; only for a run with a folder, after its end.
@@ -64,6 +65,10 @@ class Trainer(Run):
                     self._folder.claim()
                     recorder = Recorder(self._folder, self.settings, self._counters)
                     stack.callback(recorder.close)
+                    self._recorder = recorder
+                    for epoch, name, value in self.logged:
+                        if epoch == 0 == self.epoch:  # before the run began
+                            recorder.log(name, value)
                 with recognized():
                     source = self._environments.open(self._state)
                     stack.callback(source.close)
@@ -79,7 +84,7 @@ class Trainer(Run):
                         self.evaluation = self._evaluations.after(self.epoch, self._counters.first_return)
                         recorder.keep_evaluation(self.evaluation)
             except Exception:
-                log.error("the run failed in epoch %d", max(self.epoch, self._epoch_begun), exc_info=True)
+                log.error("the run failed in epoch %d", max(self.epoch, self.epoch_begun), exc_info=True)
                 raise
 
     def _epochs(
@@ -105,9 +110,11 @@ class Trainer(Run):
                         report = replace(report, evaluation=evaluation)
                 finally:  # the epoch is recorded even if its evaluation fails
                     if recorder:
+                        began = time.perf_counter()
                         with postponed() as is_interrupted_again:
                             is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
                             recorder.keep(report, self._state.checkpoint, is_last)
+                        self._seconds["records"] = time.perf_counter() - began
                 if log.isEnabledFor(logging.INFO):
                     log.info("%s", report.describe(self.settings.num_epochs))
                 if is_interrupted() or (recorder and is_interrupted_again()):
@@ -127,9 +134,10 @@ class Trainer(Run):
     def _run_epoch(self, source: RolloutSource) -> EpochReport:
         """Collect a rollout, estimate advantages, and update the agent."""
         started = time.perf_counter()
-        self._epoch_begun = epoch = self.epoch + 1
+        self.epoch_begun = epoch = self.epoch + 1
         self._seeds(epoch)
         rollout, actor = source.next()
+        collected = time.perf_counter()
         rewards, model_rewards = self._rewards.of(rollout)
         update = self.agent.prepare(rollout, rewards, epoch, actor)  # advantages and minibatches
         if self._learns_by_code_of_others:  # its random numbers must not depend on the environments'
@@ -141,12 +149,18 @@ class Trainer(Run):
                 raise
             raise keep_failed_batch(self._folder.path, epoch, update.batch.tensors(), error) from None
         self._counters.count(rollout, model_rewards)
-        seconds = time.perf_counter() - started
-        return self._counters.report(result, rollout.num_valid / max(seconds, 1e-9))
+        ended = time.perf_counter()
+        self._seconds |= rollout.seconds | {"update": ended - collected}
+        report = self._counters.report(
+            result, rollout.num_valid / max(ended - started, 1e-9), self._seconds, self._last_logged()
+        )
+        self._seconds = {}
+        return report
 
     def _leave(self) -> None:
         """End an iteration over the run, also after an error."""
         self._counters.stop_clock()
+        self._recorder = None
         self._phase = Phase.BROKEN if self._phase is Phase.IN_EPOCH else Phase.IDLE
         self._state.source = None
         self.close()

@@ -1,9 +1,10 @@
-"""A run between its epochs: set-up, resume, run folder, stop and close."""
+"""Control of a run between its epochs: set-up, resume, run folder, stop and close."""
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, NoReturn, Self
+from typing import ClassVar, NoReturn, Self, SupportsFloat
 
 from actor_critic.agent import FixedAttributes
 from actor_critic.config import Config, EncoderLike, EnvironmentLike, Passed, RewardModelLike, Settings, WrapperLike
@@ -13,14 +14,18 @@ from actor_critic.networks import CustomEncoder
 from actor_critic.process import Interrupted, recognized
 from actor_critic.storage import Checkpoint, RunFolder, here
 from actor_critic.training.evaluations import Evaluations
+from actor_critic.training.recorder import Recorder
+from actor_critic.training.report import METRICS
 from actor_critic.training.resume import FoundRun, SavedRun, find_run, kept_evaluation, record_ends, saved_run
 from actor_critic.training.setup import prepare
 from actor_critic.training.stopping import FINISHED, INTERRUPTED, Phase, reason_to_stop
 
 log = logging.getLogger("actor_critic")
 
+_LOGGED_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ ./-]{0,199}")
 
-class Run(FixedAttributes):
+
+class RunControl(FixedAttributes):
     """A training run between its epochs; :class:`Trainer` adds the loop."""
 
     _fixed: ClassVar = {
@@ -66,7 +71,10 @@ class Run(FixedAttributes):
             self._started_in = prepared.started_in
             self._folder: RunFolder | None = None
             self._phase = Phase.IDLE
-            self._epoch_begun = 0  # the last epoch that was started
+            self.epoch_begun = 0  # the last epoch that was started
+            self._recorder: Recorder | None = None  # while the run iterates
+            self.logged: list[tuple[int, str, float]] = []
+            self._seconds: dict[str, float] = {}  # where the time of the next report went
             self.agent = prepared.state.agent
             self.settings = self.agent.settings
             self._learns_by_code_of_others = isinstance(self.agent.policy_network.trunk.encoder, CustomEncoder)
@@ -231,6 +239,32 @@ class Run(FixedAttributes):
             raise Interrupted
         self.stop(INTERRUPTED)
 
+    def log(self, name: str, value: SupportsFloat) -> None:
+        """Record a number of your own after the current epoch, beside the metrics of the run.
+
+        With a run folder it is written to ``logged.csv`` and to TensorBoard; ``Run.history`` has a column of this name.
+        The next reports show it as ``report.logged[name]``.
+
+        Args:
+            name: Its name: letters, digits, spaces and ``_ - . /``; no name of a metric.
+            value: A number, or a tensor or array of one.
+
+        Raises:
+            ConfigError: The name is not allowed, or the value is no number.
+        """
+        if not isinstance(name, str) or not _LOGGED_NAME.fullmatch(name) or name in {*METRICS, "digest"}:
+            raise ConfigError(
+                f"log: the name {name!r} is not allowed; expected letters, digits, spaces and _ - . /, and no name "
+                f"of a metric, such as {METRICS[4]}"
+            )
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise ConfigError(f"log: {name}={value!r} is not allowed; expected a number") from None
+        self.logged.append((self.epoch, name, number))
+        if self._recorder:
+            self._recorder.log(name, number)
+
     def close(self) -> None:
         """Close the environments and the run folder; iterating opens them again."""
         try:
@@ -249,6 +283,9 @@ class Run(FixedAttributes):
         # The reason is computed first, because a signal may stop the run meanwhile.
         if (reason := reason_to_stop(self.settings, self._counters)) and self.stop_reason is None:
             self.stop(reason)
+
+    def _last_logged(self) -> dict[str, float]:
+        return {name: value for _, name, value in self.logged}
 
     def _continue_in(self, folder: RunFolder) -> None:
         """Attach a resumed run to its folder, and find out whether it is over."""

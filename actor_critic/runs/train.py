@@ -1,0 +1,65 @@
+"""Training in one call."""
+
+import contextlib
+import logging
+from pathlib import Path
+from typing import Any
+
+from actor_critic.config import Config, Settings
+from actor_critic.process import Interrupted
+from actor_critic.report import live_view
+from actor_critic.runs.run import Run
+from actor_critic.training import EpochReport, Trainer
+
+log = logging.getLogger("actor_critic")
+
+
+def train(
+    config: Config | Settings | None = None,
+    run_folder: str | Path | None = None,
+    *,
+    progress: bool = True,
+    **objects: Any,
+) -> Run:
+    """Train a policy, and show the progress on the terminal or in the notebook.
+
+    Ctrl-C (a notebook's stop button) ends the run after its epoch, and returns the run so far, which
+    ``Trainer.resume`` continues if it has a folder. A second Ctrl-C stops at once, with a KeyboardInterrupt.
+
+    Args:
+        config: What to train; None takes the default of every setting.
+        run_folder: A new folder for checkpoints, metrics and evaluations; None writes nothing.
+        progress: Whether to show the progress.
+        objects: Your ``environment``, ``wrappers``, ``reward_model``, ``encoder`` or ``evaluation_environment``, as for
+            :class:`Trainer`.
+
+    Returns:
+        The run.
+
+    Raises:
+        ActorCriticError: As :class:`Trainer` and its iteration.
+    """
+    with contextlib.closing(Trainer(config or Config(), run_folder, **objects)) as trainer:
+        return run_to_end(trainer, progress)
+
+
+def run_to_end(trainer: Trainer, progress: bool = True) -> Run:
+    """Train to the end of a run, or until Ctrl-C, and return it.
+
+    Args:
+        trainer: A new or resumed run.
+        progress: Whether to show the progress.
+    """
+    reports: list[EpochReport] = []
+    with live_view(trainer.settings, trainer.epoch) if progress else contextlib.nullcontext() as view:
+        try:
+            for report in trainer:
+                reports.append(report)
+                if view:
+                    view.show(report)
+        except Interrupted:
+            if trainer.epoch == 0 or trainer.epoch_begun > trainer.epoch:  # a second one cut the epoch short
+                raise
+            trainer.stop("interrupted")
+            log.warning("interrupted after epoch %d of %d", trainer.epoch, trainer.settings.num_epochs)
+    return Run.of(trainer, reports)
