@@ -9,6 +9,8 @@ from actor_critic.config import Settings, default_values
 from actor_critic.evaluation import Evaluation
 from actor_critic.ops.statistics import plainly
 
+_NARROW = 70  # columns; below, the headings of the evaluation are shorter
+
 # Sources of values that the user did not choose.
 _DEFAULT_SOURCES = frozenset({"default", "= batch_size", "num_epochs / 20"})
 
@@ -56,12 +58,14 @@ def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> No
     has_model = any(result.model_returns for result in evaluation.modes.values())
     say_as_is(console, title)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = ["policy", "mean", "std", "95% interval over episodes", "mean length"]
+    is_narrow = console.width < _NARROW
+    columns = ["policy", "mean", "std", "95% interval" if is_narrow else "95% interval over episodes"]
+    columns += ["length" if is_narrow else "mean length"]
     for column in [*columns, "model return"] if has_model else columns:
         table.add_column(column, justify="left" if column == "policy" else "right")
     for name, result in evaluation.modes.items():
         summary, model = result.returns, result.model_returns
-        interval = f"{plainly(summary.low)} to {plainly(summary.high)}"
+        interval = f"{plainly(summary.low)}{' ' if is_narrow else ' to '}{plainly(summary.high)}"
         row = [name, plainly(summary.mean), plainly(summary.std), interval, f"{result.mean_length:.1f}"]
         table.add_row(*row, *([plainly(model.mean)] if model else []))
     if evaluation.reference:

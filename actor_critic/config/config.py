@@ -292,6 +292,9 @@ class Config(BaseModel):
     evaluation_environment_kwargs: Annotated[dict[str, Any] | None, Default({}, old={})] = None
     """Keyword arguments of the environment in evaluations, such as another difficulty. Without evaluation_environment,
     they replace those of the same name in environment_kwargs, and the others stay."""
+    logger: Annotated[list[Literal["wandb", "mlflow"]] | None, Default([], old=[])] = None
+    """Other tools that get the figures of the run: "wandb" (Weights & Biases, offline unless WANDB_MODE says otherwise)
+    and "mlflow" (mlflow.db beside the run folder, unless MLFLOW_TRACKING_URI says otherwise)."""
     log_file: Annotated[_Path | None, Default("actor_critic_training.log")] = None
     """The log file that commands append to. Default: "actor_critic_training.log"."""
 

@@ -26,6 +26,7 @@ _NOT_COMPUTED = frozenset(
         "evaluation_max_steps",
         "evaluation_environment",
         "evaluation_environment_kwargs",
+        "logger",
         "log_file",
         "target_return",
         "max_hours",
@@ -159,6 +160,7 @@ class Settings:
     evaluation_max_steps: int
     evaluation_environment: str | None
     evaluation_environment_kwargs: dict[str, Any]
+    logger: list[str]
     log_file: str
 
     objects: Objects = field(default_factory=Objects, compare=False, repr=False)

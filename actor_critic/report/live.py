@@ -67,12 +67,15 @@ class _Progress:
         self._began = time.monotonic()
         self._returns: list[float] = []
         self._seconds: dict[str, float] = {}
+        self._evaluation: float | None = None
         self.report: EpochReport | None = None
 
     def add(self, report: EpochReport) -> None:
         self.report = report
         if report.mean_return is not None:
             self._returns.append(report.mean_return)
+        if report.evaluation is not None:
+            self._evaluation = report.evaluation.greedy.mean
         for name, seconds in report.seconds.items():
             self._seconds[name] = self._seconds.get(name, 0.0) + seconds
 
@@ -81,12 +84,13 @@ class _Progress:
         return self.report.epoch if self.report else self._first
 
     def left(self) -> str:
-        """Return the estimated time left, as h:mm:ss; "" before the first epoch."""
-        done = self.epoch - self._first
+        """Return the estimated time left, or the time taken after the last epoch; "" before the first epoch."""
+        done, taken = self.epoch - self._first, time.monotonic() - self._began
         if not done:
             return ""
-        seconds = round((time.monotonic() - self._began) / done * (self.total - self.epoch))
-        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+        is_over = self.epoch == self.total
+        seconds = round(taken if is_over else taken / done * (self.total - self.epoch))
+        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}{'' if is_over else ' left'}"
 
     def spark(self, width: int, letters: str = _SPARKS) -> str:
         """Return the mean returns so far as a line of at most ``width`` letters, low to high."""
@@ -123,8 +127,8 @@ class _Progress:
         yield "clipped", f"{report.clip_fraction:.0%}"
         if report.explained_variance is not None:
             yield "explained variance", f"{report.explained_variance:.2f}"
-        if report.evaluation is not None:
-            yield "evaluation", plainly(report.evaluation.greedy.mean)
+        if self._evaluation is not None:
+            yield "evaluation", plainly(self._evaluation)
         for name, logged in report.logged.items():
             yield name, plainly(logged)
 
@@ -238,8 +242,9 @@ class NotebookView:
         )
 
     def __enter__(self) -> Self:
-        from IPython.display import display  # it runs already
+        from IPython import display as ipython  # it runs already
 
+        display: Any = ipython.display
         self._handle = display(_Html(""), display_id=True)
         return self
 

@@ -2,6 +2,7 @@
 
 from actor_critic.storage.checkpoints import Checkpoint
 from actor_critic.storage.failed_batch import keep_failed_batch
+from actor_critic.storage.loggers import check_loggers, make_loggers
 from actor_critic.storage.metrics import MetricsWriter, is_epoch, read_episodes, read_logged, read_metrics
 from actor_critic.storage.runs import (
     RunFolder,
@@ -23,12 +24,14 @@ __all__ = [
     "MetricsWriter",
     "RunFolder",
     "check_is_run",
+    "check_loggers",
     "different_versions",
     "edited_settings",
     "find_checkpoint",
     "here",
     "is_epoch",
     "keep_failed_batch",
+    "make_loggers",
     "new_folder",
     "newest_sound",
     "other_ends",

@@ -3,19 +3,23 @@
 import contextlib
 import csv
 import io
+import logging
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.errors import CheckpointError
+from actor_critic.errors import CheckpointError, describe
 from actor_critic.files import open_regular, sync_folder, write_durably
 from actor_critic.storage.appended import Appended
 from actor_critic.storage.events import Events, known_figures
+from actor_critic.storage.loggers import FigureLogger
+
+log = logging.getLogger("actor_critic")
 
 Row = dict[str, float | int | str | None]
 
@@ -41,6 +45,7 @@ class MetricsWriter:
         epoch: int = 0,
         env_steps: int = 0,
         settings: dict[str, Any] | None = None,
+        loggers: Sequence[FigureLogger] = (),
     ) -> None:
         """Open the files of a run.
 
@@ -50,6 +55,7 @@ class MetricsWriter:
             epoch: Continue after this epoch; rows of later epochs are dropped.
             env_steps: Environment steps up to this epoch; later events are dropped.
             settings: For TensorBoard's tab of hyperparameters.
+            loggers: Take the same figures; :meth:`close` closes them.
 
         Raises:
             OSError: The files cannot be written.
@@ -62,6 +68,7 @@ class MetricsWriter:
         self._logged = _continued(folder / "logged.csv", _LOGGED, epoch)
         self._table = csv.writer(self._rows)
         self._events = Events(folder, epoch, env_steps, settings or {})
+        self._loggers = list(loggers)
         self._files = [self._rows, self._episodes, self._logged, self._events.file]
         sync_folder(folder)
         self._due = time.monotonic() + _FLUSH_SECONDS
@@ -90,7 +97,7 @@ class MetricsWriter:
         numbers = {
             name: value for name, value in row.items() if isinstance(value, (int, float)) and name != "env_steps"
         }
-        self._events.write(int(row["env_steps"] or 0), numbers | known_figures(row))
+        self._figures(int(row["env_steps"] or 0), numbers | known_figures(row))
 
     def log(self, epoch: int, env_steps: int, name: str, value: float) -> None:
         """Record a number of the user's, after an epoch; it is written with the next rows.
@@ -102,7 +109,7 @@ class MetricsWriter:
             value: The number.
         """
         self._logged.write(f"{epoch},{name},{value!r}\n")
-        self._events.write(env_steps, {name: value})
+        self._figures(env_steps, {name: value})
 
     def sync(self) -> None:
         """Write the buffers, and sync the files to disk.
@@ -124,11 +131,27 @@ class MetricsWriter:
             for file in self._files:
                 stack.callback(file.close)
             self._flush()
+            self._of_each_logger("close")
+
+    def _figures(self, env_steps: int, figures: dict[str, float]) -> None:
+        self._events.write(env_steps, figures)
+        self._of_each_logger("log", env_steps, figures)
+
+    def _of_each_logger(self, method: str, *arguments: Any) -> None:
+        """Call a method of each logger; one that fails is left out from then on, and the run goes on."""
+        for logger in list(self._loggers):
+            try:
+                getattr(logger, method)(*arguments)
+            except Exception as error:  # of other packages, which may raise anything
+                self._loggers.remove(logger)
+                name = type(logger).__name__.strip("_")
+                log.error("logger: %s gets no more figures, because it raised %s", name, describe(error))
 
     def _flush(self) -> None:
         self._due = math.inf  # after a failed write, do not retry every epoch
         for file in self._files:
             file.flush()
+        self._of_each_logger("flush")
         self._due = time.monotonic() + _FLUSH_SECONDS
 
 

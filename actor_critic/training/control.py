@@ -12,7 +12,7 @@ from actor_critic.errors import ConfigError
 from actor_critic.evaluation import Evaluation, long_evaluations
 from actor_critic.networks import CustomEncoder
 from actor_critic.process import Interrupted, recognized
-from actor_critic.storage import Checkpoint, RunFolder, here
+from actor_critic.storage import Checkpoint, RunFolder, check_loggers, here
 from actor_critic.training.evaluations import Evaluations
 from actor_critic.training.recorder import Recorder
 from actor_critic.training.report import METRICS
@@ -204,6 +204,7 @@ class RunControl(FixedAttributes):
         """
         if self._folder is not None:
             raise ConfigError(f"this run is kept in {self._folder.path} already")
+        check_loggers(self.settings.logger)
         self._folder = RunFolder.create(self._started_in / run_folder, self.settings)
         if warning := long_evaluations(self.settings, self._environments.current):
             log.info("%s", warning)

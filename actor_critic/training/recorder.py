@@ -9,7 +9,7 @@ from actor_critic.config import Settings
 from actor_critic.errors import CheckpointError
 from actor_critic.evaluation import Evaluation
 from actor_critic.process import resume_command
-from actor_critic.storage import Checkpoint, MetricsWriter, RunFolder, read_evaluation
+from actor_critic.storage import Checkpoint, MetricsWriter, RunFolder, make_loggers, read_evaluation
 from actor_critic.training.counters import Counters
 from actor_critic.training.report import METRICS, EpochReport
 
@@ -40,9 +40,9 @@ class Recorder:
         self._saved_epoch = counters.epoch if folder.holds(counters.epoch) else None
         with self._raise_checkpoint_error():
             columns = [*METRICS, "digest"]
-            self._metrics = MetricsWriter(
-                folder.path, columns, counters.epoch, counters.env_steps, settings.to_document()
-            )
+            document = settings.to_document()
+            loggers = make_loggers(settings.logger, folder.path, document)
+            self._metrics = MetricsWriter(folder.path, columns, counters.epoch, counters.env_steps, document, loggers)
 
     def keep(self, report: EpochReport, make_checkpoint: MakeCheckpoint, is_last: bool) -> None:
         """Write the metrics of an epoch, and a checkpoint if one is due or the epoch is the best so far.

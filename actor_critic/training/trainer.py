@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 
-from actor_critic.errors import EnvironmentFault, NumericalError
+from actor_critic.errors import ConfigError, EnvironmentFault, NumericalError
 from actor_critic.process import Interrupted, postponed, recognized
 from actor_critic.rollouts import RolloutSource
 from actor_critic.storage import keep_failed_batch
@@ -45,6 +45,7 @@ class Trainer(RunControl):
         """Train epoch by epoch until the end of the run; with a run folder, write its records.
 
         Raises:
+            ConfigError: A logger cannot begin, or needs a run folder.
             Interrupted: Ctrl-C (a KeyboardInterrupt). The epoch that just ended has no report.
             EnvironmentFault: The environment or the reward model failed, or does not replay its running episodes.
             NumericalError: A loss, gradient or parameter is not finite.
@@ -55,6 +56,8 @@ class Trainer(RunControl):
             raise RuntimeError("an epoch of this run was cut short; its state is neither before nor after that epoch")
         if self._phase is not Phase.IDLE:
             raise RuntimeError("this run is being iterated over already")
+        if self.settings.logger and not self._folder:
+            raise ConfigError(f"logger: {', '.join(self.settings.logger)} needs a run folder; pass one to the Trainer")
         self._phase = Phase.BETWEEN_EPOCHS
         self._counters.start_clock()
         recorder = None

@@ -16,7 +16,7 @@ from actor_critic.config.preset import find_preset
 FIELDS = list(Config.model_fields)
 COMPUTED = {"num_envs", "workers", "checkpoint_interval"}  # from other settings
 UNSPOKEN = {"clip_coef", "environment_kwargs", "wrappers", "observation_keys", "reward_model_kwargs", "encoder_kwargs"}
-UNSPOKEN |= {"evaluation_environment_kwargs"}
+UNSPOKEN |= {"evaluation_environment_kwargs", "logger"}
 
 
 def _plain(annotation: Any) -> Any:
