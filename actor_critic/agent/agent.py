@@ -142,6 +142,10 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         self.parameters.check_finite()
         return learned
 
+    def use(self, settings: Settings) -> None:
+        """Use other settings of the update from the next one on; ``self.settings`` stays as it is."""
+        self._learner.use(settings)
+
     def forget_running_episodes(self) -> None:
         """Reset discounted reward sums and the critic's hidden states, because running episodes are lost."""
         self._learner.forget_running_episodes()
@@ -220,12 +224,14 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         tensors: dict[str, Tensor],
         records: dict[str, float | None] | None = None,
         code: dict[str, str] | None = None,
+        changes: list[dict[str, Any]] | None = None,
     ) -> Checkpoint:
-        """Return this agent as a checkpoint, with the counters, tensors, records and code digests of its run."""
+        """Return this agent as a checkpoint, with the rest of the state of its run."""
         spaces = {"observation": self.observations.to_document(), "action": self.actions.to_document()}
         counters = {"optimizer_steps": self.optimizer_steps, **counters}
         tensors = self.state() | tensors
-        return Checkpoint(self.settings.to_document(), spaces, counters, tensors, records or {}, code or {})
+        document = self.settings.to_document()
+        return Checkpoint(document, spaces, counters, tensors, records or {}, code or {}, changes=changes or [])
 
     @classmethod
     def load(

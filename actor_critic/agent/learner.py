@@ -86,6 +86,10 @@ class Learner:
         self._device = device
         self._no_features = torch.zeros(0, features.num_features, dtype=torch.float32, device=device)
 
+    def use(self, settings: Settings) -> None:
+        """Use other settings from the next update on."""
+        self._settings = settings
+
     def prepare(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int, actor: Actor | None) -> Update:
         """Clip and normalise rewards, estimate advantages, and draw the minibatches of the epoch's optimizer steps.
 

@@ -1,5 +1,6 @@
 """Files of a run: checkpoints, the run folder, metrics."""
 
+from actor_critic.storage.changes import Change, read_changes, to_documents
 from actor_critic.storage.checkpoints import Checkpoint
 from actor_critic.storage.failed_batch import keep_failed_batch
 from actor_critic.storage.loggers import check_loggers, make_loggers
@@ -20,6 +21,7 @@ from actor_critic.storage.runs import (
 from actor_critic.storage.versions import different_versions
 
 __all__ = [
+    "Change",
     "Checkpoint",
     "MetricsWriter",
     "RunFolder",
@@ -36,9 +38,11 @@ __all__ = [
     "newest_sound",
     "other_ends",
     "periodic",
+    "read_changes",
     "read_episodes",
     "read_evaluation",
     "read_logged",
     "read_metrics",
     "timestamped_path",
+    "to_documents",
 ]

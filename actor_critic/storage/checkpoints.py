@@ -21,14 +21,16 @@ from actor_critic.config import computed_fields, parse_json_object
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.files import open_regular, write_durably
 from actor_critic.storage import tensor_file
+from actor_critic.storage.changes import Change, to_documents
 from actor_critic.storage.versions import current_versions
 
 SCHEMA_VERSION = 2  # version 1 was never released, and is not read
 _KEY = "actor_critic"
 _HEADER = {
     "schema_version": int, "settings": dict, "spaces": dict, "counters": dict, "records": dict, "code": dict,
-    "versions": dict, "digest": str, "header_digest": str,
+    "versions": dict, "changes": list, "digest": str, "header_digest": str,
 }  # fmt: skip
+_OPTIONAL = {"versions", "changes"}  # older files lack the first, and a run without changes the second
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Checkpoint:
         tensors: Weights, optimizer moments, normaliser statistics, running episodes.
         records: Numbers that do not affect training, such as the best score so far.
         code: SHA-256 of the files that define the user's code, by the setting that names it.
+        changes: What the program changed between epochs, as :func:`to_documents` returns it.
         versions: The versions of libraries at the time of writing, by name; empty if not recorded. The digest does
             not include them.
     """
@@ -53,6 +56,7 @@ class Checkpoint:
     records: dict[str, float | None] = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=current_versions)
+    changes: list[dict[str, Any]] = field(default_factory=list)
 
     @cached_property
     def digest(self) -> str:
@@ -62,6 +66,7 @@ class Checkpoint:
             "spaces": self.spaces,
             "counters": self.counters,
             "code": self.code,
+            **({"changes": self.changes} if self.changes else {}),
         }
         digest = hashlib.sha256(_canonical(header))
         for name in sorted(self.tensors):
@@ -97,6 +102,7 @@ def save(checkpoint: Checkpoint, path: Path) -> str:
         "code": checkpoint.code,
         "versions": checkpoint.versions,
         "digest": digest,
+        **({"changes": checkpoint.changes} if checkpoint.changes else {}),
     }
     # The digest omits settings that only affect the records; the header digest covers these bytes too.
     header["header_digest"] = hashlib.sha256(_canonical(header)).hexdigest()
@@ -137,6 +143,7 @@ def load(path: Path) -> Checkpoint:
         header["records"],
         header["code"],
         header["versions"],
+        header["changes"],
     )
     if checkpoint.digest != header["digest"]:
         raise CheckpointError(f"{path} is damaged: its content does not match its digest {header['digest'][:16]}…")
@@ -161,16 +168,19 @@ def _read_header(metadata: dict[str, Any], path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} has schema version {version}; this program reads 2 to {SCHEMA_VERSION}: update actor-critic"
         )
-    is_older = "versions" not in header
     for name, kind in _HEADER.items():
-        if not isinstance(header.get(name), kind) and not (is_older and name == "versions"):
+        if not isinstance(header.get(name), kind) and not (name in _OPTIONAL and name not in header):
             raise CheckpointError(f"{path} is damaged: its header lacks {name!r}")
-    if len(header) > len(_HEADER) - is_older:
+    if header.keys() - _HEADER.keys():
         raise CheckpointError(f"{path} is damaged: its header has more keys than a checkpoint")
     claimed = header.pop("header_digest")
     if claimed != hashlib.sha256(_canonical(header)).hexdigest():
         raise CheckpointError(f"{path} is damaged: its header does not match its digest")
     header.setdefault("versions", {})
+    try:
+        header["changes"] = to_documents(map(Change.from_document, header.get("changes", [])))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from None
     for name, is_sound in _SOUND.items():
         for key, value in header[name].items():
             if not key.isprintable() or not is_sound(value):

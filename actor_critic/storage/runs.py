@@ -16,6 +16,7 @@ from actor_critic.config import MAX_BYTES, Config, Settings, computed_fields, ne
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.files import link_durably, open_regular, remove_temporaries, sync_folder, write_durably
 from actor_critic.storage import checkpoints
+from actor_critic.storage.changes import Change, changes_file
 
 _PERIODIC = re.compile(r"epoch_(\d{6,})\.safetensors")
 
@@ -100,6 +101,17 @@ class RunFolder:
         path = self.path / "settings.json"
         with _refusals(path, "written"):
             write_durably(path, settings.to_json())
+
+    def write_changes(self, changes: list[Change]) -> None:
+        """Write ``changes.json``.
+
+        Raises:
+            CheckpointError: The file cannot be written.
+        """
+        path = self.path / "changes.json"
+        if changes or path.exists():
+            with _refusals(path, "written"):
+                write_durably(path, changes_file(changes))
 
     def close(self) -> None:
         """Unlock the folder."""

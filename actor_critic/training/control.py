@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, NoReturn, Self, SupportsFloat
+from typing import Any, ClassVar, NoReturn, Self, SupportsFloat
 
 from actor_critic.agent import FixedAttributes
 from actor_critic.config import Config, EncoderLike, EnvironmentLike, Passed, RewardModelLike, Settings, WrapperLike
@@ -12,7 +12,8 @@ from actor_critic.errors import ConfigError
 from actor_critic.evaluation import Evaluation, long_evaluations
 from actor_critic.networks import CustomEncoder
 from actor_critic.process import Interrupted, recognized
-from actor_critic.storage import Checkpoint, RunFolder, check_loggers, here
+from actor_critic.storage import Change, Checkpoint, RunFolder, check_loggers, here
+from actor_critic.training.changing import new_change, of_environments
 from actor_critic.training.evaluations import Evaluations
 from actor_critic.training.recorder import Recorder
 from actor_critic.training.report import METRICS
@@ -73,6 +74,7 @@ class RunControl(FixedAttributes):
             self._phase = Phase.IDLE
             self.epoch_begun = 0  # the last epoch that was started
             self._recorder: Recorder | None = None  # while the run iterates
+            self._coming: list[Change] = []  # changes to repeat in later epochs, in a verification
             self.logged: list[tuple[int, str, float]] = []
             self._seconds: dict[str, float] = {}  # where the time of the next report went
             self.agent = prepared.state.agent
@@ -155,19 +157,30 @@ class RunControl(FixedAttributes):
             return run
 
     @classmethod
-    def from_state(cls, checkpoint: Checkpoint, settings: Settings, origin: str | Path) -> Self:
+    def from_state(
+        cls, checkpoint: Checkpoint, settings: Settings, origin: str | Path, changes: Sequence[Change] = ()
+    ) -> Self:
         """Return the run whose training state a checkpoint holds, without a run folder.
 
         Args:
             checkpoint: The state.
             settings: The settings of the run, as :func:`trusted_settings` reads them.
             origin: The name of the checkpoint in errors.
+            changes: All changes of the run; those after this state are repeated.
 
         Raises:
             ConfigError: The environment cannot be made, or the run does not fit in memory.
             CheckpointError: The checkpoint is no training state, or the user's code or the spaces changed.
         """
-        return cls(SavedRun(checkpoint, settings, Path(origin)))
+        epoch = checkpoint.counters.get("epoch", 0)
+        made = [change for change in changes if change.epoch <= epoch]
+        run = cls(SavedRun(checkpoint, settings, Path(origin), changes=made))
+        run.repeat([change for change in changes if change.epoch > epoch])
+        return run
+
+    def repeat(self, changes: Sequence[Change]) -> None:
+        """Make changes again, each after the epoch after which it was made."""
+        self._coming = list(changes)
 
     def compare_code(self, checkpoint: Checkpoint) -> list[str]:
         """Return the settings that name other code than in a checkpoint; see :meth:`RunState.compare_code`."""
@@ -239,6 +252,51 @@ class RunControl(FixedAttributes):
         if self.is_over and self.evaluation is None:
             raise Interrupted
         self.stop(INTERRUPTED)
+
+    @property
+    def changes(self) -> list[Change]:
+        """What :meth:`change` changed so far, and after which epoch."""
+        return list(self._state.changes)
+
+    def change(self, *, environment: dict[str, Any] | None = None, **settings: Any) -> None:
+        """Change settings or the environments between two epochs: for curricula, or for schedules of your own.
+
+        The run records what was changed, and when, so that resuming and verifying repeat it. ``settings`` keeps the
+        values of the beginning. With a run folder, a change is durable when this method returns.
+
+        Args:
+            environment: New values by name: a method of the environment or of a wrapper is called with the value, an
+                attribute is set to it. In each environment this happens before its next episode begins. Evaluations
+                use environments without changes.
+            settings: New values of ``learning_rate``, ``clip_coef``, ``ent_coef``, ``vf_coef``, ``max_grad_norm``,
+                ``target_kl``, ``gae_lambda``, ``update_epochs`` or ``clip_rewards``, from the next epoch on. An
+                annealed one is the value that the first epoch would have had.
+
+        Raises:
+            ConfigError: A setting cannot change, a value is not allowed, or the environment has no such method or
+                attribute.
+            CheckpointError: The disk refused.
+            RuntimeError: The run is in the middle of an epoch.
+        """
+        if self._phase in (Phase.IN_EPOCH, Phase.BROKEN):
+            raise RuntimeError("a run changes between two epochs: call change in the loop, or before it")
+        change = new_change(self.settings, self._state.changes, self.epoch, settings, environment or {})
+        self._record(change)
+
+    def _record(self, change: Change) -> None:
+        changes = [*self._state.changes, change]
+        if change.environment:
+            with recognized():
+                self._environments.change(of_environments(changes))
+        self._state.set_changes(changes)
+        if self._folder:
+            self._folder.write_changes(changes)
+        log.info("change after epoch %d: %s", change.epoch, change.settings | change.environment)
+
+    def _repeat_changes(self) -> None:
+        """Make the changes that a verification repeats after this epoch."""
+        while self._coming and self._coming[0].epoch <= self.epoch:
+            self._record(self._coming.pop(0))
 
     def log(self, name: str, value: SupportsFloat) -> None:
         """Record a number of your own after the current epoch, beside the metrics of the run.

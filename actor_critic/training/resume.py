@@ -12,6 +12,7 @@ from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.evaluation import Evaluation
 from actor_critic.process import begin_with
 from actor_critic.storage import (
+    Change,
     Checkpoint,
     RunFolder,
     check_is_run,
@@ -19,6 +20,7 @@ from actor_critic.storage import (
     edited_settings,
     newest_sound,
     other_ends,
+    read_changes,
     read_evaluation,
 )
 from actor_critic.training.code_digest import TYPED
@@ -40,12 +42,14 @@ class SavedRun:
         settings: The settings to continue with.
         origin: The name of the checkpoint in errors.
         ends: New values of the settings that end the run.
+        changes: What the program changed between epochs, up to this state.
     """
 
     checkpoint: Checkpoint
     settings: Settings
     origin: Path
     ends: dict[str, Any] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
 
     def settings_to_begin_with(self) -> Settings:
         """Return the settings without sizes: the environment's spaces determine them, and are compared later."""
@@ -149,7 +153,20 @@ def saved_run(
         log.info("new episodes: not needed, because the checkpoint holds the whole state of the running ones")
     elif new_episodes:
         settings = settings.replace(replay="none")
-    return SavedRun(checkpoint, settings, path, ends)
+    done = checkpoint.counters.get("epoch", 0)
+    changes = [change for change in changes_of(folder, checkpoint) if change.epoch <= done]
+    return SavedRun(checkpoint, settings, path, ends, changes)
+
+
+def changes_of(folder: Path, checkpoint: Checkpoint) -> list[Change]:
+    """Return what the program changed in a run: from the run folder, or else from a checkpoint.
+
+    The folder also has the changes after the epoch of the checkpoint.
+
+    Raises:
+        CheckpointError: ``changes.json`` is damaged.
+    """
+    return read_changes(folder) or [Change.from_document(entry) for entry in checkpoint.changes]
 
 
 def record_ends(folder: RunFolder, saved: SavedRun, settings: Settings) -> None:
@@ -192,6 +209,7 @@ def restore(state: RunState, saved: SavedRun) -> None:
     except KeyError as error:
         raise CheckpointError(f"{origin} is an agent, not a training state: it lacks {error}") from None
     state.counters.restore_records(checkpoint)
+    state.set_changes(saved.changes)
 
 
 def kept_evaluation(folder: Path, epoch: int) -> Evaluation | None:

@@ -13,7 +13,8 @@ from actor_critic.errors import EnvironmentFault
 from actor_critic.imports import is_installed
 from actor_critic.networks import CustomEncoder
 from actor_critic.rollouts import RolloutSource
-from actor_critic.storage import Checkpoint
+from actor_critic.storage import Change, Checkpoint, to_documents
+from actor_critic.training.changing import changed
 from actor_critic.training.code_digest import source_digest
 from actor_critic.training.counters import Counters
 
@@ -33,6 +34,7 @@ class RunState:
         counters: Epochs, steps, episodes, hours and the best score.
         objects: The user's classes, functions and instances, by the setting that names them.
         code: The digests of their code.
+        changes: What the program changed between epochs.
         source: The open source of rollouts; None while the environments are closed.
         running_episodes: The state that the source saved when it was closed; None before the run started.
     """
@@ -43,6 +45,7 @@ class RunState:
         self.counters = counters
         self.objects = _objects_of_the_user(agent)
         self.code = {field: source_digest(found) for field, found in self.objects.items()}
+        self.changes: list[Change] = []
         self.source: RolloutSource | None = None
         self.running_episodes: dict[str, npt.NDArray[Any]] | None = None
         self._snapshot: Checkpoint | None = None  # the state to restore, without settings
@@ -119,6 +122,12 @@ class RunState:
             for name, tensor in checkpoint.tensors.items()
             if name.startswith(_EPISODES)
         }
+        self.set_changes([change for change in self.changes if change.epoch <= self.counters.epoch])
+
+    def set_changes(self, changes: list[Change]) -> None:
+        """Set what the program changed, and use the settings that follow."""
+        self.changes = changes
+        self.agent.use(changed(self.agent.settings, changes))
 
     def compare_code(self, saved: dict[str, str]) -> list[str]:
         """Compare the user's code with the digests of a checkpoint, and keep those that are the same.
@@ -144,8 +153,10 @@ class RunState:
 
     def _checkpoint(self, best: float | None) -> Checkpoint:
         counters = self.counters
+        # A change after this epoch is no part of its state: its checkpoint is written before.
+        changes = to_documents(change for change in self.changes if change.epoch < counters.epoch)
         return self.agent.checkpoint(
-            counters.counts(), self._tensors(), {**counters.records(), "best": best}, dict(self.code)
+            counters.counts(), self._tensors(), {**counters.records(), "best": best}, dict(self.code), changes
         )
 
     def _tensors(self) -> dict[str, torch.Tensor]:

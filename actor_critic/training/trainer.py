@@ -72,6 +72,8 @@ class Trainer(RunControl):
                     for epoch, name, value in self.logged:
                         if epoch == 0 == self.epoch:  # before the run began
                             recorder.log(name, value)
+                    self._folder.write_changes(self._state.changes)
+                self._repeat_changes()
                 with recognized():
                     source = self._environments.open(self._state)
                     stack.callback(source.close)
@@ -102,6 +104,7 @@ class Trainer(RunControl):
             if self.epoch:  # a signal may have stopped the run in its last epoch
                 self._stop_if_a_rule_says_so()
             while self.epoch < self.settings.num_epochs and self.stop_reason is None:
+                self._repeat_changes()
                 self._state.take_snapshot()
                 with postponed() as is_interrupted:
                     self._phase = Phase.IN_EPOCH

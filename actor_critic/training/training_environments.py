@@ -3,14 +3,16 @@
 import contextlib
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.config import Settings
 from actor_critic.environments import FunctionalVectorEnv, VectorEnvironment, make_vector_environment
-from actor_critic.errors import ReplayFault
+from actor_critic.errors import ConfigError, ReplayFault
 from actor_critic.process import recognized
 from actor_critic.rollouts import Collector, Overlapped, RolloutSource, Sequential
 from actor_critic.seeding import seed_global_generators
+from actor_critic.training.changing import of_environments
 from actor_critic.training.run_state import RunState
 
 log = logging.getLogger("actor_critic")
@@ -61,6 +63,7 @@ class TrainingEnvironments:
         self._settings = settings
         self._seeds = seeds
         self._is_open = True
+        self._changes: list[dict[str, Any]] = []
 
     def open(self, state: RunState) -> RolloutSource:
         """Return a source of rollouts in the state of a run.
@@ -72,6 +75,8 @@ class TrainingEnvironments:
         """
         if not self._is_open:
             self._make()
+        if changes := of_environments(state.changes):
+            self.change(changes)
         self._seeds(state.counters.epoch)
         source = self._source(state)
         if state.running_episodes is None:
@@ -95,6 +100,18 @@ class TrainingEnvironments:
             state.reset_running_episodes(source)
         return source
 
+    def change(self, changes: list[dict[str, Any]]) -> None:
+        """Change the environments if they are open; see :meth:`VectorEnvironment.change`.
+
+        Raises:
+            ConfigError: They cannot be changed, or have no such method or attribute.
+        """
+        if changes and self._is_open:
+            if self._settings.overlap:
+                raise ConfigError("change: environments cannot change with overlap, which collects one epoch ahead")
+            self.current.change(changes)
+        self._changes = changes
+
     def close(self) -> None:
         """Close the environments if they are open."""
         if self._is_open:
@@ -105,12 +122,13 @@ class TrainingEnvironments:
     @contextlib.contextmanager
     def closed_meanwhile(self) -> Iterator[None]:
         """Close the environments while the block runs; then rebuild them in the same state."""
-        episodes = self.current.save_state()
+        episodes, changes = self.current.save_state(), self._changes
         self.close()
         try:
             yield
         finally:
             self._make()
+            self.change(changes)
             self._collector.go_on_in(self.current, episodes)
 
     def _make(self) -> None:

@@ -11,6 +11,7 @@ from actor_critic.agent import check_spaces, trusted_settings
 from actor_critic.config import EncoderLike, EnvironmentLike, Passed, RewardModelLike, Settings, WrapperLike
 from actor_critic.errors import CheckpointError, ConfigError, VerificationError
 from actor_critic.storage import (
+    Change,
     Checkpoint,
     check_is_run,
     checkpoints,
@@ -20,6 +21,7 @@ from actor_critic.storage import (
     newest_sound,
     periodic,
 )
+from actor_critic.training.resume import changes_of
 from actor_critic.training.trainer import Trainer
 
 log = logging.getLogger("actor_critic")
@@ -97,9 +99,10 @@ def verify(
     settings = settings.replace(max_hours=None, target_return=None)
     settings = settings if settings.is_annealed else settings.replace(num_epochs=last)
     if first:
-        trainer = Trainer.from_state(checkpoint, settings, origin)
+        trainer = Trainer.from_state(checkpoint, settings, origin, evidence.changes)
     else:
         trainer = _from_the_beginning(checkpoint, settings, origin)
+        trainer.repeat(evidence.changes)
     _compare(trainer, expected, folder, first)
     return Verification(first, last, sum(epoch > first for epoch in known))
 
@@ -114,6 +117,7 @@ class _Evidence:
         left: The epoch after which new episodes replaced the running ones; None if this never happened.
         newest: The checkpoint whose settings are used.
         checkpoint: Its content.
+        changes: What the program changed between epochs.
     """
 
     digests: dict[int, str]
@@ -121,6 +125,7 @@ class _Evidence:
     left: float | None
     newest: Path
     checkpoint: Checkpoint
+    changes: list[Change]
 
 
 def _evidence(folder: Path) -> _Evidence:
@@ -144,7 +149,7 @@ def _evidence(folder: Path) -> _Evidence:
         log.warning("%s", differences)
     is_exact = checkpoint.settings.get("replay") != "none"
     kept = {epoch: path for epoch, path in kept.items() if is_exact and epoch < max(known, default=0)}
-    return _Evidence(known, kept, left, newest, checkpoint)
+    return _Evidence(known, kept, left, newest, checkpoint, changes_of(folder, checkpoint))
 
 
 def _from_the_beginning(checkpoint: Checkpoint, settings: Settings, origin: Path) -> Trainer:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.environments.masks.reading import KEY
+from actor_critic.errors import ConfigError
 from actor_critic.spaces import ActionSpec
 
 State = dict[str, npt.NDArray[Any]]
@@ -112,6 +113,16 @@ class VectorEnvironment(Protocol):
             EnvironmentFault: An environment failed.
         """
 
+    def change(self, changes: list[dict[str, Any]]) -> None:
+        """Change the environments; each change takes effect where the next episode begins.
+
+        Args:
+            changes: All changes since the run began, each the new values by method or attribute.
+
+        Raises:
+            ConfigError: They cannot be changed, or have no such method or attribute.
+        """
+
     def save_state(self) -> State:
         """Return the state that rebuilds the running episodes."""
 
@@ -169,6 +180,14 @@ class GymnasiumInterface:
             EnvironmentFault: An environment raised, or returned an invalid value.
         """
         return self.step_indices(self.actions.to_choices(actions)).to_gymnasium()
+
+    def change(self, changes: list[dict[str, Any]]) -> None:
+        """Refuse: only single environments can be changed."""
+        if changes:
+            raise ConfigError(
+                f"environment: {', '.join(changes[-1])} cannot change in {type(self).__name__}, which steps all "
+                f"environments at once; set vectorization to sync, shared or workers"
+            )
 
     def expected_rewards(self, observations: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
         """Return None: the expected rewards of these environments are not known."""

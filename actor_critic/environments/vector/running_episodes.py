@@ -23,6 +23,8 @@ class RunningEpisodes:
         totals: [N], sum of the rewards so far.
         bases: The snapshot at which the replay of each episode begins; None for the start of the episode.
         has_snapshots: Whether a state contains snapshots.
+        changes: The number of changes to the environments so far; an episode that begins now has all of them.
+        versions: [N], the number of changes when each episode began.
     """
 
     def __init__(self, num_envs: int, actions: ActionSpec) -> None:
@@ -38,6 +40,8 @@ class RunningEpisodes:
         self.bases: list[Snapshot | None] = [None] * num_envs
         self._newest: list[Snapshot | None] = [None] * num_envs
         self.has_snapshots = False
+        self.changes = 0
+        self.versions = np.zeros(num_envs, np.int64)
 
     def begin(self, seed: int, numbers: npt.NDArray[np.int64] | int) -> None:
         """Begin the episodes with the given numbers, one in every environment."""
@@ -51,6 +55,7 @@ class RunningEpisodes:
         """Delete the steps of an episode."""
         del self.actions[index][:]
         self.bases[index] = self._newest[index] = None
+        self.versions[index] = self.changes
         self.lengths[index] = 0
         self.checksums[index] = 0
 
@@ -61,6 +66,7 @@ class RunningEpisodes:
             if has_ended:
                 del past[:]
                 self.bases[index] = None
+                self.versions[index] = self.changes
             else:
                 past.extend(taken)
         self.numbers += ended
@@ -93,6 +99,7 @@ class RunningEpisodes:
             "actions": np.concatenate([np.array(past, past.typecode) for past in self.actions]),
             **self.proof(),
             **(pack(self.bases) if self.has_snapshots else {}),
+            **({"versions": self.versions.copy()} if self.changes else {}),
         }
 
     def load(self, state: State) -> None:
@@ -104,6 +111,7 @@ class RunningEpisodes:
         self.show(state["checksums"], state["totals"])
         self.bases = unpack(state, len(self.actions))
         self.has_snapshots = "snapshots" in state
+        self.versions[:] = state.get("versions", 0)
 
     def show(self, checksums: npt.NDArray[Any], totals: npt.NDArray[Any]) -> None:
         """Set the checksums and reward sums of the episodes."""

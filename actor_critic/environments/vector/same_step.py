@@ -144,7 +144,7 @@ class SameStepVectorEnv(SingleEnvironments):
         if not self.is_exact:
             return self.begin_anew()
         borders = np.cumsum(state["lengths"])[:-1]
-        self._begin()
+        self._begin(versions=state.get("versions", np.zeros(self.num_envs, np.int64)))
         snapshots = unpack(state, self.num_envs)
         for index, past in enumerate(np.split(state["actions"].astype(np.int64), borders)):
             with boundary.inside():
@@ -165,11 +165,12 @@ class SameStepVectorEnv(SingleEnvironments):
         self._running.numbers += 1
         return self._begin()
 
-    def _begin(self, options: dict[str, Any] | None = None) -> Observed:
+    def _begin(self, options: dict[str, Any] | None = None, versions: npt.NDArray[np.int64] | None = None) -> Observed:
         self._running.totals[:] = 0.0
         with boundary.inside():
             for index in range(self.num_envs):
-                self._write(index, self._reset_one(index, options), self._parts)
+                version = None if versions is None else int(versions[index])
+                self._write(index, self._reset_one(index, options, version), self._parts)
                 self._running.checksums[index] = crc32(self._rows[index])
         return self.observed()
 

@@ -11,6 +11,7 @@ from gymnasium.vector.utils import batch_space
 
 from actor_critic.environments.masks.giving import warn_of_other_masks, with_late_masks
 from actor_critic.environments.masks.reading import read_mask
+from actor_critic.environments.vector.changing import apply_change, check_has
 from actor_critic.environments.vector.contract import GymnasiumInterface, Step
 from actor_critic.environments.vector.instances import (
     close_environment,
@@ -24,7 +25,7 @@ from actor_critic.environments.vector.running_episodes import RunningEpisodes
 from actor_critic.environments.vector.snapshots import saver_of
 from actor_critic.environments.wrappers.lives import lives_of
 from actor_critic.environments.wrappers.own_rewards import own_rewards_of
-from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, describe
+from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, ReplayFault, describe
 from actor_critic.process import Interrupted, boundary
 from actor_critic.seeding import Purpose, episode_seed
 from actor_critic.spaces import ActionSpec, ObservationSpec, read_spaces
@@ -89,6 +90,8 @@ class SingleEnvironments(
         self._spec, self.actions = self._read_spaces()
         self._steps = [env.step for env in self.envs]
         self._is_used = [False] * num_envs  # whether an episode has begun in this instance
+        self._changes: list[dict[str, Any]] = []
+        self._applied = [0] * num_envs  # how many of the changes each instance has
         self.spec = template.spec
         self.render_mode = template.render_mode
         self.metadata = {**template.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
@@ -154,20 +157,27 @@ class SingleEnvironments(
         except ValueError as error:
             raise self._fault(index, f"returned an observation {error}") from error
 
-    def _reset_one(self, index: int, options: dict[str, Any] | None = None) -> Any:
+    def _reset_one(self, index: int, options: dict[str, Any] | None = None, version: int | None = None) -> Any:
         self._running.clear(index)
+        if version is not None:
+            self._running.versions[index] = version
         seed = episode_seed(self._running.seed, self._purpose, self._first + index, int(self._running.numbers[index]))
         try:
             if self._replay == "fresh" and self._is_used[index]:
                 close_environment(self.envs[index])
                 self._set_instance(index, self._make())
+                self._applied[index] = 0
             self._is_used[index] = True
+            if self._changes:
+                self._apply_changes(index)
             if self._samples:
                 seed_spaces(self.envs[index], seed)
             returned = self.envs[index].reset(seed=seed, options=options)
         except Interrupted:
             raise
         except BaseException as error:  # user code may raise anything
+            if isinstance(error, EnvironmentFault):
+                raise
             raise self._fault(index, f"raised in reset {describe(error)}") from error
         try:
             observation, info = returned
@@ -180,6 +190,24 @@ class SingleEnvironments(
             info = self._look_for_masks(index, observation, info)
         self._read_mask(index, info)
         return observation
+
+    def change(self, changes: list[dict[str, Any]]) -> None:
+        """Change every environment where its next episode begins; see :meth:`VectorEnvironment.change`."""
+        for name in {name: None for change in changes for name in change}:
+            with boundary.inside():
+                check_has(self.envs[0], self.name, name)
+        self._changes = changes
+        self._running.changes = len(changes)
+
+    def _apply_changes(self, index: int) -> None:
+        """Bring an instance to the version of the episode that begins."""
+        version = int(self._running.versions[index])
+        if version < self._applied[index]:
+            raise self._fault(index, "has been changed since, and a change cannot be undone", ReplayFault)
+        for change in self._changes[self._applied[index] : version]:
+            for name, value in change.items():
+                apply_change(self.envs[index], name, value)
+        self._applied[index] = version
 
     def _set_instance(self, index: int, env: gym.Env[Any, Any]) -> None:
         self.envs[index] = env

@@ -238,6 +238,10 @@ class WorkerShard:
         if step.final_observations is not None:
             self._mine["final_observations"][...] = step.final_observations
 
+    def change(self, changes: list[dict[str, Any]]) -> None:
+        """Change the environments; see :meth:`SameStepVectorEnv.change`."""
+        self._vector.change(changes)
+
     def save_state(self) -> dict[str, npt.NDArray[Any]]:
         """Return the running episodes; see :meth:`SameStepVectorEnv.save_state`."""
         return self._vector.save_state()

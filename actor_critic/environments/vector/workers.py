@@ -102,6 +102,7 @@ class WorkerVectorEnv(
         self._own: WorkerShard | None = None  # of this process
         self._is_waiting = False
         self._has_begun = False
+        self._changes: list[dict[str, Any]] = []
         self._make, self._replay = make, replay
         self._restarts_left = max_restarts
         self._request: _Request | None = None  # the request in progress; None is a step
@@ -220,6 +221,13 @@ class WorkerVectorEnv(
         shown.final_observations = self._shared["final_observations"] if ended.any() else None
         return shown
 
+    def change(self, changes: list[dict[str, Any]]) -> None:
+        """Change every environment where its next episode begins; as :meth:`SameStepVectorEnv.change`."""
+        self._changes = changes
+        self._ask("change", lambda _: (changes,))
+        if self._episodes:
+            self._episodes.changes = len(changes)
+
     @property
     def is_exact(self) -> bool:
         """Return whether :meth:`load_state` rebuilds the running episodes; otherwise it begins new ones."""
@@ -324,7 +332,11 @@ class WorkerVectorEnv(
         self._processes[index], self._pipes[index] = self._start(index)
         self._lines[index] = Line(self._pipes[index], self._stays_awake)
         answer = self._receive(index, is_starting=True)
-        is_begun = self._request is None or self._request[0] == "save_state"
+        if self._changes and answer is None:
+            self._lines[index].send(CALL)
+            self._pipes[index].send(("change", (self._changes,)))
+            answer = self._receive(index)
+        is_begun = self._request is None or self._request[0] in ("save_state", "change")
         if is_begun and answer is None:
             self._lines[index].send(CALL)
             self._pipes[index].send(("load_state", (_part(self._episodes.state(), self._shares[index]),)))
