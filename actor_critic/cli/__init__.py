@@ -99,6 +99,13 @@ def _run(words: list[str]) -> tuple[int, str]:
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.ctx.get_help())
         return 0, ""
+    except click.NoSuchOption as error:
+        from actor_critic.config import OTHER_NAMES  # imported here, because other commands do not need it
+
+        name = error.option_name.lstrip("-").replace("-", "_")
+        if ours := OTHER_NAMES.get(name):
+            return error.exit_code, f"no such option {error.option_name}; it is called --{ours.replace('_', '-')} here"
+        return error.exit_code, error.format_message()
     except click.ClickException as error:
         return error.exit_code, error.format_message()
     except ActorCriticError as error:

@@ -10,13 +10,15 @@ from actor_critic.cli.notes import check_is_no_settings_file
 from actor_critic.cli.options import flags_layer, setting_options
 from actor_critic.cli.places import absolute
 from actor_critic.cli.screen import console, say
-from actor_critic.config import DEFAULT_LOG
+from actor_critic.config import DEFAULT_LOG, Config
 from actor_critic.errors import ConfigError
+
+_ENDS = ("num_epochs", "total_timesteps", "target_return", "max_hours")
 
 
 @click.command("resume")
 @click.argument("run", metavar="RUN")
-@setting_options("num_epochs", "total_timesteps", "target_return", "max_hours", "device", "log_file")
+@setting_options(*_ENDS, "device", "log_file")
 @click.option("--trust-code", is_flag=True, help="Import the code that the run's settings name as module:Class.")
 @click.option(
     "--new-episodes", is_flag=True, help="Begin new episodes if the environment cannot replay the running ones."
@@ -29,26 +31,19 @@ def command(run: str, trust_code: bool, new_episodes: bool, **flags: Any) -> int
     be extended.
     """
     given = flags_layer(flags).config
-    if given.num_epochs is not None and given.total_timesteps is not None:
-        raise ConfigError(
-            "command line: --num-epochs and --total-timesteps are two ways to say the same; keep one of them"
-        )
 
     with importing():
         # PyTorch is imported after the flags are checked, so that a wrong flag is refused at once.
         from actor_critic.cli.running import existing, resume
-        from actor_critic.training import find_run
+        from actor_critic.training import ends_of, find_run
 
     found = find_run(existing(run))
     settings = found.settings(trust_code)
-    num_epochs = given.num_epochs
-    if given.total_timesteps is not None:
-        num_epochs = given.total_timesteps // settings.batch_size
-        if num_epochs == 0:
-            raise ConfigError(
-                f"command line: total_timesteps: {given.total_timesteps} is less than one epoch of "
-                f"batch_size={settings.batch_size}; expected at least {settings.batch_size}"
-            )
+    ends = Config(**{name: getattr(given, name) for name in _ENDS})
+    try:
+        num_epochs = ends_of(found.checkpoint, found.path, ends).get("num_epochs")
+    except ConfigError as error:
+        raise ConfigError(f"command line: {error}") from None
     done = found.checkpoint.counters.get("epoch", 0)
     if num_epochs is not None and num_epochs < done:
         say(console(), f"nothing to do: {done} epochs are done, and {num_epochs} were requested")

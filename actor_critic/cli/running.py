@@ -153,6 +153,9 @@ def _print_closing_words(trainer: Trainer, console: Console) -> None:
         print_findings(console, trainer.run_folder)
     if trainer.stop_reason != FINISHED:
         say(console, f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
+    if trainer.evaluation and trainer.settings.is_annealed and trainer.stop_reason == FINISHED:
+        more = begin_with(folder / "last.safetensors")
+        say_as_is(console, f"annealed over its length, so resume cannot extend it; train on with {more}")
     say_as_is(console, f"kept in {folder}")
     if not trainer.evaluation:
         say_as_is(console, f"continue with: {resume_command(folder, bool(trainer.settings.code_to_trust))}")

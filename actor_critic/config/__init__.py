@@ -10,7 +10,7 @@ from actor_critic.config.fields import (
     default_values,
 )
 from actor_critic.config.memory import check_evaluation_fits_in_memory, check_fits_in_memory
-from actor_critic.config.messages import nearest
+from actor_critic.config.messages import OTHER_NAMES, nearest
 from actor_critic.config.passed import EncoderLike, EnvironmentLike, Passed, RewardModelLike, WrapperLike
 from actor_critic.config.preset import Preset, find_preset, list_presets
 from actor_critic.config.reading import MAX_BYTES, parse_json_object, read_json_object, shown
@@ -30,6 +30,7 @@ __all__ = [
     "MAX_BYTES",
     "MAX_OUTPUT_DIM",
     "OLD_VALUES",
+    "OTHER_NAMES",
     "OUTSIDE_LEARNING",
     "RANDOM_STATES",
     "SETTING_NAMES",

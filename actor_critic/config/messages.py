@@ -9,6 +9,47 @@ import annotated_types
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+OTHER_NAMES = {
+    name: ours
+    for ours, names in {
+        "adam_epsilon": "adam_eps eps epsilon optimizer_eps optimizer_epsilon",
+        "anneal_lr": "lr_schedule use_linear_lr_decay linear_lr_decay",
+        "checkpoint_interval": "checkpoint_freq checkpoint_frequency save_freq save_interval",
+        "clip_coef": "clip clip_eps clip_param clip_range clip_ratio clipping epsilon_clip eps_clip",
+        "encoder": "cnn features_extractor features_extractor_class feature_extractor net_arch network policy_kwargs",
+        "ent_coef": "entropy entropy_beta entropy_coef entropy_coeff entropy_coefficient",
+        "environment": "env env_id env_name environment_id environment_name task",
+        "environment_kwargs": "env_args env_config env_kwargs make_kwargs",
+        "evaluation_episodes": "eval_episodes n_eval_episodes num_eval_episodes",
+        "evaluation_interval": "eval_every eval_freq eval_frequency eval_interval evaluation_frequency",
+        "gae_lambda": "gae lam lambda lambda_ td_lambda",
+        "gamma": "discount discount_factor",
+        "hidden_dim": "hidden hidden_size hidden_sizes hidden_units n_hidden num_hidden units",
+        "hidden_layers": "depth n_layers num_layers",
+        "learning_rate": "alpha lr optimizer_lr step_size",
+        "logger": "tensorboard_log track use_wandb wandb",
+        "max_episode_steps": "max_ep_len max_episode_length max_steps time_limit",
+        "max_grad_norm": "clip_grad clip_grad_norm grad_clip grad_norm gradient_clip",
+        "memory": "lstm gru recurrent rnn use_lstm use_rnn",
+        "normalize_advantages": "norm_adv normalize_advantage",
+        "normalize_observations": "norm_obs normalize normalize_obs obs_norm",
+        "normalize_rewards": "norm_reward norm_rewards normalize_reward reward_normalization rew_norm",
+        "num_envs": "n_envs num_environments number_of_envs vec_envs",
+        "num_epochs": "epochs iterations num_iterations num_updates n_updates",
+        "num_minibatches": "minibatches mini_batches n_minibatches nminibatches num_mini_batches minibatch_size",
+        "num_steps": "horizon n_steps rollout_fragment_length rollout_length rollout_steps steps_per_env unroll_length",
+        "reward_model": "reward reward_fn reward_function",
+        "target_kl": "kl_target max_kl target_kl_div",
+        "total_timesteps": "max_timesteps num_timesteps timesteps total_steps total_env_steps train_steps n_timesteps",
+        "update_epochs": "k_epochs n_epochs num_sgd_iter ppo_epoch ppo_epochs repeat_per_collect sgd_epochs",
+        "vf_coef": "critic_coef value_coef value_coeff value_loss_coef vf_coeff vf_loss_coeff",
+        "workers": "n_jobs n_workers num_env_runners num_processes num_workers",
+        "wrappers": "env_wrapper wrapper wrapper_class",
+    }.items()
+    for name in names.split()
+}
+"""The names of settings in other libraries, and ours."""
+
 _MAX_CLAUSES = 20  # per error; explaining a long invalid document would take minutes
 
 
@@ -47,7 +88,10 @@ def alternatives(annotation: Any) -> list[Any]:
 
 
 def nearest(word: str, choices: list[str]) -> str:
-    """Return a "did you mean" clause for a misspelt word, or an empty string if no choice is similar."""
+    """Return a clause that names what a word probably means, or an empty string if no choice is similar."""
+    plain = word.lower().replace("-", "_")
+    if (ours := OTHER_NAMES.get(plain)) in choices:
+        return f"; it is called {ours!r} here"
     matches = difflib.get_close_matches(word, choices, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ""
 

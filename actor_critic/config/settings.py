@@ -160,7 +160,7 @@ class Settings:
     evaluation_max_steps: int
     evaluation_environment: str | None
     evaluation_environment_kwargs: dict[str, Any]
-    logger: list[str]
+    logger: list[Literal["wandb", "mlflow"]]
     log_file: str
 
     objects: Objects = field(default_factory=Objects, compare=False, repr=False)

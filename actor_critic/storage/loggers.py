@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,7 +39,7 @@ class FigureLogger(Protocol):
         """End the record of this process."""
 
 
-def make_loggers(names: list[str], folder: Path, settings: dict[str, Any]) -> list[FigureLogger]:
+def make_loggers(names: Sequence[str], folder: Path, settings: dict[str, Any]) -> list[FigureLogger]:
     """Make the loggers that the setting ``logger`` names.
 
     A resumed run continues its records: ``loggers.json`` in the run folder has their ids.
@@ -58,7 +58,7 @@ def make_loggers(names: list[str], folder: Path, settings: dict[str, Any]) -> li
     return _make(names, folder, settings, {})
 
 
-def check_loggers(names: list[str]) -> None:
+def check_loggers(names: Sequence[str]) -> None:
     """Check that loggers are installed.
 
     Raises:
@@ -69,7 +69,7 @@ def check_loggers(names: list[str]) -> None:
             raise ConfigError(f'logger: {name} is not installed: pip install "actor-critic[{name}]"')
 
 
-def _make(names: list[str], folder: Path, settings: dict[str, Any], ids: dict[str, str]) -> list[FigureLogger]:
+def _make(names: Sequence[str], folder: Path, settings: dict[str, Any], ids: dict[str, str]) -> list[FigureLogger]:
     check_loggers(names)
     made: list[FigureLogger] = []
     kinds: dict[str, Callable[..., FigureLogger]] = {"wandb": _Wandb, "mlflow": _MLflow}

@@ -2,7 +2,7 @@
 
 from actor_critic.training.many_seeds import SeedProcesses, train_seed
 from actor_critic.training.report import METRICS, EpochReport
-from actor_critic.training.resume import FoundRun, find_run, kept_evaluation
+from actor_critic.training.resume import FoundRun, ends_of, find_run, kept_evaluation
 from actor_critic.training.stopping import FINISHED
 from actor_critic.training.trainer import Trainer
 from actor_critic.training.verification import Verification, verify
@@ -15,6 +15,7 @@ __all__ = [
     "SeedProcesses",
     "Trainer",
     "Verification",
+    "ends_of",
     "find_run",
     "kept_evaluation",
     "train_seed",

@@ -97,6 +97,7 @@ class RunControl(FixedAttributes):
         run_folder: str | Path | FoundRun,
         *,
         num_epochs: int | None = None,
+        total_timesteps: int | None = None,
         target_return: float | None = None,
         max_hours: float | None = None,
         device: str | None = None,
@@ -112,7 +113,9 @@ class RunControl(FixedAttributes):
 
         Args:
             run_folder: The folder of the run, or the result of :func:`find_run`.
-            num_epochs: A new length of the run, in epochs from its start; None keeps the old value.
+            num_epochs: A new length of the run, in epochs from its start; None keeps the old value. The length of an
+                annealed run cannot change, as ``anneal_lr`` is in most presets.
+            total_timesteps: The new length in environment steps instead, rounded down to whole epochs.
             target_return: A new return to stop at; None keeps the old value.
             max_hours: A new limit in hours of training from the start of the run; None keeps the old value.
             device: A new device; None keeps the old one.
@@ -134,10 +137,15 @@ class RunControl(FixedAttributes):
             found = run_folder if isinstance(run_folder, FoundRun) else None
             folder = RunFolder(run_folder.folder if isinstance(run_folder, FoundRun) else here() / run_folder)
             try:
-                ends = Config(num_epochs=num_epochs, target_return=target_return, max_hours=max_hours)
+                ends = Config(
+                    num_epochs=num_epochs,
+                    total_timesteps=total_timesteps,
+                    target_return=target_return,
+                    max_hours=max_hours,
+                )
                 saved = saved_run(
                     found if found and found.is_up_to_date() else find_run(folder.path),
-                    ends.model_dump(exclude_none=True),
+                    ends,
                     device=device,
                     passed=Passed(environment, wrappers, reward_model, encoder, evaluation_environment),
                     trust_code=trust_code,
@@ -218,7 +226,10 @@ class RunControl(FixedAttributes):
         if self._folder is not None:
             raise ConfigError(f"this run is kept in {self._folder.path} already")
         check_loggers(self.settings.logger)
-        self._folder = RunFolder.create(self._started_in / run_folder, self.settings)
+        wanted = self._started_in / run_folder
+        self._folder = RunFolder.create(wanted, self.settings)
+        if self._folder.path != wanted:
+            log.warning("%s exists already; this run is kept in %s", run_folder, self._folder.path.name)
         if warning := long_evaluations(self.settings, self._environments.current):
             log.info("%s", warning)
         return self._folder.path

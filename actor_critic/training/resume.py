@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from actor_critic.agent import check_spaces, check_trust, trusted_settings
-from actor_critic.config import Passed, Settings, settings_from_document
+from actor_critic.config import Config, Passed, Settings, settings_from_document
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.evaluation import Evaluation
 from actor_critic.process import begin_with
@@ -105,7 +105,7 @@ def find_run(folder: Path) -> FoundRun:
 
 def saved_run(
     found: FoundRun,
-    ends: dict[str, Any],
+    new: Config,
     *,
     device: str | None,
     passed: Passed,
@@ -116,7 +116,7 @@ def saved_run(
 
     Args:
         found: The run.
-        ends: New values of ``num_epochs``, ``target_return`` and ``max_hours``; missing ones keep their values.
+        new: New values of the settings that end the run; None keeps the old ones.
         device: A new device; None keeps the old one.
         passed: The user's objects; others are imported by their names.
         trust_code: Whether code that its settings name as ``module:Class`` may be imported.
@@ -127,6 +127,7 @@ def saved_run(
         CheckpointError: The settings name code to import without ``trust_code``.
     """
     folder, path, checkpoint = found.folder, found.path, found.checkpoint
+    ends = ends_of(checkpoint, path, new)
     for why in found.passed_over:
         log.warning("skipped: %s", why)
     if edited := edited_settings(folder, checkpoint):
@@ -156,6 +157,26 @@ def saved_run(
     done = checkpoint.counters.get("epoch", 0)
     changes = [change for change in changes_of(folder, checkpoint) if change.epoch <= done]
     return SavedRun(checkpoint, settings, path, ends, changes)
+
+
+def ends_of(checkpoint: Checkpoint, origin: Path, new: Config) -> dict[str, Any]:
+    """Return new values of the settings that end a run, with its length in epochs.
+
+    Raises:
+        ConfigError: The length is set twice, or is less than one epoch.
+    """
+    ends = new.model_dump(exclude_none=True)
+    if (steps := ends.pop("total_timesteps", None)) is None:
+        return ends
+    if "num_epochs" in ends:
+        raise ConfigError("num_epochs and total_timesteps are two ways to say the same; keep one of them")
+    batch_size = settings_from_document(checkpoint.settings, origin).batch_size
+    if steps < batch_size:
+        raise ConfigError(
+            f"total_timesteps: {steps} is less than one epoch of batch_size={batch_size}; expected at least "
+            f"{batch_size}"
+        )
+    return {**ends, "num_epochs": steps // batch_size}
 
 
 def changes_of(folder: Path, checkpoint: Checkpoint) -> list[Change]:

@@ -65,7 +65,9 @@ _CORRIDOR = _on(f"{_OWN}:Corridor-v0", 50_000, preset="none")
 CASES = (
     Case("CartPole, 50k steps", _CARTPOLE, 475),
     Case("CartPole, 200k steps", _CARTPOLE | {"total_timesteps": 200_000}, 475),
-    Case("CartPole, its preset", _on("CartPole-v1", 100_000), 475),
+    Case("CartPole, small batches", _on(
+        "CartPole-v1", 100_000, preset="none", batch_size=256, num_minibatches=1, update_epochs=20, gamma=0.98,
+        gae_lambda=0.8), 475),
     Case("CartPole, A2C", _on("CartPole-v1", 500_000, algorithm="a2c", preset="none"), 475),
     Case("Acrobot", _ACROBOT, -90),
     Case("Acrobot, 16 environments", _ACROBOT | {

@@ -109,7 +109,7 @@ def _measure_learning(workloads: list[Workload], results: dict[str, Any]) -> Non
 
 
 def _measure_target(results: dict[str, Any]) -> None:
-    """Measure each with its best published settings: our preset, and those of the RL Zoo for Stable-Baselines3."""
+    """Measure each with its best published settings: our defaults, and those of the RL Zoo for Stable-Baselines3."""
     work = Workload("target", "", WORKLOADS[0].settings | {"zoo": True}, ())
     for name, module in (("ours", OURS), ("Stable-Baselines3", "peers.stable_baselines3")):
         results["target"][name] = []

@@ -22,7 +22,7 @@ def _trainer(job: dict[str, Any], folder: Path) -> Any:
     logging.getLogger("actor_critic").addHandler(logging.FileHandler(folder / "training.log"))
     logging.getLogger("actor_critic").setLevel(logging.INFO)
     settings = {"preset": "none"} | job["work"] if job["work"] else {}
-    if job["work"].get("zoo"):  # our best settings, those of the preset
+    if job["work"].get("zoo"):  # our best settings, which are the general defaults
         settings = {"environment": job["work"]["environment"]}
     settings["num_epochs" if job["epochs"] else "total_timesteps"] = job["epochs"] or 100_000
     return Trainer(Config(**settings | job["settings"], seed=job["seed"]), folder / "run")

@@ -54,13 +54,13 @@ def _refusal(*layers: Layer) -> str:
 
 def test_a_flag_beats_the_file_which_beats_the_preset_which_beats_the_default() -> None:
     flags = Config(gamma=0.1)
-    file = Config(environment="CartPole-v1", gamma=0.2, gae_lambda=0.3)
+    file = Config(environment="MinAtar/SpaceInvaders-v1", gamma=0.2, gae_lambda=0.3)
     resolution = resolve(Layer("flag", flags), Layer("config.json", file))
     expected = {
         "gamma": (0.1, "flag"),
         "gae_lambda": (0.3, "config.json"),
-        "environment": ("CartPole-v1", "config.json"),
-        "update_epochs": (20, "preset CartPole-v1.ppo"),
+        "environment": ("MinAtar/SpaceInvaders-v1", "config.json"),
+        "update_epochs": (4, "preset MinAtar-SpaceInvaders-v1.ppo"),
         "algorithm": ("ppo", "default"),
         "vf_coef": (0.5, "default"),
     }
@@ -434,23 +434,26 @@ def test_without_its_own_preset_an_environment_has_the_general_one(algorithm: st
 
 @pytest.mark.parametrize(
     "said",
-    [{"memory": "gru"}, {"encoder": "mlp"}, {"frame_stack": 2}, {"environment_kwargs": {"sutton_barto_reward": True}},
+    [{"memory": "gru"}, {"encoder": "mlp"}, {"frame_stack": 2}, {"environment_kwargs": {"gravity": -9.0}},
      {"wrappers": ["m:C"]}, {"max_episode_steps": 100}, {"reward_model": "m:C"}],
     ids=str,
 )  # fmt: skip
 def test_a_preset_holds_only_for_the_problem_that_it_was_tuned_for(said: dict[str, Any]) -> None:
-    resolution = resolve(Layer("flag", Config(environment="CartPole-v1", **said)))
-    assert resolution.sources["learning_rate"] == "preset ppo"
+    lander = {"environment": "LunarLander-v3", "algorithm": "a2c"}
+    resolution = resolve(Layer("flag", Config(**lander, **said)))
+    assert resolution.sources["learning_rate"] == "preset a2c"
     (name,) = said
     same = {"memory": "off", "encoder": "auto", "frame_stack": 1, "reward_model": "environment"}
     if name in same:
-        resolution = resolve(Layer("flag", Config(environment="CartPole-v1", **{name: same[name]})))
-        assert resolution.sources["learning_rate"] == "preset CartPole-v1.ppo"
+        resolution = resolve(Layer("flag", Config(**lander, **{name: same[name]})))
+        assert resolution.sources["learning_rate"] == "preset LunarLander-v3.a2c"
 
 
 def test_a_starting_file_has_the_sizes_of_the_preset_that_it_gets() -> None:
-    plain, wrapped = (starting_config("CartPole-v1", "ppo", 4, 2, given) for given in ({}, {"wrappers": ["m:C"]}))
-    assert (plain.batch_size, wrapped.batch_size, wrapped.wrappers) == (256, 2048, ["m:C"])
+    plain, wrapped = (starting_config("LunarLander-v3", "a2c", 8, 4, given) for given in ({}, {"wrappers": ["m:C"]}))
+    sizes = [find_preset(name, "a2c").settings["batch_size"] for name in ("LunarLander-v3", "Unheard-v0")]
+    assert [plain.batch_size, wrapped.batch_size] == sizes and sizes[0] != sizes[1]
+    assert wrapped.wrappers == ["m:C"]
 
 
 def test_raw_rewards_leave_advantages_of_any_scale() -> None:
@@ -494,10 +497,10 @@ def test_a_preset_is_sound(preset: Preset) -> None:
 @pytest.mark.parametrize(
     ("name", "preset"),
     [
-        ("gymnasium:LunarLander-v3", "LunarLander-v3"),
+        ("minigrid:MiniGrid-DoorKey-5x5-v0", "MiniGrid-DoorKey-5x5-v0"),
         ("ale_py:ALE/Pong-v5", "ALE"),
         ("ale_py:ALE/SpaceInvaders-v5", "ALE"),
-        ("minatar.gym:MinAtar/Breakout-v1", "MinAtar-Breakout-v1"),
+        ("minatar.gym:MinAtar/SpaceInvaders-v1", "MinAtar-SpaceInvaders-v1"),
     ],
 )
 def test_an_environment_named_with_its_module_has_the_same_preset(name: str, preset: str) -> None:
@@ -517,7 +520,7 @@ def test_the_preset_of_a_namespace_applies_whatever_else_is_said(algorithm: str,
 
 
 def test_an_id_that_only_looks_like_that_of_a_preset_has_the_general_one() -> None:
-    for environment in ("ALE", "ALE-Pong-v5", "ALE*", "x:MinAtar-Breakout-v1", "MinAtar/", "/", "*", "a/*"):
+    for environment in ("ALE", "ALE-Pong-v5", "ALE*", "x:MinAtar-SpaceInvaders-v1", "MinAtar/", "/", "*", "a/*"):
         assert find_preset(environment, "ppo").name == "ppo"
 
 

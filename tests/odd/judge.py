@@ -23,7 +23,7 @@ import psutil
 import torch
 
 from actor_critic import ActorCriticAgent, ActorCriticError, Config, ConfigError, EnvironmentFault, Trainer, evaluate
-from actor_critic.imports import load_class
+from actor_critic.imports import Objects
 from tests.nursery import Nursery
 from tests.odd.environment import RECORD, UNREADABLE, WRAPPERS
 from tests.odd.faults import BROKEN, exceptions
@@ -142,7 +142,7 @@ def play_by_hand(case: Case, agent: ActorCriticAgent, loaded: ActorCriticAgent, 
         **config.environment_kwargs,
     )
     for name in case.wrappers:
-        env = load_class(WRAPPERS[name], "wrappers")(env)
+        env = Objects().load(WRAPPERS[name], "wrappers")(env)
     if config.frame_stack:
         env = gym.wrappers.FrameStackObservation(env, config.frame_stack)
     is_in_observation = case.odd.mask == 'observation["action_mask"]'

@@ -146,8 +146,10 @@ def test_settings_of_the_problem_are_refused(name: str) -> None:
         "wrappers": [],
         "observation_keys": [],
         "gamma": 0.9,
+        "evaluation_environment_kwargs": {},
+        "logger": ["wandb"],
     }
-    text = {"init_from", "log_file"}
+    text = {"init_from", "log_file", "evaluation_environment"}
     given = value.get(name, "stop" if name == "on_checkpoint_error" else "x" if name in text else 2)
     with pytest.raises(ConfigError, match=rf"^{name}: .* \(Config\) is not allowed in a selftest"):
         selftest(Config(**{name: given}))
