@@ -237,15 +237,14 @@ class NotebookView:
             rows.insert(0, ("returns", spark))
         if shares := progress.shares():
             rows.append(("time", shares))
-        self._handle.update(
-            _Html(html_table(rows, caption=f"epoch {progress.epoch} of {progress.total}, {progress.left()}"))
-        )
+        caption = f"epoch {progress.epoch} of {progress.total}, {progress.left()}"
+        self._handle.update(_Html(html_table(rows, caption=caption), caption))
 
     def __enter__(self) -> Self:
         from IPython import display as ipython  # it runs already
 
         display: Any = ipython.display
-        self._handle = display(_Html(""), display_id=True)
+        self._handle = display(_Html("", ""), display_id=True)
         return self
 
     def __exit__(
@@ -255,10 +254,13 @@ class NotebookView:
 
 
 class _Html:
-    """A text that a notebook shows as HTML."""
+    """A text that a notebook shows as HTML, and other readers as plain text."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, text: str, plain: str) -> None:
+        self._text, self._plain = text, plain
+
+    def __repr__(self) -> str:
+        return self._plain
 
     def _repr_html_(self) -> str:
         return self._text

@@ -16,7 +16,7 @@ _SHOWN = 10
 class Table(Mapping[str, npt.NDArray[np.float64]]):
     """Columns of numbers by name, all of one length; NaN where there is no value.
 
-    ``pandas.DataFrame(table)`` and ``polars.DataFrame(dict(table))`` read it.
+    ``table.to_pandas()`` is a data frame; other libraries read ``dict(table)``.
     """
 
     def __init__(self, columns: Mapping[str, npt.NDArray[np.float64]]) -> None:

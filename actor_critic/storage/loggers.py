@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -75,8 +75,7 @@ def _make(names: Sequence[str], folder: Path, settings: dict[str, Any], ids: dic
     kinds: dict[str, Callable[..., FigureLogger]] = {"wandb": _Wandb, "mlflow": _MLflow}
     for name in names:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with _without_warnings():
                 logger = kinds[name](folder, settings, ids.get(name))
         except Exception as error:  # of other packages, which may raise anything
             for each in made:
@@ -87,6 +86,14 @@ def _make(names: Sequence[str], folder: Path, settings: dict[str, Any], ids: dic
     if names:
         write_durably(folder / "loggers.json", (json.dumps(ids) + "\n").encode())
     return made
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Ignore the warnings of a library about itself; a program may have made them errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 class _Wandb:
@@ -149,10 +156,12 @@ class _MLflow:
         self._waiting += [self._metric(name, value, now, env_steps) for name, value in figures.items()]
 
     def flush(self) -> None:
-        while self._waiting:
-            self._client.log_batch(self.id, metrics=self._waiting[:_MOST])
-            del self._waiting[:_MOST]
+        with _without_warnings():
+            while self._waiting:
+                self._client.log_batch(self.id, metrics=self._waiting[:_MOST])
+                del self._waiting[:_MOST]
 
     def close(self) -> None:
         self.flush()
-        self._client.set_terminated(self.id)
+        with _without_warnings():
+            self._client.set_terminated(self.id)

@@ -100,16 +100,21 @@ class MetricsWriter:
         self._figures(int(row["env_steps"] or 0), numbers | known_figures(row))
 
     def log(self, epoch: int, env_steps: int, name: str, value: float) -> None:
-        """Record a number of the user's, after an epoch; it is written with the next rows.
+        """Record a number of the user's, after an epoch. It is written at once, since its epoch is over.
 
         Args:
             epoch: The epoch.
             env_steps: Environment steps done.
             name: Its name, without commas and quotes.
             value: The number.
+
+        Raises:
+            OSError: A write failed; the number stays in the buffer until :meth:`sync`.
         """
         self._logged.write(f"{epoch},{name},{value!r}\n")
         self._figures(env_steps, {name: value})
+        self._logged.flush()
+        self._events.file.flush()
 
     def sync(self) -> None:
         """Write the buffers, and sync the files to disk.

@@ -321,6 +321,7 @@ class RunControl(FixedAttributes):
 
         Raises:
             ConfigError: The name is not allowed, or the value is no number.
+            CheckpointError: The disk refused.
         """
         if not isinstance(name, str) or not _LOGGED_NAME.fullmatch(name) or name in {*METRICS, "digest"}:
             raise ConfigError(

@@ -76,8 +76,13 @@ class Recorder:
                 self._save(checkpoint, report.epoch, is_best or (is_last and best is None))
 
     def log(self, name: str, value: float) -> None:
-        """Write a number of the user's, after the last epoch."""
-        self._metrics.log(self._counters.epoch, self._counters.env_steps, name, value)
+        """Write a number of the user's, after the last epoch.
+
+        Raises:
+            CheckpointError: The disk refused, and ``on_checkpoint_error`` is "stop".
+        """
+        with self._apply_error_policy():
+            self._metrics.log(self._counters.epoch, self._counters.env_steps, name, value)
 
     def keep_last(self, make_checkpoint: MakeCheckpoint) -> None:
         """Make sure that the last epoch has a checkpoint, and that there is a best checkpoint.

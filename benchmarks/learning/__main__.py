@@ -168,9 +168,9 @@ def _table(results: dict[str, Any]) -> list[str]:
 _PAGE = """# Learning results
 
 The final weights (not the best) of runs on seeds {seeds}, with the preset of the environment if there is one, else with
-the general defaults. The presets were tuned on other seeds (101 and up), and a preset stays only if it is better than the
-general defaults. Each score is the mean return of 100 new episodes, with the policy that the preset names (greedy or
-sampled). Rows that say "compiled" trained on the compiled twin of the environment; like all rows, they
+the general defaults. The presets were tuned on other seeds (101 and up), and a preset stays only if it is better than
+the general defaults. Each score is the mean return of 100 new episodes, with the policy that the preset names (greedy
+or sampled). Rows that say "compiled" trained on the compiled twin of the environment; like all rows, they
 are tested on Gymnasium's own. "Reached" is the interquartile mean over seeds with a bootstrap interval over seeds. "In
 training after" is the number of steps until the mean return of the last 100 training episodes reached "at least" (of
 the row above if a row has none). It is the median over seeds, and is given only if every seed reached this return.

@@ -184,10 +184,9 @@ class GymnasiumInterface:
     def change(self, changes: list[dict[str, Any]]) -> None:
         """Refuse: only single environments can be changed."""
         if changes:
-            raise ConfigError(
-                f"environment: {', '.join(changes[-1])} cannot change in {type(self).__name__}, which steps all "
-                f"environments at once; set vectorization to sync, shared or workers"
-            )
+            where = "in random states" if self.is_bandit else "with vectorization compiled or native"
+            mend = "" if self.is_bandit else "; set it to sync, shared or workers"
+            raise ConfigError(f"environment: {', '.join(changes[-1])} cannot change {where}{mend}")
 
     def expected_rewards(self, observations: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
         """Return None: the expected rewards of these environments are not known."""

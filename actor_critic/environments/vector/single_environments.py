@@ -206,7 +206,12 @@ class SingleEnvironments(
             raise self._fault(index, "has been changed since, and a change cannot be undone", ReplayFault)
         for change in self._changes[self._applied[index] : version]:
             for name, value in change.items():
-                apply_change(self.envs[index], name, value)
+                try:
+                    apply_change(self.envs[index], name, value)
+                except Interrupted:
+                    raise
+                except BaseException as error:  # user code may raise anything
+                    raise self._fault(index, f"raised in the change {name}={value!r} {describe(error)}") from error
         self._applied[index] = version
 
     def _set_instance(self, index: int, env: gym.Env[Any, Any]) -> None:

@@ -1,0 +1,208 @@
+"""Changes between epochs: their effect, and the same bits after a kill, on resume, in workers and in a verification."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from actor_critic import Config, EpochReport, Run, Trainer, verify
+from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault, VerificationError
+from actor_critic.storage import Change, read_changes
+from tests.line import Line
+from tests.nursery import ROOT, Nursery
+
+RUN: dict[str, Any] = {
+    "num_envs": 4, "batch_size": 128, "num_epochs": 7, "seed": 1, "evaluation_episodes": 4, "checkpoint_interval": 1,
+    "keep_checkpoints": 99,
+}  # fmt: skip
+EPOCHS = RUN["num_epochs"]
+
+
+def grow(trainer: Trainer, report: EpochReport) -> None:
+    """A curriculum and schedules that follow the report alone."""
+    environment = {"length": 8 + report.epoch} if report.epoch % 2 else {"begin_at": 0.1 * report.epoch}
+    trainer.change(
+        environment=environment, learning_rate=1e-3 / report.epoch, ent_coef=0.01 * report.epoch,
+        update_epochs=1 + report.epoch % 3,
+    )  # fmt: skip
+    trainer.log("asked length", 8 + report.epoch)
+
+
+def train(trainer: Trainer, stop: int = EPOCHS) -> dict[int, str]:
+    digests = {}
+    if trainer.epoch == 0:
+        trainer.change(environment={"length": 5}, clip_coef=0.1)
+    for report in trainer:
+        digests[report.epoch] = trainer.digest
+        grow(trainer, report)
+        if report.epoch == stop:
+            break
+    trainer.close()
+    return digests
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, str]]:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    return folder, train(Trainer(Config(**RUN), folder, environment=Line))
+
+
+def test_settings_change_from_the_next_epoch_on_and_lengths_from_the_next_episodes() -> None:
+    trainer = Trainer(Config(**RUN, anneal_lr=False), environment=Line)
+    rates, lengths = [], []
+    for report in trainer:
+        rates.append(report.learning_rate)
+        lengths.append(set(report.episode_lengths.tolist()))
+        if report.epoch == 2:
+            trainer.change(learning_rate=0.5, environment={"length": 20})
+    assert rates == [1e-3, 1e-3, *[0.5] * (EPOCHS - 2)]
+    assert lengths[:2] == [{8.0}, {8.0}]
+    assert {20.0} in lengths and lengths[-1] == {20.0}
+    assert trainer.settings.learning_rate == 1e-3
+    assert trainer.changes == [Change(2, {"learning_rate": 0.5}, {"length": 20})]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [{"workers": 2}, {"vectorization": "workers", "workers": 2, "max_worker_restarts": 1}, {"workers": 4}],
+    ids=str,
+)
+def test_changes_are_the_same_bits_in_workers(where: dict[str, Any], whole: tuple[Path, dict[int, str]]) -> None:
+    assert train(Trainer(Config(**RUN, **where), environment=Line)) == whole[1]
+
+
+@pytest.mark.parametrize("settings", [{"replay": "fresh"}, {"backend": "eager"}], ids=str)
+def test_changes_are_resumed_with_other_replays_and_backends(settings: dict[str, Any], tmp_path: Path) -> None:
+    expected = train(Trainer(Config(**RUN, **settings), environment=Line))
+    train(Trainer(Config(**RUN, **settings), tmp_path / "run", environment=Line), stop=3)
+    resumed = train(Trainer.resume(tmp_path / "run", environment=Line))
+    assert resumed == {epoch: digest for epoch, digest in expected.items() if epoch > 3}
+
+
+def test_a_run_stopped_after_any_epoch_goes_on_with_the_same_bits(
+    whole: tuple[Path, dict[int, str]], tmp_path: Path
+) -> None:
+    for stop in range(1, EPOCHS):
+        folder = tmp_path / str(stop)
+        train(Trainer(Config(**RUN), folder, environment=Line), stop)
+        resumed = train(Trainer.resume(folder, environment=Line))
+        assert resumed == {epoch: digest for epoch, digest in whole[1].items() if epoch > stop}
+        assert read_changes(folder) == read_changes(whole[0])
+
+
+SCRIPT = f"""
+import os, sys, signal
+sys.path.insert(0, {str(ROOT)!r})
+from actor_critic import Config, Trainer
+from tests.line import Line
+from tests.training.test_changes import RUN, grow
+folder = "run"
+if os.path.exists(folder):
+    trainer = Trainer.resume(folder, environment=Line)
+else:
+    trainer = Trainer(Config(**RUN), folder, environment=Line)
+    trainer.change(environment={{"length": 5}}, clip_coef=0.1)
+first = trainer.epoch + 1
+for report in trainer:
+    print(report.epoch, trainer.digest, flush=True)
+    grow(trainer, report)
+    if report.epoch == first:
+        os.kill(os.getpid(), signal.SIGKILL)  # the next process continues
+"""
+
+
+def test_a_run_killed_after_every_epoch_goes_on_with_the_same_bits(
+    nursery: Nursery, whole: tuple[Path, dict[int, str]], tmp_path: Path
+) -> None:
+    digests: dict[int, str] = {}
+    (tmp_path / "script.py").write_text(SCRIPT)
+    for _ in range(EPOCHS):
+        process = nursery.python(tmp_path, "script.py")
+        process.wait()
+        epoch, digest = process.out.split()
+        digests[int(epoch)] = digest
+    assert digests == whole[1]
+    assert verify(tmp_path / "run", from_epoch=0, environment=Line).compared == EPOCHS
+
+
+def test_a_verification_repeats_the_changes_and_misses_none(whole: tuple[Path, dict[int, str]], tmp_path: Path) -> None:
+    folder, _ = whole
+    for first in (0, 3, EPOCHS - 1):
+        assert verify(folder, from_epoch=first, environment=Line).compared == EPOCHS - first
+    other = tmp_path / "run"
+    other.mkdir()
+    for path in folder.iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+    document = json.loads((other / "changes.json").read_text())
+    document["changes"][2]["settings"]["learning_rate"] *= 2
+    (other / "changes.json").write_text(json.dumps(document))
+    with pytest.raises(VerificationError, match="epoch 3"):
+        verify(other, from_epoch=0, environment=Line)
+    (other / "changes.json").write_text('{"changes": [{"epoch": 1, "settings": {}, "environment": {"__class__": 1}}]}')
+    with pytest.raises(CheckpointError, match=r"changes\.json is damaged"):
+        verify(other, from_epoch=0, environment=Line)
+
+
+def test_an_error_in_an_epoch_goes_back_to_the_changes_of_that_time() -> None:
+    trainer = Trainer(Config(**RUN), environment=Line)
+    with pytest.raises(EnvironmentFault, match=r"raised in the change begin_at='x' ValueError"):
+        for report in trainer:
+            if report.epoch == 3:
+                trainer.change(environment={"begin_at": "x"})
+    assert trainer.epoch == 3
+
+
+def test_what_is_logged_stands_beside_the_metrics(whole: tuple[Path, dict[int, str]]) -> None:
+    history = Run.open(whole[0], environment=Line).history()
+    np.testing.assert_array_equal(history["asked length"], 8 + np.arange(1, EPOCHS + 1))
+    trainer = Trainer(Config(**RUN), environment=Line)
+    trainer.log("before", 3)
+    for report in trainer:
+        assert report.logged["before"] == 3
+        trainer.log("twice", np.float32(2 * report.epoch))
+    assert report.logged["twice"] == 2 * EPOCHS - 2
+    for name, value in (("mean_return", 1), ("a,b", 1), ("", 1), (3, 1), ("x", "y"), ("x", None)):
+        with pytest.raises(ConfigError, match=r"^log: "):
+            trainer.log(name, value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gamma": 0.9}, "change: gamma cannot change during a run; these can: learning_rate, clip_coef"),
+        ({"lr": 0.1}, "change: unknown setting 'lr'; it is called 'learning_rate' here"),
+        ({"learning_rate": -1}, "learning_rate: -1 is not allowed; expected a finite number above 0"),
+        ({"clip_coef": "off"}, "change: clip_coef='off' is not allowed; it is on"),
+        ({"clip_rewards": 3.0}, "change: clip_rewards=3.0 is not allowed; it is off"),
+        (
+            {"environment": {"lenght": 3}},
+            "environment: Line has no method or attribute 'lenght'; did you mean 'length'",
+        ),
+        ({"environment": {"_t": 3}}, "change: environment: '_t' is not allowed"),
+        ({"environment": {"length": object()}}, "environment_kwargs: .* is not allowed; expected JSON values"),
+    ],
+)
+def test_what_cannot_change_is_refused_and_nothing_changes(changes: dict[str, Any], message: str) -> None:
+    trainer = Trainer(Config(**RUN), environment=Line)
+    with pytest.raises(ConfigError, match=message):
+        trainer.change(**changes)
+    assert trainer.changes == []
+    trainer.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "environment: gravity cannot change in random states"),
+        ({"environment": "CartPole-v1"}, "environment: gravity cannot change with vectorization compiled"),
+        ({"environment": "CartPole-v1", "vectorization": "native"}, "environment: gravity cannot change with"),
+        ({"environment": "CartPole-v1", "vectorization": "sync", "overlap": True}, "cannot change with overlap"),
+    ],
+)
+def test_environments_that_cannot_change_say_so(settings: dict[str, Any], message: str) -> None:
+    trainer = Trainer(Config(**settings, num_epochs=1))
+    with pytest.raises(ConfigError, match=message):
+        trainer.change(environment={"gravity": 3})
+    trainer.close()
