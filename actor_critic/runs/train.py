@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from actor_critic.config import Config, Settings
-from actor_critic.process import Interrupted
 from actor_critic.report import live_view
 from actor_critic.runs.run import Run
 from actor_critic.training import EpochReport, Trainer
@@ -57,7 +56,7 @@ def run_to_end(trainer: Trainer, progress: bool = True) -> Run:
                 reports.append(report)
                 if view:
                     view.show(report)
-        except Interrupted:
+        except KeyboardInterrupt:  # an Interrupted, or plain if it came between two epochs
             if trainer.epoch == 0 or trainer.epoch_begun > trainer.epoch:  # a second one cut the epoch short
                 raise
             trainer.stop("interrupted")

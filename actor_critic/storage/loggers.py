@@ -25,9 +25,11 @@ class FigureLogger(Protocol):
 
     Attributes:
         id: The id of the record, with which a resumed run continues it.
+        keeps_in_memory: How many of the last rows are lost if the process is killed; a resumed run sends them again.
     """
 
     id: str
+    keeps_in_memory: int
 
     def log(self, env_steps: int, figures: dict[str, float]) -> None:
         """Record figures."""
@@ -99,6 +101,8 @@ def _without_warnings() -> Iterator[None]:
 class _Wandb:
     """A run of Weights & Biases, offline unless ``WANDB_MODE`` says otherwise; ``wandb sync`` uploads it."""
 
+    keeps_in_memory = 1000  # it writes blocks of 32 KiB
+
     def __init__(self, folder: Path, settings: dict[str, Any], earlier: str | None) -> None:
         import wandb
 
@@ -128,6 +132,8 @@ class _Wandb:
 
 class _MLflow:
     """A run of MLflow, in ``mlflow.db`` beside the run folder unless ``MLFLOW_TRACKING_URI`` says otherwise."""
+
+    keeps_in_memory = 0  # it is written before every checkpoint
 
     def __init__(self, folder: Path, settings: dict[str, Any], earlier: str | None) -> None:
         logging.getLogger("alembic").setLevel(logging.WARNING)  # else a new store prints its migrations

@@ -72,6 +72,22 @@ class MetricsWriter:
         self._files = [self._rows, self._episodes, self._logged, self._events.file]
         sync_folder(folder)
         self._due = time.monotonic() + _FLUSH_SECONDS
+        if epoch:
+            self._send_again(folder)
+
+    def _send_again(self, folder: Path) -> None:
+        """Send the last rows once more to loggers that lose their buffer if the process is killed."""
+        forgetful = [logger for logger in self._loggers if logger.keeps_in_memory]
+        most = max((logger.keeps_in_memory for logger in forgetful), default=0)
+        if not most:
+            return
+        columns, logged = read_metrics(folder), read_logged(folder)
+        places = {int(each): place for place, each in enumerate(columns["epoch"])}
+        for place in list(places.values())[-most:]:
+            row = {name: float(column[place]) for name, column in columns.items() if not np.isnan(column[place])}
+            row |= {name: value for each, name, value in logged if places.get(each) == place}
+            steps = int(row.pop("env_steps"))
+            self._of_each_logger("log", steps, row | known_figures(row), among=forgetful)
 
     def write(self, row: Row, returns: Iterable[float] = (), lengths: Iterable[float] = ()) -> None:
         """Record one epoch; None is an empty cell, and only numbers become events.
@@ -142,9 +158,9 @@ class MetricsWriter:
         self._events.write(env_steps, figures)
         self._of_each_logger("log", env_steps, figures)
 
-    def _of_each_logger(self, method: str, *arguments: Any) -> None:
+    def _of_each_logger(self, method: str, *arguments: Any, among: Sequence[FigureLogger] | None = None) -> None:
         """Call a method of each logger; one that fails is left out from then on, and the run goes on."""
-        for logger in list(self._loggers):
+        for logger in [each for each in self._loggers if among is None or each in among]:
             try:
                 getattr(logger, method)(*arguments)
             except Exception as error:  # of other packages, which may raise anything

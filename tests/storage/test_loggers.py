@@ -148,7 +148,7 @@ def test_a_logger_that_fails_is_left_out_and_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Full:
-        id = "1"
+        id, keeps_in_memory = "1", 0
 
         def log(self, env_steps: int, figures: dict[str, float]) -> None:
             raise OSError(28, "No space left on device")
