@@ -1,5 +1,6 @@
 """What the documentation shows is run."""
 
+import json
 import re
 import subprocess
 import sys
@@ -41,6 +42,19 @@ def test_the_python_of_getting_started_runs(nursery: Nursery, tmp_path: Path) ->
     assert low <= mean <= high
     assert kept.endswith("epochs in " + str(tmp_path / "runs/first"))
     assert float(reached.removeprefix("best possible 0.6, reached")) == pytest.approx(0.6)
+
+
+def test_the_python_of_notebooks_runs(nursery: Nursery, tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/notebooks.md").read_text(), re.DOTALL)
+    (tmp_path / "page.py").write_text("\n".join(blocks))
+    process = nursery.python(tmp_path, "page.py", warn="error")
+    assert process.wait() == 0, process.err
+    lines = [line for line in process.out.splitlines() if not line.startswith("epoch ")]
+    assert float(lines[0]) > 100
+    assert lines[1].split() == ["env_steps", "mean_return"]
+    assert all(score > 9 for score in json.loads(lines[-3]))
+    assert float(lines[-2]) == 9.0  # straight to the end of the longer line
+    assert re.fullmatch(r"\d reached, and [1-4] changes", lines[-1])
 
 
 def test_the_python_of_findings_runs(nursery: Nursery, tmp_path: Path) -> None:
