@@ -19,7 +19,7 @@ from actor_critic.ops.statistics import plainly
 from actor_critic.training import EpochReport
 
 _PLAIN_LINES = 20
-_REFRESH_SECONDS = 0.25
+_REFRESH_SECONDS = 0.5
 _SPARKS, _ASCII_SPARKS = "▁▂▃▄▅▆▇█", "_.-~=+*#"
 _NARROW = 60  # columns; below, there is one figure a line
 

@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import json
 import logging
+import math
 import os
 import time
 import warnings
@@ -11,13 +12,19 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from actor_critic.errors import ConfigError
+from actor_critic.errors import ConfigError, describe
 from actor_critic.files import write_durably
 
 log = logging.getLogger("actor_critic")
 
 _PROJECT = "actor-critic"
 _MOST = 900  # MLflow accepts 1,000 metrics at once
+_MLFLOW_SECONDS = 5.0  # between two writes to its database
+
+PAUSE = 0.25
+"""Seconds between two rows for loggers. Epochs in between are left out: fast runs have thousands a second."""
+
+_MOST_SENT_AGAIN = 1000
 
 
 class FigureLogger(Protocol):
@@ -25,11 +32,11 @@ class FigureLogger(Protocol):
 
     Attributes:
         id: The id of the record, with which a resumed run continues it.
-        keeps_in_memory: How many of the last rows are lost if the process is killed; a resumed run sends them again.
+        holds_until: Environment steps of the last row that an earlier process has surely stored.
     """
 
     id: str
-    keeps_in_memory: int
+    holds_until: int
 
     def log(self, env_steps: int, figures: dict[str, float]) -> None:
         """Record figures."""
@@ -39,6 +46,68 @@ class FigureLogger(Protocol):
 
     def close(self) -> None:
         """End the record of this process."""
+
+
+class Loggers:
+    """Sends the figures of a run to loggers. One that fails is left out from then on, and the run goes on."""
+
+    def __init__(self, loggers: Sequence[FigureLogger]) -> None:
+        """Keep the loggers; nothing is sent yet."""
+        self._loggers = list(loggers)
+        self._sent = -math.inf
+        self._steps = 0
+        self._waiting: dict[str, float] = {}  # figures of the last epoch
+        self._is_rare = False
+        self._of_the_user: dict[str, float] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._loggers)
+
+    def row(self, env_steps: int, figures: dict[str, float], is_rare: bool) -> None:
+        """Take the figures of an epoch, and send those of the one before, unless others were sent just before it.
+
+        Args:
+            env_steps: Environment steps done.
+            figures: The figures by name.
+            is_rare: Whether they must be sent, as those of an evaluation.
+        """
+        if self._is_rare or time.monotonic() - self._sent >= PAUSE:
+            self._send()
+        self._steps, self._waiting, self._is_rare = env_steps, figures, is_rare
+
+    def add(self, env_steps: int, name: str, value: float) -> None:
+        """Take a number of the user's; the last one of each name is sent with the figures of its epoch or a later one."""
+        self._steps = env_steps
+        self._of_the_user[name] = value
+
+    def send_again(self, rows: Sequence[tuple[int, dict[str, float]]]) -> None:
+        """Send the rows of an earlier process that loggers may have lost."""
+        for env_steps, figures in rows[-_MOST_SENT_AGAIN:]:
+            lost = [logger for logger in self._loggers if env_steps > logger.holds_until]
+            self._each(lost, "log", env_steps, figures)
+
+    def flush(self) -> None:
+        """Let each logger write what it has."""
+        self._each(self._loggers, "flush")
+
+    def close(self) -> None:
+        """Send what waits, and end each record."""
+        self._send()
+        self._each(self._loggers, "close")
+
+    def _send(self) -> None:
+        if figures := self._waiting | self._of_the_user:
+            self._each(self._loggers, "log", self._steps, figures)
+        self._waiting, self._of_the_user, self._sent = {}, {}, time.monotonic()
+
+    def _each(self, loggers: Sequence[FigureLogger], method: str, *arguments: Any) -> None:
+        for logger in list(loggers):
+            try:
+                getattr(logger, method)(*arguments)
+            except Exception as error:  # of other packages, which may raise anything
+                self._loggers.remove(logger)
+                name = type(logger).__name__.strip("_")
+                log.error("logger: %s gets no more figures, because it raised %s", name, describe(error))
 
 
 def make_loggers(names: Sequence[str], folder: Path, settings: dict[str, Any]) -> list[FigureLogger]:
@@ -101,8 +170,6 @@ def _without_warnings() -> Iterator[None]:
 class _Wandb:
     """A run of Weights & Biases, offline unless ``WANDB_MODE`` says otherwise; ``wandb sync`` uploads it."""
 
-    keeps_in_memory = 1000  # it writes blocks of 32 KiB
-
     def __init__(self, folder: Path, settings: dict[str, Any], earlier: str | None) -> None:
         import wandb
 
@@ -119,6 +186,7 @@ class _Wandb:
         self._run.define_metric("env_steps")
         self._run.define_metric("*", step_metric="env_steps")
         self.id = str(self._run.id)
+        self.holds_until = 0  # unknown: a killed process loses a block of 32 KiB
 
     def log(self, env_steps: int, figures: dict[str, float]) -> None:
         self._run.log({"env_steps": env_steps, **figures})
@@ -133,8 +201,6 @@ class _Wandb:
 class _MLflow:
     """A run of MLflow, in ``mlflow.db`` beside the run folder unless ``MLFLOW_TRACKING_URI`` says otherwise."""
 
-    keeps_in_memory = 0  # it is written before every checkpoint
-
     def __init__(self, folder: Path, settings: dict[str, Any], earlier: str | None) -> None:
         logging.getLogger("alembic").setLevel(logging.WARNING)  # else a new store prints its migrations
         logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -147,27 +213,36 @@ class _MLflow:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", _PROJECT)
         found = self._client.get_experiment_by_name(name)
         experiment = found.experiment_id if found else self._client.create_experiment(name)
+        self.holds_until = 0
         if earlier:
             self.id = earlier
             self._client.update_run(self.id, status="RUNNING")
+            stored = self._client.get_metric_history(self.id, "epoch")
+            self.holds_until = max((metric.step for metric in stored), default=0)
         else:
             self.id = self._client.create_run(experiment, run_name=folder.name).info.run_id
             params = [Param(key, str(value)[:500]) for key, value in settings.items()]
             for first in range(0, len(params), 100):
                 self._client.log_batch(self.id, params=params[first : first + 100])
         self._waiting: list[Any] = []
+        self._written = time.monotonic()
 
     def log(self, env_steps: int, figures: dict[str, float]) -> None:
         now = int(time.time() * 1000)
         self._waiting += [self._metric(name, value, now, env_steps) for name, value in figures.items()]
 
     def flush(self) -> None:
+        if time.monotonic() - self._written >= _MLFLOW_SECONDS:
+            self._write()
+
+    def close(self) -> None:
+        self._write()
+        with _without_warnings():
+            self._client.set_terminated(self.id)
+
+    def _write(self) -> None:
         with _without_warnings():
             while self._waiting:
                 self._client.log_batch(self.id, metrics=self._waiting[:_MOST])
                 del self._waiting[:_MOST]
-
-    def close(self) -> None:
-        self.flush()
-        with _without_warnings():
-            self._client.set_terminated(self.id)
+        self._written = time.monotonic()

@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import io
-import logging
 import math
 import time
 from collections.abc import Iterable, Sequence
@@ -13,17 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.errors import CheckpointError, describe
+from actor_critic.errors import CheckpointError
 from actor_critic.files import open_regular, sync_folder, write_durably
 from actor_critic.storage.appended import Appended
-from actor_critic.storage.events import Events, known_figures
-from actor_critic.storage.loggers import FigureLogger
-
-log = logging.getLogger("actor_critic")
+from actor_critic.storage.events import Events, known_figures, renamed_figures
+from actor_critic.storage.loggers import FigureLogger, Loggers
 
 Row = dict[str, float | int | str | None]
 
 _EPISODES, _LOGGED = ["epoch", "return", "length"], ["epoch", "name", "value"]
+_RARE = ("evaluation_greedy_return", "last_evaluation_greedy_return")
 _FLUSH_SECONDS = 1.0
 
 
@@ -68,26 +66,12 @@ class MetricsWriter:
         self._logged = _continued(folder / "logged.csv", _LOGGED, epoch)
         self._table = csv.writer(self._rows)
         self._events = Events(folder, epoch, env_steps, settings or {})
-        self._loggers = list(loggers)
+        self._loggers = Loggers(loggers)
         self._files = [self._rows, self._episodes, self._logged, self._events.file]
         sync_folder(folder)
         self._due = time.monotonic() + _FLUSH_SECONDS
-        if epoch:
-            self._send_again(folder)
-
-    def _send_again(self, folder: Path) -> None:
-        """Send the last rows once more to loggers that lose their buffer if the process is killed."""
-        forgetful = [logger for logger in self._loggers if logger.keeps_in_memory]
-        most = max((logger.keeps_in_memory for logger in forgetful), default=0)
-        if not most:
-            return
-        columns, logged = read_metrics(folder), read_logged(folder)
-        places = {int(each): place for place, each in enumerate(columns["epoch"])}
-        for place in list(places.values())[-most:]:
-            row = {name: float(column[place]) for name, column in columns.items() if not np.isnan(column[place])}
-            row |= {name: value for each, name, value in logged if places.get(each) == place}
-            steps = int(row.pop("env_steps"))
-            self._of_each_logger("log", steps, row | known_figures(row), among=forgetful)
+        if epoch and self._loggers:
+            self._loggers.send_again(_rows_of(folder))
 
     def write(self, row: Row, returns: Iterable[float] = (), lengths: Iterable[float] = ()) -> None:
         """Record one epoch; None is an empty cell, and only numbers become events.
@@ -113,7 +97,10 @@ class MetricsWriter:
         numbers = {
             name: value for name, value in row.items() if isinstance(value, (int, float)) and name != "env_steps"
         }
-        self._figures(int(row["env_steps"] or 0), numbers | known_figures(row))
+        steps = int(row["env_steps"] or 0)
+        self._events.write(steps, numbers | known_figures(row))
+        if self._loggers:
+            self._loggers.row(steps, renamed_figures(numbers), is_rare=any(name in numbers for name in _RARE))
 
     def log(self, epoch: int, env_steps: int, name: str, value: float) -> None:
         """Record a number of the user's, after an epoch. It is written at once, since its epoch is over.
@@ -128,7 +115,8 @@ class MetricsWriter:
             OSError: A write failed; the number stays in the buffer until :meth:`sync`.
         """
         self._logged.write(f"{epoch},{name},{value!r}\n")
-        self._figures(env_steps, {name: value})
+        self._events.write(env_steps, {name: value})
+        self._loggers.add(env_steps, name, value)
         self._logged.flush()
         self._events.file.flush()
 
@@ -152,28 +140,25 @@ class MetricsWriter:
             for file in self._files:
                 stack.callback(file.close)
             self._flush()
-            self._of_each_logger("close")
-
-    def _figures(self, env_steps: int, figures: dict[str, float]) -> None:
-        self._events.write(env_steps, figures)
-        self._of_each_logger("log", env_steps, figures)
-
-    def _of_each_logger(self, method: str, *arguments: Any, among: Sequence[FigureLogger] | None = None) -> None:
-        """Call a method of each logger; one that fails is left out from then on, and the run goes on."""
-        for logger in [each for each in self._loggers if among is None or each in among]:
-            try:
-                getattr(logger, method)(*arguments)
-            except Exception as error:  # of other packages, which may raise anything
-                self._loggers.remove(logger)
-                name = type(logger).__name__.strip("_")
-                log.error("logger: %s gets no more figures, because it raised %s", name, describe(error))
+            self._loggers.close()
 
     def _flush(self) -> None:
         self._due = math.inf  # after a failed write, do not retry every epoch
         for file in self._files:
             file.flush()
-        self._of_each_logger("flush")
+        self._loggers.flush()
         self._due = time.monotonic() + _FLUSH_SECONDS
+
+
+def _rows_of(folder: Path) -> list[tuple[int, dict[str, float]]]:
+    """Return the figures of each epoch and of the user at its environment steps, from the files of a run."""
+    columns, logged = read_metrics(folder), read_logged(folder)
+    rows = []
+    for place, epoch in enumerate(columns["epoch"]):
+        row = {name: float(column[place]) for name, column in columns.items() if not np.isnan(column[place])}
+        row |= {name: value for each, name, value in logged if each == epoch}
+        rows.append((int(row.pop("env_steps")), renamed_figures(row)))
+    return rows
 
 
 def _continued(path: Path, columns: list[str], epoch: int) -> Appended:

@@ -173,7 +173,11 @@ the general defaults. Each score is the mean return of 100 new episodes, with th
 or sampled). Rows that say "compiled" trained on the compiled twin of the environment; like all rows, they
 are tested on Gymnasium's own. "Reached" is the interquartile mean over seeds with a bootstrap interval over seeds. "In
 training after" is the number of steps until the mean return of the last 100 training episodes reached "at least" (of
-the row above if a row has none). It is the median over seeds, and is given only if every seed reached this return.
+the row above if a row has none). It is the median over seeds, and is given only if every seed reached this return. The
+last bits, and with them the score of a seed, depend on the processor.
+
+DoorKey's intervals overlap on five seeds. On fifteen, its preset reaches 0.9605 [0.9594, 0.9619], the general defaults
+0.738 [0.388, 0.950].
 
 {table}
 

@@ -21,7 +21,9 @@ SCRIPT = f"""
 import os, sys, signal
 sys.path.insert(0, {str(ROOT)!r})
 from actor_critic import Config, Trainer
+from actor_critic.storage import loggers
 from tests.line import Line
+loggers.PAUSE = 0.0  # every epoch
 RUN = {RUN!r}
 if os.path.exists("run"):
     trainer = Trainer.resume("run", environment=Line)
@@ -65,12 +67,9 @@ def test_mlflow_has_the_run_after_a_kill_and_resume(nursery: Nursery, tmp_path: 
     assert (run.info.run_name, run.info.status) == ("run", "FINISHED")
     assert run.data.params["num_epochs"] == "6" and run.data.params["environment"] == "tests.line:Line"
     history = Run.open(tmp_path / "run", environment=Line).history()
-    for name, column in (("mean_return", "mean_return"), ("rollout/ep_rew_mean", "mean_return"), ("mine", "mine")):
+    for name, column in (("epoch", "epoch"), ("rollout/ep_rew_mean", "mean_return"), ("mine", "mine")):
         found = {metric.step: metric.value for metric in client.get_metric_history(run.info.run_id, name)}
         expected = dict(zip(history["env_steps"], history[column], strict=True))
-        if name == "mine":  # what was logged between the last checkpoint and the kill waited to be sent
-            expected = {step: value for step, value in expected.items() if step in found}
-            assert {128, 256, 384, 640, 768} <= found.keys()
         assert found == expected
 
 
@@ -109,7 +108,7 @@ def test_wandb_has_the_run_after_a_kill_and_resume(nursery: Nursery, tmp_path: P
     history = Run.open(tmp_path / "run", environment=Line).history()
     assert sorted(rows) == history["env_steps"].tolist()
     for steps, value in zip(history["env_steps"], history["mean_return"], strict=True):
-        assert rows[int(steps)]["rollout/ep_rew_mean"] == rows[int(steps)]["mean_return"] == value
+        assert rows[int(steps)]["rollout/ep_rew_mean"] == value
     assert rows[768]["mine"] == 60
 
 
@@ -148,10 +147,13 @@ def test_a_logger_that_fails_is_left_out_and_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Full:
-        id, keeps_in_memory = "1", 0
+        id, holds_until = "1", 0
 
         def log(self, env_steps: int, figures: dict[str, float]) -> None:
             raise OSError(28, "No space left on device")
+
+        def flush(self) -> None:
+            pass
 
     monkeypatch.setattr("actor_critic.training.recorder.make_loggers", lambda *_: [Full()])
     trainer = Trainer(Config(**RUN), tmp_path / "run", environment=Line)
