@@ -76,7 +76,7 @@ class Loggers:
         self._steps, self._waiting, self._is_rare = env_steps, figures, is_rare
 
     def add(self, env_steps: int, name: str, value: float) -> None:
-        """Take a number of the user's; the last one of each name is sent with the figures of its epoch or a later one."""
+        """Take a number of the user's; the last of each name is sent with the figures of its epoch or a later one."""
         self._steps = env_steps
         self._of_the_user[name] = value
 
