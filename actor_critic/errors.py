@@ -34,6 +34,10 @@ class EnvironmentFault(ActorCriticError):  # noqa: N818 - a fault of the environ
     exit_code = 3
 
 
+class ChangeFault(EnvironmentFault):
+    """A change of the environments failed where it took effect; the run drops the change."""
+
+
 class ReplayFault(EnvironmentFault):
     """An environment did not replay a running episode; the message names the environment and the step."""
 

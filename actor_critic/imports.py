@@ -69,6 +69,10 @@ class Objects:
     def __reduce__(self) -> tuple[Any, ...]:
         return Objects, (dict(self._passed),)
 
+    def passed(self, name: str, default: Any) -> Any:
+        """Return the object that a program passed under a name, or the default."""
+        return self._passed.get(name, default)
+
     def only(self, names: Iterable[str]) -> "Objects":
         """Return only the objects of some names."""
         return Objects({name: self._passed[name] for name in names if name in self._passed})
@@ -95,7 +99,7 @@ def _import(name: str, field: str) -> Any:
     if not is_installed(module_name):
         make_findable()
     try:
-        found: Any = importlib.import_module(module_name)
+        module = importlib.import_module(module_name)
     except Interrupted:
         raise
     except BaseException as error:  # a user's module may raise anything
@@ -103,8 +107,7 @@ def _import(name: str, field: str) -> Any:
             f"{field}: module {module_name!r} of {name!r} cannot be imported ({type(error).__name__}: {error}); is it "
             f"installed, or in the folder you started from?"
         ) from error
-    for part in attribute.split("."):
-        found = getattr(found, part, None)
+    found = _attribute(module, attribute)
     if not callable(found):
         way = ""
         if module_name == "__main__" or not attribute.isidentifier():
@@ -118,11 +121,19 @@ def _find(name: str) -> Any:
     if not is_installed(module_name):
         make_findable()
     try:
-        return getattr(importlib.import_module(module_name), attribute, None)
+        return _attribute(importlib.import_module(module_name), attribute)
     except Interrupted:
         raise
     except BaseException:  # a user's module may raise anything; making the object reports it
         return None
+
+
+def _attribute(module: Any, path: str) -> Any:
+    """Return what a path of names within a module means; None if there is no such object."""
+    found = module
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    return found
 
 
 def object_name(found: Any) -> str:

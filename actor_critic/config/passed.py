@@ -34,14 +34,25 @@ class Passed:
         reward_model: RewardModelLike | None = None,
         encoder: EncoderLike | None = None,
         evaluation_environment: EnvironmentLike | None = None,
+        *,
+        beside: Objects | None = None,
     ) -> None:
         """Name the objects.
+
+        Args:
+            environment: As for :class:`Trainer`, as the next four.
+            wrappers: As for :class:`Trainer`.
+            reward_model: As for :class:`Trainer`.
+            encoder: As for :class:`Trainer`.
+            evaluation_environment: As for :class:`Trainer`.
+            beside: Objects that have names already; the new names differ from theirs.
 
         Raises:
             ConfigError: An object is of the wrong kind.
         """
         self.settings: dict[str, Any] = {}
         self._found: dict[str, Any] = {}
+        self._beside = beside or Objects()
         for field, check, value in (
             ("environment", _check_environment, environment),
             ("reward_model", _check_reward_model, reward_model),
@@ -98,9 +109,10 @@ class Passed:
             return found
         plain = name = object_name(found)
         number = 1
-        while self._found.setdefault(name, found) is not found:
+        while self._found.get(name, self._beside.passed(name, found)) is not found:
             number += 1
             name = f"{plain}#{number}"
+        self._found[name] = found
         return name
 
     def _wrapper(self, wrapper: Any) -> Any:
@@ -145,7 +157,7 @@ def _check_environment(found: Any) -> None:
 
 
 def _check_reward_model(found: Any) -> None:
-    if not (isinstance(found, str) or callable(found) or hasattr(found, "rewards")):
+    if not (isinstance(found, str) or callable(found) or hasattr(found, "expected_rewards")):
         raise ConfigError(
             f"reward_model: {found!r} is not allowed; expected a function of states and actions, a RewardModel class "
             f"or instance, or a name"

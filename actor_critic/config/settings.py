@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -41,6 +42,8 @@ _NOT_COMPUTED = frozenset(
 
 SMALLER_OBSERVATIONS = "wrap it to show fewer, such as the digits of a large Discrete as a MultiDiscrete"
 FEWER_ACTIONS = "wrap it to ask for several small choices, such as the digits of a large Discrete as a MultiDiscrete"
+
+_IS_ID = re.compile(r"-v\d+$")  # of a registered environment, rather than a class or function
 
 # Well-known packages that register environments.
 _REGISTRARS = frozenset({"gymnasium", "ale_py", "minigrid", "minatar", "minatar.gym"})
@@ -232,7 +235,8 @@ class Settings:
         """Every ``module:Name`` that these settings import."""
         named = [self.reward_model, self.encoder, self.environment, *self.wrapper_names]
         named.append(self.evaluation_environment or "")
-        named.append(str(self.environment_kwargs.get("env_id", "")))  # the id inside a wrapper of old Gym
+        both = (self.environment_kwargs, self.evaluation_environment_kwargs)
+        named += [str(kwargs.get("env_id", "")) for kwargs in both]  # the id inside a wrapper of old Gym
         return [name for name in named if ":" in name]
 
     @property
@@ -250,7 +254,7 @@ class Settings:
         """
         preset = find_preset(self.environment, self.algorithm).settings
         environments = {self.environment, self.evaluation_environment or ""}
-        known = {name for name in environments if name.partition(":")[0] in _REGISTRARS}
+        known = {name for name in environments if name.partition(":")[0] in _REGISTRARS and _IS_ID.search(name)}
         if preset.get("wrappers") == self.wrappers:
             known |= set(self.wrapper_names)
         for name in ("encoder", "reward_model"):

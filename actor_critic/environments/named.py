@@ -29,6 +29,10 @@ def find_spec(settings: Settings) -> EnvSpec | None:
     if is_passed and is_class and not issubclass(found, gym.Env):
         mend = several_agents(found) or "; derive from it, or pass a function that makes an environment"
         raise ConfigError(f"environment: {name} is no subclass of gymnasium.Env{mend}")
+    if found is None and "<" in plain:
+        raise ConfigError(
+            f"environment: {name} was an object of a Python program: pass it again, as environment=..., in Python"
+        )
     is_maker = issubclass(found, gym.Env) if is_class else callable(found)
     if not is_maker or (plain in gym.registry and not is_passed):
         return None

@@ -7,6 +7,10 @@ from actor_critic.config import Settings
 
 def runs_code_of_others(settings: Settings) -> bool:
     """Return whether code of a user or another package runs. It may draw from the global random generators."""
+    if settings.evaluation_environment is not None:
+        other = settings.for_evaluation().replace(evaluation_environment=None, vectorization="sync")
+        if runs_code_of_others(other):
+            return True
     is_compiled = settings.vectorization == "compiled"  # then no code of the environment runs in Python
     if [name for name in settings.imported_code if not (is_compiled and name == settings.environment)]:
         return True

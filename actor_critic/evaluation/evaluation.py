@@ -21,6 +21,7 @@ from actor_critic.environments import VectorEnvironment, make_evaluation_environ
 from actor_critic.errors import ConfigError
 from actor_critic.evaluation.episodes import check_has_spaces_of, play
 from actor_critic.evaluation.results import Evaluation, ModeResult, Reference
+from actor_critic.imports import Objects
 from actor_critic.ops.categorical import choose as choose_actions
 from actor_critic.ops.statistics import summarize
 from actor_critic.process import boundary, recognized
@@ -68,7 +69,8 @@ def evaluate(
         CheckpointError: The agent was read from a file that names code to import, without ``trust_code``.
         ValueError: ``episodes`` is below 1.
     """
-    settings = _evaluated(agent, environment, environment_kwargs, Passed(None, wrappers, reward_model))
+    passed = Passed(None, wrappers, reward_model, None, environment, beside=agent.settings.objects)
+    settings = _evaluated(agent, passed, environment_kwargs)
     check_trust(settings, agent.untrusted, agent.untrusted is None)
     count = settings.evaluation_episodes if episodes is None else episodes
     if count < 1:
@@ -134,28 +136,25 @@ def try_evaluation_environment(agent: ActorCriticAgent) -> None:
         environment.close()
 
 
-def _evaluated(
-    agent: ActorCriticAgent,
-    environment: EnvironmentLike | None,
-    environment_kwargs: dict[str, Any] | None,
-    passed: Passed,
-) -> Settings:
-    """Return the settings of an agent with the environment to evaluate it on."""
+def _evaluated(agent: ActorCriticAgent, passed: Passed, environment_kwargs: dict[str, Any] | None) -> Settings:
+    """Return the settings of an agent with what it is to be evaluated on."""
     settings = agent.settings
     config = Config(environment_kwargs=environment_kwargs)  # checks and copies them
-    if environment is not None or environment_kwargs is not None:
+    name = passed.settings.get("evaluation_environment", "")
+    if name or environment_kwargs is not None:
         settings = settings.replace(
             evaluation_environment=None, evaluation_environment_kwargs=config.environment_kwargs or {}
         )
-    if environment is not None:
-        other = Passed(environment)
-        name = other.settings["environment"]
-        if name in other.objects and name.partition(":")[2] == settings.environment.partition(":")[2]:
-            # The agent's own class, perhaps in another module now: its keyword arguments apply.
-            settings = settings.replace(objects=settings.objects | other.bound_to(settings))
-        else:
-            settings = settings.replace(evaluation_environment=name, objects=settings.objects | other.objects)
-    return settings_of(settings, passed).for_evaluation()
+    settings = settings_of(settings, passed)
+    is_lost = settings.environment not in agent.settings.objects and name in passed.objects
+    is_lost &= ":" in settings.environment and name.partition(":")[2] == settings.environment.partition(":")[2]
+    if name == settings.environment:  # its own class
+        settings = settings.replace(evaluation_environment=None)
+    elif is_lost:
+        # The class of an agent that was read from a file, perhaps in another module now.
+        own = Objects({settings.environment: passed.objects.load(name, "environment")})
+        settings = settings.replace(evaluation_environment=None, objects=settings.objects | own)
+    return settings.for_evaluation()
 
 
 def _play(

@@ -17,8 +17,12 @@ class Sent:
     Classes and functions of a notebook or of the script that runs are sent with their code.
     """
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, field: str = "workers") -> None:
         """Wrap an object.
+
+        Args:
+            value: The object.
+            field: The setting or argument that needs another process, for the error.
 
         Raises:
             ConfigError: It cannot be sent; the message names the part.
@@ -29,10 +33,10 @@ class Sent:
             path, part = _culprit(value, ())
             first = next((index for index, name in enumerate(path) if ":" in name), 0)  # where the user's objects begin
             what = ".".join(path[first:])
+            alone = " (workers 1, vectorization sync)" if field == "workers" else ", one after the other"
             raise ConfigError(
-                f"workers: {what or value} ({type(part).__name__}) cannot be sent to another process ({error}); make "
-                f"it inside the environment's constructor or the function, or run everything in this process "
-                f"(workers 1, vectorization sync)"
+                f"{field}: {what or value} ({type(part).__name__}) cannot be sent to another process ({error}); make "
+                f"it inside the environment's constructor or the function, or run everything in this process{alone}"
             ) from error
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -196,7 +196,9 @@ class TerminalView:
             Text(f" {left}", no_wrap=True),
         )
         lines: list[RenderableType] = [head]
-        if spark := progress.spark(min(40, width - 12), _SPARKS if _has_blocks(self._console) else _ASCII_SPARKS):
+        if spark := progress.spark(
+            max(1, min(40, width - 12)), _SPARKS if _has_blocks(self._console) else _ASCII_SPARKS
+        ):
             lines.append(Text.assemble("return      " if not is_narrow else "return ", (spark, "green"), no_wrap=True))
         lines.append(_grid(list(progress.figures()), 1 if is_narrow else 3 if width >= 90 else 2))
         if shares := progress.shares():
@@ -210,8 +212,10 @@ class TerminalView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.refresh()
-        self._live.stop()
+        try:
+            self._live.refresh()
+        finally:
+            self._live.stop()
 
 
 class NotebookView:

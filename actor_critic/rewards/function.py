@@ -14,6 +14,7 @@ from actor_critic.rewards.model import RewardModel
 
 _ARGUMENTS = ("states", "actions", "next_states", "terminated", "environment_rewards")
 _TRIAL = 4  # transitions
+_ROUNDING = 1e-3
 
 
 class FunctionReward(RewardModel):
@@ -78,7 +79,9 @@ class FunctionReward(RewardModel):
             for row in range(_TRIAL):
                 part = slice(row, row + 1)
                 alone = self.rewards(*(_part(each, part) for each in (states, actions, following, *rest)))
-                if not np.allclose(np.asarray(alone), whole[part], equal_nan=True):
+                # Products of a batch round in other ways than those of one row.
+                near = _ROUNDING * np.abs(whole).max()
+                if not np.allclose(np.asarray(alone), whole[part], rtol=_ROUNDING, atol=near, equal_nan=True):
                     break
             else:
                 return
@@ -97,17 +100,18 @@ def _parameters(function: Callable[..., Any], name: str, kwargs: dict[str, Any])
         parameters = dict(inspect.signature(function).parameters)
     except (TypeError, ValueError):  # built in
         return None
-    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
-        return tuple(each for each in _ARGUMENTS if each not in kwargs)
-    unknown = [key for key in kwargs if key not in parameters]
-    if unknown:
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    asked = [each for key, each in parameters.items() if key not in kwargs and each.kind is not each.VAR_KEYWORD]
+    if unknown := [key for key in kwargs if key not in parameters and not takes_any]:
         raise ConfigError(f"reward_model_kwargs: {name} has no parameter {', '.join(unknown)}")
-    asked = [each for key, each in parameters.items() if key not in kwargs]
     needed = [each for each in asked if each.default is each.empty and each.kind is not each.VAR_POSITIONAL]
-    by_position = [each for each in asked if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    if all(each.name in _ARGUMENTS and each.kind is not each.POSITIONAL_ONLY for each in needed) and needed:
-        return tuple(each.name for each in asked if each.name in _ARGUMENTS)
-    if len(needed) <= 2 <= len(by_position) and all(each in by_position[:2] for each in needed):
+    by_name = [each.name for each in asked if each.name in _ARGUMENTS and each.kind is not each.POSITIONAL_ONLY]
+    if {each.name for each in needed} <= set(by_name) and (by_name or takes_any):
+        return _ARGUMENTS if takes_any and not by_name else tuple(by_name)
+    first = [each for each in asked if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)][:2]
+    # A known name in another place than its own would get the wrong values.
+    is_moved = any(each.name in set(_ARGUMENTS) - {own} for each, own in zip(first, _ARGUMENTS, strict=False))
+    if len(first) == 2 and all(each in first for each in needed) and not is_moved:
         return None
     shown = ", ".join(parameters) or "none"
     raise ConfigError(

@@ -1,5 +1,6 @@
 """RewardRule: computes training rewards from the rewards of a model and of the environment."""
 
+import copy
 from typing import Any
 
 import gymnasium as gym
@@ -116,7 +117,7 @@ def make_reward_model(
         raise ConfigError(f'reward_model: {name} does not define {needed}, which reward_mode "{mode}" needs')
     if isinstance(found, RewardModel):
         _check_instance(found, name, kwargs, observation_space, action_space)
-        return found
+        return copy.deepcopy(found)  # evaluations must not change the state of the one in training
     try:
         if not is_model:
             return FunctionReward(found, name, observation_space, action_space, **kwargs)

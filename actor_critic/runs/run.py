@@ -192,7 +192,8 @@ def _with_logged(metrics: dict[str, npt.NDArray[np.float64]], logged: Iterable[t
     table = dict(metrics)
     places = {int(epoch): place for place, epoch in enumerate(metrics["epoch"])}
     for epoch, name, value in logged:
+        if epoch not in places:  # before the first epoch
+            continue
         column = table.setdefault(name, np.full(len(metrics["epoch"]), np.nan))
-        if epoch in places:
-            column[places[epoch]] = value
+        column[places[epoch]] = value
     return Table(table)

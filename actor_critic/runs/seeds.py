@@ -9,10 +9,13 @@ from actor_critic.config import Config, Passed, Settings, settings_of
 from actor_critic.errors import ActorCriticError, ConfigError
 from actor_critic.process import cores
 from actor_critic.runs.run import Run
+from actor_critic.runs.train import checked_names
 from actor_critic.storage import here, new_folder, timestamped_path
 from actor_critic.training import SeedProcesses, train_seed
 
 log = logging.getLogger("actor_critic")
+
+_GUARD = '; a script that trains several seeds needs `if __name__ == "__main__":` around its code'
 
 
 def train_seeds(
@@ -44,9 +47,9 @@ def train_seeds(
         ConfigError: A setting is wrong, or the seeds are not different.
         ActorCriticError: Some seeds failed; the others have finished, and the message names their folder.
     """
-    if len(set(seeds)) < len(seeds) or not seeds:
-        raise ConfigError(f"seeds: {list(seeds)} is not allowed; expected different seeds, such as [1, 2, 3, 4, 5]")
-    settings = settings_of(config or Config(), Passed(**objects))
+    if not isinstance(seeds, Sequence) or len(set(seeds)) < len(seeds) or not seeds:
+        raise ConfigError(f"seeds: {seeds!r} is not allowed; expected different seeds, such as [1, 2, 3, 4, 5]")
+    settings = settings_of(config or Config(), Passed(**checked_names(objects)))
     checked = [Config(seed=seed).seed for seed in seeds]
     folder = new_folder(here() / (run_folder or timestamped_path(here())))
     at_a_time = max(1, cores.available() // (1 if settings.workers == "auto" else settings.cores))
@@ -57,8 +60,11 @@ def train_seeds(
             while waiting and len(processes.running) < at_a_time:
                 processes.start(*waiting.pop(0))
             for seed, outcome in processes.ended(None):
-                if isinstance(outcome, Exception):
-                    failures[seed] = str(outcome)
+                if outcome is None:
+                    failures[seed] = "it was stopped; Trainer.resume continues it"
+                elif isinstance(outcome, Exception):
+                    is_dead = str(outcome).startswith("its process ended")
+                    failures[seed] = f"{outcome}{_GUARD if is_dead else ''}"
                 log.info("seed %d: %s", seed, failures.get(seed, "finished"))
     if failures:
         each = "; ".join(f"seed {seed}: {error}" for seed, error in sorted(failures.items()))

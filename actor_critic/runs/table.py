@@ -60,4 +60,6 @@ class Table(Mapping[str, npt.NDArray[np.float64]]):
 
 
 def _shown(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.0f}" if value == int(value) else plainly(float(value))
+    if not np.isfinite(value):
+        return "" if np.isnan(value) else str(value)
+    return f"{value:.0f}" if value == int(value) else plainly(float(value))

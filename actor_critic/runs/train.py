@@ -5,12 +5,15 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from actor_critic.config import Config, Settings
+from actor_critic.config import SETTING_NAMES, Config, Settings, nearest
+from actor_critic.errors import ConfigError
 from actor_critic.report import live_view
 from actor_critic.runs.run import Run
 from actor_critic.training import EpochReport, Trainer
 
 log = logging.getLogger("actor_critic")
+
+_OBJECTS = ("environment", "wrappers", "reward_model", "encoder", "evaluation_environment")
 
 
 def train(
@@ -38,8 +41,21 @@ def train(
     Raises:
         ActorCriticError: As :class:`Trainer` and its iteration.
     """
-    with contextlib.closing(Trainer(config or Config(), run_folder, **objects)) as trainer:
+    with contextlib.closing(Trainer(config or Config(), run_folder, **checked_names(objects))) as trainer:
         return run_to_end(trainer, progress)
+
+
+def checked_names(objects: dict[str, Any]) -> dict[str, Any]:
+    """Return the objects; an argument of another name is an error that says what is meant.
+
+    Raises:
+        ConfigError: There is no such argument.
+    """
+    for name in objects.keys() - set(_OBJECTS):
+        is_setting = name in SETTING_NAMES
+        mend = f"; it is a setting: Config({name}=...)" if is_setting else nearest(name, [*_OBJECTS, *SETTING_NAMES])
+        raise ConfigError(f"unknown argument {name!r}; expected {', '.join(_OBJECTS)}{mend}")
+    return objects
 
 
 def run_to_end(trainer: Trainer, progress: bool = True) -> Run:
@@ -59,6 +75,8 @@ def run_to_end(trainer: Trainer, progress: bool = True) -> Run:
         except KeyboardInterrupt:  # an Interrupted, or plain if it came between two epochs
             if trainer.epoch == 0 or trainer.epoch_begun > trainer.epoch:  # a second one cut the epoch short
                 raise
+            if trainer.last_report and trainer.last_report not in reports[-1:]:
+                reports.append(trainer.last_report)  # of the epoch that Ctrl-C let end
             trainer.stop("interrupted")
             log.warning("interrupted after epoch %d of %d", trainer.epoch, trainer.settings.num_epochs)
     return Run.of(trainer, reports)

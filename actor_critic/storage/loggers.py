@@ -123,10 +123,11 @@ def make_loggers(names: Sequence[str], folder: Path, settings: dict[str, Any]) -
     Raises:
         ConfigError: One is not installed, or cannot begin.
     """
-    path = folder / "loggers.json"
+    ids: dict[str, str] = {}
     with contextlib.suppress(OSError, ValueError):
-        return _make(names, folder, settings, json.loads(path.read_text()))
-    return _make(names, folder, settings, {})
+        found = json.loads((folder / "loggers.json").read_text())
+        ids = found if isinstance(found, dict) else {}
+    return _make(names, folder, settings, ids)
 
 
 def check_loggers(names: Sequence[str]) -> None:

@@ -47,7 +47,7 @@ def new_change(
     before = changed(settings, changes)
     for name in values:
         new, old = getattr(checked, name), getattr(before, name)
-        if new is None or (new == "off") != (old is None):
+        if new is None or new == "off" or old is None:
             state = "off" if old is None else "on"
             raise ConfigError(
                 f"change: {name}={values[name]!r} is not allowed; it is {state}, and stays so in this run"

@@ -46,13 +46,14 @@ def source_digest(found: Any, like: str = "") -> str:
     """Return the hex SHA-256 of the file that defines a class or function, or "code:" and that of the code itself.
 
     The code itself counts if it has no file, or is in the script that runs: other lines of a script may change. It also
-    counts for an instance, with its state, and for a partial function, with its arguments.
+    counts for an instance, with its state, and for a partial function or a closure, with its arguments.
 
     Args:
         found: A class, function, partial function or instance.
         like: An earlier digest; the result is of the same kind, so that both can be compared.
     """
-    path = source_file(found) if isinstance(found, (type, types.FunctionType)) else None
+    is_closed = bool(getattr(found, "__closure__", None))  # what it closes over counts too
+    path = source_file(found) if isinstance(found, (type, types.FunctionType)) and not is_closed else None
     if path and (not like.startswith(TYPED) if like else found.__module__ != _MAIN):
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     kind = found.func if isinstance(found, functools.partial) else found

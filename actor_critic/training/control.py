@@ -16,7 +16,7 @@ from actor_critic.storage import Change, Checkpoint, RunFolder, check_loggers, h
 from actor_critic.training.changing import new_change, of_environments
 from actor_critic.training.evaluations import Evaluations
 from actor_critic.training.recorder import Recorder
-from actor_critic.training.report import METRICS
+from actor_critic.training.report import METRICS, EpochReport
 from actor_critic.training.resume import FoundRun, SavedRun, find_run, kept_evaluation, record_ends, saved_run
 from actor_critic.training.setup import prepare
 from actor_critic.training.stopping import FINISHED, INTERRUPTED, Phase, reason_to_stop
@@ -65,7 +65,9 @@ class RunControl(FixedAttributes):
             CheckpointError: ``init_from`` names no valid checkpoint.
         """
         with recognized():
-            prepared = prepare(config, Passed(environment, wrappers, reward_model, encoder, evaluation_environment))
+            beside = config.objects if isinstance(config, Settings) else None
+            passed = Passed(environment, wrappers, reward_model, encoder, evaluation_environment, beside=beside)
+            prepared = prepare(config, passed)
             self._state, self._environments = prepared.state, prepared.environments
             self._rewards, self._seeds = prepared.rewards, prepared.seeds
             self._counters = prepared.state.counters
@@ -75,7 +77,10 @@ class RunControl(FixedAttributes):
             self.epoch_begun = 0  # the last epoch that was started
             self._recorder: Recorder | None = None  # while the run iterates
             self._coming: list[Change] = []  # changes to repeat in later epochs, in a verification
+            self.last_report: EpochReport | None = None
             self.logged: list[tuple[int, str, float]] = []
+            self._last_values: dict[str, float] = {}
+            self._unwritten: list[tuple[int, str, float]] = []  # logged while no loop runs
             self._seconds: dict[str, float] = {}  # where the time of the next report went
             self.agent = prepared.state.agent
             self.settings = self.agent.settings
@@ -273,7 +278,8 @@ class RunControl(FixedAttributes):
         """Change settings or the environments between two epochs: for curricula, or for schedules of your own.
 
         The run records what was changed, and when, so that resuming and verifying repeat it. ``settings`` keeps the
-        values of the beginning. With a run folder, a change is durable when this method returns.
+        values of the beginning. With a run folder, the change is in a file when this method returns. A run that resumes
+        from an earlier checkpoint drops it, since the loop comes to the same epoch again.
 
         Args:
             environment: New values by name: a method of the environment or of a wrapper is called with the value, an
@@ -304,6 +310,13 @@ class RunControl(FixedAttributes):
             self._folder.write_changes(changes)
         log.info("change after epoch %d: %s", change.epoch, change.settings | change.environment)
 
+    def drop_last_changes(self) -> None:
+        """Drop the changes after the last epoch, because the environments refuse them."""
+        self._state.set_changes([change for change in self._state.changes if change.epoch < self.epoch])
+        if self._folder:
+            self._folder.write_changes(self._state.changes)
+        log.error("the changes after epoch %d are dropped", self.epoch)
+
     def _repeat_changes(self) -> None:
         """Make the changes that a verification repeats after this epoch."""
         while self._coming and self._coming[0].epoch <= self.epoch:
@@ -320,9 +333,11 @@ class RunControl(FixedAttributes):
             value: A number, or a tensor or array of one.
 
         Raises:
-            ConfigError: The name is not allowed, or the value is no number.
+            ConfigError: The name is not allowed, the value is no number, or the run is over.
             CheckpointError: The disk refused.
         """
+        if self.is_over:
+            raise ConfigError(f"log: {name!r} cannot be recorded any more, because the run is over")
         if not isinstance(name, str) or not _LOGGED_NAME.fullmatch(name) or name in {*METRICS, "digest"}:
             raise ConfigError(
                 f"log: the name {name!r} is not allowed; expected letters, digits, spaces and _ - . /, and no name "
@@ -330,11 +345,14 @@ class RunControl(FixedAttributes):
             )
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             raise ConfigError(f"log: {name}={value!r} is not allowed; expected a number") from None
         self.logged.append((self.epoch, name, number))
+        self._last_values[name] = number
         if self._recorder:
-            self._recorder.log(name, number)
+            self._recorder.log(self.epoch, name, number)
+        else:
+            self._unwritten.append((self.epoch, name, number))
 
     def close(self) -> None:
         """Close the environments and the run folder; iterating opens them again."""
@@ -356,7 +374,7 @@ class RunControl(FixedAttributes):
             self.stop(reason)
 
     def _last_logged(self) -> dict[str, float]:
-        return {name: value for _, name, value in self.logged}
+        return dict(self._last_values)
 
     def _continue_in(self, folder: RunFolder) -> None:
         """Attach a resumed run to its folder, and find out whether it is over."""

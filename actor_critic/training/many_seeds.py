@@ -62,7 +62,7 @@ class SeedProcesses:
         # Spawned, not forked: a fork would copy the thread pools of a process that has already computed something.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=self._train, args=(Sent(settings), folder, theirs))
+        process = context.Process(target=self._train, args=(Sent(settings, "seeds"), folder, theirs))
         # The new process also blocks signals until it has handlers: importing PyTorch takes seconds.
         with _held_back_signals():
             process.start()

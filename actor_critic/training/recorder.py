@@ -42,7 +42,13 @@ class Recorder:
             columns = [*METRICS, "digest"]
             document = settings.to_document()
             loggers = make_loggers(settings.logger, folder.path, document)
-            self._metrics = MetricsWriter(folder.path, columns, counters.epoch, counters.env_steps, document, loggers)
+            steps = counters.env_steps
+            try:
+                self._metrics = MetricsWriter(folder.path, columns, counters.epoch, steps, document, loggers)
+            except BaseException:
+                for logger in loggers:
+                    logger.close()
+                raise
 
     def keep(self, report: EpochReport, make_checkpoint: MakeCheckpoint, is_last: bool) -> None:
         """Write the metrics of an epoch, and a checkpoint if one is due or the epoch is the best so far.
@@ -75,14 +81,14 @@ class Recorder:
             with self._apply_error_policy():
                 self._save(checkpoint, report.epoch, is_best or (is_last and best is None))
 
-    def log(self, name: str, value: float) -> None:
-        """Write a number of the user's, after the last epoch.
+    def log(self, epoch: int, name: str, value: float) -> None:
+        """Write a number of the user's, after an epoch.
 
         Raises:
             CheckpointError: The disk refused, and ``on_checkpoint_error`` is "stop".
         """
         with self._apply_error_policy():
-            self._metrics.log(self._counters.epoch, self._counters.env_steps, name, value)
+            self._metrics.log(epoch, self._counters.env_steps, name, value)
 
     def keep_last(self, make_checkpoint: MakeCheckpoint) -> None:
         """Make sure that the last epoch has a checkpoint, and that there is a best checkpoint.

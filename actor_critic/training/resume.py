@@ -23,6 +23,7 @@ from actor_critic.storage import (
     read_changes,
     read_evaluation,
 )
+from actor_critic.training.changing import new_change
 from actor_critic.training.code_digest import TYPED
 from actor_critic.training.run_state import RunState
 
@@ -155,7 +156,10 @@ def saved_run(
     elif new_episodes:
         settings = settings.replace(replay="none")
     done = checkpoint.counters.get("epoch", 0)
-    changes = [change for change in changes_of(folder, checkpoint) if change.epoch <= done]
+    known = changes_of(folder, checkpoint, settings, trust_code)
+    changes = [change for change in known if change.epoch <= done]
+    if dropped := len(known) - len(changes):
+        log.warning("%d changes after epoch %d are dropped; a loop that makes them makes them again", dropped, done)
     return SavedRun(checkpoint, settings, path, ends, changes)
 
 
@@ -179,15 +183,39 @@ def ends_of(checkpoint: Checkpoint, origin: Path, new: Config) -> dict[str, Any]
     return {**ends, "num_epochs": steps // batch_size}
 
 
-def changes_of(folder: Path, checkpoint: Checkpoint) -> list[Change]:
+def changes_of(folder: Path, checkpoint: Checkpoint, settings: Settings, trust_code: bool) -> list[Change]:
     """Return what the program changed in a run: from the run folder, or else from a checkpoint.
 
     The folder also has the changes after the epoch of the checkpoint.
 
+    Args:
+        folder: The run folder.
+        checkpoint: One of its checkpoints.
+        settings: Its settings, with the objects that the program passed.
+        trust_code: Whether methods of the environment that the file names may be called, unless the program passed the
+            environment.
+
     Raises:
-        CheckpointError: ``changes.json`` is damaged.
+        CheckpointError: ``changes.json`` is damaged or was edited, or names methods without trust.
     """
-    return read_changes(folder) or [Change.from_document(entry) for entry in checkpoint.changes]
+    path = folder / "changes.json"
+    saved = [Change.from_document(entry) for entry in checkpoint.changes]
+    found = read_changes(folder) or saved
+    if [change for change in found if change.epoch < checkpoint.counters.get("epoch", 0)] != saved:
+        raise CheckpointError(f"{path} has other changes than the checkpoint; put them back")
+    made: list[Change] = []
+    for change in found:
+        try:
+            made.append(new_change(settings, made, change.epoch, change.settings, change.environment))
+        except ConfigError as error:
+            raise CheckpointError(f"{path} is damaged: {error}") from None
+    names = sorted({name for change in made for name in change.environment})
+    if names and not trust_code and settings.environment not in settings.objects:
+        raise CheckpointError(
+            f"{path} names methods or attributes of the environment: {', '.join(names)}; add --trust-code (in Python: "
+            f"trust_code=True, or pass the environment class itself) if you know and trust it"
+        )
+    return made
 
 
 def record_ends(folder: RunFolder, saved: SavedRun, settings: Settings) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 
-from actor_critic.errors import ConfigError, EnvironmentFault, NumericalError
+from actor_critic.errors import ChangeFault, ConfigError, EnvironmentFault, NumericalError
 from actor_critic.process import Interrupted, postponed, recognized
 from actor_critic.rollouts import RolloutSource
 from actor_critic.storage import keep_failed_batch
@@ -36,6 +36,8 @@ class Trainer(RunControl):
         settings: The resolved settings; they cannot be assigned.
         agent: The agent in training.
         epoch_begun: The last epoch that was started; more than ``epoch`` if it was cut short.
+        last_report: The report of the last epoch that this object trained; Ctrl-C may have kept it from the loop.
+        logged: What :meth:`log` was given: epoch, name and number of each.
         stop_reason: Why the run ended; None before its end.
         is_over: Whether the last epoch is done and recorded. The evaluation of the final weights may still follow.
         evaluation: The evaluation of the final weights; only for a run with a folder, after its end.
@@ -69,9 +71,8 @@ class Trainer(RunControl):
                     recorder = Recorder(self._folder, self.settings, self._counters)
                     stack.callback(recorder.close)
                     self._recorder = recorder
-                    for epoch, name, value in self.logged:
-                        if epoch == 0 == self.epoch:  # before the run began
-                            recorder.log(name, value)
+                    while self._unwritten:
+                        recorder.log(*self._unwritten.pop(0))
                     self._folder.write_changes(self._state.changes)
                 self._repeat_changes()
                 with recognized():
@@ -88,6 +89,9 @@ class Trainer(RunControl):
                     with recognized():
                         self.evaluation = self._evaluations.after(self.epoch, self._counters.first_return)
                         recorder.keep_evaluation(self.evaluation)
+            except ChangeFault:
+                self.drop_last_changes()
+                raise
             except Exception:
                 log.error("the run failed in epoch %d", max(self.epoch, self.epoch_begun), exc_info=True)
                 raise
@@ -121,6 +125,7 @@ class Trainer(RunControl):
                             is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
                             recorder.keep(report, self._state.checkpoint, is_last)
                         self._seconds["records"] = time.perf_counter() - began
+                self.last_report = report
                 if log.isEnabledFor(logging.INFO):
                     log.info("%s", report.describe(self.settings.num_epochs))
                 if is_interrupted() or (recorder and is_interrupted_again()):

@@ -101,14 +101,16 @@ class TrainingEnvironments:
         return source
 
     def change(self, changes: list[dict[str, Any]]) -> None:
-        """Change the environments if they are open; see :meth:`VectorEnvironment.change`.
+        """Change the environments; see :meth:`VectorEnvironment.change`.
 
         Raises:
             ConfigError: They cannot be changed, or have no such method or attribute.
         """
-        if changes and self._is_open:
+        if changes:
             if self._settings.overlap:
                 raise ConfigError("change: environments cannot change with overlap, which collects one epoch ahead")
+            if not self._is_open:
+                self._make()  # to check the change
             self.current.change(changes)
         self._changes = changes
 

@@ -11,7 +11,6 @@ from actor_critic.agent import check_spaces, trusted_settings
 from actor_critic.config import EncoderLike, EnvironmentLike, Passed, RewardModelLike, Settings, WrapperLike
 from actor_critic.errors import CheckpointError, ConfigError, VerificationError
 from actor_critic.storage import (
-    Change,
     Checkpoint,
     check_is_run,
     checkpoints,
@@ -96,13 +95,14 @@ def verify(
     )
     last = max(expected)
     # The run must reach the last digest. Its length only matters for the bits if something is annealed.
-    settings = settings.replace(max_hours=None, target_return=None)
+    changes = changes_of(folder, evidence.checkpoint, settings, trust_code)
+    settings = settings.replace(max_hours=None, target_return=None, logger=[])
     settings = settings if settings.is_annealed else settings.replace(num_epochs=last)
     if first:
-        trainer = Trainer.from_state(checkpoint, settings, origin, evidence.changes)
+        trainer = Trainer.from_state(checkpoint, settings, origin, changes)
     else:
         trainer = _from_the_beginning(checkpoint, settings, origin)
-        trainer.repeat(evidence.changes)
+        trainer.repeat(changes)
     _compare(trainer, expected, folder, first)
     return Verification(first, last, sum(epoch > first for epoch in known))
 
@@ -117,7 +117,6 @@ class _Evidence:
         left: The epoch after which new episodes replaced the running ones; None if this never happened.
         newest: The checkpoint whose settings are used.
         checkpoint: Its content.
-        changes: What the program changed between epochs.
     """
 
     digests: dict[int, str]
@@ -125,7 +124,6 @@ class _Evidence:
     left: float | None
     newest: Path
     checkpoint: Checkpoint
-    changes: list[Change]
 
 
 def _evidence(folder: Path) -> _Evidence:
@@ -149,7 +147,7 @@ def _evidence(folder: Path) -> _Evidence:
         log.warning("%s", differences)
     is_exact = checkpoint.settings.get("replay") != "none"
     kept = {epoch: path for epoch, path in kept.items() if is_exact and epoch < max(known, default=0)}
-    return _Evidence(known, kept, left, newest, checkpoint, changes_of(folder, checkpoint))
+    return _Evidence(known, kept, left, newest, checkpoint)
 
 
 def _from_the_beginning(checkpoint: Checkpoint, settings: Settings, origin: Path) -> Trainer:

@@ -73,6 +73,7 @@ def test_a_table_is_read_by_pandas_and_shows_itself() -> None:
     assert history._repr_html_().count("<tr>") == 5
     shown = Table({"<b>": np.array([1.0, np.nan, 2.5])})._repr_html_()
     assert "&lt;b&gt;" in shown and ">2.5<" in shown and ">1<" in shown
+    assert ">inf<" in Table({"x": np.array([np.inf])})._repr_html_()
     long = Table({"x": np.arange(30.0)})._repr_html_()
     assert "the last 10 of 30 rows" in long and long.count("<tr>") == 11
 
@@ -113,6 +114,16 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run/episodes.csv").write_text("epoch,return,length\n1,x,3\n")
     with pytest.raises(CheckpointError, match=r"episodes\.csv is damaged"):
         Run.open(tmp_path / "run", environment=Line)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"env": Line}, "unknown argument 'env'; .*it is called 'environment' here"), ({"seed": 1}, r"Config\(seed=")],
+)
+def test_an_argument_of_another_name_says_what_is_meant(arguments: dict[str, Any], message: str) -> None:
+    for call in (train, train_seeds):
+        with pytest.raises(ConfigError, match=message):
+            call(Config(**RUN), **arguments)
 
 
 # --- several seeds ---

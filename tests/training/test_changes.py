@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from actor_critic import Config, EpochReport, Run, Trainer, verify
-from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault, VerificationError
+from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault
 from actor_critic.storage import Change, read_changes
 from tests.line import Line
 from tests.nursery import ROOT, Nursery
@@ -138,20 +138,87 @@ def test_a_verification_repeats_the_changes_and_misses_none(whole: tuple[Path, d
     document = json.loads((other / "changes.json").read_text())
     document["changes"][2]["settings"]["learning_rate"] *= 2
     (other / "changes.json").write_text(json.dumps(document))
-    with pytest.raises(VerificationError, match="epoch 3"):
+    with pytest.raises(CheckpointError, match="has other changes than the checkpoint"):
         verify(other, from_epoch=0, environment=Line)
     (other / "changes.json").write_text('{"changes": [{"epoch": 1, "settings": {}, "environment": {"__class__": 1}}]}')
     with pytest.raises(CheckpointError, match=r"changes\.json is damaged"):
         verify(other, from_epoch=0, environment=Line)
 
 
-def test_an_error_in_an_epoch_goes_back_to_the_changes_of_that_time() -> None:
-    trainer = Trainer(Config(**RUN), environment=Line)
+def test_a_file_of_changes_that_was_edited_is_refused(whole: tuple[Path, dict[int, str]], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for path in whole[0].iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    original = json.loads((folder / "changes.json").read_text())
+
+    def edited(number: int, **values: Any) -> None:
+        document = json.loads(json.dumps(original))
+        document["changes"][number] |= values
+        (folder / "changes.json").write_text(json.dumps(document))
+
+    for values, message in (
+        ({"settings": {"learning_rate": 0.5}}, "has other changes than the checkpoint; put them back"),
+        ({"settings": {}, "environment": {"_x": 1}}, r"changes\.json is damaged: "),
+    ):
+        edited(1, **values)
+        with pytest.raises(CheckpointError, match=message):
+            Trainer.resume(folder, environment=Line)
+    for settings in ({"gamma": 0.5}, {"learning_rate": "x"}, {"foo": 1}):
+        edited(EPOCHS, settings=settings)  # of the last epoch, which no checkpoint has
+        with pytest.raises(CheckpointError, match=r"changes\.json is damaged: "):
+            Trainer.resume(folder, environment=Line)
+
+
+def test_methods_that_a_file_names_are_called_only_with_trust(tmp_path: Path) -> None:
+    import gymnasium as gym
+
+    gym.register("Trusted-v0", Line)
+    try:
+        trainer = Trainer(Config(**RUN, environment="Trusted-v0"), tmp_path / "run")
+        for report in trainer:
+            trainer.change(environment={"length": 9})
+            if report.epoch == 2:
+                break
+        trainer.close()
+        for call in (Trainer.resume, verify):
+            with pytest.raises(CheckpointError, match=r"names methods or attributes of the environment: length; add"):
+                call(tmp_path / "run")
+        assert Trainer.resume(tmp_path / "run", trust_code=True).epoch == 2
+    finally:
+        del gym.registry["Trusted-v0"]
+
+
+def test_a_change_that_the_environment_refuses_is_dropped_and_the_run_goes_on(tmp_path: Path) -> None:
+    trainer = Trainer(Config(**RUN), tmp_path / "run", environment=Line)
     with pytest.raises(EnvironmentFault, match=r"raised in the change begin_at='x' ValueError"):
         for report in trainer:
             if report.epoch == 3:
                 trainer.change(environment={"begin_at": "x"})
-    assert trainer.epoch == 3
+    assert (trainer.epoch, trainer.changes) == (3, [])
+    assert read_changes(tmp_path / "run") == []
+    with pytest.raises(ConfigError, match="has no method or attribute 'lenght'"):
+        trainer.change(environment={"lenght": 3})  # while no loop runs
+    assert [report.epoch for report in trainer] == [4, 5, 6, 7]
+    plain = Trainer(Config(**RUN), environment=Line)
+    assert [plain.digest for _ in plain][-1] == trainer.digest
+
+
+class Queue(Line):
+    """Takes its values from a list that it empties."""
+
+    def fill(self, items: list[float]) -> None:
+        self.start = items.pop() + items.pop()
+
+
+def test_an_environment_that_changes_its_value_changes_only_its_own() -> None:
+    digests = set()
+    for where in ({}, {"workers": 2}, {"workers": 4}):
+        trainer = Trainer(Config(**RUN, **where), environment=Queue)
+        trainer.change(environment={"fill": [0.1, 0.2, 0.3]})
+        digests.add([trainer.digest for _ in trainer][-1])
+        assert trainer.changes[0].environment == {"fill": [0.1, 0.2, 0.3]}
+    assert len(digests) == 1
 
 
 def test_what_is_logged_stands_beside_the_metrics(whole: tuple[Path, dict[int, str]]) -> None:
@@ -163,7 +230,8 @@ def test_what_is_logged_stands_beside_the_metrics(whole: tuple[Path, dict[int, s
         assert report.logged["before"] == 3
         trainer.log("twice", np.float32(2 * report.epoch))
     assert report.logged["twice"] == 2 * EPOCHS - 2
-    for name, value in (("mean_return", 1), ("a,b", 1), ("", 1), (3, 1), ("x", "y"), ("x", None)):
+    assert "before" not in Run.of(trainer, []).history()
+    for name, value in (("mean_return", 1), ("a,b", 1), ("", 1), (3, 1), ("x", "y"), ("x", None), ("x", 10**400)):
         with pytest.raises(ConfigError, match=r"^log: "):
             trainer.log(name, value)  # type: ignore[arg-type]
 
@@ -176,6 +244,7 @@ def test_what_is_logged_stands_beside_the_metrics(whole: tuple[Path, dict[int, s
         ({"learning_rate": -1}, "learning_rate: -1 is not allowed; expected a finite number above 0"),
         ({"clip_coef": "off"}, "change: clip_coef='off' is not allowed; it is on"),
         ({"clip_rewards": 3.0}, "change: clip_rewards=3.0 is not allowed; it is off"),
+        ({"clip_rewards": "off"}, "change: clip_rewards='off' is not allowed; it is off"),
         (
             {"environment": {"lenght": 3}},
             "environment: Line has no method or attribute 'lenght'; did you mean 'length'",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from actor_critic import ActorCriticAgent, Config, RewardModel, Trainer, evaluate, verify
+from actor_critic.config import Layer, resolve
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError, EnvironmentFault
 from tests.line import OBJECTS, RUN, Line, Scaled
 from tests.nursery import ROOT, Nursery
@@ -178,6 +179,59 @@ def test_evaluations_in_training_use_their_own_environment_and_leave_the_bits_al
         Trainer(Config(**RUN), environment=Line, evaluation_environment="CartPole-v1")
 
 
+def test_objects_of_one_name_do_not_take_the_place_of_others() -> None:
+    first = _trained(objects={"environment": lambda: Line(5)})
+    other = Trainer(first.settings, evaluation_environment=lambda: Line(20))
+    assert [set(report.episode_lengths.tolist()) for report in other] == [{5.0}] * 4
+    agent = _trained(objects={"environment": lambda: Line(5), "reward_model": lambda s, a: s[:, 0]}).agent
+    found = evaluate(agent, environment=lambda: Line(7), reward_model=lambda s, a: 0 * s[:, 0], episodes=2)
+    assert found.modes["greedy"].mean_length == 7
+    assert found.modes["greedy"].model_returns is not None and found.modes["greedy"].model_returns.mean == 0
+    wrapped = evaluate(agent, wrappers=[lambda env: Scaled(env, 0.0)], episodes=2)
+    assert wrapped.greedy.mean != 0  # its own rewards, below the wrappers
+
+
+def test_an_evaluation_leaves_the_state_of_a_reward_model_alone() -> None:
+    digests = set()
+    for interval in (None, 1):
+        model = Counting(Line.observation_space, Line.action_space)
+        trainer = Trainer(Config(**RUN, evaluation_interval=interval), environment=Line, reward_model=model)
+        digests.add([trainer.digest for _ in trainer][-1])
+    assert len(digests) == 1
+
+
+def test_what_a_function_closes_over_is_part_of_its_version(tmp_path: Path) -> None:
+    def pays(sign: float) -> Any:
+        return lambda states, actions: sign * states[:, 0]
+
+    _trained(tmp_path / "run", epochs=2, objects={"environment": Line, "reward_model": pays(1.0)})
+    with pytest.raises(CheckpointError, match="another version"):
+        Trainer.resume(tmp_path / "run", environment=Line, reward_model=pays(-1.0))
+    Trainer.resume(tmp_path / "run", environment=Line, reward_model=pays(1.0)).close()
+
+
+class Outer:
+    class Inner(Line):
+        pass
+
+
+def test_a_class_within_a_class_is_found_by_its_name_and_a_local_one_is_not(tmp_path: Path) -> None:
+    class Local(Line):
+        pass
+
+    _trained(tmp_path / "inner", epochs=2, objects={"environment": Outer.Inner})
+    assert Trainer.resume(tmp_path / "inner", trust_code=True).epoch == 2
+    _trained(tmp_path / "local", epochs=2, objects={"environment": Local})
+    with pytest.raises(ConfigError, match=r"was an object of a Python program: pass it again, as environment="):
+        Trainer.resume(tmp_path / "local", trust_code=True)
+
+
+def test_a_callable_of_a_known_package_is_no_registered_environment() -> None:
+    for kwargs in ({}, {"evaluation_environment_kwargs": {"env_id": "evil:X"}}):
+        settings = resolve(Layer("test", Config(environment="gymnasium:make", **kwargs))).settings
+        assert settings.code_to_trust == ["gymnasium:make", *(["evil:X"] if kwargs else [])]
+
+
 # --- bad input ---
 
 _one = Line()
@@ -261,6 +315,8 @@ def test_a_reward_function_may_take_states_alone_by_name() -> None:
     [
         (lambda s, a, x: 1, "has the parameters s, a, x; expected two, states and actions, or any of states,"),
         (lambda s, a: (a == s.argmax()) * 1.0, "gives a transition alone another reward than the same transition"),
+        (lambda obs, terminated: 1.0, "has the parameters obs, terminated; expected two, states and actions"),
+        (lambda next_states, a: 1.0, "has the parameters next_states, a; expected two"),
     ],
 )
 def test_a_reward_function_of_the_wrong_kind_is_refused_before_the_run(function: Any, message: str) -> None:
@@ -280,6 +336,16 @@ def test_a_reward_function_of_the_wrong_kind_is_refused_before_the_run(function:
 def test_a_reward_function_that_returns_something_else_is_one_error(function: Any, message: str) -> None:
     with pytest.raises(EnvironmentFault, match=message):
         _trained(objects={"environment": Line, "reward_model": function})
+
+
+class Counting(RewardModel):
+    """Pays the number of its calls."""
+
+    calls = 0
+
+    def rewards(self, states: Any, actions: Any, *others: Any) -> Any:
+        self.calls += 1
+        return np.full(len(actions), self.calls, np.float32)
 
 
 class Paid(RewardModel):

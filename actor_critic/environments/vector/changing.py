@@ -1,5 +1,6 @@
 """Changes of single environments: a method or attribute of an environment or of a wrapper, by name."""
 
+import copy
 from typing import Any
 
 import gymnasium as gym
@@ -21,8 +22,8 @@ def check_has(env: gym.Env[Any, Any], environment: str, name: str) -> None:
 
 def apply_change(env: gym.Env[Any, Any], name: str, value: Any) -> None:
     """Call the method of this name with the value, or set the attribute."""
-    found = env.get_wrapper_attr(name)
+    found, own = env.get_wrapper_attr(name), copy.deepcopy(value)  # an environment may change its value
     if callable(found):
-        found(value)
+        found(own)
     else:
-        env.set_wrapper_attr(name, value)
+        env.set_wrapper_attr(name, own)

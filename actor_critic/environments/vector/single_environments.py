@@ -25,7 +25,14 @@ from actor_critic.environments.vector.running_episodes import RunningEpisodes
 from actor_critic.environments.vector.snapshots import saver_of
 from actor_critic.environments.wrappers.lives import lives_of
 from actor_critic.environments.wrappers.own_rewards import own_rewards_of
-from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, ReplayFault, describe
+from actor_critic.errors import (
+    ActorCriticError,
+    ChangeFault,
+    ConfigError,
+    EnvironmentFault,
+    ReplayFault,
+    describe,
+)
 from actor_critic.process import Interrupted, boundary
 from actor_critic.seeding import Purpose, episode_seed
 from actor_critic.spaces import ActionSpec, ObservationSpec, read_spaces
@@ -211,7 +218,8 @@ class SingleEnvironments(
                 except Interrupted:
                     raise
                 except BaseException as error:  # user code may raise anything
-                    raise self._fault(index, f"raised in the change {name}={value!r} {describe(error)}") from error
+                    what = f"raised in the change {name}={value!r} {describe(error)}"
+                    raise self._fault(index, what, ChangeFault) from error
         self._applied[index] = version
 
     def _set_instance(self, index: int, env: gym.Env[Any, Any]) -> None:
