@@ -6,6 +6,7 @@ runs them and writes docs/examples/*.ipynb with their output.
 """
 
 import re
+import signal
 from pathlib import Path
 
 import nbformat
@@ -32,9 +33,15 @@ def notebook_of(script: str) -> nbformat.NotebookNode:
 
 def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
     """Run a notebook with a real kernel, in a folder."""
-    NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
-    ).execute()
+    # The client leaves its own handlers behind.
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    where = {"metadata": {"path": str(folder)}}
+    try:
+        NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(-1)
 
 
 def main() -> None:

@@ -79,8 +79,9 @@ the exponent of the time between the last two sizes: 1 means linear.
 
 ## Time to a score
 
-CartPole-v1 until a greedy return of 475, evaluated every 5,000 steps over 20 episodes, on seeds 1 to 5. Ours uses its
-preset, Stable-Baselines3 the settings of the RL Zoo.
+CartPole-v1 until a greedy return of 475, evaluated every 5,000 steps over 20 episodes, on seeds 1 to 5.
+Stable-Baselines3 uses the settings of the RL Zoo. The figures of ours are of the preset that CartPole had then; the
+script now measures the general defaults, which have replaced it.
 
 {target}
 """
