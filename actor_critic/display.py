@@ -23,5 +23,13 @@ def html_table(rows: Iterable[Sequence[object]], header: Sequence[object] = (), 
 
 
 def _cells(tag: str, cells: Sequence[object]) -> str:
-    side = "left" if tag == "th" else "right"
-    return "".join(f'<{tag} style="text-align: {side}">{escape(str(cell))}</{tag}>' for cell in cells)
+    texts = [str(cell) for cell in cells]
+    sides = ["right" if tag == "td" and _is_number(text) else "left" for text in texts]
+    return "".join(
+        f'<{tag} style="text-align: {side}">{escape(text)}</{tag}>' for text, side in zip(texts, sides, strict=True)
+    )
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a cell begins like a number, so that it is aligned as one."""
+    return text.lstrip("+-")[:1].isdigit() or text == "inf"

@@ -63,6 +63,9 @@ class _Progress:
 
     def __init__(self, settings: Settings, epoch: int) -> None:
         self.total = settings.num_epochs
+        # What the policy learns from: the environment's own return says nothing if a model replaces it.
+        has_model = not settings.is_random_states and settings.reward_model != "environment"
+        self.learned = "model return" if has_model and settings.reward_mode == "replace" else "return"
         self._first = epoch
         self._began = time.monotonic()
         self._returns: list[float] = []
@@ -72,8 +75,9 @@ class _Progress:
 
     def add(self, report: EpochReport) -> None:
         self.report = report
-        if report.mean_return is not None:
-            self._returns.append(report.mean_return)
+        learned = report.mean_return if self.learned == "return" else report.mean_model_return
+        if learned is not None:
+            self._returns.append(learned)
         if report.evaluation is not None:
             self._evaluation = report.evaluation.greedy.mean
         for name, seconds in report.seconds.items():
@@ -93,7 +97,7 @@ class _Progress:
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}{'' if is_over else ' left'}"
 
     def spark(self, width: int, letters: str = _SPARKS) -> str:
-        """Return the mean returns so far as a line of at most ``width`` letters, low to high."""
+        """Return the mean returns that are learned from as a line of at most ``width`` letters, low to high."""
         if len(self._returns) < 2:
             return ""
         values = np.asarray(self._returns)
@@ -197,9 +201,10 @@ class TerminalView:
         )
         lines: list[RenderableType] = [head]
         if spark := progress.spark(
-            max(1, min(40, width - 12)), _SPARKS if _has_blocks(self._console) else _ASCII_SPARKS
+            max(1, min(40, width - 14)), _SPARKS if _has_blocks(self._console) else _ASCII_SPARKS
         ):
-            lines.append(Text.assemble("return      " if not is_narrow else "return ", (spark, "green"), no_wrap=True))
+            name = progress.learned if is_narrow else f"{progress.learned:11}"
+            lines.append(Text.assemble(f"{name} ", (spark, "green"), no_wrap=True))
         lines.append(_grid(list(progress.figures()), 1 if is_narrow else 3 if width >= 90 else 2))
         if shares := progress.shares():
             lines.append(Text(f"time: {shares}", style="dim"))
@@ -238,7 +243,7 @@ class NotebookView:
         progress = self._progress
         rows: list[tuple[object, ...]] = list(progress.figures())
         if spark := progress.spark(40):
-            rows.insert(0, ("returns", spark))
+            rows.insert(0, (progress.learned, spark))
         if shares := progress.shares():
             rows.append(("time", shares))
         caption = f"epoch {progress.epoch} of {progress.total}, {progress.left()}"
