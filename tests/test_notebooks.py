@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from tests import notebooks
-from tests.nursery import Nursery
+from tests.nursery import ROOT, Nursery
 
 pytestmark = pytest.mark.filterwarnings("default")  # of the kernel's own libraries
 
@@ -30,7 +30,8 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def test_a_kernel_runs_it_and_shows_what_the_committed_one_shows(both: tuple[str, Any]) -> None:
     name, notebook = both
     committed = nbformat.read(notebooks.EXAMPLES / f"{name}.ipynb", 4)
-    assert [cell.source for cell in committed.cells] == [cell.source for cell in notebook.cells]
+    again = "python -m tests.notebooks writes it anew"
+    assert [cell.source for cell in committed.cells] == [cell.source for cell in notebook.cells], again
     text, shown = _outputs(notebook)
     kinds = [sorted(data) for data in shown]
     assert kinds == [sorted(data) for data in _outputs(committed)[1]]
@@ -52,3 +53,41 @@ def test_the_script_prints_the_same(both: tuple[str, Any], nursery: Nursery, tmp
     assert process.wait() == 0, process.err
     printed = [line for line in process.out.splitlines() if not line.startswith("epoch ") or "skill" in line]
     assert printed == _outputs(notebook)[0].splitlines()
+
+
+TRAIN = """
+import hashlib
+from actor_critic import Config, Trainer
+for where in ({}, {"workers": 2}):
+    trainer = Trainer(Config(**RUN, **where), "%s" if where else None, **OBJECTS)
+    for report in trainer:
+        if where and report.epoch == 2:
+            break
+    trainer.close()
+    weights = b"".join(tensor.numpy().tobytes() for tensor in trainer.agent.state().values())
+    print(trainer.digest, hashlib.sha256(weights).hexdigest())
+"""
+RESUME = """
+from actor_critic import Trainer
+trainer = Trainer.resume("%s", **OBJECTS)
+print([trainer.digest for _ in trainer][-1])
+"""
+
+
+def test_objects_of_a_notebook_give_the_bits_of_a_script_and_are_resumed_in_a_new_kernel(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    source = (ROOT / "tests/line.py").read_text()
+
+    def shown(code: str) -> list[str]:
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in (source, code)])
+        notebooks.run(notebook, tmp_path)
+        return _outputs(notebook)[0].split()
+
+    whole, weights, _, weights_with_workers = shown(TRAIN % "notebook")
+    assert shown(RESUME % "notebook") == [whole]
+    main = (TRAIN % "script").replace("\n", "\n    ")
+    (tmp_path / "script.py").write_text(f'{source}\nif __name__ == "__main__":{main}')
+    process = nursery.python(tmp_path, "script.py")
+    assert process.wait() == 0, process.err
+    assert process.out.split()[1::2] == [weights, weights_with_workers]
