@@ -81,24 +81,22 @@ class Passed:
         """
         bound: dict[str, Any] = {}
         for field, name in self.settings.items():
-            saved = getattr(settings, field)
+            saved = getattr(settings, field) or ("" if field != "wrappers" else [])
             pairs = [(name, saved)]
             if field == "wrappers":
                 if len(name) != len(saved):
                     raise ConfigError(f"wrappers: {len(name)} given, and the run has {len(saved)}: {saved}")
                 pairs = list(zip(name, saved, strict=True))
             for now, before in pairs:
-                (now_name, now_kwargs), (before_name, before_kwargs) = (
-                    wrapper_and_kwargs(now),
-                    wrapper_and_kwargs(before),
-                )
+                now_name, now_kwargs = wrapper_and_kwargs(now)
+                before_name, before_kwargs = wrapper_and_kwargs(before)
                 if now_kwargs != before_kwargs:
                     raise ConfigError(f"wrappers: {now} given, and the run has {before}")
                 if now_name in self.objects and ":" in before_name:
                     bound[before_name] = self._found[now_name]
                 elif now_name != before_name:
                     raise ConfigError(
-                        f"{field}: {now_name} is not allowed; the run has {before_name}, and continues with the "
+                        f"{field}: {now_name} is not allowed; the run has {before_name or 'none'}, and continues with the "
                         f"settings that it began with"
                     )
         return Objects(bound)

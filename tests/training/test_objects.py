@@ -66,6 +66,7 @@ def test_a_resumed_run_takes_the_objects_again_and_refuses_others(tmp_path: Path
         Trainer.resume(tmp_path / "run", environment=Line)
     others: list[tuple[dict[str, Any], str]] = [
         ({"environment": "CartPole-v1"}, "environment: CartPole-v1 is not allowed; the run has tests.line:Line"),
+        ({"evaluation_environment": Line}, "evaluation_environment: tests.line:Line is not allowed; the run has none"),
         ({"wrappers": [Scaled]}, "wrappers: 1 given, and the run has 2"),
         ({"wrappers": [(Scaled, {"by": 4.0}), OBJECTS["wrappers"][1]]}, "wrappers: {'tests.line:Scaled': {'by': 4.0}}"),
         ({"reward_model": functools.partial(OBJECTS["reward_model"])}, "another version of tests.line:bonus"),
