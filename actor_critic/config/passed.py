@@ -81,8 +81,8 @@ class Passed:
         """
         bound: dict[str, Any] = {}
         for field, name in self.settings.items():
-            saved = getattr(settings, field) or ("" if field != "wrappers" else [])
-            pairs = [(name, saved)]
+            saved: Any = getattr(settings, field)
+            pairs = [(name, saved or "")]
             if field == "wrappers":
                 if len(name) != len(saved):
                     raise ConfigError(f"wrappers: {len(name)} given, and the run has {len(saved)}: {saved}")
@@ -96,8 +96,8 @@ class Passed:
                     bound[before_name] = self._found[now_name]
                 elif now_name != before_name:
                     raise ConfigError(
-                        f"{field}: {now_name} is not allowed; the run has {before_name or 'none'}, and continues with the "
-                        f"settings that it began with"
+                        f"{field}: {now_name} is not allowed; the run has {before_name or 'none'}, and continues with "
+                        f"the settings that it began with"
                     )
         return Objects(bound)
 
