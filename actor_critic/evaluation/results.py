@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from actor_critic.display import html_table
 from actor_critic.ops.statistics import Summary, plainly
 
 _INTERVAL = "95% bootstrap interval over the episodes of this one policy; it says nothing about other seeds"
@@ -124,6 +125,16 @@ class Evaluation:
             for name, result in self.modes.items()
             if result.cut
         ]
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for name, result in self.modes.items():
+            summaries = [result.returns, *([result.model_returns] if result.model_returns else [])]
+            cells = [f"{plainly(each.mean)} [{plainly(each.low)}, {plainly(each.high)}]" for each in summaries]
+            rows.append([name, *cells, f"{result.mean_length:.1f}"])
+        has_model = any(result.model_returns for result in self.modes.values())
+        header = ["policy", "return", *(["model return"] if has_model else []), "mean length"]
+        return html_table(rows, header, f"{self.environment}, {self.episodes} episodes each")
 
     def describe(self) -> str:
         """Return the evaluation in one line."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import numpy.typing as npt
 
+from actor_critic.display import html_table
 from actor_critic.evaluation import EVALUATED, Evaluation
 
 
@@ -71,6 +72,10 @@ class EpochReport:
         """Return every metric by name, the epoch first."""
         evaluated = self.evaluation.figures() if self.evaluation else {}
         return {name: getattr(self, name) for name in _OWN} | dict.fromkeys(EVALUATED) | evaluated
+
+    def _repr_html_(self) -> str:
+        figures = {**self.figures(), **self.logged}
+        return html_table([(name, f"{value:,.5g}") for name, value in figures.items() if value is not None])
 
     def describe(self, num_epochs: int) -> str:
         """Return the report in one line."""

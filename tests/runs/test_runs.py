@@ -88,6 +88,20 @@ def test_a_run_shows_itself_with_its_evaluation_and_findings() -> None:
         assert words in shown
 
 
+def test_a_report_and_an_evaluation_show_themselves() -> None:
+    trainer = Trainer(Config(**RUN), environment=Line, reward_model=OBJECTS["reward_model"])
+    trainer.log("mine", 3)
+    report = next(iter(trainer))
+    trainer.close()
+    shown = report._repr_html_()
+    for words in ("env_steps", ">128<", "mean_model_return", "mine", ">3<"):
+        assert words in shown, words
+    assert "evaluation_greedy_return" not in shown  # there was none
+    shown = evaluate(trainer.agent, episodes=3)._repr_html_()
+    for words in ("tests.line:Line, 3 episodes each", "model return", "greedy", "sampled", ">8.0<"):
+        assert words in shown, words
+
+
 def test_ctrl_c_ends_a_call_of_train_with_the_run_so_far(nursery: Nursery, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(
         "from actor_critic import *\nfrom tests.line import RUN, Line\n"
