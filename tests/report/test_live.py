@@ -123,9 +123,9 @@ def test_a_command_in_a_real_terminal(columns: int, tmp_path: Path) -> None:
         os.chdir(tmp_path)
         os.environ.update(PYTHONPATH=str(ROOT), TERM="xterm-256color")
         os.environ.pop("COLUMNS", None)
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))  # before the command reads it
         words = ["train", "--num-epochs", "300", "--evaluation-episodes", "10"]
         os.execv(sys.executable, [sys.executable, "-m", "actor_critic", *words])
-    fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     terminal = pyte.Screen(columns, 40)
     stream = pyte.ByteStream(terminal)
     deadline = time.monotonic() + 120
