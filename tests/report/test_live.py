@@ -121,11 +121,12 @@ def test_a_command_in_a_real_terminal(columns: int, tmp_path: Path) -> None:
     pid, screen = pty.fork()
     if pid == 0:
         os.chdir(tmp_path)
-        os.environ.update(PYTHONPATH=str(ROOT), TERM="xterm-256color")
-        os.environ.pop("COLUMNS", None)
+        # An environment of its own, because readline may have put COLUMNS into the one of this process.
+        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        environment |= {"LANG": "C.UTF-8", "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))  # before the command reads it
         words = ["train", "--num-epochs", "300", "--evaluation-episodes", "10"]
-        os.execv(sys.executable, [sys.executable, "-m", "actor_critic", *words])
+        os.execve(sys.executable, [sys.executable, "-m", "actor_critic", *words], environment)
     terminal = pyte.Screen(columns, 40)
     stream = pyte.ByteStream(terminal)
     deadline = time.monotonic() + 120
