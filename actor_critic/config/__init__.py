@@ -11,7 +11,15 @@ from actor_critic.config.fields import (
 )
 from actor_critic.config.memory import check_evaluation_fits_in_memory, check_fits_in_memory
 from actor_critic.config.messages import OTHER_NAMES, nearest
-from actor_critic.config.passed import EncoderLike, EnvironmentLike, Passed, RewardModelLike, WrapperLike
+from actor_critic.config.passed import (
+    EncoderLike,
+    EnvironmentLike,
+    Passed,
+    PassedObjects,
+    RewardModelLike,
+    WrapperLike,
+    check_names,
+)
 from actor_critic.config.preset import Preset, find_preset, list_presets
 from actor_critic.config.reading import MAX_BYTES, parse_json_object, read_json_object, shown
 from actor_critic.config.resolve import (
@@ -39,6 +47,7 @@ __all__ = [
     "EnvironmentLike",
     "Layer",
     "Passed",
+    "PassedObjects",
     "Preset",
     "Resolution",
     "RewardModelLike",
@@ -48,6 +57,7 @@ __all__ = [
     "base_type",
     "check_evaluation_fits_in_memory",
     "check_fits_in_memory",
+    "check_names",
     "computed_fields",
     "default_values",
     "find_preset",

@@ -2,10 +2,11 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from actor_critic.config.json_values import as_json, check_is_json
-from actor_critic.config.settings import Settings, wrapper_and_kwargs
+from actor_critic.config.messages import nearest
+from actor_critic.config.settings import SETTING_NAMES, Settings, wrapper_and_kwargs
 from actor_critic.errors import ConfigError
 from actor_critic.imports import Objects, object_name
 
@@ -17,6 +18,29 @@ RewardModelLike = Any
 """A name as in settings, a RewardModel class or instance, or a function of states and actions."""
 EncoderLike = str | Callable[..., Any]
 """A name as in settings, or a module class or function that is called with the shapes of its input."""
+
+
+class PassedObjects(TypedDict, total=False):
+    """The keyword arguments that take objects; :class:`Trainer` explains them."""
+
+    environment: EnvironmentLike | None
+    wrappers: Sequence[WrapperLike] | None
+    reward_model: RewardModelLike | None
+    encoder: EncoderLike | None
+    evaluation_environment: EnvironmentLike | None
+
+
+def check_names(objects: Mapping[str, Any]) -> None:
+    """Check the names of keyword arguments that take objects.
+
+    Raises:
+        ConfigError: There is no such argument; the message says what is meant.
+    """
+    names = list(PassedObjects.__annotations__)
+    for name in objects.keys() - set(names):
+        is_setting = name in SETTING_NAMES
+        mend = f"; it is a setting: Config({name}=...)" if is_setting else nearest(name, [*names, *SETTING_NAMES])
+        raise ConfigError(f"unknown argument {name!r}; expected {', '.join(names)}{mend}")
 
 
 class Passed:
@@ -69,6 +93,16 @@ class Passed:
                 )
             self.settings["wrappers"] = [self._wrapper(wrapper) for wrapper in wrappers]
         self.objects = Objects(self._found)
+
+    @classmethod
+    def of(cls, objects: PassedObjects) -> "Passed":
+        """Return what keyword arguments pass.
+
+        Raises:
+            ConfigError: There is no such argument, or an object is of the wrong kind.
+        """
+        check_names(objects)
+        return cls(**objects)
 
     def bound_to(self, settings: Settings) -> Objects:
         """Return the objects under the names that the settings of a saved run have for them.

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from actor_critic.agent import ActorCriticAgent
-from actor_critic.config import EncoderLike, EnvironmentLike, Passed, RewardModelLike, Settings, WrapperLike
+from actor_critic.config import Passed, PassedObjects, Settings
 from actor_critic.display import html_table
 from actor_critic.evaluation import Evaluation, evaluate
 from actor_critic.process import recognized
@@ -80,25 +81,16 @@ class Run:
         path: str | Path,
         *,
         device: str = "auto",
-        environment: EnvironmentLike | None = None,
-        wrappers: Sequence[WrapperLike] | None = None,
-        reward_model: RewardModelLike | None = None,
-        encoder: EncoderLike | None = None,
-        evaluation_environment: EnvironmentLike | None = None,
         trust_code: bool = False,
+        **objects: Unpack[PassedObjects],
     ) -> "Run":
         """Read a run from its folder; nothing in it is changed. The run may still be training.
 
         Args:
             path: The run folder.
             device: The device of the agent.
-            environment: The class or function that was passed for the training; None imports it by its name when an
-                evaluation needs it. The next four arguments likewise.
-            wrappers: As ``environment``.
-            reward_model: As ``environment``.
-            encoder: As ``environment``.
-            evaluation_environment: As ``environment``.
             trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
+            objects: As for :meth:`Trainer.resume`; an evaluation needs them.
 
         Raises:
             ConfigError: The path is no run folder, or the run has no such object.
@@ -107,8 +99,7 @@ class Run:
         folder = here() / path
         check_is_run(folder)
         file, checkpoint = find_checkpoint(folder)
-        passed = Passed(environment, wrappers, reward_model, encoder, evaluation_environment)
-        agent = ActorCriticAgent.from_checkpoint(checkpoint, file, device, passed, trust_code)
+        agent = ActorCriticAgent.from_checkpoint(checkpoint, file, device, Passed.of(objects), trust_code)
         return cls._in(folder, agent, None)
 
     @property

@@ -3,13 +3,12 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
-from actor_critic.config import Config, Passed, Settings, settings_of
+from actor_critic.config import Config, Passed, PassedObjects, Settings, settings_of
 from actor_critic.errors import ActorCriticError, ConfigError
 from actor_critic.process import cores
 from actor_critic.runs.run import Run
-from actor_critic.runs.train import checked_names
 from actor_critic.storage import here, new_folder, timestamped_path
 from actor_critic.training import SeedProcesses, train_seed
 
@@ -24,7 +23,7 @@ def train_seeds(
     run_folder: str | Path | None = None,
     *,
     trust_code: bool = False,
-    **objects: Any,
+    **objects: Unpack[PassedObjects],
 ) -> dict[int, Run]:
     """Train the same run on several seeds, one process each, as many at a time as there are cores.
 
@@ -49,7 +48,7 @@ def train_seeds(
     """
     if not isinstance(seeds, Sequence) or len(set(seeds)) < len(seeds) or not seeds:
         raise ConfigError(f"seeds: {seeds!r} is not allowed; expected different seeds, such as [1, 2, 3, 4, 5]")
-    settings = settings_of(config or Config(), Passed(**checked_names(objects)))
+    settings = settings_of(config or Config(), Passed.of(objects))
     checked = [Config(seed=seed).seed for seed in seeds]
     folder = new_folder(here() / (run_folder or timestamped_path(here())))
     at_a_time = max(1, cores.available() // (1 if settings.workers == "auto" else settings.cores))

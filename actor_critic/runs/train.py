@@ -3,17 +3,14 @@
 import contextlib
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
-from actor_critic.config import SETTING_NAMES, Config, Settings, nearest
-from actor_critic.errors import ConfigError
+from actor_critic.config import Config, PassedObjects, Settings, check_names
 from actor_critic.report import live_view
 from actor_critic.runs.run import Run
 from actor_critic.training import EpochReport, Trainer
 
 log = logging.getLogger("actor_critic")
-
-_OBJECTS = ("environment", "wrappers", "reward_model", "encoder", "evaluation_environment")
 
 
 def train(
@@ -21,7 +18,7 @@ def train(
     run_folder: str | Path | None = None,
     *,
     progress: bool = True,
-    **objects: Any,
+    **objects: Unpack[PassedObjects],
 ) -> Run:
     """Train a policy, and show the progress on the terminal or in the notebook.
 
@@ -41,21 +38,9 @@ def train(
     Raises:
         ActorCriticError: As :class:`Trainer` and its iteration.
     """
-    with contextlib.closing(Trainer(config or Config(), run_folder, **checked_names(objects))) as trainer:
+    check_names(objects)
+    with contextlib.closing(Trainer(config or Config(), run_folder, **objects)) as trainer:
         return run_to_end(trainer, progress)
-
-
-def checked_names(objects: dict[str, Any]) -> dict[str, Any]:
-    """Return the objects; an argument of another name is an error that says what is meant.
-
-    Raises:
-        ConfigError: There is no such argument.
-    """
-    for name in objects.keys() - set(_OBJECTS):
-        is_setting = name in SETTING_NAMES
-        mend = f"; it is a setting: Config({name}=...)" if is_setting else nearest(name, [*_OBJECTS, *SETTING_NAMES])
-        raise ConfigError(f"unknown argument {name!r}; expected {', '.join(_OBJECTS)}{mend}")
-    return objects
 
 
 def run_to_end(trainer: Trainer, progress: bool = True) -> Run:

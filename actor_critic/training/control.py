@@ -4,10 +4,19 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Self, SupportsFloat
+from typing import Any, ClassVar, NoReturn, Self, SupportsFloat, Unpack
 
 from actor_critic.agent import FixedAttributes
-from actor_critic.config import Config, EncoderLike, EnvironmentLike, Passed, RewardModelLike, Settings, WrapperLike
+from actor_critic.config import (
+    Config,
+    EncoderLike,
+    EnvironmentLike,
+    Passed,
+    PassedObjects,
+    RewardModelLike,
+    Settings,
+    WrapperLike,
+)
 from actor_critic.errors import ConfigError
 from actor_critic.evaluation import Evaluation, long_evaluations
 from actor_critic.networks import CustomEncoder
@@ -106,13 +115,9 @@ class RunControl(FixedAttributes):
         target_return: float | None = None,
         max_hours: float | None = None,
         device: str | None = None,
-        environment: EnvironmentLike | None = None,
-        wrappers: Sequence[WrapperLike] | None = None,
-        reward_model: RewardModelLike | None = None,
-        encoder: EncoderLike | None = None,
-        evaluation_environment: EnvironmentLike | None = None,
         trust_code: bool = False,
         new_episodes: bool = False,
+        **objects: Unpack[PassedObjects],
     ) -> Self:
         """Resume a run from its newest valid checkpoint.
 
@@ -124,15 +129,11 @@ class RunControl(FixedAttributes):
             target_return: A new return to stop at; None keeps the old value.
             max_hours: A new limit in hours of training from the start of the run; None keeps the old value.
             device: A new device; None keeps the old one.
-            environment: The class or function that was passed to the :class:`Trainer`; None imports it by its name. It
-                must be the same version. The next four arguments likewise.
-            wrappers: As ``environment``.
-            reward_model: As ``environment``.
-            encoder: As ``environment``.
-            evaluation_environment: As ``environment``.
             trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
             new_episodes: Whether to replace the running episodes by new ones, for an environment that cannot replay
                 them. The resumed run then differs from the stopped one, and its settings record this.
+            objects: The ``environment``, ``wrappers``, ``reward_model``, ``encoder`` and ``evaluation_environment``
+                that were passed to the :class:`Trainer`, in the same version. Others are imported by their names.
 
         Raises:
             ConfigError: The path is no run folder, the run is in use, or the new length is not possible.
@@ -152,7 +153,7 @@ class RunControl(FixedAttributes):
                     found if found and found.is_up_to_date() else find_run(folder.path),
                     ends,
                     device=device,
-                    passed=Passed(environment, wrappers, reward_model, encoder, evaluation_environment),
+                    passed=Passed.of(objects),
                     trust_code=trust_code,
                     new_episodes=new_episodes,
                 )
@@ -372,9 +373,6 @@ class RunControl(FixedAttributes):
         # The reason is computed first, because a signal may stop the run meanwhile.
         if (reason := reason_to_stop(self.settings, self._counters)) and self.stop_reason is None:
             self.stop(reason)
-
-    def _last_logged(self) -> dict[str, float]:
-        return dict(self._last_values)
 
     def _continue_in(self, folder: RunFolder) -> None:
         """Attach a resumed run to its folder, and find out whether it is over."""

@@ -163,7 +163,7 @@ class Trainer(RunControl):
         ended = time.perf_counter()
         self._seconds |= rollout.seconds | {"update": ended - collected}
         report = self._counters.report(
-            result, rollout.num_valid / max(ended - started, 1e-9), self._seconds, self._last_logged()
+            result, rollout.num_valid / max(ended - started, 1e-9), self._seconds, dict(self._last_values)
         )
         self._seconds = {}
         return report

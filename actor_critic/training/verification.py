@@ -3,12 +3,12 @@
 import contextlib
 import csv
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 from actor_critic.agent import check_spaces, trusted_settings
-from actor_critic.config import EncoderLike, EnvironmentLike, Passed, RewardModelLike, Settings, WrapperLike
+from actor_critic.config import Passed, PassedObjects, Settings
 from actor_critic.errors import CheckpointError, ConfigError, VerificationError
 from actor_critic.storage import (
     Checkpoint,
@@ -45,12 +45,8 @@ def verify(
     run_folder: str | Path,
     *,
     from_epoch: int | None = None,
-    environment: EnvironmentLike | None = None,
-    wrappers: Sequence[WrapperLike] | None = None,
-    reward_model: RewardModelLike | None = None,
-    encoder: EncoderLike | None = None,
-    evaluation_environment: EnvironmentLike | None = None,
     trust_code: bool = False,
+    **objects: Unpack[PassedObjects],
 ) -> Verification:
     """Recompute a part of a run, and compare the digests with those that the run stored.
 
@@ -60,13 +56,8 @@ def verify(
         run_folder: The folder of the run.
         from_epoch: The epoch of the checkpoint to start from; 0 starts from the settings alone. None takes the newest
             checkpoint with a later digest to compare.
-        environment: The class or function that was passed to the :class:`Trainer`, or is to be used instead of an
-            import by name; the next four likewise.
-        wrappers: As ``environment``.
-        reward_model: As ``environment``.
-        encoder: As ``environment``.
-        evaluation_environment: As ``environment``.
         trust_code: Whether code that the run's settings name as ``module:Class`` may be imported.
+        objects: As for :meth:`Trainer.resume`.
 
     Raises:
         VerificationError: A digest differs, or ``settings.json`` was edited.
@@ -90,9 +81,7 @@ def verify(
     if first:
         origin = evidence.kept[first]
         checkpoint = checkpoints.load(origin)
-    settings = trusted_settings(
-        checkpoint, origin, Passed(environment, wrappers, reward_model, encoder, evaluation_environment), trust_code
-    )
+    settings = trusted_settings(checkpoint, origin, Passed.of(objects), trust_code)
     last = max(expected)
     # The run must reach the last digest. Its length only matters for the bits if something is annealed.
     changes = changes_of(folder, evidence.checkpoint, settings, trust_code)
