@@ -70,8 +70,9 @@ class CompiledCollector(Collector):
         normalizer, before = policy.features.normalizer, self._states
         affine = normalizer.affine if normalizer else None
         ended, bad, is_finite = _collect(
-            kernel.step, kernel.observe, steps, environment.num_envs, episodes.limit, episodes.stream,
-            as_bytes(episodes.parameters), episodes.memory, episodes.random, episodes.counts,
+            kernel.step, kernel.observe, steps, environment.num_envs, len(episodes.parameters), episodes.limit,
+            episodes.stream, as_bytes(episodes.parameters), episodes.versions, episodes.memory, episodes.random,
+            episodes.counts,
             as_bytes(arrays.observations).reshape(steps + 1, -1),
             arrays.observations if self._features is None else self._features,
             _NO_MASKS if arrays.masks is None else arrays.masks, arrays.masks is not None,
@@ -97,11 +98,11 @@ class CompiledCollector(Collector):
 
 @compiled_with(nogil=True)
 def _collect(
-    step: int, observe: int, num_steps: int, count: int, limit: int, stream: Array, parameters: Array, memory: Array,
-    random: Array, counts: Array, observations: Array, features: Array, masks: Array, has_mask: bool,
-    uniforms: Array, actions: Array, rewards: Array, terminated: Array, truncated: Array, finals: Array,
-    params: Array, layers: Array, convolves: bool | None, sizes: Array, normalizes: bool, shift: Array, scale: Array,
-    bound: Array,
+    step: int, observe: int, num_steps: int, count: int, num_versions: int, limit: int, stream: Array,
+    parameters: Array, versions: Array, memory: Array, random: Array, counts: Array, observations: Array,
+    features: Array, masks: Array, has_mask: bool, uniforms: Array, actions: Array, rewards: Array, terminated: Array,
+    truncated: Array, finals: Array, params: Array, layers: Array, convolves: bool | None, sizes: Array,
+    normalizes: bool, shift: Array, scale: Array, bound: Array,
 ) -> tuple[int, int, bool]:  # fmt: skip
     """Collect T steps of N environments.
 
@@ -117,8 +118,8 @@ def _collect(
     inputs = np.empty((count, features.shape[2]), np.float32)
     ended = 0
     bad = call_observe(
-        observe, 0, count, address(parameters), address(memory), address(observations[0]), address(features[0]),
-        address(masks[0]),
+        observe, 0, count, num_versions, address(parameters), address(versions), address(memory),
+        address(observations[0]), address(features[0]), address(masks[0]),
     )  # fmt: skip
     for t in range(num_steps):
         if bad >= 0:
@@ -133,17 +134,17 @@ def _collect(
         logits = forward(sparse(x, layers), params, layers, convolves, zs, ys)
         choose(logits, sizes, mask, has_mask, uniforms[t], False, actions[t])
         result = call_step(
-            step, 0, count, limit, address(stream), address(parameters), address(memory), address(random),
-            address(counts), address(actions[t]), address(rewards[t]), address(terminated[t]), address(truncated[t]),
-            address(finals[t]),
+            step, 0, count, num_versions, limit, address(stream), address(parameters), address(versions),
+            address(memory), address(random), address(counts), address(actions[t]), address(rewards[t]),
+            address(terminated[t]), address(truncated[t]), address(finals[t]),
         )  # fmt: skip
         if result >= FAILED:
             return 0, result, True
         ended += result
         after = masks[t + 1] if has_mask else masks[0]
         bad = call_observe(
-            observe, 0, count, address(parameters), address(memory), address(observations[t + 1]),
-            address(features[t + 1]), address(after),
+            observe, 0, count, num_versions, address(parameters), address(versions), address(memory),
+            address(observations[t + 1]), address(features[t + 1]), address(after),
         )  # fmt: skip
     is_finite = math.isfinite(square_sum(rewards.reshape(-1))) and math.isfinite(square_sum(features.reshape(-1)))
     return ended, bad, is_finite

@@ -35,22 +35,22 @@ SECONDS = 0.5  # of one measurement
 
 @compiled_with(nogil=True)
 def _collect(
-    step: int, observe: int, actions: Array, limit: int, stream: Array, parameters: Array, memory: Array, random: Array,
-    counts: Array, rewards: Array, terminated: Array, truncated: Array, finals: Array, observations: Array,
-    features: Array, masks: Array,
+    step: int, observe: int, actions: Array, limit: int, stream: Array, parameters: Array, versions: Array,
+    memory: Array, random: Array, counts: Array, rewards: Array, terminated: Array, truncated: Array, finals: Array,
+    observations: Array, features: Array, masks: Array,
 ) -> int:  # fmt: skip
     """Take the steps of actions [T, N, G], and return how many episodes ended."""
     ended = 0
     count = actions.shape[1]
     for t in range(actions.shape[0]):
         ended += call_step(
-            step, 0, count, limit, address(stream), address(parameters), address(memory), address(random),
-            address(counts), address(actions[t]), address(rewards), address(terminated), address(truncated),
-            address(finals),
+            step, 0, count, 1, limit, address(stream), address(parameters), address(versions), address(memory),
+            address(random), address(counts), address(actions[t]), address(rewards), address(terminated),
+            address(truncated), address(finals),
         )  # fmt: skip
         call_observe(
-            observe, 0, count, address(parameters), address(memory), address(observations), address(features),
-            address(masks),
+            observe, 0, count, 1, address(parameters), address(versions), address(memory), address(observations),
+            address(features), address(masks),
         )  # fmt: skip
     return ended
 
@@ -69,9 +69,9 @@ class Compiled:
         self._count = count
         self._arguments = (
             executor.kernel.step, executor.kernel.observe, actions, episodes.limit, episodes.stream,
-            as_bytes(episodes.parameters), episodes.memory, episodes.random, episodes.counts, outputs.rewards,
-            outputs.terminated, outputs.truncated, as_bytes(outputs.finals), as_bytes(outputs.observations),
-            as_bytes(outputs.features), outputs.masks,
+            as_bytes(episodes.parameters), episodes.versions, episodes.memory, episodes.random, episodes.counts,
+            outputs.rewards, outputs.terminated, outputs.truncated, as_bytes(outputs.finals),
+            as_bytes(outputs.observations), as_bytes(outputs.features), outputs.masks,
         )  # fmt: skip
         _collect(*self._arguments)
 

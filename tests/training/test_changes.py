@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from actor_critic import Config, EpochReport, Run, Trainer, verify
+from actor_critic.environments import FunctionalVectorEnv, PythonExecutor
 from actor_critic.errors import CheckpointError, ConfigError, EnvironmentFault
 from actor_critic.storage import Change, read_changes
+from tests.hallway import Hallway
 from tests.line import Line
 from tests.nursery import ROOT, Nursery
 
@@ -96,6 +98,7 @@ SCRIPT = f"""
 import os, sys, signal
 sys.path.insert(0, {str(ROOT)!r})
 from actor_critic import Config, Trainer
+from tests.hallway import Hallway
 from tests.line import Line
 from tests.training.test_changes import RUN, grow
 folder = "run"
@@ -275,3 +278,94 @@ def test_environments_that_cannot_change_say_so(settings: dict[str, Any], messag
     with pytest.raises(ConfigError, match=message):
         trainer.change(environment={"gravity": 3})
     trainer.close()
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, str]]:
+    folder = tmp_path_factory.mktemp("compiled") / "run"
+    trainer = Trainer(Config(**RUN), folder, environment=Hallway)
+    assert trainer.settings.vectorization == "compiled"
+    return folder, train(trainer)
+
+
+def test_parameters_of_a_compiled_environment_change_with_the_next_episodes() -> None:
+    trainer = Trainer(Config(**RUN, anneal_lr=False), environment=Hallway)
+    lengths = []
+    for report in trainer:
+        lengths.append(report.episode_lengths.tolist())
+        if report.epoch == 2:
+            trainer.change(environment={"length": 20})
+        if report.epoch == 3:  # within episodes of 20 steps
+            trainer.change(environment={"length": 3})
+    assert {*lengths[0], *lengths[1]} == {8.0}
+    assert lengths[2] == [8.0] * 4 + [20.0] * 4  # 32 steps each; the episode of 8 had begun with the change
+    assert lengths[3][:4] == [20.0] * 4 and {*lengths[3][4:], *lengths[4]} == {3.0}
+
+
+@pytest.mark.parametrize("settings", [{"vectorization": "sync"}, {"vectorization": "workers", "workers": 2}], ids=str)
+def test_changes_are_the_same_bits_in_python_and_compiled(
+    settings: dict[str, Any], compiled: tuple[Path, dict[int, str]]
+) -> None:
+    trainer = Trainer(Config(**RUN, **settings), environment=Hallway)
+    trainer.change(environment={"length": 5}, clip_coef=0.1)
+    reference = Trainer(Config(**RUN), environment=Hallway)
+    reference.change(environment={"length": 5}, clip_coef=0.1)
+    for report, other in zip(trainer, reference, strict=True):
+        np.testing.assert_array_equal(report.episode_returns, other.episode_returns)
+        np.testing.assert_array_equal(report.episode_lengths, other.episode_lengths)
+        assert (report.policy_loss, report.value_loss) == (other.policy_loss, other.value_loss)
+        grow(trainer, report)
+        grow(reference, other)
+
+
+def test_a_compiled_run_with_changes_goes_on_with_the_same_bits(
+    compiled: tuple[Path, dict[int, str]], tmp_path: Path
+) -> None:
+    for stop in range(1, EPOCHS):
+        folder = tmp_path / str(stop)
+        train(Trainer(Config(**RUN), folder, environment=Hallway), stop)
+        resumed = train(Trainer.resume(folder, environment=Hallway))
+        assert resumed == {epoch: digest for epoch, digest in compiled[1].items() if epoch > stop}
+    for first in (0, 3, EPOCHS - 1):
+        assert verify(compiled[0], from_epoch=first, environment=Hallway).compared == EPOCHS - first
+
+
+def test_a_compiled_environment_keeps_only_the_parameters_in_use() -> None:
+    environment = FunctionalVectorEnv(Hallway(), 3, PythonExecutor(Hallway()))
+    environment.begin(1)
+    changes: list[dict[str, Any]] = []
+    for number in range(1, 40):
+        changes.append({"length": 2 + number % 2})
+        environment.change(changes)
+        for _ in range(4):
+            environment.step_indices(np.zeros((3, 1), np.int64))
+        assert len(environment.episodes.parameters) <= 3
+        state = environment.save_state()
+        other = FunctionalVectorEnv(Hallway(), 3, PythonExecutor(Hallway()))
+        other.change(changes)
+        other.load_state(state)
+        for mine, its in zip(environment.save_state().items(), other.save_state().items(), strict=True):
+            assert mine[0] == its[0]
+            np.testing.assert_array_equal(mine[1], its[1])
+    state["functional.versions"] = np.array([0, 1, 40])
+    with pytest.raises(ValueError, match=r"functional\.versions are not those"):
+        other.load_state(state)
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"lenght": 3}, "Hallway has no method or attribute 'lenght'; did you mean 'length'"),
+        ({"length": "long"}, "length='long' of Hallway; expected int64"),
+        ({"pull": [1.0, 2.0, 3.0]}, r"pull=\[1.0, 2.0, 3.0\] of Hallway; expected the shape \(2,\)"),
+        ({"lengthen": [1.0, 2.0, 3.0]}, "lengthen changes the shape of a parameter of Hallway"),
+        ({"begin_at": "x"}, "Hallway raised in the change begin_at='x' ValueError"),
+    ],
+    ids=str,
+)
+def test_parameters_that_cannot_be_are_refused_and_nothing_changes(environment: dict[str, Any], message: str) -> None:
+    trainer, plain = (Trainer(Config(**RUN), environment=Hallway) for _ in range(2))
+    with pytest.raises((ConfigError, EnvironmentFault), match=message):
+        trainer.change(environment=environment)
+    assert trainer.changes == []
+    assert [trainer.digest for _ in trainer] == [plain.digest for _ in plain]

@@ -143,6 +143,30 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
             return None
         return self.picture(self._memory[0], self.parameters)
 
+    def has_wrapper_attr(self, name: str) -> bool:
+        """Return whether there is a parameter, method or attribute of this name."""
+        return name in type(self).parameters or super().has_wrapper_attr(name)
+
+    def get_wrapper_attr(self, name: str) -> Any:
+        """Return the value of a parameter, or a method or attribute."""
+        return self.parameters[name] if name in type(self).parameters else super().get_wrapper_attr(name)
+
+    def set_wrapper_attr(self, name: str, value: Any, *, force: bool = True) -> bool:
+        """Set a parameter, or an attribute.
+
+        Raises:
+            ConfigError: The value has another type or shape than that of the parameter.
+        """
+        if name not in type(self).parameters:
+            return super().set_wrapper_attr(name, value, force=force)
+        values = {key: self.parameters[key] for key in type(self).parameters} | {name: value}
+        changed = read_parameters(type(self).__name__, type(self).parameters, values, "environment")
+        if changed.dtype != self.parameters.dtype:
+            shape = np.shape(self.parameters[name])
+            raise ConfigError(f"environment: {name}={value!r} of {type(self).__name__}; expected the shape {shape}")
+        self.parameters = changed
+        return True
+
     def _observed(self) -> tuple[Any, dict[str, Any]]:
         assert self._memory is not None
         layout = self.layout

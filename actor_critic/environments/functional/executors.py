@@ -1,6 +1,6 @@
 """How the loops over N functional environments are executed: in plain Python, or compiled."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,9 @@ class Episodes:
     Attributes:
         layout: The types and shapes of the arrays.
         stream: [4] int64: seed, purpose, and the range of its episode seeds.
-        parameters: [1] record.
+        parameters: [V] records, the versions that running episodes have, and last that of the next episodes.
+        versions: [N] int64, the index in ``parameters`` of each episode.
+        first_version: How many changes the first of ``parameters`` has.
         states: [N] records or [N, *shape].
         memory: [N, bytes] uint8, the same memory.
         random: [N, WORDS] uint64, the generators.
@@ -31,18 +33,31 @@ class Episodes:
         """Make the arrays for ``count`` environments; ``limit`` None means no limit."""
         self.layout = environment.layout
         self.stream = np.array([0, purpose, *episode_seed_range(purpose)], np.int64)
-        self.parameters = np.zeros(1, self.layout.parameters).view(np.recarray)
-        self.parameters[0] = environment.parameters
+        self.parameters = _records([environment.parameters], self.layout)
+        self.versions = np.zeros(count, np.int64)
+        self.first_version = 0
         self.states = self.layout.states(count)
         self.memory = np.asarray(self.states).reshape(count, -1).view(np.uint8)
         self.random = np.zeros((count, WORDS), np.uint64)
         self.counts = np.zeros((count, 2), np.int64)
         self.limit = np.iinfo(np.int64).max if limit is None else limit
 
+    def set_parameters(self, versions: Sequence[Any], first: int) -> None:
+        """Set the versions of the parameters; the next episodes have the last one.
+
+        Args:
+            versions: Records; those of the running episodes are among them.
+            first: How many changes the first of them has.
+        """
+        self.parameters = _records(versions, self.layout)
+        self.versions += self.first_version - first
+        self.first_version = first
+
     def copy(self, environment: FunctionalEnvironment) -> "Episodes":
         """Return an independent copy; ``environment`` is the one that the episodes were made for."""
         made = Episodes(environment, len(self.counts), self.limit, Purpose(int(self.stream[1])))
-        for name in ("stream", "memory", "random", "counts"):
+        made.set_parameters(list(self.parameters), self.first_version)
+        for name in ("stream", "versions", "memory", "random", "counts"):
             getattr(made, name)[:] = getattr(self, name)
         return made
 
@@ -110,8 +125,8 @@ class PythonExecutor(Executor):
         """See :class:`Executor`."""
         with np.errstate(all="ignore"):
             bad: int = self._loops["reset"](
-                0, len(episodes.counts), episodes.stream, episodes.parameters, episodes.states, episodes.memory,
-                episodes.random, episodes.counts,
+                0, len(episodes.counts), len(episodes.parameters), episodes.stream, episodes.parameters,
+                episodes.versions, episodes.states, episodes.memory, episodes.random, episodes.counts,
             )  # fmt: skip
             return bad
 
@@ -119,9 +134,9 @@ class PythonExecutor(Executor):
         """See :class:`Executor`."""
         with np.errstate(all="ignore"):
             ended: int = self._loops["step"](
-                0, len(episodes.counts), episodes.limit, episodes.stream, episodes.parameters, episodes.states,
-                episodes.memory, episodes.random, episodes.counts, actions, outputs.rewards, outputs.terminated,
-                outputs.truncated, outputs.finals,
+                0, len(episodes.counts), len(episodes.parameters), episodes.limit, episodes.stream,
+                episodes.parameters, episodes.versions, episodes.states, episodes.memory, episodes.random,
+                episodes.counts, actions, outputs.rewards, outputs.terminated, outputs.truncated, outputs.finals,
             )  # fmt: skip
             return ended
 
@@ -129,10 +144,17 @@ class PythonExecutor(Executor):
         """See :class:`Executor`."""
         with np.errstate(all="ignore"):
             bad: int = self._loops["observe"](
-                0, len(episodes.counts), episodes.parameters, episodes.states, outputs.observations,
-                outputs.features, outputs.masks,
+                0, len(episodes.counts), episodes.parameters, episodes.versions, episodes.states,
+                outputs.observations, outputs.features, outputs.masks,
             )  # fmt: skip
             return bad
+
+
+def _records(versions: Sequence[Any], layout: Layout) -> Any:
+    made = np.zeros(len(versions), layout.parameters).view(np.recarray)
+    for row, version in enumerate(versions):
+        made[row] = version
+    return made
 
 
 def _episode_seed(seed: int, purpose: int, low: int, span: int, environment: int, episode: int) -> int:

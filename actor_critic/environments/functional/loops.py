@@ -36,7 +36,9 @@ ACTION_SHAPE: Any = None
 HAS_MASKS: Any = None
 
 
-def observe(first: int, last: int, parameters: Any, states: Any, observations: Any, features: Any, masks: Any) -> int:
+def observe(
+    first: int, last: int, parameters: Any, versions: Any, states: Any, observations: Any, features: Any, masks: Any
+) -> int:
     """Write observations, features and masks of environments ``first`` to ``last`` − 1.
 
     Returns:
@@ -46,12 +48,12 @@ def observe(first: int, last: int, parameters: Any, states: Any, observations: A
     bad = -1
     for i in range(first, last):
         observations[i] = 0
-        observation(states[i], observations[i], parameters[0])
+        observation(states[i], observations[i], parameters[versions[i]])
         if not encode(observations[i], features[i]) and bad < 0:
             bad = i + OUTSIDE
         if HAS_MASKS:
             masks[i] = True
-            action_mask(states[i], masks[i], parameters[0])
+            action_mask(states[i], masks[i], parameters[versions[i]])
             place = 0
             for size in SIZES:
                 allowed = False
@@ -64,20 +66,25 @@ def observe(first: int, last: int, parameters: Any, states: Any, observations: A
 
 
 def reset(
-    first: int, last: int, stream: Any, parameters: Any, states: Any, memory: Any, random: Any, counts: Any
-) -> int:
-    """Begin the episodes that ``counts`` [N, 2] (episode, steps) names in environments ``first`` to ``last`` − 1."""
+    first: int, last: int, num_versions: int, stream: Any, parameters: Any, versions: Any, states: Any, memory: Any,
+    random: Any, counts: Any,
+) -> int:  # fmt: skip
+    """Begin the episodes that ``counts`` [N, 2] (episode, steps) names in environments ``first`` to ``last`` − 1.
+
+    They have the last of the ``num_versions`` parameters.
+    """
     for i in range(first, last):
         counts[i, 1] = 0
+        versions[i] = num_versions - 1
         memory[i] = 0
         start(random[i], episode_seed(stream[0], stream[1], stream[2], stream[3], i, counts[i, 0]))
-        initial(states[i], random_at(random[i]), parameters[0])
+        initial(states[i], random_at(random[i]), parameters[num_versions - 1])
     return -1
 
 
 def step(
-    first: int, last: int, limit: int, stream: Any, parameters: Any, states: Any, memory: Any, random: Any,
-    counts: Any, actions: Any, rewards: Any, terminated: Any, truncated: Any, finals: Any,
+    first: int, last: int, num_versions: int, limit: int, stream: Any, parameters: Any, versions: Any, states: Any,
+    memory: Any, random: Any, counts: Any, actions: Any, rewards: Any, terminated: Any, truncated: Any, finals: Any,
 ) -> int:  # fmt: skip
     """Step environments ``first`` to ``last`` − 1, and begin the next episode where one ended.
 
@@ -87,7 +94,8 @@ def step(
     number = np.empty(ACTION_SHAPE, np.int64)
     ended = 0
     for i in range(first, last):
-        reward, is_terminal = transition(states[i], number_of(actions[i], number), random_at(random[i]), parameters[0])
+        parameter = parameters[versions[i]]
+        reward, is_terminal = transition(states[i], number_of(actions[i], number), random_at(random[i]), parameter)
         counts[i, 1] += 1
         rewards[i] = reward
         terminated[i] = is_terminal
@@ -95,9 +103,9 @@ def step(
         if terminated[i] or truncated[i]:
             ended += 1
             finals[i] = 0
-            observation(states[i], finals[i], parameters[0])
+            observation(states[i], finals[i], parameter)
             counts[i, 0] += 1
-            reset(i, i + 1, stream, parameters, states, memory, random, counts)
+            reset(i, i + 1, num_versions, stream, parameters, versions, states, memory, random, counts)
     return ended
 
 

@@ -1,5 +1,6 @@
 """N functional environments as one vector environment, stepped in one call."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,10 @@ from gymnasium.vector.utils import batch_space
 from actor_critic.environments.functional.environment import FunctionalEnvironment
 from actor_critic.environments.functional.executors import Episodes, Executor, Outputs, PythonExecutor
 from actor_critic.environments.functional.loops import FAILED, OUTSIDE
+from actor_critic.environments.functional.twins.twin import Twin
+from actor_critic.environments.vector.changing import apply_change, check_has
 from actor_critic.environments.vector.contract import GymnasiumInterface, Observed, State, Step
-from actor_critic.errors import ActorCriticError, EnvironmentFault, describe
+from actor_critic.errors import ActorCriticError, ChangeFault, ConfigError, EnvironmentFault, describe
 from actor_critic.process import Interrupted
 from actor_critic.seeding import Purpose
 from actor_critic.spaces import ObservationSpec
@@ -73,6 +76,8 @@ class FunctionalVectorEnv(
         self.executor = executor
         self.episodes = Episodes(environment, num_envs, limit, purpose)
         self._name = layout.name
+        self._changes: list[dict[str, Any]] = []
+        self._changed = copy.copy(environment)  # with the parameters of the next episodes
         self._outputs = out = Outputs(layout, num_envs)
         self._seen = seen = ObservationSpec.from_space(self.single_observation_space)
         shape = (num_envs, *seen.shape)
@@ -125,9 +130,41 @@ class FunctionalVectorEnv(
                     f"from observation"
                 )
 
+    def change(self, changes: list[dict[str, Any]]) -> None:
+        """Change parameters where the next episode begins; see :meth:`VectorEnvironment.change`."""
+        if self.is_bandit or isinstance(self.environment, Twin):  # a twin must stay equal to its original
+            super().change(changes)
+            return
+        known, changed, oldest = len(self._changes), self._changed, int(self.episodes.versions.min())
+        first, versions = self.episodes.first_version + oldest, list(self.episodes.parameters[oldest:])
+        if changes[:known] != self._changes:  # others, not the same with more at their end
+            known, changed, first, versions = 0, self.environment, 0, [self.environment.parameters]
+        for change in changes[known:]:
+            changed = self._with(changed, change)
+            versions.append(changed.parameters)
+        self.episodes.set_parameters(versions, first)
+        self._changes, self._changed = list(changes), changed
+
+    def _with(self, environment: FunctionalEnvironment, change: dict[str, Any]) -> FunctionalEnvironment:
+        changed = copy.copy(environment)
+        changed.parameters = environment.parameters.copy()
+        for name, value in change.items():
+            check_has(changed, self._name, name)
+            try:
+                apply_change(changed, name, value)
+            except (ActorCriticError, Interrupted):
+                raise
+            except BaseException as error:  # user code may raise anything
+                raise ChangeFault(f"{self._name} raised in the change {name}={value!r} {describe(error)}") from error
+        if changed.parameters.dtype != environment.parameters.dtype:
+            raise ConfigError(f"environment: {', '.join(change)} changes the shape of a parameter of {self._name}")
+        return changed
+
     def save_state(self) -> State:
         """Return the running episodes."""
         arrays = {name: getattr(self.episodes, name).view(np.uint8).copy() for name in _SAVED}
+        if self._changes:
+            arrays["versions"] = self.episodes.first_version + self.episodes.versions
         return {"functional.seed": self.episodes.stream[:1].copy()} | {f"functional.{n}": a for n, a in arrays.items()}
 
     def load_state(self, state: State) -> Observed:
@@ -137,13 +174,18 @@ class FunctionalVectorEnv(
             ValueError: The arrays are not those of such episodes.
             EnvironmentFault: A mask allows no action.
         """
-        if unknown := state.keys() - {"functional.seed", *(f"functional.{name}" for name in _SAVED)}:
+        if unknown := state.keys() - {f"functional.{name}" for name in ("seed", "versions", *_SAVED)}:
             raise ValueError(f"{min(unknown)} is not part of compiled environments")
         for name in _SAVED:
             array, found = getattr(self.episodes, name).view(np.uint8), state[f"functional.{name}"]
             if (found.shape, found.dtype) != (array.shape, array.dtype):
                 raise ValueError(f"functional.{name} has another shape or dtype")
             array[:] = found
+        versions = np.broadcast_to(state.get("functional.versions", np.int64(0)), self.num_envs)
+        rows = versions - self.episodes.first_version
+        if not ((rows >= 0) & (rows < len(self.episodes.parameters))).all():
+            raise ValueError("functional.versions are not those of changes of the run")
+        self.episodes.versions[:] = rows
         self.episodes.stream[0] = int(state["functional.seed"][0])
         if (self.episodes.counts < 0).any() or self.episodes.stream[0] < 0:
             raise ValueError("functional.counts or functional.seed are below 0")

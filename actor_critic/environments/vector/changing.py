@@ -16,7 +16,8 @@ def check_has(env: gym.Env[Any, Any], environment: str, name: str) -> None:
         ConfigError: It has none.
     """
     if not env.has_wrapper_attr(name):
-        own = [known for known in dir(env.unwrapped) if not known.startswith("_")]
+        parameters = getattr(type(env.unwrapped), "parameters", ())  # of a functional environment
+        own = [*parameters, *(known for known in dir(env.unwrapped) if not known.startswith("_"))]
         raise ConfigError(f"environment: {environment} has no method or attribute {name!r}{nearest(name, own)}")
 
 

@@ -182,7 +182,7 @@ class GymnasiumInterface:
         return self.step_indices(self.actions.to_choices(actions)).to_gymnasium()
 
     def change(self, changes: list[dict[str, Any]]) -> None:
-        """Refuse: only single environments can be changed."""
+        """Refuse: single environments and functional ones override this."""
         if changes:
             where = "in random states" if self.is_bandit else "with vectorization compiled or native"
             mend = "" if self.is_bandit else "; set it to sync, shared or workers"

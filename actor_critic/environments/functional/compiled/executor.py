@@ -34,25 +34,27 @@ class CompiledExecutor(Executor):
     def reset(self, episodes: Episodes) -> int:
         """See :class:`Executor`."""
         bad: int = _reset(
-            self.kernel.reset, len(episodes.counts), episodes.stream, as_bytes(episodes.parameters), episodes.memory,
-            episodes.random, episodes.counts,
+            self.kernel.reset, len(episodes.counts), len(episodes.parameters), episodes.stream,
+            as_bytes(episodes.parameters), episodes.versions, episodes.memory, episodes.random, episodes.counts,
         )  # fmt: skip
         return bad
 
     def step(self, episodes: Episodes, actions: npt.NDArray[np.int64], outputs: Outputs) -> int:
         """See :class:`Executor`."""
         ended: int = _step(
-            self.kernel.step, len(episodes.counts), episodes.limit, episodes.stream, as_bytes(episodes.parameters),
-            episodes.memory, episodes.random, episodes.counts, np.ascontiguousarray(actions), outputs.rewards,
-            outputs.terminated, outputs.truncated, as_bytes(outputs.finals),
+            self.kernel.step, len(episodes.counts), len(episodes.parameters), episodes.limit, episodes.stream,
+            as_bytes(episodes.parameters), episodes.versions, episodes.memory, episodes.random, episodes.counts,
+            np.ascontiguousarray(actions), outputs.rewards, outputs.terminated, outputs.truncated,
+            as_bytes(outputs.finals),
         )  # fmt: skip
         return ended
 
     def observe(self, episodes: Episodes, outputs: Outputs) -> int:
         """See :class:`Executor`."""
         bad: int = _observe(
-            self.kernel.observe, len(episodes.counts), as_bytes(episodes.parameters), episodes.memory,
-            as_bytes(outputs.observations), as_bytes(outputs.features), outputs.masks,
+            self.kernel.observe, len(episodes.counts), len(episodes.parameters), as_bytes(episodes.parameters),
+            episodes.versions, episodes.memory, as_bytes(outputs.observations), as_bytes(outputs.features),
+            outputs.masks,
         )  # fmt: skip
         return bad
 
@@ -64,29 +66,34 @@ def as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 @compiled_with(nogil=True)
 def _reset(
-    function: int, count: int, stream: Array, parameters: Array, memory: Array, random: Array, counts: Array
-) -> int:
+    function: int, count: int, num_versions: int, stream: Array, parameters: Array, versions: Array, memory: Array,
+    random: Array, counts: Array,
+) -> int:  # fmt: skip
     return call_reset(
-        function, 0, count, address(stream), address(parameters), address(memory), address(random), address(counts)
-    )
+        function, 0, count, num_versions, address(stream), address(parameters), address(versions), address(memory),
+        address(random), address(counts),
+    )  # fmt: skip
 
 
 @compiled_with(nogil=True)
 def _step(
-    function: int, count: int, limit: int, stream: Array, parameters: Array, memory: Array, random: Array,
-    counts: Array, actions: Array, rewards: Array, terminated: Array, truncated: Array, finals: Array,
+    function: int, count: int, num_versions: int, limit: int, stream: Array, parameters: Array, versions: Array,
+    memory: Array, random: Array, counts: Array, actions: Array, rewards: Array, terminated: Array,
+    truncated: Array, finals: Array,
 ) -> int:  # fmt: skip
     return call_step(
-        function, 0, count, limit, address(stream), address(parameters), address(memory), address(random),
-        address(counts), address(actions), address(rewards), address(terminated), address(truncated), address(finals),
+        function, 0, count, num_versions, limit, address(stream), address(parameters), address(versions),
+        address(memory), address(random), address(counts), address(actions), address(rewards), address(terminated),
+        address(truncated), address(finals),
     )  # fmt: skip
 
 
 @compiled_with(nogil=True)
 def _observe(
-    function: int, count: int, parameters: Array, memory: Array, observations: Array, features: Array, masks: Array
-) -> int:
+    function: int, count: int, num_versions: int, parameters: Array, versions: Array, memory: Array,
+    observations: Array, features: Array, masks: Array,
+) -> int:  # fmt: skip
     return call_observe(
-        function, 0, count, address(parameters), address(memory), address(observations), address(features),
-        address(masks),
+        function, 0, count, num_versions, address(parameters), address(versions), address(memory),
+        address(observations), address(features), address(masks),
     )  # fmt: skip

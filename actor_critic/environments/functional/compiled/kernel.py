@@ -36,11 +36,11 @@ from actor_critic.errors import ConfigError
 log = logging.getLogger("actor_critic")
 
 
-# Signatures: first, last (, limit), and the arrays of the templates in ``functional/loops.py`` as pointers. ``memory``
-# is left out, since it is ``states`` as bytes.
-_RESET = int64(int64, int64, *[voidptr] * 5)
-_STEP = int64(int64, int64, int64, *[voidptr] * 10)
-_OBSERVE = int64(int64, int64, *[voidptr] * 5)
+# Signatures: first, last, the number of versions of the parameters (, limit), and the arrays of the templates in
+# ``functional/loops.py`` as pointers. ``memory`` is left out, since it is ``states`` as bytes.
+_RESET = int64(int64, int64, int64, *[voidptr] * 6)
+_STEP = int64(int64, int64, int64, int64, *[voidptr] * 11)
+_OBSERVE = int64(int64, int64, int64, *[voidptr] * 6)
 
 
 @intrinsic
@@ -199,28 +199,30 @@ def _entry_points(loop: Any, layout: Layout, digest: str) -> dict[str, Any]:
     parameters_type = layout.parameters
     u64, i64, f32, flag, byte = np.uint64, np.int64, np.float32, np.bool_, np.uint8
 
-    def reset(first, last, stream, parameters, states, words, counts):
+    def reset(first, last, num, stream, parameters, versions, states, words, counts):
         return loop(
-            first, last, carray(stream, (4,), i64), carray(parameters, (1,), parameters_type),
-            carray(states, (last, *state_shape), state), carray(states, (last, size), byte),
-            carray(words, (last, WORDS), u64), carray(counts, (last, 2), i64),
+            first, last, num, carray(stream, (4,), i64), carray(parameters, (num,), parameters_type),
+            carray(versions, (last,), i64), carray(states, (last, *state_shape), state),
+            carray(states, (last, size), byte), carray(words, (last, WORDS), u64), carray(counts, (last, 2), i64),
         )  # fmt: skip
 
     def step(
-        first, last, limit, stream, parameters, states, words, counts, actions, rewards, terminated, truncated, finals
-    ):
+        first, last, num, limit, stream, parameters, versions, states, words, counts, actions, rewards, terminated,
+        truncated, finals,
+    ):  # fmt: skip
         return loop(
-            first, last, limit, carray(stream, (4,), i64), carray(parameters, (1,), parameters_type),
-            carray(states, (last, *state_shape), state), carray(states, (last, size), byte),
-            carray(words, (last, WORDS), u64), carray(counts, (last, 2), i64),
+            first, last, num, limit, carray(stream, (4,), i64), carray(parameters, (num,), parameters_type),
+            carray(versions, (last,), i64), carray(states, (last, *state_shape), state),
+            carray(states, (last, size), byte), carray(words, (last, WORDS), u64), carray(counts, (last, 2), i64),
             carray(actions, (last, num_groups), i64), carray(rewards, (last,), f32),
             carray(terminated, (last,), flag), carray(truncated, (last,), flag),
             carray(finals, (last, *out_shape), out),
         )  # fmt: skip
 
-    def observe(first, last, parameters, states, observations, features, masks):
+    def observe(first, last, num, parameters, versions, states, observations, features, masks):
         return loop(
-            first, last, carray(parameters, (1,), parameters_type), carray(states, (last, *state_shape), state),
+            first, last, carray(parameters, (num,), parameters_type), carray(versions, (last,), i64),
+            carray(states, (last, *state_shape), state),
             carray(observations, (last, *out_shape), out), carray(features, (last, num_features), f32),
             carray(masks, (last, num_logits), flag),
         )  # fmt: skip
@@ -234,19 +236,19 @@ def _guarded(function: Any, digest: str) -> Any:
     rename(function, digest)
     inner = njit(error_model="numpy")(function)
 
-    def of_seven(a, b, c, d, e, f, g):
+    def of_nine(a, b, c, d, e, f, g, h, i):
         try:
-            return inner(a, b, c, d, e, f, g)
+            return inner(a, b, c, d, e, f, g, h, i)
         except Exception:
             return FAILED
 
-    def of_thirteen(a, b, c, d, e, f, g, h, i, j, k, m, n):
+    def of_fifteen(a, b, c, d, e, f, g, h, i, j, k, m, n, o, p):
         try:
-            return inner(a, b, c, d, e, f, g, h, i, j, k, m, n)
+            return inner(a, b, c, d, e, f, g, h, i, j, k, m, n, o, p)
         except Exception:
             return FAILED
 
-    made = of_seven if function.__code__.co_argcount == 7 else of_thirteen
+    made = of_nine if function.__code__.co_argcount == 9 else of_fifteen
     made.__qualname__ = f"{made.__qualname__}_{name}"
     rename(made, digest)
     return made
