@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from actor_critic.evaluation import Evaluation, evaluate
     from actor_critic.networks import PolicyNetwork, ValueNetwork
     from actor_critic.probing import ProbeResult, selftest
-    from actor_critic.report import Finding, diagnose
+    from actor_critic.report import Comparison, Finding, compare, diagnose
     from actor_critic.rewards import LinearReward, RewardModel
     from actor_critic.runs import Run, Table, train, train_seeds
     from actor_critic.spaces import ActionSpec, ObservationSpec
@@ -41,6 +41,7 @@ _HOMES = {
     "ActorCriticAgent": "agent",
     "ActorCriticError": "errors",
     "CheckpointError": "errors",
+    "Comparison": "report",
     "Config": "config",
     "ConfigError": "errors",
     "EnvironmentFault": "errors",
@@ -64,6 +65,7 @@ _HOMES = {
     "ValueNetwork": "networks",
     "Verification": "training",
     "VerificationError": "errors",
+    "compare": "report",
     "diagnose": "report",
     "evaluate": "evaluation",
     "selftest": "probing",
@@ -77,6 +79,7 @@ __all__ = [
     "ActorCriticAgent",
     "ActorCriticError",
     "CheckpointError",
+    "Comparison",
     "Config",
     "ConfigError",
     "EnvironmentFault",
@@ -100,6 +103,7 @@ __all__ = [
     "ValueNetwork",
     "Verification",
     "VerificationError",
+    "compare",
     "diagnose",
     "evaluate",
     "selftest",

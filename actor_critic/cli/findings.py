@@ -8,12 +8,15 @@ from rich.console import Console
 from actor_critic.cli.notes import log
 from actor_critic.cli.screen import say
 from actor_critic.errors import CheckpointError, ConfigError
-from actor_critic.report import Finding, diagnose
+from actor_critic.report import Finding, Group, diagnose, find_in_group, read_records
 
 
 def print_findings(screen: Console, run_folder: Path) -> None:
     """Print and log the findings about a run."""
-    _print(screen, _findings_of(run_folder))
+    try:
+        _print(screen, diagnose(run_folder))
+    except (CheckpointError, ConfigError) as error:  # the run itself has succeeded
+        log.warning("no findings: %s", error)
 
 
 def print_findings_of_seeds(screen: Console, run_folders: dict[int, Path]) -> None:
@@ -23,25 +26,17 @@ def print_findings_of_seeds(screen: Console, run_folders: dict[int, Path]) -> No
         screen: The console.
         run_folders: The run folder of each seed.
     """
-    having: dict[str, dict[int, Finding]] = {}
-    for seed, folder in run_folders.items():
-        for finding in _findings_of(folder):
-            having.setdefault(finding.name, {})[seed] = finding
+    runs = {}
+    for folder in run_folders.values():
+        try:
+            runs[folder] = read_records(folder)
+        except (CheckpointError, ConfigError) as error:  # the run itself has succeeded
+            log.warning("no findings: %s", error)
     shown = []
-    for name, by_seed in having.items():
-        seed, first = next(iter(by_seed.items()))
-        words = f"seed {seed}" if len(by_seed) == 1 else f"seeds {', '.join(map(str, by_seed))}; of seed {seed}"
-        shown.append(replace(first, name=f"{name} ({words})"))
+    for finding, seeds in find_in_group(Group("", list(runs), list(runs.values()))):
+        words = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}; of seed {seeds[0]}"
+        shown.append(replace(finding, name=f"{finding.name} ({words})"))
     _print(screen, shown)
-
-
-def _findings_of(run_folder: Path) -> list[Finding]:
-    """Return the findings about a run; none, with a warning, if its records cannot be read."""
-    try:
-        return diagnose(run_folder)
-    except (CheckpointError, ConfigError) as error:  # the run itself has succeeded
-        log.warning("no findings: %s", error)
-        return []
 
 
 def _print(screen: Console, findings: list[Finding]) -> None:

@@ -12,6 +12,7 @@ from actor_critic.cli.findings import print_findings
 from actor_critic.cli.leaving import noted_signals
 from actor_critic.cli.loading import without_collecting
 from actor_critic.cli.notes import log, notes
+from actor_critic.cli.pages import write_page_at_the_end
 from actor_critic.cli.places import absolute, as_typed
 from actor_critic.cli.screen import say, say_as_is
 from actor_critic.cli.seeds import run_seeds
@@ -151,6 +152,8 @@ def _print_closing_words(trainer: Trainer, console: Console) -> None:
         )
         console.print()
         print_findings(console, trainer.run_folder)
+    if trainer.evaluation and trainer.settings.report:
+        write_page_at_the_end(console, trainer.run_folder, trainer.agent)
     if trainer.stop_reason != FINISHED:
         say(console, f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
     if trainer.evaluation and trainer.settings.is_annealed and trainer.stop_reason == FINISHED:

@@ -13,6 +13,7 @@ from rich.table import Table
 from actor_critic.cli.findings import print_findings_of_seeds
 from actor_critic.cli.leaving import Leaving, noted_signals
 from actor_critic.cli.notes import log, notes
+from actor_critic.cli.pages import write_page_at_the_end
 from actor_critic.cli.places import as_typed
 from actor_critic.cli.screen import console, printable, say, say_as_is
 from actor_critic.config import DEFAULT_LOG, Settings
@@ -68,7 +69,10 @@ def run_seeds(settings: Settings, seeds: tuple[int, ...], wanted: Path, screen: 
                     _tell(screen, _scores(seed, outcome))
     stopped = [seed for seed in seeds if seed not in documents and seed not in failures]
     if not stopped:
-        _keep_summary(screen, folder, {seed: documents[seed] for seed in seeds if seed in documents}, failures)
+        finished = {seed: documents[seed] for seed in seeds if seed in documents}
+        _keep_summary(screen, folder, finished, failures)
+        if documents and settings.report:
+            write_page_at_the_end(screen, folder)
     else:
         say(screen, "stopped; continue each seed with its own command:")
     for seed in seeds:
@@ -126,7 +130,10 @@ def _scores(seed: int, document: dict[str, Any]) -> str:
 
 
 def _keep_summary(
-    screen: Console, folder: Path, documents: dict[int, dict[str, Any]], failures: dict[int, Exception]
+    screen: Console,
+    folder: Path,
+    documents: dict[int, dict[str, Any]],
+    failures: dict[int, Exception],
 ) -> None:
     """Print and save the summary of the finished seeds."""
     summary = _summarize(documents) if documents else {"seeds": []}

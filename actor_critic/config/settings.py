@@ -28,6 +28,7 @@ _NOT_COMPUTED = frozenset(
         "evaluation_environment",
         "evaluation_environment_kwargs",
         "logger",
+        "report",
         "log_file",
         "target_return",
         "max_hours",
@@ -164,6 +165,7 @@ class Settings:
     evaluation_environment: str | None
     evaluation_environment_kwargs: dict[str, Any]
     logger: list[Literal["wandb", "mlflow"]]
+    report: bool
     log_file: str
 
     objects: Objects = field(default_factory=Objects, compare=False, repr=False)

@@ -176,7 +176,9 @@ def _play(
     finally:
         environment.close()
     model = None if played.model_returns is None else summarize(played.model_returns, bootstrap)
-    result = ModeResult(summarize(played.returns, bootstrap), model, played.mean_length, played.cut, played.truncated)
+    returns = summarize(played.returns, bootstrap)
+    each = tuple(played.returns.tolist())
+    result = ModeResult(returns, model, played.mean_length, played.cut, played.truncated, each)
     return result, played.reference, environment.num_envs
 
 

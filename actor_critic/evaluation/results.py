@@ -1,6 +1,6 @@
 """The result of an evaluation: returns with intervals, as an object, a JSON document and one line of text."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from actor_critic.display import html_table
@@ -38,6 +38,7 @@ class ModeResult:
         cut: Number of episodes that ``evaluation_max_steps`` cut, if the environment has no step limit; their partial
             returns count.
         truncated: Number of episodes that any step limit ended; None in results of older versions.
+        episode_returns: The return of each episode, in no order that matters; empty in results of older versions.
     """
 
     returns: Summary
@@ -45,6 +46,7 @@ class ModeResult:
     mean_length: float
     cut: int = 0
     truncated: int | None = None
+    episode_returns: tuple[float, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class Evaluation:
                 document[name]["cut"] = result.cut
             if result.truncated is not None:
                 document[name]["truncated"] = result.truncated
+            if result.episode_returns:
+                document[name]["episode_returns"] = list(result.episode_returns)
             if result.model_returns:
                 document[name]["model_return"] = _summary_document(result.model_returns)
             if self.reference:
@@ -106,7 +110,8 @@ class Evaluation:
             model = _summary(entry["model_return"]) if "model_return" in entry else None
             truncated = int(entry["truncated"]) if "truncated" in entry else None
             length, cut = float(entry["mean_length"]), int(entry.get("cut", 0))
-            modes[name] = ModeResult(_summary(entry), model, length, cut, truncated)
+            returns = tuple(float(each) for each in entry.get("episode_returns", ()))
+            modes[name] = ModeResult(_summary(entry), model, length, cut, truncated, returns)
         has_reference = "optimum" in document
         reference = Reference(float(document["optimum"]), float(document["uniform"])) if has_reference else None
         return cls(str(document["environment"]), int(document["episodes"]), modes, reference)

@@ -74,8 +74,14 @@ def interquartile_mean(values: npt.NDArray[np.float64]) -> float:
     """
     if values.ndim != 1 or len(values) == 0:
         raise ValueError(f"expected at least one value in an array [n]; got shape {values.shape}")
-    dropped = len(values) // 4
-    return float(np.sort(values)[dropped : len(values) - dropped].mean())
+    return float(interquartile_means(values[None])[0])
+
+
+def interquartile_means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Compute the interquartile mean of each row [R, n]; see :func:`interquartile_mean`."""
+    dropped = values.shape[1] // 4
+    middle: npt.NDArray[np.float64] = np.sort(values, 1)[:, dropped : values.shape[1] - dropped].mean(1)
+    return middle
 
 
 def summarize_seeds(

@@ -17,9 +17,11 @@ FEW_UPDATES = 10
 COLLAPSED, UNIFORM = 0.05, 0.9  # shares of the largest entropy
 LARGE_REWARD = 10.0
 LARGE_KL, LARGE_KL_SHARE = 0.02, 1.5  # without a target; as a multiple of the target
+FEW_STEPS_TAKEN = 0.5  # share of the optimizer steps of an epoch
 LARGE_CLIP_FRACTION = 0.3
 SMALL_KL, SMALL_CLIP_FRACTION = 0.001, 0.001
 USELESS = 0.05  # explained variance
+MOSTLY_FORCED = 0.5
 STILL_IMPROVING, WAS_BETTER = 0.25, 0.3  # shares of the whole improvement
 
 
@@ -174,6 +176,17 @@ def _entropy_collapsed(run: Records) -> Finding | None:
     )
 
 
+def _masks_leave_one_action(run: Records) -> Finding | None:
+    if not run.forced > MOSTLY_FORCED:
+        return None
+    return Finding(
+        "masks-leave-one-action",
+        f"in {run.forced:.0%} of the states the mask allowed a single action",
+        "nothing is decided there, and these states dilute every update",
+        "an environment that plays forced moves by itself, and look at the masks with actor-critic check",
+    )
+
+
 def _policy_uniform(run: Records) -> Finding | None:
     if not _is_uniform(run):
         return None
@@ -228,12 +241,17 @@ def _update_too_large(run: Records) -> Finding | None:
     target = run.settings.target_kl
     limit = LARGE_KL if target is None else LARGE_KL_SHARE * target
     kl = run.mean("approx_kl")
-    if not kl > limit:
+    taken = run.mean("optimizer_steps", 0.0, 0.5) / (run.settings.optimizer_steps / run.settings.num_epochs)
+    if kl > limit:
+        of = "" if target is None else f" (target_kl {target:g})"
+        seen = f"an epoch moves the policy by a KL divergence of {plainly(kl)}{of}"
+    elif target is not None and taken < FEW_STEPS_TAKEN:
+        seen = f"in the first half of the run target_kl ended the epochs after {taken:.0%} of their optimizer steps"
+    else:
         return None
-    of = "" if target is None else f" (target_kl {target:g})"
     return Finding(
         "update-too-large",
-        f"an epoch moves the policy by a KL divergence of {plainly(kl)}{of}",
+        seen,
         "updates are too large to trust the advantages that they are based on",
         f"--learning-rate {run.settings.learning_rate / 3:.1g}"
         + (" or fewer passes (--update-epochs)" if run.settings.update_epochs > 1 else ""),
@@ -318,6 +336,7 @@ RULES: tuple[Rule, ...] = (
     _clipping_often,
     _nothing_moves,
     _entropy_collapsed,
+    _masks_leave_one_action,
     _policy_uniform,
     _was_better,
     _still_improving,

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.config import MAX_BYTES, Settings, parse_json_object, settings_from_document
-from actor_critic.errors import CheckpointError
+from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.evaluation import Evaluation, ModeResult
 from actor_critic.files import open_regular
-from actor_critic.storage import check_is_run, read_metrics
+from actor_critic.storage import check_is_run, read_details, read_metrics
 from actor_critic.training import METRICS, kept_evaluation
 
 _FEW_RETURNS = 10  # too few to tell a trend
@@ -24,16 +24,25 @@ class Records:
         settings: Its settings.
         metrics: The metrics [epochs] by name, as in ``metrics.csv``; NaN where an epoch has no value.
         evaluation: Of the final weights; None if the run is not over.
+        forced: The share of states in which the mask allowed a single action.
     """
 
     settings: Settings
     metrics: dict[str, npt.NDArray[np.float64]]
     evaluation: Evaluation | None
+    forced: float = 0.0
 
     @property
     def epochs(self) -> int:
         """Epochs that were trained."""
         return len(self.metrics["epoch"])
+
+    @property
+    def seconds(self) -> npt.NDArray[np.float64]:
+        """Seconds [epochs] of collecting and updating up to the end of each epoch."""
+        steps = np.diff(self.metrics["env_steps"], prepend=0.0)
+        taken: npt.NDArray[np.float64] = np.cumsum(steps / self.metrics["steps_per_second"])
+        return taken
 
     @property
     def is_new(self) -> bool:
@@ -96,6 +105,57 @@ class Records:
         return float(part.mean()) if len(part) else np.nan
 
 
+@dataclass(frozen=True)
+class Group:
+    """One run, or runs of several seeds.
+
+    Attributes:
+        name: What to call it.
+        folders: The run folders.
+        runs: Their records.
+    """
+
+    name: str
+    folders: list[Path]
+    runs: list[Records]
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the first run."""
+        return self.runs[0].settings
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each run."""
+        return [run.settings.seed for run in self.runs]
+
+
+def read_group(folder: Path, name: str) -> Group:
+    """Read a run folder, or a folder with a run folder ``seed_1`` … for each of several seeds.
+
+    Args:
+        folder: The folder.
+        name: What to call it.
+
+    Raises:
+        ConfigError: It is neither, settings are not valid, or two runs have the same seed.
+        CheckpointError: A file is missing, damaged or not readable.
+    """
+    folders = [folder]
+    if not (folder / "settings.json").exists() and folder.is_dir():
+        folders = sorted((path.parent for path in folder.glob("seed_*/settings.json")), key=_number) or [folder]
+    group = Group(name, folders, [read_records(each) for each in folders])
+    if len(set(group.seeds)) < len(group.seeds):
+        raise ConfigError(f"{folder}: two of its runs have the same seed: {', '.join(map(str, group.seeds))}")
+    return group
+
+
+def _number(folder: Path) -> tuple[int, str]:
+    """Return what sorts seed_2 before seed_10."""
+    digits = folder.name.removeprefix("seed_")
+    return int(digits) if digits.isdecimal() else 0, folder.name
+
+
 def read_records(folder: Path) -> Records:
     """Read the records of a run folder; nothing in it is changed.
 
@@ -113,4 +173,6 @@ def read_records(folder: Path) -> Records:
     found = read_metrics(folder)
     epochs = found.get("epoch", np.zeros(0))
     metrics = {name: found.get(name, np.full(len(epochs), np.nan)) for name in METRICS}  # older versions wrote fewer
-    return Records(settings, metrics, kept_evaluation(folder, int(epochs[-1])) if len(epochs) else None)
+    forced = read_details(folder).get("forced", np.zeros(0))
+    evaluation = kept_evaluation(folder, int(epochs[-1])) if len(epochs) else None
+    return Records(settings, metrics, evaluation, float(np.nanmean(forced)) if np.isfinite(forced).any() else 0.0)

@@ -4,7 +4,16 @@ from actor_critic.storage.changes import Change, read_changes, to_documents
 from actor_critic.storage.checkpoints import Checkpoint
 from actor_critic.storage.failed_batch import keep_failed_batch
 from actor_critic.storage.loggers import check_loggers, make_loggers
-from actor_critic.storage.metrics import MetricsWriter, is_epoch, read_episodes, read_logged, read_metrics
+from actor_critic.storage.metrics import (
+    SECONDS,
+    MetricsWriter,
+    detail_columns,
+    is_epoch,
+    read_details,
+    read_episodes,
+    read_logged,
+    read_metrics,
+)
 from actor_critic.storage.runs import (
     RunFolder,
     check_is_run,
@@ -21,12 +30,14 @@ from actor_critic.storage.runs import (
 from actor_critic.storage.versions import different_versions
 
 __all__ = [
+    "SECONDS",
     "Change",
     "Checkpoint",
     "MetricsWriter",
     "RunFolder",
     "check_is_run",
     "check_loggers",
+    "detail_columns",
     "different_versions",
     "edited_settings",
     "find_checkpoint",
@@ -39,6 +50,7 @@ __all__ = [
     "other_ends",
     "periodic",
     "read_changes",
+    "read_details",
     "read_episodes",
     "read_evaluation",
     "read_logged",

@@ -20,6 +20,9 @@ from actor_critic.storage.loggers import FigureLogger, Loggers
 
 Row = dict[str, float | int | str | None]
 
+SECONDS = ("environment", "policy", "rollout", "update", "records")
+"""Where the time of an epoch goes; "rollout" is environment and policy in one compiled call."""
+
 _EPISODES, _LOGGED = ["epoch", "return", "length"], ["epoch", "name", "value"]
 _RARE = ("evaluation_greedy_return", "last_evaluation_greedy_return")
 _FLUSH_SECONDS = 1.0
@@ -28,8 +31,9 @@ _FLUSH_SECONDS = 1.0
 class MetricsWriter:
     """Appends one row per epoch to ``metrics.csv`` and one set of scalars to a TensorBoard event file.
 
-    ``episodes.csv`` gets one row per training episode, and ``logged.csv`` one per number that the user logs. The axis
-    of the scalars is the environment step.
+    ``episodes.csv`` gets one row per training episode, ``logged.csv`` one per number that the user logs, and
+    ``details.csv`` about 200 in a run, with the seconds since the row before. The axis of the scalars is the
+    environment step.
 
     Rows are buffered. They are written about once a second, and at every :meth:`sync`, which precedes every checkpoint.
     If a run is killed, the resumed run computes and writes the missing rows again. If a write fails, the data stays in
@@ -40,6 +44,7 @@ class MetricsWriter:
         self,
         folder: Path,
         columns: list[str],
+        details: list[str],
         epoch: int = 0,
         env_steps: int = 0,
         settings: dict[str, Any] | None = None,
@@ -50,6 +55,7 @@ class MetricsWriter:
         Args:
             folder: The run folder.
             columns: Names of the metrics; the first is the epoch, and "env_steps" is among them.
+            details: Names of the columns of ``details.csv``.
             epoch: Continue after this epoch; rows of later epochs are dropped.
             env_steps: Environment steps up to this epoch; later events are dropped.
             settings: For TensorBoard's tab of hyperparameters.
@@ -64,10 +70,11 @@ class MetricsWriter:
         self._rows = Appended(path)
         self._episodes = _continued(folder / "episodes.csv", _EPISODES, epoch)
         self._logged = _continued(folder / "logged.csv", _LOGGED, epoch)
+        self._details = _continued(folder / "details.csv", details, epoch)
         self._table = csv.writer(self._rows)
         self._events = Events(folder, epoch, env_steps, settings or {})
         self._loggers = Loggers(loggers)
-        self._files = [self._rows, self._episodes, self._logged, self._events.file]
+        self._files = [self._rows, self._episodes, self._logged, self._details, self._events.file]
         sync_folder(folder)
         self._due = time.monotonic() + _FLUSH_SECONDS
         if epoch and self._loggers:
@@ -101,6 +108,11 @@ class MetricsWriter:
         self._events.write(steps, numbers | known_figures(row))
         if self._loggers:
             self._loggers.row(steps, renamed_figures(numbers), is_rare=any(name in numbers for name in _RARE))
+
+    def write_details(self, epoch: int, cells: Iterable[float | None]) -> None:
+        """Record a row of ``details.csv``; it is written with the next rows."""
+        texts = ("" if cell is None else f"{cell:.6g}" for cell in cells)
+        self._details.write(f"{epoch},{','.join(texts)}\n")
 
     def log(self, epoch: int, env_steps: int, name: str, value: float) -> None:
         """Record a number of the user's, after an epoch. It is written at once, since its epoch is over.
@@ -200,6 +212,29 @@ def read_episodes(folder: Path) -> dict[str, npt.NDArray[np.float64]]:
     path = folder / "episodes.csv"
     found = _columns(path) if path.exists() else {}
     return {name: found.get(name, np.zeros(0)) for name in _EPISODES}
+
+
+def detail_columns(num_choices: int) -> list[str]:
+    """Return the columns of ``details.csv``.
+
+    Args:
+        num_choices: A, the choices of the action space; 0 leaves out the actions.
+    """
+    chosen = ["forced", *(f"choice_{number}" for number in range(num_choices))] if num_choices else []
+    return ["epoch", *(f"{name}_seconds" for name in SECONDS), *chosen]
+
+
+def read_details(folder: Path) -> dict[str, npt.NDArray[np.float64]]:
+    """Read where the time of a run went, and which actions it took.
+
+    Returns:
+        The columns by name; none if the run has no such file, as runs of older versions.
+
+    Raises:
+        CheckpointError: The file is damaged or not readable.
+    """
+    path = folder / "details.csv"
+    return _columns(path) if path.exists() else {}
 
 
 def read_logged(folder: Path) -> list[tuple[int, str, float]]:

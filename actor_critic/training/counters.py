@@ -11,6 +11,7 @@ from actor_critic.agent import UpdateResult
 from actor_critic.ops.returns import episode_sums
 from actor_critic.rollouts import Rollout
 from actor_critic.storage import Checkpoint
+from actor_critic.training.choices import Choices
 from actor_critic.training.report import EpochReport
 
 _RECENT = 100
@@ -163,11 +164,12 @@ class Counters:
         self.totals.running[:] = 0.0
 
     def report(
-        self, result: UpdateResult, steps_per_second: float, seconds: dict[str, float], logged: dict[str, float]
-    ) -> EpochReport:
+        self, result: UpdateResult, steps_per_second: float, seconds: dict[str, float], logged: dict[str, float],
+        choices: Choices | None,
+    ) -> EpochReport:  # fmt: skip
         """Return the report of the last counted epoch."""
         statistics = dict(vars(result.statistics))
-        del statistics["steps"]
+        optimizer_steps = statistics.pop("steps")
         return EpochReport(
             epoch=self.epoch,
             env_steps=self.env_steps,
@@ -179,11 +181,13 @@ class Counters:
             mean_length=self.totals.mean("length"),
             explained_variance=result.explained_variance,
             learning_rate=result.learning_rate,
+            optimizer_steps=optimizer_steps,
             steps_per_second=steps_per_second,
             seconds=seconds,
             logged=logged,
             episode_returns=self.totals.finished[0],
             episode_lengths=self.totals.finished[1],
+            choices=choices,
             **statistics,
         )
 

@@ -9,12 +9,22 @@ from actor_critic.config import Settings
 from actor_critic.errors import CheckpointError
 from actor_critic.evaluation import Evaluation
 from actor_critic.process import resume_command
-from actor_critic.storage import Checkpoint, MetricsWriter, RunFolder, make_loggers, read_evaluation
+from actor_critic.storage import (
+    SECONDS,
+    Checkpoint,
+    MetricsWriter,
+    RunFolder,
+    detail_columns,
+    make_loggers,
+    read_evaluation,
+)
 from actor_critic.training.counters import Counters
 from actor_critic.training.report import METRICS, EpochReport
 
 log = logging.getLogger("actor_critic")
 
+
+_MOST_CHOICES = 64  # with more, details.csv leaves out the actions
 
 MakeCheckpoint = Callable[[float | None], Checkpoint]
 """Makes a checkpoint, given the best score so far."""
@@ -23,13 +33,14 @@ MakeCheckpoint = Callable[[float | None], Checkpoint]
 class Recorder:
     """Writes the records of one run into its folder."""
 
-    def __init__(self, folder: RunFolder, settings: Settings, counters: Counters) -> None:
+    def __init__(self, folder: RunFolder, settings: Settings, counters: Counters, num_choices: int) -> None:
         """Start, or continue after an epoch; metrics of later epochs are dropped.
 
         Args:
             folder: The run folder.
             settings: The settings of checkpoints: interval, number and error policy.
             counters: The counters of the run; this class updates the best score.
+            num_choices: A, the choices of the action space.
 
         Raises:
             CheckpointError: The files cannot be written.
@@ -37,14 +48,16 @@ class Recorder:
         self._folder = folder
         self._settings = settings
         self._counters = counters
+        self._seconds = dict.fromkeys(SECONDS, 0.0)
+        self._num_choices = num_choices if num_choices <= _MOST_CHOICES else 0
         self._saved_epoch = counters.epoch if folder.holds(counters.epoch) else None
         with self._raise_checkpoint_error():
-            columns = [*METRICS, "digest"]
+            columns, details = [*METRICS, "digest"], detail_columns(self._num_choices)
             document = settings.to_document()
             loggers = make_loggers(settings.logger, folder.path, document)
             steps = counters.env_steps
             try:
-                self._metrics = MetricsWriter(folder.path, columns, counters.epoch, steps, document, loggers)
+                self._metrics = MetricsWriter(folder.path, columns, details, counters.epoch, steps, document, loggers)
             except BaseException:
                 for logger in loggers:
                     logger.close()
@@ -77,9 +90,23 @@ class Recorder:
                 self._metrics.write(row)
             else:
                 self._metrics.write(row, report.episode_returns.tolist(), report.episode_lengths.tolist())
+            self._keep_details(report, is_last)
         if checkpoint:
             with self._apply_error_policy():
                 self._save(checkpoint, report.epoch, is_best or (is_last and best is None))
+
+    def _keep_details(self, report: EpochReport, is_last: bool) -> None:
+        """Add up the seconds, and write them with the actions of an epoch that were counted."""
+        for name in SECONDS:
+            self._seconds[name] += report.seconds.get(name, 0.0)
+        if report.choices is None and not is_last:
+            return
+        cells: list[float | None] = [self._seconds[name] for name in SECONDS]
+        if self._num_choices:
+            chosen = report.choices
+            cells += [None] * (1 + self._num_choices) if chosen is None else [chosen.forced, *chosen.frequencies]
+        self._metrics.write_details(report.epoch, cells)
+        self._seconds = dict.fromkeys(SECONDS, 0.0)
 
     def log(self, epoch: int, name: str, value: float) -> None:
         """Write a number of the user's, after an epoch.

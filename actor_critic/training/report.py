@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from actor_critic.display import html_table
 from actor_critic.evaluation import EVALUATED, Evaluation
+from actor_critic.training.choices import Choices
 
 
 def _none() -> npt.NDArray[np.float64]:
@@ -36,12 +37,14 @@ class EpochReport:
         explained_variance: Share of the returns' variance that the value function explains; None if the returns are
             constant up to float32 rounding.
         learning_rate: Learning rate of this epoch.
+        optimizer_steps: Optimizer steps of this epoch; ``target_kl`` may end an epoch's steps early.
         steps_per_second: Environment steps per second of collecting and updating.
         seconds: Where the time went: "environment" and "policy" (or "rollout", if one compiled call does both),
             "update", and "records", the writing of the epoch before.
         logged: The number that ``trainer.log`` was last given, by name.
         episode_returns: [E], the return of each training episode that ended in this epoch.
         episode_lengths: [E], their lengths.
+        choices: The actions that were taken; None except in about 200 epochs of a run.
         evaluation: The evaluation after this epoch, if one was due.
     """
 
@@ -61,11 +64,13 @@ class EpochReport:
     gradient_norm: float
     explained_variance: float | None
     learning_rate: float
+    optimizer_steps: int
     steps_per_second: float
     seconds: dict[str, float] = field(default_factory=dict, compare=False, repr=False)
     logged: dict[str, float] = field(default_factory=dict, compare=False)
     episode_returns: npt.NDArray[np.float64] = field(default_factory=_none, compare=False, repr=False)
     episode_lengths: npt.NDArray[np.float64] = field(default_factory=_none, compare=False, repr=False)
+    choices: Choices | None = field(default=None, compare=False, repr=False)
     evaluation: Evaluation | None = None
 
     def figures(self) -> dict[str, float | int | None]:

@@ -10,6 +10,7 @@ from actor_critic.errors import ChangeFault, ConfigError, EnvironmentFault, Nume
 from actor_critic.process import Interrupted, postponed, recognized
 from actor_critic.rollouts import RolloutSource
 from actor_critic.storage import keep_failed_batch
+from actor_critic.training.choices import are_counted, count_choices
 from actor_critic.training.control import RunControl
 from actor_critic.training.recorder import Recorder
 from actor_critic.training.report import EpochReport
@@ -68,7 +69,7 @@ class Trainer(RunControl):
             try:
                 if self._folder:
                     self._folder.claim()
-                    recorder = Recorder(self._folder, self.settings, self._counters)
+                    recorder = Recorder(self._folder, self.settings, self._counters, self.agent.actions.num_logits)
                     stack.callback(recorder.close)
                     self._recorder = recorder
                     while self._unwritten:
@@ -162,9 +163,11 @@ class Trainer(RunControl):
         self._counters.count(rollout, model_rewards)
         ended = time.perf_counter()
         self._seconds |= rollout.seconds | {"update": ended - collected}
+        counted = are_counted(epoch, self.settings.num_epochs)
         report = self._counters.report(
-            result, rollout.num_valid / max(ended - started, 1e-9), self._seconds, dict(self._last_values)
-        )
+            result, rollout.num_valid / max(ended - started, 1e-9), self._seconds, dict(self._last_values),
+            count_choices(rollout, self.agent.actions) if counted else None,
+        )  # fmt: skip
         self._seconds = {}
         return report
 

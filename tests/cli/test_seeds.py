@@ -21,7 +21,7 @@ def test_each_seed_is_the_run_it_would_be_alone_and_they_are_summed_up(shell: Sh
     outcome = shell.process("train", "--num-epochs", "3", "--hidden-dim", "8", "--seeds", "1", "2", "3")
     assert outcome.code == 0, outcome.err
     (folder,) = shell.folder.glob("checkpoints_*")
-    assert {entry.name for entry in folder.iterdir()} == {"seed_1", "seed_2", "seed_3", "seeds.json"}
+    assert {entry.name for entry in folder.iterdir()} == {"seed_1", "seed_2", "seed_3", "seeds.json", "report.html"}
     summary = json.loads((folder / "seeds.json").read_text())
     evaluations = [json.loads((folder / f"seed_{seed}/evaluation.json").read_text()) for seed in (1, 2, 3)]
     assert summary["seeds"] == [1, 2, 3]

@@ -48,10 +48,12 @@ def _evaluation(greedy: float = 90.0, sampled: float = 85.0, random: float | Non
     return Evaluation("CartPole-v1", 100, modes | ({} if random is None else {"random": _mode(random)}), None)
 
 
-def _records(evaluation: Evaluation | None = None, settings: dict[str, Any] | None = None, **columns: Any) -> Records:
+def _records(
+    evaluation: Evaluation | None = None, settings: dict[str, Any] | None = None, forced: float = 0.0, **columns: Any
+) -> Records:
     """Return the records of a healthy run, whose return rises from 10 to 90 in its first half, with other columns."""
     config = {"environment": "CartPole-v1", "preset": "none", "total_timesteps": 204_800} | (settings or {})
-    healthy = {
+    healthy: dict[str, Any] = {
         "epoch": np.arange(1.0, EPOCHS + 1),
         "episodes": np.linspace(10, 1000, EPOCHS),
         "mean_return": np.minimum(np.linspace(10, 170, EPOCHS), 90.0),
@@ -63,9 +65,11 @@ def _records(evaluation: Evaluation | None = None, settings: dict[str, Any] | No
         "clip_fraction": 0.1,
         "explained_variance": np.linspace(0.0, 0.9, EPOCHS),
     }
+    run = resolve(Layer("test", Config(**config))).settings
+    healthy["optimizer_steps"] = run.optimizer_steps / run.num_epochs
     full = {name: np.broadcast_to(np.asarray(columns.get(name, healthy.get(name, 0.0)), float), EPOCHS).copy()
             for name in METRICS}  # fmt: skip
-    return Records(resolve(Layer("test", Config(**config))).settings, full, evaluation or _evaluation())
+    return Records(run, full, evaluation or _evaluation(), forced)
 
 
 def _names(records: Records) -> set[str]:
@@ -137,6 +141,12 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"approx_kl": 0.021, "settings": {"target_kl": "off"}},
         {"approx_kl": 0.019, "settings": {"target_kl": "off"}},
     ),
+    (  # of 320 optimizer steps in an epoch
+        "update-too-large",
+        {"optimizer_steps": _at(159.0, 320.0, 0.0, 0.5)},
+        {"optimizer_steps": _at(161.0, 320.0, 0.0, 0.5)},
+    ),
+    ("masks-leave-one-action", {"forced": 0.51}, {"forced": 0.49}),
     (
         "nothing-moves",
         {"approx_kl": 9e-4, "clip_fraction": 0.0, "evaluation": _evaluation(22, 20, random=22)},

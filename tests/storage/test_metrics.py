@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from actor_critic.storage.metrics import MetricsWriter
 
 COLUMNS = ["epoch", "env_steps", "mean_return", "loss"]
+DETAILS = ["epoch", "update_seconds"]
 
 
 def _rows(folder: Path) -> list[dict[str, str]]:
@@ -23,7 +24,7 @@ def _events(folder: Path, name: str) -> list[tuple[int, float]]:
 
 
 def _write(folder: Path, epochs: range, after: int, scale: float) -> None:
-    writer = MetricsWriter(folder, COLUMNS, after, 10 * after)
+    writer = MetricsWriter(folder, COLUMNS, DETAILS, after, 10 * after)
     for epoch in epochs:
         writer.write(
             {"epoch": epoch, "env_steps": 10 * epoch, "mean_return": None if epoch == 1 else scale * epoch, "loss": 0.5}
@@ -52,7 +53,7 @@ def test_going_on_neither_loses_nor_doubles_a_row(tmp_path: Path) -> None:
 
 def test_what_a_full_disk_refuses_waits_and_is_written_once(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
-    writer = MetricsWriter(tmp_path, COLUMNS)
+    writer = MetricsWriter(tmp_path, COLUMNS, DETAILS)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     for epoch in range(1, 51):
         writer.write({"epoch": epoch, "env_steps": epoch, "mean_return": epoch / 3, "loss": 0.5})

@@ -1,0 +1,328 @@
+"""Which of several groups of runs is better, and whether their seeds are enough to say so."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from actor_critic.errors import ConfigError
+from actor_critic.ops.comparison import bootstrap, difference, improvements, p_value, seeds_needed
+from actor_critic.ops.statistics import interquartile_mean, interquartile_means, plainly
+from actor_critic.report.records import Group, Records, read_group
+from actor_critic.seeding import Purpose, generator
+from actor_critic.storage import here
+
+SCORES = ("greedy", "sampled")
+ENOUGH_SEEDS = 5
+_SIGNIFICANT = 0.05
+_ENOUGH_PAIRS = 6  # with five pairs, the smallest p value is 2/32
+_MANY_SEEDS = 1000
+_POINTS, _BAND_RESAMPLES = 60, 1000
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The scores of one group.
+
+    Attributes:
+        name: The name of the group.
+        seeds: Its seeds.
+        scores: The score of each seed.
+        mean: Their interquartile mean.
+        low: Lower end of its 95 % bootstrap interval over seeds.
+        high: Upper end.
+        env_steps: Environment steps of a run, the mean over seeds.
+        seconds: Seconds of collecting and updating, the mean over seeds.
+    """
+
+    name: str
+    seeds: list[int]
+    scores: list[float]
+    mean: float
+    low: float
+    high: float
+    env_steps: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One group against another.
+
+    Attributes:
+        name: The name of the group.
+        against: The name of the other one.
+        difference: The interquartile mean of the group minus that of the other one.
+        low: Lower end of its 95 % bootstrap interval over seeds.
+        high: Upper end.
+        probability: The probability that a seed of the group scores higher than one of the other group.
+        probability_low: Lower end of its 95 % bootstrap interval.
+        probability_high: Upper end.
+        p_value: Of a permutation test of the difference.
+        is_paired: Whether both groups have the same seeds, so that these are resampled together.
+        fewest: The smaller number of seeds.
+        needed: About how many seeds of each group would show a difference of this size; None if it is 0, or unknown
+            with a single seed.
+    """
+
+    name: str
+    against: str
+    difference: float
+    low: float
+    high: float
+    probability: float
+    probability_low: float
+    probability_high: float
+    p_value: float
+    is_paired: bool
+    fewest: int
+    needed: int | None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the seeds are enough to tell the groups apart."""
+        return self.fewest >= ENOUGH_SEEDS and self.p_value < _SIGNIFICANT
+
+    def verdict(self) -> str:
+        """Return in words which group is better, or how many seeds would tell."""
+        if self.is_decided:
+            return f"{self.name} is {'better' if self.difference > 0 else 'worse'} than {self.against}"
+        if self.needed is None or self.needed > _MANY_SEEDS:
+            more = f"more than {_MANY_SEEDS:,} seeds would be needed" if self.needed else "see more seeds"
+            more = more if self.fewest > 1 else f"train at least {ENOUGH_SEEDS} seeds of each"
+        else:
+            count = max(ENOUGH_SEEDS, self.needed, self.fewest + 1)
+            more = f"about {count} seeds of each would tell, if the difference is what it seems"
+        few = "too few seeds to decide" if self.fewest < ENOUGH_SEEDS else "not decided"
+        return f"{self.name} and {self.against}: {few}; {more}"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The training return of a group: the interquartile mean over seeds, with 95 % bootstrap intervals.
+
+    Attributes:
+        name: The name of the group.
+        places: [K], environment steps or seconds.
+        mean: [K]; NaN before the first episode of a seed ended.
+        low: [K].
+        high: [K].
+    """
+
+    name: str
+    places: Array
+    mean: Array
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison of groups of runs.
+
+    Attributes:
+        environment: The environment of all of them.
+        score: "greedy" or "sampled": the actions of the evaluation whose mean return is the score of a seed.
+        groups: The groups, as they were given.
+        standings: The scores of each group.
+        contrasts: Each group after the first against the first.
+        differing: The settings that differ, each with its value in every group.
+        by_steps: The training return of each group over environment steps, up to where all have runs.
+        by_seconds: The same over seconds of collecting and updating.
+    """
+
+    environment: str
+    score: str
+    groups: list[Group]
+    standings: list[Standing]
+    contrasts: list[Contrast]
+    differing: dict[str, list[Any]]
+    by_steps: list[Curve]
+    by_seconds: list[Curve]
+
+    def to_document(self) -> dict[str, Any]:
+        """Return a JSON document."""
+        return {
+            "environment": self.environment,
+            "score": f"mean return of {self.score} actions in the final evaluation of a seed",
+            "intervals": "95% bootstrap over seeds",
+            "groups": [dict(vars(standing)) for standing in self.standings],
+            "contrasts": [
+                {**vars(contrast), "is_decided": contrast.is_decided, "verdict": contrast.verdict()}
+                for contrast in self.contrasts
+            ],
+            "settings": self.differing,
+            "training_return": {
+                unit: [{"group": curve.name, **_points(curve, unit)} for curve in curves]
+                for unit, curves in (("env_steps", self.by_steps), ("seconds", self.by_seconds))
+            },
+        }
+
+
+def compare(*folders: str | Path, score: str = "greedy", names: Sequence[str] = ()) -> Comparison:
+    """Compare groups of runs on one environment: each is a run folder, or a folder of ``train --seeds``.
+
+    The score of a seed is the mean return of its final evaluation. Groups are compared by interquartile means and by
+    the probability of improvement, with 95 % bootstrap intervals over seeds (Agarwal et al., 2021).
+
+    Args:
+        folders: At least two folders; each is compared with the first.
+        score: The actions of the evaluation: "greedy" or "sampled".
+        names: What to call the groups; the folders' names if empty.
+
+    Raises:
+        ConfigError: A path is no run folder, a run is not over, or the environments differ.
+        CheckpointError: A file is missing, damaged or not readable.
+    """
+    if score not in SCORES:
+        raise ConfigError(f"score: {score!r} is not allowed; expected {' or '.join(SCORES)}")
+    if len(folders) < 2:
+        raise ConfigError(f"compare: expected at least two folders; got {len(folders)}")
+    labels = list(names) or _labels([Path(folder) for folder in folders])
+    if len(labels) != len(folders) or len(set(labels)) < len(labels):
+        raise ConfigError(f"names: {labels!r} is not allowed; expected {len(folders)} different names")
+    groups = [read_group(here() / folder, name) for folder, name in zip(folders, labels, strict=True)]
+    return compare_groups(groups, score)
+
+
+def compare_groups(groups: list[Group], score: str = "greedy") -> Comparison:
+    """Compare groups that were read; see :func:`compare`."""
+    _check_are_comparable(groups)
+    random = generator(0, Purpose.BOOTSTRAP)
+    standings = [_standing(group, score, random) for group in groups]
+    contrasts = [_contrast(standing, standings[0], random) for standing in standings[1:]]
+    return Comparison(
+        groups[0].settings.environment,
+        score,
+        groups,
+        standings,
+        contrasts,
+        _differing(groups),
+        _curves(groups, lambda run: run.metrics["env_steps"], random),
+        _curves(groups, lambda run: run.seconds, random),
+    )
+
+
+def curve_over_seeds(
+    group: Group, places: Callable[[Records], Array], last: float, random: np.random.Generator
+) -> Curve:
+    """Return the training return of a group at about 60 equal places.
+
+    Args:
+        group: The runs.
+        places: Returns the environment steps or the seconds [epochs] of a run.
+        last: The last place.
+        random: Draws resamples of the seeds; all places share them.
+    """
+    grid = np.linspace(0.0, last, _POINTS + 1)[1:]
+    rows = np.stack([_at(places(run), run.metrics["mean_return"], grid) for run in group.runs])
+    chosen = random.integers(0, len(rows), (_BAND_RESAMPLES, len(rows)))
+    with np.errstate(invalid="ignore"):
+        means = np.stack([interquartile_means(rows[chosen, k]) for k in range(_POINTS)])
+        low, high = np.quantile(means, [0.025, 0.975], axis=1)
+        return Curve(group.name, grid, interquartile_means(rows.T), low, high)
+
+
+def _at(places: Array, values: Array, grid: Array) -> Array:
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full(len(grid), np.nan)
+    return np.interp(grid, places[known], values[known], left=np.nan)
+
+
+def _curves(groups: list[Group], places: Callable[[Records], Array], random: np.random.Generator) -> list[Curve]:
+    last = min(float(places(run)[-1]) for group in groups for run in group.runs)
+    return [curve_over_seeds(group, places, last, random) for group in groups]
+
+
+def _points(curve: Curve, unit: str) -> dict[str, list[float | None]]:
+    columns = {unit: curve.places, "mean": curve.mean, "low": curve.low, "high": curve.high}
+    return {name: [float(x) if np.isfinite(x) else None for x in column] for name, column in columns.items()}
+
+
+def _labels(folders: list[Path]) -> list[str]:
+    """Return the shortest ends of the paths that differ."""
+    for length in range(1, 1 + max(len(folder.parts) for folder in folders)):
+        labels = ["/".join(folder.parts[-length:]) for folder in folders]
+        if len(set(labels)) == len(labels):
+            return labels
+    return [str(folder) for folder in folders]
+
+
+def _check_are_comparable(groups: list[Group]) -> None:
+    first = groups[0]
+    expected = _played(first.runs[0])
+    for group in groups:
+        for folder, run in zip(group.folders, group.runs, strict=True):
+            if run.evaluation is None:
+                raise ConfigError(
+                    f"{folder} has no evaluation of its last weights, because it is not over: {run.epochs} of "
+                    f"{run.settings.num_epochs} epochs; wait for its end, or continue it with actor-critic resume"
+                )
+            if _played(run) != expected:
+                one, other = (f"{name} {kwargs or ''}".strip() for name, kwargs in (_played(run), expected))
+                raise ConfigError(
+                    f"{folder} is evaluated on {one}, and {first.folders[0]} on {other}; expected one environment"
+                )
+
+
+def _played(run: Records) -> tuple[str, dict[str, Any]]:
+    """Return the environment of a run's evaluation, and its arguments."""
+    settings = run.settings.for_evaluation()
+    sizes = {"input_dim": settings.input_dim, "output_dim": settings.output_dim, "reward_model": settings.reward_model}
+    return settings.environment, {**settings.environment_kwargs, **(sizes if settings.is_random_states else {})}
+
+
+def _standing(group: Group, score: str, random: np.random.Generator) -> Standing:
+    evaluations = [run.evaluation for run in group.runs if run.evaluation]
+    scores = np.array([evaluation.modes[score].returns.mean for evaluation in evaluations])
+    low, high = bootstrap(interquartile_means, [scores], random)
+    steps = float(np.mean([run.metrics["env_steps"][-1] for run in group.runs]))
+    seconds = float(np.mean([run.seconds[-1] for run in group.runs]))
+    return Standing(group.name, group.seeds, scores.tolist(), interquartile_mean(scores), low, high, steps, seconds)
+
+
+def _contrast(standing: Standing, first: Standing, random: np.random.Generator) -> Contrast:
+    is_paired = set(standing.seeds) == set(first.seeds) and len(first.seeds) > 1
+    scores, others = (
+        np.array([score for _, score in sorted(zip(each.seeds, each.scores, strict=True))])
+        for each in (standing, first)
+    )
+    groups, fewest = [scores, others], min(len(scores), len(others))
+    low, high = bootstrap(difference, groups, random, is_paired=is_paired)
+    least, most = bootstrap(improvements, groups, random)
+    return Contrast(
+        standing.name,
+        first.name,
+        standing.mean - first.mean,
+        low,
+        high,
+        float(improvements(scores[None], others[None])[0]),
+        least,
+        most,
+        p_value(scores, others, random, is_paired and fewest >= _ENOUGH_PAIRS),
+        is_paired,
+        fewest,
+        seeds_needed(scores, others, is_paired) if fewest > 1 else None,
+    )
+
+
+def _differing(groups: list[Group]) -> dict[str, list[Any]]:
+    """Return the settings that differ between groups, without the seed."""
+    documents = [group.settings.to_document() for group in groups]
+    found = {}
+    for name in documents[0]:
+        values = [document.get(name) for document in documents]
+        if name not in ("seed", "log_file") and any(value != values[0] for value in values):
+            found[name] = values
+    return found
+
+
+def interval(mean: float, low: float, high: float) -> str:
+    """Return a mean and its interval in words."""
+    return f"{plainly(mean)} [{plainly(low)}, {plainly(high)}]"

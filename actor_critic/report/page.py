@@ -1,0 +1,163 @@
+"""The report of runs: one page that opens from the disk, with charts, findings in words and what was run."""
+
+import base64
+import gzip
+import importlib.util
+import json
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from actor_critic.agent import ActorCriticAgent
+from actor_critic.errors import CheckpointError, ConfigError
+from actor_critic.files import write_durably
+from actor_critic.report import sections
+from actor_critic.report.comparison import compare_groups
+from actor_critic.report.policy_picture import policy_pictures
+from actor_critic.report.records import Group, read_group
+
+log = logging.getLogger("actor_critic")
+
+PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A recorded episode for the page.
+
+    Attributes:
+        note: What it shows.
+        image: A moving picture, as a ``data:`` address; "" if the environment gives texts.
+        texts: The frames of a text environment.
+    """
+
+    note: str
+    image: str = ""
+    texts: Sequence[str] = ()
+
+    @property
+    def texts_json(self) -> str:
+        """The texts as JSON for a page."""
+        return _json(list(self.texts))
+
+
+def make_page(groups: list[Group], episode: Episode | None = None, extra: Sequence[sections.Section] = ()) -> str:
+    """Return the report of groups of runs as one HTML page, which needs no network.
+
+    Args:
+        groups: One group, or several to compare.
+        episode: A recorded episode of the first run.
+        extra: More sections, after the evaluation.
+
+    Raises:
+        ConfigError: Several groups cannot be compared, or Plotly is not installed.
+        CheckpointError: A file of a run is damaged.
+    """
+    comparison = compare_groups(groups) if len(groups) > 1 else None
+    shown = sections.sections_of(groups, comparison, extra)
+    drawn = [{"data": chart.data, "layout": chart.layout} for section in shown for chart in section.charts]
+    settings = groups[0].settings
+    runs = sum(len(group.runs) for group in groups)
+    about, hidden = sections.about(groups, comparison)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("actor_critic.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["flags"] = _with_flags
+    return environment.get_template("page.html").render(
+        title=sections.title(groups),
+        subtitle=f"{settings.environment}, {settings.algorithm.upper()}, {runs} run{'s' if runs > 1 else ''}",
+        notices=list(sections.notices(groups)),
+        cards=sections.cards(groups[0]) if not comparison else [],
+        verdicts=sections.verdicts(comparison),
+        coverage=sections.COVERAGE,
+        findings=list(sections.findings(groups)) if not comparison else None,
+        is_single=runs == 1,
+        sections=_numbered(shown),
+        charts_json=_json(drawn),
+        library=_library(),
+        episode=episode,
+        about=about,
+        hidden=hidden,
+    )
+
+
+def write_run_page(folder: Path, agent: ActorCriticAgent | None = None) -> bool:
+    """Write the report of a run, or of a folder of several seeds, into its folder.
+
+    What fails is only logged, because the run itself has succeeded.
+
+    Args:
+        folder: The folder.
+        agent: The agent with the last weights, for a picture of its policy on random states.
+
+    Returns:
+        Whether it was written.
+    """
+    try:
+        pictures = policy_pictures(agent) if agent and agent.settings.is_random_states else []
+        write_page(
+            folder / PAGE, [read_group(folder, folder.name)], extra=[sections.Section("Policy", charts=pictures)]
+        )
+    except (ConfigError, CheckpointError) as error:
+        log.warning("no report: %s", error)
+        return False
+    return True
+
+
+def write_page(path: Path, groups: list[Group], **parts: Any) -> None:
+    """Write the report of groups of runs; an older one is replaced.
+
+    Args:
+        path: The file.
+        groups: See :func:`make_page`.
+        parts: See :func:`make_page`.
+
+    Raises:
+        ConfigError: As :func:`make_page`, or the file cannot be written.
+        CheckpointError: As :func:`make_page`.
+    """
+    text = make_page(groups, **parts)
+    try:
+        write_durably(path, text.encode())
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _numbered(shown: list[sections.Section]) -> list[dict[str, Any]]:
+    """Return the sections for the template, with numbered charts."""
+    number, found = 0, []
+    for section in shown:
+        drawn = []
+        for chart in section.charts:
+            drawn.append({"title": chart.title, "note": chart.note, "number": number})
+            number += 1
+        found.append({"title": section.title, "tables": section.tables, "charts": drawn, "is_wide": section.is_wide})
+    return found
+
+
+def _with_flags(text: str) -> Markup:
+    """Mark the flags in a sentence as code."""
+    flag = r"(--[a-z][a-z-]*(?: (?:\d[\d.e+-]*|add))?)"
+    return Markup(re.sub(flag, r"<code>\1</code>", str(escape(text))))
+
+
+def _json(document: Any) -> str:
+    """Return JSON that cannot end the script element that holds it."""
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _library() -> str:
+    """Return Plotly's script, compressed: browsers unpack it in less time than a disk needs for the rest."""
+    spec = importlib.util.find_spec("plotly")  # not imported, which would take longer than the whole page
+    places: Iterable[str] = (spec.submodule_search_locations or ()) if spec else ()
+    for place in places:
+        path = Path(place) / "package_data" / "plotly.min.js"
+        if path.is_file():
+            return base64.b64encode(gzip.compress(path.read_bytes(), 1, mtime=0)).decode()
+    raise ConfigError("the page needs Plotly, which is not installed: pip install plotly")

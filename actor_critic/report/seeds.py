@@ -1,0 +1,53 @@
+"""What an expert would notice about a run of several seeds."""
+
+import numpy as np
+
+from actor_critic.ops.statistics import plainly
+from actor_critic.report.findings import Finding, find
+from actor_critic.report.records import Group, Records
+
+FEWEST_SEEDS = 3
+FELL_SHORT = 0.5  # of the way from the first training return to the median of the seeds
+
+
+def find_in_group(group: Group) -> list[tuple[Finding, list[int]]]:
+    """Return each finding once, as the first seed with it has it, and the seeds that have it.
+
+    A finding about the seeds together comes first, with the seeds that fell short.
+    """
+    found: dict[str, tuple[Finding, list[int]]] = {}
+    if disagreement := _seeds_disagree(group):
+        found[disagreement[0].name] = disagreement
+    for run in group.runs:
+        for finding in find(run):
+            found.setdefault(finding.name, (finding, []))[1].append(run.settings.seed)
+    return list(found.values())
+
+
+def _seeds_disagree(group: Group) -> tuple[Finding, list[int]] | None:
+    """Name the seeds whose evaluation is clearly below that of the others."""
+    scores = {run.settings.seed: run.best_mode[1].returns for run in group.runs if run.best_mode}
+    if len(scores) < FEWEST_SEEDS:
+        return None
+    median = float(np.median([each.mean for each in scores.values()]))
+    start = float(np.nanmedian([_first_return(run) for run in group.runs]))
+    if not median > start:
+        return None
+    limit = median - FELL_SHORT * (median - start)
+    short = {seed: each.mean for seed, each in scores.items() if each.high < limit}
+    if not short:
+        return None
+    each = ", ".join(f"{plainly(mean)} (seed {seed})" for seed, mean in short.items())
+    finding = Finding(
+        "seeds-disagree",
+        f"the median of the seeds returns {plainly(median)}, and {len(short)} of {len(scores)} return {each}",
+        "with these settings learning depends on luck, so one seed says little",
+        f"the settings on more seeds, --learning-rate {group.settings.learning_rate / 3:.1g}, or a longer run",
+    )
+    return finding, sorted(short)
+
+
+def _first_return(run: Records) -> float:
+    returns = run.metrics["mean_return"]
+    known = returns[np.isfinite(returns)]
+    return float(known[0]) if len(known) else float("nan")
