@@ -1,4 +1,4 @@
-"""Measure how often bootstrap intervals over seeds hold the true value, and how often equal groups are called different.
+"""Measure how often intervals over seeds hold the true value, and how often equal groups are called different.
 
     python -m benchmarks.learning.intervals [COMPARISONS]
 
