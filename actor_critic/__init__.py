@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         SelftestError,
         VerificationError,
     )
-    from actor_critic.evaluation import Evaluation, evaluate
+    from actor_critic.evaluation import Evaluation, RecordedEpisode, encode_gif, evaluate, record_episode, save_episode
     from actor_critic.networks import PolicyNetwork, ValueNetwork
     from actor_critic.probing import ProbeResult, selftest
     from actor_critic.report import Finding, diagnose
@@ -54,6 +54,7 @@ _HOMES = {
     "ObservationSpec": "spaces",
     "PolicyNetwork": "networks",
     "ProbeResult": "probing",
+    "RecordedEpisode": "evaluation",
     "ReplayFault": "errors",
     "RewardModel": "rewards",
     "Run": "runs",
@@ -65,7 +66,10 @@ _HOMES = {
     "Verification": "training",
     "VerificationError": "errors",
     "diagnose": "report",
+    "encode_gif": "evaluation",
     "evaluate": "evaluation",
+    "record_episode": "evaluation",
+    "save_episode": "evaluation",
     "selftest": "probing",
     "train": "runs",
     "train_seeds": "runs",
@@ -90,6 +94,7 @@ __all__ = [
     "ObservationSpec",
     "PolicyNetwork",
     "ProbeResult",
+    "RecordedEpisode",
     "ReplayFault",
     "RewardModel",
     "Run",
@@ -101,7 +106,10 @@ __all__ = [
     "Verification",
     "VerificationError",
     "diagnose",
+    "encode_gif",
     "evaluate",
+    "record_episode",
+    "save_episode",
     "selftest",
     "train",
     "train_seeds",
