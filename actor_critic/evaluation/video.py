@@ -3,9 +3,10 @@
 import importlib.util
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from actor_critic.evaluation.panel import draw_panel, panel_width
 from actor_critic.evaluation.recording import RecordedEpisode
 from actor_critic.files import write_durably
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 Picture = npt.NDArray[np.uint8]
 
 SUFFIXES = (".gif", ".mp4", ".txt")
@@ -23,6 +27,8 @@ SUFFIXES = (".gif", ".mp4", ".txt")
 _PACKAGES = {".gif": ("PIL",), ".mp4": ("PIL", "imageio_ffmpeg"), ".txt": ()}
 _SHORT, _LONG = 240, 960  # pixels: small images are enlarged to the first, but not beyond the second
 _SHORTEST = 20  # milliseconds: browsers show a GIF of shorter frames much slower
+_COLOURS = 256
+_LOOKED_AT = 12  # frames, for the colours of a GIF
 _LAST = 1000  # milliseconds that a GIF shows the end before it begins again
 
 
@@ -76,15 +82,14 @@ def encode_gif(episode: RecordedEpisode, *, max_frames: int | None = None, proba
     from PIL import Image
 
     count = len(episode.frames)
-    kept = range(count)
+    kept: Sequence[int] = range(count)
     if max_frames is not None and count > max_frames:
         kept = np.linspace(0, count - 1, max_frames).round().astype(int).tolist()
     steps = [episode.frame_steps[number] for number in kept]
     durations = [_milliseconds((after - before) / episode.fps) for before, after in itertools.pairwise(steps)]
-    images = (
-        Image.fromarray(picture).quantize(256, dither=Image.Dither.NONE)
-        for picture in _pictures(episode, kept, probabilities)
-    )
+    palette = _palette(episode, kept, probabilities)
+    pictures = _pictures(episode, kept, probabilities)
+    images = (Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures)
     stream = BytesIO()
     next(images).save(
         stream, "GIF", save_all=True, append_images=images, duration=[*durations, _LAST], loop=0, optimize=False
@@ -179,7 +184,7 @@ def _encode_mp4(episode: RecordedEpisode, path: Path, probabilities: bool) -> by
             raise ConfigError(f"{path} cannot be encoded by ffmpeg: {why}; write a .gif instead") from error
 
 
-def _pictures(episode: RecordedEpisode, kept: range | list[int], probabilities: bool) -> Iterator[Picture]:
+def _pictures(episode: RecordedEpisode, kept: Sequence[int], probabilities: bool) -> Iterator[Picture]:
     """Return frames, enlarged if they are small, and perhaps with a panel beside them."""
     for number in kept:
         frame = episode.frames[number]
@@ -193,6 +198,33 @@ def _pictures(episode: RecordedEpisode, kept: range | list[int], probabilities: 
             panel = draw_panel(episode, episode.frame_steps[number], (panel_width(height), height))
             picture = np.concatenate([picture, panel], axis=1)
         yield picture
+
+
+def _palette(episode: RecordedEpisode, kept: Sequence[int], probabilities: bool) -> "Image.Image":
+    """Return an image with the 256 colours of a GIF: the most frequent ones of some frames, and means of the others.
+
+    A palette for every frame would take ten times as long.
+    """
+    from PIL import Image
+
+    seen = []
+    for picture in _pictures(episode, kept[:: -(-len(kept) // _LOOKED_AT)], probabilities):
+        wide = picture.astype(np.uint32)
+        seen.append(np.unique(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], return_counts=True))
+    colours, places = np.unique(np.concatenate([found for found, _ in seen]), return_inverse=True)
+    counts = np.bincount(places, np.concatenate([count for _, count in seen]))
+    colours = colours[np.argsort(-counts, kind="stable")]
+    # Pillow compares colours in steps of four, so of colours that are closer only the most frequent one is kept.
+    colours = colours[np.sort(np.unique(colours & 0xFCFCFC, return_index=True)[1])]
+    each = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1).astype(np.uint8)
+    exact = each if len(each) <= _COLOURS else each[: _COLOURS // 2]
+    bytes_of_palette = exact.tobytes()
+    if len(rest := each[len(exact) :]):
+        means = Image.fromarray(rest[None]).quantize(_COLOURS - len(exact), dither=Image.Dither.NONE)
+        bytes_of_palette += bytes(means.getpalette() or [])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(bytes_of_palette)
+    return palette
 
 
 def _scale(frame: Picture) -> int:
