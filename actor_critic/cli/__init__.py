@@ -24,6 +24,7 @@ _COMMANDS = {
     "train": "Train a policy; the same as `python main.py`.",
     "resume": "Continue a stopped run, or extend a finished one.",
     "evaluate": "Report the returns of a trained policy on new episodes.",
+    "play": "Show episodes of a trained policy, or write them as GIF, MP4 or text.",
     "verify": "Recompute a part of a run and compare its digests.",
     "inspect": "Show the content of a checkpoint, without importing code that it names.",
     "check": "Test whether an environment works, and report its problems.",

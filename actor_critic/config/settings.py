@@ -27,6 +27,7 @@ _NOT_COMPUTED = frozenset(
         "evaluation_max_steps",
         "evaluation_environment",
         "evaluation_environment_kwargs",
+        "video_interval",
         "logger",
         "log_file",
         "target_return",
@@ -163,6 +164,7 @@ class Settings:
     evaluation_max_steps: int
     evaluation_environment: str | None
     evaluation_environment_kwargs: dict[str, Any]
+    video_interval: int | None
     logger: list[Literal["wandb", "mlflow"]]
     log_file: str
 

@@ -365,13 +365,12 @@ def _choose_render_mode(settings: Settings, wanted: tuple[str, ...]) -> str:
         if mode in found:
             return mode
     has = f"the render modes {', '.join(found)}" if found else "no render modes"
-    mend = (
-        "frames=False records its steps"
-        if settings.is_random_states
-        else "list one in its metadata and define render, or record its steps with frames=False"
+    mend = "record its steps alone with frames=False"
+    if not settings.is_random_states:
+        mend = f'let it render and say so in its metadata ("render_modes"), or {mend}'
+    raise ConfigError(
+        f"environment: {settings.environment} has {has}, and these frames need {' or '.join(wanted)}; {mend}"
     )
-    name = f"{settings.environment} has {has}"
-    raise ConfigError(f"environment: {name}, and a recording needs {' or '.join(wanted)}; {mend}")
 
 
 def _check_arguments(episode: int, mode: str, every: int, max_frames: int | None, max_steps: int | None) -> None:

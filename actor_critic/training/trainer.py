@@ -130,6 +130,8 @@ class Trainer(RunControl):
                     log.info("%s", report.describe(self.settings.num_epochs))
                 if is_interrupted() or (recorder and is_interrupted_again()):
                     raise Interrupted
+                if recorder and (video := self._videos.if_due(self.epoch, self._ends_of_itself)):
+                    recorder.keep_video(self.epoch, video.suffix, video.data)
                 yield report
         finally:
             with postponed():
