@@ -1,7 +1,9 @@
 """A recorded episode as a file: GIF, MP4 or text. Pillow and imageio-ffmpeg are imported only when they are used."""
 
+import contextlib
 import importlib.util
 import itertools
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from io import BytesIO
@@ -116,16 +118,19 @@ def encode_text(episode: RecordedEpisode, *, probabilities: bool = False) -> byt
 
 
 def step_line(episode: RecordedEpisode, step: int, probabilities: bool) -> str:
-    """Return a step in one line: its action, reward and value, and perhaps the probabilities of all actions."""
-    names, first = [], 0
+    """Return a step in one line: its action, reward and value, and perhaps the probabilities of all actions.
+
+    The probabilities of each choice of an action are separated by a semicolon.
+    """
+    taken, shares, first = [], [], 0
     for choice, size in zip(episode.choices[step], episode.action_sizes, strict=True):
-        names.append(episode.action_names[first + choice])
+        names = episode.action_names[first : first + size]
+        taken.append(names[choice])
+        pairs = zip(names, episode.probabilities[step, first : first + size], strict=True)
+        shares.append(", ".join(f"{name} {share:.3f}" for name, share in pairs))
         first += size
-    line = f"step {step}: action {' '.join(names)}, reward {episode.rewards[step]:g}, value {episode.values[step]:.3g}"
-    if not probabilities:
-        return line
-    pairs = zip(episode.action_names, episode.probabilities[step], strict=True)
-    return f"{line}, probabilities {', '.join(f'{name} {share:.3f}' for name, share in pairs)}"
+    line = f"step {step}: action {' '.join(taken)}, reward {episode.rewards[step]:g}, value {episode.values[step]:.3g}"
+    return f"{line}, probabilities {'; '.join(shares)}" if probabilities else line
 
 
 def check_can_write(path: Path) -> None:
@@ -157,31 +162,38 @@ def _check_has_frames(episode: RecordedEpisode, path: Path) -> None:
         raise ConfigError("the episode was recorded without frames; record it with frames=True")
     if episode.frames and is_image_file == episode.is_text:
         has, mend = ("texts", ".txt") if episode.is_text else ("images", ".gif or .mp4")
-        raise ConfigError(f"the episode has {has}, which are no {path.suffix}; write it to {mend}")
+        raise ConfigError(f"the episode has {has}, which are no {path.suffix.lower()}; write it to {mend}")
 
 
 def _encode_mp4(episode: RecordedEpisode, path: Path, probabilities: bool) -> bytes:
     import imageio_ffmpeg
 
-    pictures = _pictures(episode, range(len(episode.frames)), probabilities)
-    first = _even(next(pictures))
+    pictures = (_even(each) for each in _pictures(episode, range(len(episode.frames)), probabilities))
+    first = next(pictures)
     steps = episode.frame_steps
-    fps = episode.fps / (steps[1] - steps[0])
+    fps = episode.fps / (steps[1] - steps[0]) if len(steps) > 1 else episode.fps
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "episode.mp4"
+        file, errors = Path(folder) / "episode.mp4", Path(folder) / "errors"
+        given = f"-f rawvideo -pix_fmt rgb24 -s {first.shape[1]}x{first.shape[0]} -r {fps} -i -"
+        made = "-an -c:v libx264 -pix_fmt yuv420p -crf 18 -movflags +faststart"
         try:
-            writer = imageio_ffmpeg.write_frames(
-                str(file), (first.shape[1], first.shape[0]), fps=fps, quality=8, macro_block_size=1
-            )
-            writer.send(None)
-            writer.send(np.ascontiguousarray(first))
-            for picture in pictures:
-                writer.send(np.ascontiguousarray(_even(picture)))
-            writer.close()
-            return file.read_bytes()
-        except (OSError, RuntimeError) as error:
-            why = " ".join(str(error).split())[:300]
-            raise ConfigError(f"{path} cannot be encoded by ffmpeg: {why}; write a .gif instead") from error
+            command = [imageio_ffmpeg.get_ffmpeg_exe(), *f"-loglevel error {given} {made}".split(), str(file)]
+            with (
+                errors.open("wb") as stream,
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=stream) as process,
+            ):
+                assert process.stdin is not None
+                with contextlib.suppress(BrokenPipeError):  # the exit code and its errors say why
+                    for picture in itertools.chain([first], pictures):
+                        process.stdin.write(picture.tobytes())
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.close()
+            if process.returncode == 0:
+                return file.read_bytes()
+            why = errors.read_text(errors="replace") or f"exit code {process.returncode}"
+        except (OSError, RuntimeError) as error:  # no such program, or no space for the file
+            why = str(error)
+        raise ConfigError(f"{path} cannot be encoded by ffmpeg: {' '.join(why.split())[:300]}; write a .gif instead")
 
 
 def _pictures(episode: RecordedEpisode, kept: Sequence[int], probabilities: bool) -> Iterator[Picture]:
