@@ -374,11 +374,6 @@ class RunControl(FixedAttributes):
             "folder with Trainer.resume"
         )
 
-    @property
-    def _ends_of_itself(self) -> bool:
-        """Whether the run ends with this epoch, and nobody interrupted it."""
-        return self.stop_reason != INTERRUPTED and (self.epoch == self.settings.num_epochs or bool(self.stop_reason))
-
     def _stop_if_a_rule_says_so(self) -> None:
         # The reason is computed first, because a signal may stop the run meanwhile.
         if (reason := reason_to_stop(self.settings, self._counters)) and self.stop_reason is None:

@@ -65,18 +65,21 @@ class Videos:
         except ConfigError as error:
             raise ConfigError(f"video_interval: {self._interval} is not possible: {error}") from error
 
-    def if_due(self, epoch: int, is_last: bool) -> Video | None:
-        """Record the weights after an epoch if a recording is due; else return None.
-
-        Args:
-            epoch: The epoch.
-            is_last: Whether the run ends with it.
-        """
-        if self._interval is None or (epoch % self._interval and not is_last):
+    def if_due(self, epoch: int) -> Video | None:
+        """Record the weights after an epoch if a recording is due; else return None."""
+        if self._interval is None or epoch % self._interval:
             return None
         with recognized():
             self._seeds(epoch, EVALUATING)
             return beside_training(self._environments, "video_interval", self._record)
+
+    def after(self, epoch: int) -> Video | None:
+        """Record the final weights, with the training environments closed, unless :meth:`if_due` has recorded them."""
+        if self._interval is None or epoch % self._interval == 0:
+            return None
+        self._environments.close()  # some environments allow only one instance
+        self._seeds(epoch, EVALUATING)
+        return self._record()
 
     def _record(self, max_steps: int | None = None) -> Video:
         episode = record_episode(self._agent, max_frames=_MOST_FRAMES, max_steps=max_steps)
