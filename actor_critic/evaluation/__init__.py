@@ -7,8 +7,8 @@ from actor_critic.evaluation.evaluation import (
     long_evaluations,
     try_evaluation_environment,
 )
+from actor_critic.evaluation.recorded import RecordedEpisode
 from actor_critic.evaluation.recording import (
-    RecordedEpisode,
     find_render_modes,
     has_display,
     record_episode,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.evaluation.recording import RecordedEpisode
+from actor_critic.evaluation.recorded import RecordedEpisode
 
 if TYPE_CHECKING:
     from PIL import ImageDraw, ImageFont

@@ -5,7 +5,6 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -26,68 +25,13 @@ from actor_critic.environments import (
 from actor_critic.errors import ConfigError
 from actor_critic.evaluation.episodes import Played, play
 from actor_critic.evaluation.evaluation import evaluation_settings
+from actor_critic.evaluation.recorded import Mode, RecordedEpisode
 from actor_critic.process import boundary, recognized
 from actor_critic.seeding import Purpose, generator
 
-Mode = Literal["greedy", "sampled"]
 Frame = npt.NDArray[np.uint8] | str
 
 _SIDE_BY_SIDE = 10  # environments of an evaluation of ten or more episodes
-
-
-@dataclass(frozen=True, eq=False)
-class RecordedEpisode:
-    """One episode of T steps; A is the number of logits, G the number of choices of an action.
-
-    Attributes:
-        environment: Id of the environment.
-        episode: Number of the episode.
-        mode: "greedy" or "sampled".
-        frames: Images [H, W, 3] of uint8, or texts; empty if nothing was rendered.
-        frame_steps: The number of steps that had been taken when each frame was rendered. The frame of t shows what
-            action t was chosen for; that of T shows the end.
-        actions: The action of each step, as the environment takes it.
-        choices: [T, G], the same actions as indices, each counted from 0.
-        rewards: [T], the environment's own rewards, below all wrappers.
-        probabilities: [T, A], of all actions, 0 where masked; laid out as ``agent.probabilities`` does.
-        values: [T], the critic's estimates.
-        masks: [T, A], True where an action is allowed; None if all are.
-        action_sizes: The number of choices in each of the G groups; their sum is A.
-        action_names: A name for each of the A choices.
-        returns: The return, as :func:`evaluate` counts it.
-        length: T.
-        truncated: Whether a limit of steps ended the episode.
-        fps: Steps a second at the speed of the environment.
-    """
-
-    environment: str
-    episode: int
-    mode: Mode
-    frames: list[npt.NDArray[np.uint8]] | list[str]
-    frame_steps: list[int]
-    actions: list[Any]
-    choices: npt.NDArray[np.int64]
-    rewards: npt.NDArray[np.float64]
-    probabilities: npt.NDArray[np.float32]
-    values: npt.NDArray[np.float32]
-    masks: npt.NDArray[np.bool_] | None
-    action_sizes: tuple[int, ...]
-    action_names: tuple[str, ...]
-    returns: float
-    length: int
-    truncated: bool
-    fps: float
-
-    @property
-    def is_text(self) -> bool:
-        """Whether the frames are texts."""
-        return bool(self.frames) and isinstance(self.frames[0], str)
-
-    def describe(self) -> str:
-        """Return the episode in one line."""
-        end = "cut off" if self.truncated else "ended"
-        steps = "1 step" if self.length == 1 else f"{self.length} steps"
-        return f"episode {self.episode}, {self.mode}: return {self.returns:g}, {end} after {steps}"
 
 
 @recognized()
@@ -129,14 +73,16 @@ def record_episode(
         ConfigError: The environment cannot render this, cannot be made, or has other spaces than the agent.
         EnvironmentFault: The environment failed, or returned a frame that is neither an image nor a text.
         CheckpointError: The agent was read from a file that names code to import, without ``trust_code``.
-        ValueError: A number is below its least value, or ``mode`` is none of the two.
+        ValueError: A number is below its least value, or ``mode`` or ``frames`` is another word.
     """
     _check_arguments(episode, mode, every, max_frames, max_steps)
+    kinds: dict[Any, tuple[str, ...]] = {True: (IMAGES, TEXTS), "images": (IMAGES,), "texts": (TEXTS,), False: ()}
+    if frames not in kinds:
+        raise ValueError(f'frames: {frames!r} is not allowed; expected True, False, "images" or "texts"')
     passed = Passed(None, wrappers, None, None, environment, beside=agent.settings.objects)
     settings = evaluation_settings(agent, passed, environment_kwargs)
     with _quiet_pygame():
-        wanted = {True: (IMAGES, TEXTS), "images": (IMAGES,), "texts": (TEXTS,), False: ()}[frames]
-        render_mode = _choose_render_mode(settings, wanted) if wanted else None
+        render_mode = _choose_render_mode(settings, kinds[frames]) if frames else None
         recorder = _Recorder(agent, every, max_frames)
         return _play_one(agent, settings, recorder, seed, episode, mode, render_mode, max_steps)
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from actor_critic.errors import ConfigError
 from actor_critic.evaluation.panel import draw_panel, panel_width
-from actor_critic.evaluation.recording import RecordedEpisode
+from actor_critic.evaluation.recorded import RecordedEpisode
 from actor_critic.files import write_durably
 
 if TYPE_CHECKING:

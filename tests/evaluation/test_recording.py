@@ -212,6 +212,7 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
         ({"every": 0}, "every: 0 is not allowed; expected at least 1"),
         ({"max_frames": 1}, "max_frames: 1 is not allowed; expected at least 2"),
         ({"max_steps": 0}, "max_steps: 0 is not allowed; expected at least 1"),
+        ({"frames": "video"}, 'frames: \'video\' is not allowed; expected True, False, "images" or "texts"'),
         ({"mode": "best"}, 'mode: \'best\' is not allowed; expected "greedy" or "sampled"'),
     ],
 )
