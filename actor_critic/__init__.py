@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         SelftestError,
         VerificationError,
     )
-    from actor_critic.evaluation import Evaluation, evaluate
+    from actor_critic.evaluation import Evaluation, RecordedEpisode, encode_gif, evaluate, record_episode, save_episode
     from actor_critic.networks import PolicyNetwork, ValueNetwork
     from actor_critic.probing import ProbeResult, selftest
     from actor_critic.report import Comparison, Finding, compare, diagnose
@@ -55,6 +55,7 @@ _HOMES = {
     "ObservationSpec": "spaces",
     "PolicyNetwork": "networks",
     "ProbeResult": "probing",
+    "RecordedEpisode": "evaluation",
     "ReplayFault": "errors",
     "RewardModel": "rewards",
     "Run": "runs",
@@ -67,7 +68,10 @@ _HOMES = {
     "VerificationError": "errors",
     "compare": "report",
     "diagnose": "report",
+    "encode_gif": "evaluation",
     "evaluate": "evaluation",
+    "record_episode": "evaluation",
+    "save_episode": "evaluation",
     "selftest": "probing",
     "train": "runs",
     "train_seeds": "runs",
@@ -93,6 +97,7 @@ __all__ = [
     "ObservationSpec",
     "PolicyNetwork",
     "ProbeResult",
+    "RecordedEpisode",
     "ReplayFault",
     "RewardModel",
     "Run",
@@ -105,7 +110,10 @@ __all__ = [
     "VerificationError",
     "compare",
     "diagnose",
+    "encode_gif",
     "evaluate",
+    "record_episode",
+    "save_episode",
     "selftest",
     "train",
     "train_seeds",

@@ -62,6 +62,19 @@ def test_the_python_of_findings_runs(nursery: Nursery, tmp_path: Path) -> None:
     assert _run(block, tmp_path, nursery).startswith("constant-return - Every training episode returned -200. ")
 
 
+def test_the_python_of_videos_runs(nursery: Nursery, tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/videos.md").read_text(), re.DOTALL)
+    watched = """
+from actor_critic import Trainer
+trainer = Trainer(Config(seed=1, num_envs=2, num_steps=8, max_episode_steps=9), environment=Corridor)
+trainer.close()
+print(len(record_episode(trainer.agent).frames))
+"""
+    output = _run("\n".join([*blocks, watched]), tmp_path, nursery).splitlines()
+    assert output[-2:] == ["True", "10"]
+    assert (tmp_path / "lake.gif").read_bytes().startswith(b"GIF89a")
+
+
 @pytest.mark.parametrize(("name", "at_least"), [("custom_reward", 0.9), ("own_problem", 0.8)])
 def test_the_example_files_run(name: str, at_least: float, nursery: Nursery) -> None:
     output = _run((ROOT / f"docs/examples/{name}.py").read_text(), ROOT / "docs/examples", nursery)

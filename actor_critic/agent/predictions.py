@@ -143,9 +143,7 @@ class Predictions:
             The estimate. With memory, ``(value, state)``.
         """
         batch, is_single, _, states = self._read(observation, state)
-        values, after = self._backend.values(self._features(batch), torch.from_numpy(states).to(self.device))
-        if self._learner.reward_normalizer:
-            values = values * self._learner.reward_normalizer.scale
+        values, after = self._values(batch, states)
         found = self._unbatched(values, after, is_single)
         if not is_single:
             return found
@@ -169,6 +167,37 @@ class Predictions:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Choose actions for a batch, without the checks of :meth:`act`; see :class:`Actor`."""
         return self._actor(observations, uniforms, mask, states)
+
+    def assess(
+        self,
+        observations: npt.NDArray[Any],
+        mask: npt.NDArray[np.bool_] | None,
+        states: npt.NDArray[np.float32],
+        value_states: npt.NDArray[np.float32],
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return what policy and critic say of a batch, without the checks of :meth:`probabilities`.
+
+        Args:
+            observations: [B, *shape].
+            mask: [B, A]; None allows all.
+            states: [B, S], hidden states of the policy.
+            value_states: [B, S], hidden states of the critic.
+
+        Returns:
+            The probabilities [B, A], the values [B], and the critic's next hidden states.
+        """
+        allowed = None if mask is None else torch.from_numpy(mask).to(self.device)
+        logits, _ = self._logits(observations, states)
+        log_probs = categorical.log_probabilities(logits, self.actions.sizes, allowed)
+        values, after = self._values(observations, value_states)
+        return log_probs.exp().cpu().numpy(), values.cpu().numpy(), after.cpu().numpy()
+
+    def _values(self, batch: npt.NDArray[Any], states: npt.NDArray[np.float32]) -> tuple[Tensor, Tensor]:
+        """Return the values [B] in the units of the rewards, and the critic's next hidden states."""
+        values, after = self._backend.values(self._features(batch), torch.from_numpy(states).to(self.device))
+        if self._learner.reward_normalizer:
+            values = values * self._learner.reward_normalizer.scale
+        return values, after
 
     def _read(
         self, observation: Any, state: npt.NDArray[np.float32] | None

@@ -24,6 +24,7 @@ _COMMANDS = {
     "train": "Train a policy; the same as `python main.py`.",
     "resume": "Continue a stopped run, or extend a finished one.",
     "evaluate": "Report the returns of a trained policy on new episodes.",
+    "play": "Show episodes of a trained policy, or write them as GIF, MP4 or text.",
     "report": "Write a page that explains a run, or compares several.",
     "compare": "Say which of several groups of seeds is better, and whether the seeds are enough.",
     "verify": "Recompute a part of a run and compare its digests.",

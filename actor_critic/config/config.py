@@ -292,6 +292,10 @@ class Config(BaseModel):
     evaluation_environment_kwargs: Annotated[dict[str, Any] | None, Default({}, old={})] = None
     """Keyword arguments of the environment in evaluations, such as another difficulty. Without evaluation_environment,
     they replace those of the same name in environment_kwargs, and the others stay."""
+    video_interval: Annotated[_Count | _Off | None, Default("off", old="off")] = None
+    """Epochs between recordings of one greedy episode, in the folder "videos" of the run: .gif, or .txt for an
+    environment that renders texts. The end of the run is recorded too. Recordings change no bits. GIFs need
+    pip install "actor-critic[video]". Default: off."""
     logger: Annotated[list[Literal["wandb", "mlflow"]] | None, Default([], old=[])] = None
     """Other tools that get the figures of the run: "wandb" (Weights & Biases, offline unless WANDB_MODE says otherwise)
     and "mlflow" (mlflow.db beside the run folder, unless MLFLOW_TRACKING_URI says otherwise)."""

@@ -33,7 +33,7 @@ OUTSIDE_LEARNING = (
     "input_dim", "output_dim",
     "clip_rewards", "gamma", "target_return", "max_hours", "init_from", "checkpoint_interval", "keep_checkpoints",
     "on_checkpoint_error", "evaluation_interval", "evaluation_episodes", "evaluation_max_steps",
-    "evaluation_environment", "evaluation_environment_kwargs", "logger", "report", "log_file",
+    "evaluation_environment", "evaluation_environment_kwargs", "video_interval", "logger", "report", "log_file",
 )  # fmt: skip
 """The settings that say what the best policy and its values are, when a run ends and what it writes. All others say how
 a run learns."""

@@ -43,6 +43,7 @@ OTHER_NAMES = {
         "total_timesteps": "max_timesteps num_timesteps timesteps total_steps total_env_steps train_steps n_timesteps",
         "update_epochs": "k_epochs n_epochs num_sgd_iter ppo_epoch ppo_epochs repeat_per_collect sgd_epochs",
         "vf_coef": "critic_coef value_coef value_coeff value_loss_coef vf_coeff vf_loss_coeff",
+        "video_interval": "capture_video record_video render_every render_freq video_freq video_frequency",
         "workers": "n_jobs n_workers num_env_runners num_processes num_workers",
         "wrappers": "env_wrapper wrapper wrapper_class",
     }.items()

@@ -240,6 +240,13 @@ def random_states_are_not_stacked(v: Values) -> str | None:
     return f"{v.shown('frame_stack')}: random states have no past to stack; expected 1"
 
 
+def random_states_show_nothing(v: Values) -> str | None:
+    """Refuse recordings of random states, which cannot be rendered."""
+    if not v.is_random_states or v["video_interval"] == "off":
+        return None
+    return f"{v.shown('video_interval')}: random states have no pictures to record; leave it out"
+
+
 def random_states_have_no_rewards_to_change(v: Values) -> str | None:
     """Refuse to add to or shape the rewards of random states, which have none of their own."""
     if not v.is_random_states or v["reward_mode"] == "replace":
@@ -306,6 +313,7 @@ RULES: tuple[Rule, ...] = (
     random_states_have_no_workers,
     random_states_are_not_replayed,
     random_states_are_not_stacked,
+    random_states_show_nothing,
     random_states_have_no_rewards_to_change,
     random_states_need_a_reward_model,
     reward_mode_needs_a_reward_model,

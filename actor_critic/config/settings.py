@@ -27,6 +27,7 @@ _NOT_COMPUTED = frozenset(
         "evaluation_max_steps",
         "evaluation_environment",
         "evaluation_environment_kwargs",
+        "video_interval",
         "logger",
         "report",
         "log_file",
@@ -164,6 +165,7 @@ class Settings:
     evaluation_max_steps: int
     evaluation_environment: str | None
     evaluation_environment_kwargs: dict[str, Any]
+    video_interval: int | None
     logger: list[Literal["wandb", "mlflow"]]
     report: bool
     log_file: str

@@ -16,6 +16,7 @@ from actor_critic.environments.make import EnvironmentMaker, make_evaluation_env
 from actor_critic.environments.masks.observations import read_masks, take_mask
 from actor_critic.environments.named import find_spec
 from actor_critic.environments.others import runs_code_of_others
+from actor_critic.environments.rendered import IMAGES, TEXTS, WINDOW, RenderedEnvironment, render_modes
 from actor_critic.environments.trials.check import Finding, check_environment
 from actor_critic.environments.trials.functions import check_functions_of
 from actor_critic.environments.vector.contract import Observed, State, Step, VectorEnvironment
@@ -27,6 +28,9 @@ from actor_critic.environments.wrappers.limits import has_step_limit
 from actor_critic.environments.wrappers.lives import AtariLives
 
 __all__ = [
+    "IMAGES",
+    "TEXTS",
+    "WINDOW",
     "AtariLives",
     "EnvironmentMaker",
     "Finding",
@@ -37,6 +41,7 @@ __all__ = [
     "Observed",
     "PythonExecutor",
     "RandomStatesVectorEnv",
+    "RenderedEnvironment",
     "SameStepVectorEnv",
     "State",
     "Step",
@@ -55,6 +60,7 @@ __all__ = [
     "make_evaluation_environment",
     "make_vector_environment",
     "read_masks",
+    "render_modes",
     "runs_code_of_others",
     "take_mask",
     "try_new_environment",

@@ -1,17 +1,17 @@
 """Whole episodes of an evaluation: every environment runs its quota of episodes to the end."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.config import Settings
-from actor_critic.environments import VectorEnvironment, has_step_limit
+from actor_critic.environments import Step, VectorEnvironment, has_step_limit
 from actor_critic.errors import ConfigError, EnvironmentFault
 from actor_critic.evaluation.results import Reference
-from actor_critic.rewards import make_reward_rule
+from actor_critic.rewards import RewardRule, make_reward_rule
 from actor_critic.rollouts import Policy
 from actor_critic.spaces import read_spaces, spec_mismatch
 
@@ -28,6 +28,29 @@ class Played:
     reference: Reference | None
 
 
+class Observer(Protocol):
+    """Looks on while episodes are played. The arrays that it is given may be overwritten by the next step."""
+
+    def acts(
+        self,
+        observations: npt.NDArray[Any],
+        masks: npt.NDArray[np.bool_] | None,
+        states: npt.NDArray[np.float32],
+        action_indices: npt.NDArray[np.int64],
+    ) -> None:
+        """See actions [N, G] before they are taken, and what they were chosen for.
+
+        Args:
+            observations: [N, *shape].
+            masks: [N, A]; None if all actions are allowed.
+            states: [N, S], the hidden states of the policy before it chose.
+            action_indices: [N, G], each counted from 0.
+        """
+
+    def stepped(self, step: Step) -> None:
+        """See the step that followed."""
+
+
 def play(
     agent: ActorCriticAgent,
     settings: Settings,
@@ -36,6 +59,7 @@ def play(
     quotas: npt.NDArray[np.int64],
     seed: int,
     noise: np.random.Generator,
+    observer: Observer | None = None,
 ) -> Played:
     """Run each environment's quota of episodes to the end.
 
@@ -47,6 +71,7 @@ def play(
         quotas: [N], episodes of each environment.
         seed: Seed of the episodes.
         noise: Draws the numbers that ``choose`` samples actions with.
+        observer: Sees every step; None if nobody looks on.
     """
     check_has_spaces_of(agent, settings.environment, environment)
     rule = make_reward_rule(settings, environment.single_observation_space, environment.single_action_space)
@@ -61,9 +86,14 @@ def play(
     while (done < quotas).any():
         uniforms = noise.random((count, agent.actions.num_groups), np.float32)
         seen = observations.astype(agent.observations.dtype, copy=False)
-        action_indices, states = choose(seen, uniforms, masks, states)
+        action_indices, following_states = choose(seen, uniforms, masks, states)
+        if observer:
+            observer.acts(seen, masks, states, action_indices)
+        states = following_states
         before = observations.copy() if rule else observations  # the next step overwrites it
         step = environment.step_indices(action_indices)
+        if observer:
+            observer.stepped(step)
         observations, masks, terminated = step.observations, step.masks, step.terminated
         ended = terminated | step.truncated
         states[ended] = 0.0
@@ -71,12 +101,7 @@ def play(
         running[:, 2] += 1
         _check_finite(agent, settings.environment, observations, running)
         if rule:
-            following = observations
-            if step.final_observations is not None:
-                following = observations.copy()
-                following[ended] = step.final_observations[ended]
-            taken, paid = agent.actions.numbers(action_indices), step.rewards.astype(np.float32)
-            running[:, 1] += rule.model_rewards(before, taken, following, terminated, paid)
+            running[:, 1] += _model_rewards(rule, before, agent.actions.numbers(action_indices), step)
         for index in np.flatnonzero(ended & (done < quotas)):
             cut += int(running[index, 2] == limit and not terminated[index])
             truncated += int(not terminated[index])
@@ -85,6 +110,16 @@ def play(
             done[index] += 1
     returns, model_returns, lengths = np.stack(finished).T
     return Played(returns, model_returns if rule else None, float(lengths.mean()), cut, truncated, reference)
+
+
+def _model_rewards(rule: RewardRule, before: npt.NDArray[Any], actions: Any, step: Step) -> npt.NDArray[np.float32]:
+    """Return the rewards [N] of the reward model for a step from some observations."""
+    following = step.observations
+    if step.final_observations is not None:
+        ended = step.terminated | step.truncated
+        following = following.copy()
+        following[ended] = step.final_observations[ended]
+    return rule.model_rewards(before, actions, following, step.terminated, step.rewards.astype(np.float32))
 
 
 def check_has_spaces_of(agent: ActorCriticAgent, name: str, environment: VectorEnvironment) -> None:

@@ -70,8 +70,7 @@ def evaluate(
         ValueError: ``episodes`` is below 1.
     """
     passed = Passed(None, wrappers, reward_model, None, environment, beside=agent.settings.objects)
-    settings = _evaluated(agent, passed, environment_kwargs)
-    check_trust(settings, agent.untrusted, agent.untrusted is None)
+    settings = evaluation_settings(agent, passed, environment_kwargs)
     count = settings.evaluation_episodes if episodes is None else episodes
     if count < 1:
         raise ValueError(f"episodes: {count} is not allowed; expected at least 1")
@@ -136,8 +135,13 @@ def try_evaluation_environment(agent: ActorCriticAgent) -> None:
         environment.close()
 
 
-def _evaluated(agent: ActorCriticAgent, passed: Passed, environment_kwargs: dict[str, Any] | None) -> Settings:
-    """Return the settings of an agent with what it is to be evaluated on."""
+def evaluation_settings(agent: ActorCriticAgent, passed: Passed, environment_kwargs: dict[str, Any] | None) -> Settings:
+    """Return the settings of an agent with what it is to be evaluated on.
+
+    Raises:
+        ConfigError: An object is of the wrong kind.
+        CheckpointError: The agent was read from a file that names code to import, without ``trust_code``.
+    """
     settings = agent.settings
     config = Config(environment_kwargs=environment_kwargs)  # checks and copies them
     name = passed.settings.get("evaluation_environment", "")
@@ -154,7 +158,9 @@ def _evaluated(agent: ActorCriticAgent, passed: Passed, environment_kwargs: dict
         # The class of an agent that was read from a file, perhaps in another module now.
         own = Objects({settings.environment: passed.objects.load(name, "environment")})
         settings = settings.replace(evaluation_environment=None, objects=settings.objects | own)
-    return settings.for_evaluation()
+    settings = settings.for_evaluation()
+    check_trust(settings, agent.untrusted, agent.untrusted is None)
+    return settings
 
 
 def _play(

@@ -31,7 +31,8 @@ class RunFolder:
     """One run on disk.
 
     ``settings.json`` (resolved settings), ``epoch_000010.safetensors`` … (periodic checkpoints),
-    ``last.safetensors`` and ``best.safetensors``, ``metrics.csv``, TensorBoard events, ``evaluation.json``.
+    ``last.safetensors`` and ``best.safetensors``, ``metrics.csv``, TensorBoard events, ``evaluation.json``,
+    ``videos/epoch_000010.gif`` … (recorded episodes).
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,6 +60,8 @@ class RunFolder:
             self._lock.acquire(blocking=False)
             _held[self] = os.getpid()
             remove_temporaries(self.path)
+            if (videos := self.path / "videos").is_dir():
+                remove_temporaries(videos)
         except Timeout:
             if any(process == os.getpid() and _is_same(folder, self) for folder, process in _held.items()):
                 raise ConfigError(
@@ -166,6 +169,20 @@ class RunFolder:
     def periodic(self) -> list[tuple[int, Path]]:
         """Return the periodic checkpoints, oldest first, each with its epoch."""
         return periodic(self.path)
+
+    def write_video(self, epoch: int, suffix: str, data: bytes) -> Path:
+        """Write a recorded episode of an epoch to the folder ``videos``.
+
+        Raises:
+            CheckpointError: The file cannot be written.
+        """
+        path = self.path / "videos" / f"epoch_{epoch:06d}{suffix}"
+        with _refusals(path, "written"):
+            if not path.parent.exists():
+                path.parent.mkdir()
+                sync_folder(self.path)
+            write_durably(path, data)
+        return path
 
     def write_evaluation(self, document: dict[str, Any]) -> None:
         """Write ``evaluation.json``.

@@ -29,6 +29,7 @@ from actor_critic.training.report import METRICS, EpochReport
 from actor_critic.training.resume import FoundRun, SavedRun, find_run, kept_evaluation, record_ends, saved_run
 from actor_critic.training.setup import prepare
 from actor_critic.training.stopping import FINISHED, INTERRUPTED, Phase, reason_to_stop
+from actor_critic.training.videos import Videos
 
 log = logging.getLogger("actor_critic")
 
@@ -95,6 +96,7 @@ class RunControl(FixedAttributes):
             self.settings = self.agent.settings
             self._learns_by_code_of_others = isinstance(self.agent.policy_network.trunk.encoder, CustomEncoder)
             self._evaluations = Evaluations(self.agent, self._environments, self._seeds)
+            self._videos = Videos(self.agent, self._environments, self._seeds)
             self.stop_reason: str | None = None
             self.is_over = False
             self.evaluation: Evaluation | None = None
@@ -159,6 +161,8 @@ class RunControl(FixedAttributes):
                 )
                 run = cls(saved)
                 try:
+                    if run.epoch < run.settings.num_epochs:
+                        run._videos.check(may_close=True)
                     record_ends(folder, saved, run.settings)
                 except BaseException:
                     run.close()
@@ -227,11 +231,12 @@ class RunControl(FixedAttributes):
             The folder.
 
         Raises:
-            ConfigError: The folder cannot be made, or the run has one already.
+            ConfigError: The folder cannot be made, the run has one already, or it is to be recorded and cannot be.
         """
         if self._folder is not None:
             raise ConfigError(f"this run is kept in {self._folder.path} already")
         check_loggers(self.settings.logger)
+        self._videos.check(may_close=self._phase is Phase.IDLE)
         wanted = self._started_in / run_folder
         self._folder = RunFolder.create(wanted, self.settings)
         if self._folder.path != wanted:

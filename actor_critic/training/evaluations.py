@@ -1,7 +1,9 @@
 """Evaluations of a run: before training, every ``evaluation_interval`` epochs, and of the final weights."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.errors import ConfigError, NotMadeError
@@ -11,6 +13,8 @@ from actor_critic.seeding import Purpose
 from actor_critic.training.training_environments import EVALUATING, GlobalSeeds, TrainingEnvironments
 
 log = logging.getLogger("actor_critic")
+
+_Result = TypeVar("_Result")
 
 
 class Evaluations:
@@ -62,23 +66,33 @@ class Evaluations:
             return None
         with recognized():
             self._seeds(epoch, EVALUATING)
-            try:
-                evaluation = evaluate(self._agent, purpose=Purpose.SELECTION)
-            except NotMadeError as error:  # but the training environments could be made
-                evaluation = self._alone(error)
+            evaluation = beside_training(
+                self._environments,
+                "evaluation_interval",
+                lambda: evaluate(self._agent, purpose=Purpose.SELECTION),
+            )
         log.info("evaluation after epoch %d: %s", epoch, evaluation.describe())
         return evaluation
 
-    def _alone(self, error: NotMadeError) -> Evaluation:
-        """Evaluate while the training environments are closed.
 
-        Args:
-            error: Why no other instance could be made.
-        """
-        if not self._environments.current.is_exact:
+def beside_training(environments: TrainingEnvironments, setting: str, run: Callable[[], _Result]) -> _Result:
+    """Run something that makes another instance of the environment; if only one can exist, close the others meanwhile.
+
+    Args:
+        environments: The training environments.
+        setting: The setting that asks for it.
+        run: What to run.
+
+    Raises:
+        ConfigError: Only one instance can exist, and the training environments cannot be rebuilt.
+    """
+    try:
+        return run()
+    except NotMadeError as error:  # but the training environments could be made
+        if not environments.current.is_exact:
             raise ConfigError(
                 f"{error}; the training environments could be made, so it may allow only one instance, and their "
-                f"running episodes cannot be rebuilt; set evaluation_interval to off"
-            )
-        with self._environments.closed_meanwhile():
-            return evaluate(self._agent, purpose=Purpose.SELECTION)
+                f"running episodes cannot be rebuilt; set {setting} to off"
+            ) from None
+    with environments.closed_meanwhile():
+        return run()

@@ -20,6 +20,7 @@ from actor_critic.storage import (
 )
 from actor_critic.training.counters import Counters
 from actor_critic.training.report import METRICS, EpochReport
+from actor_critic.training.videos import Video
 
 log = logging.getLogger("actor_critic")
 
@@ -116,6 +117,15 @@ class Recorder:
         """
         with self._apply_error_policy():
             self._metrics.log(epoch, self._counters.env_steps, name, value)
+
+    def keep_video(self, epoch: int, video: Video) -> None:
+        """Write a recorded episode of an epoch.
+
+        Raises:
+            CheckpointError: The disk refused, and ``on_checkpoint_error`` is "stop".
+        """
+        with self._apply_error_policy():
+            log.info("recorded an episode: %s", self._folder.write_video(epoch, video.suffix, video.data))
 
     def keep_last(self, make_checkpoint: MakeCheckpoint) -> None:
         """Make sure that the last epoch has a checkpoint, and that there is a best checkpoint.

@@ -90,6 +90,8 @@ class Trainer(RunControl):
                     with recognized():
                         self.evaluation = self._evaluations.after(self.epoch, self._counters.first_return)
                         recorder.keep_evaluation(self.evaluation)
+                        if video := self._videos.after(self.epoch):
+                            recorder.keep_video(self.epoch, video)
             except ChangeFault:
                 self.drop_last_changes()
                 raise
@@ -131,6 +133,8 @@ class Trainer(RunControl):
                     log.info("%s", report.describe(self.settings.num_epochs))
                 if is_interrupted() or (recorder and is_interrupted_again()):
                     raise Interrupted
+                if recorder and (video := self._videos.if_due(self.epoch)):
+                    recorder.keep_video(self.epoch, video)
                 yield report
         finally:
             with postponed():

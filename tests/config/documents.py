@@ -110,7 +110,7 @@ def resolvable_configs(draw: st.DrawFn) -> Config:
         changes |= {"environment_kwargs": None, "wrappers": None, "max_episode_steps": None, "frame_stack": None}
         changes["reward_model"] = draw(st.sampled_from([None, "linear", "module:Class"]))
         changes |= {"reward_mode": None, "vectorization": None, "workers": None, "replay": None}
-        changes |= {"max_worker_restarts": None, "observation_keys": None}
+        changes |= {"max_worker_restarts": None, "observation_keys": None, "video_interval": None}
         changes |= {"evaluation_environment": None, "evaluation_environment_kwargs": None}
     elif config.reward_model in (None, "environment"):
         changes["reward_mode"] = None

@@ -320,7 +320,8 @@ def test_saved_settings_must_be_complete(settings: Settings) -> None:
         lacking = {key: value for key, value in document.items() if key != name}
         for incomplete in (lacking, document | {name: None}):
             if name in OLD_VALUES and incomplete is lacking:  # as in runs that were saved before the setting existed
-                assert getattr(settings_from_document(incomplete, "run/settings.json"), name) == OLD_VALUES[name]
+                old = None if OLD_VALUES[name] == "off" else OLD_VALUES[name]
+                assert getattr(settings_from_document(incomplete, "run/settings.json"), name) == old
                 continue
             if name in may_be_open:
                 assert settings_from_document(incomplete, "run/settings.json") == settings
@@ -398,8 +399,8 @@ def test_saved_settings_must_be_valid(change: dict[str, Any]) -> None:
 def test_a_digest_covers_what_decides_the_next_epoch_and_nothing_else() -> None:
     recorded = {
         "checkpoint_interval", "keep_checkpoints", "evaluation_interval", "evaluation_episodes",
-        "evaluation_max_steps", "evaluation_environment", "evaluation_environment_kwargs", "logger", "report",
-        "log_file", "target_return", "max_hours", "init_from", "preset", "vectorization", "workers",
+        "evaluation_max_steps", "evaluation_environment", "evaluation_environment_kwargs", "video_interval", "logger",
+        "report", "log_file", "target_return", "max_hours", "init_from", "preset", "vectorization", "workers",
         "worker_timeout", "max_worker_restarts", "on_checkpoint_error",
         "observation_keys", "min_advantage_std",  # at the value of runs from before this setting
     }  # fmt: skip

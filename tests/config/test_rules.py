@@ -93,6 +93,10 @@ CASES: dict[Rule, tuple[dict[str, Any], str]] = {
         {"frame_stack": 2},
         "frame_stack=2 (file): random states have no past to stack; expected 1",
     ),
+    rules.random_states_show_nothing: (
+        {"video_interval": 5},
+        "video_interval=5 (file): random states have no pictures to record; leave it out",
+    ),
     rules.random_states_have_no_rewards_to_change: (
         {"reward_mode": "add"},
         'reward_mode=add (file): random states have no reward of their own to add; expected "replace"',
