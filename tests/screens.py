@@ -26,6 +26,8 @@ class Screen(Countdown):
                 return None
             case "float":
                 return image.astype(np.float32)
+            case "shares":
+                return image / 255
             case "gray":
                 return image[..., 0]
             case "list":

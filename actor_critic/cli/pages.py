@@ -1,16 +1,25 @@
 """What the page of a run shows besides its records: an episode, and a picture of the policy."""
 
+import base64
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.cli.places import as_typed
 from actor_critic.cli.screen import say_as_is
-from actor_critic.errors import CheckpointError, ConfigError
+from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
+from actor_critic.evaluation import encode_gif, record_episode
 from actor_critic.report import Group
 from actor_critic.storage import find_checkpoint
+
+if TYPE_CHECKING:
+    from actor_critic.report.page import Episode
+
+_FRAMES = 100
+_WITHOUT_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def parts_of(
@@ -34,7 +43,20 @@ def parts_of(
         return {}, [f"no {'picture of the policy' if is_random_states else 'episode'}: {error}"]
     if is_random_states:
         return {"extra": [sections.Section("Policy", charts=policy_picture.policy_pictures(agent, features))]}, []
-    return {}, []
+    try:
+        return {"episode": _episode(agent)}, []
+    except ActorCriticError as error:
+        return {}, [f"no episode: {error}"]
+
+
+def _episode(agent: ActorCriticAgent) -> "Episode":
+    from actor_critic.report.page import Episode
+
+    recorded = record_episode(agent, max_frames=_FRAMES)
+    note = f"{recorded.describe()}; {len(recorded.frames)} of its {recorded.length} steps are shown"
+    if recorded.is_text:
+        return Episode(note, texts=[_WITHOUT_COLORS.sub("", str(frame)) for frame in recorded.frames])
+    return Episode(note, image=f"data:image/gif;base64,{base64.b64encode(encode_gif(recorded)).decode()}")
 
 
 def write_page_at_the_end(screen: Console, folder: Path, agent: ActorCriticAgent | None = None) -> None:

@@ -186,10 +186,12 @@ def _checked(frame: Any, earlier: list[Any], environment: RenderedEnvironment) -
     Raises:
         EnvironmentFault: It is neither an image nor a text, or differs in kind or size from the earlier ones.
     """
-    expected = "expected a uint8 array [H, W, 3] or a text"
+    expected = "expected an array [H, W, 3] of uint8, or of floats from 0 to 1, or a text"
     if isinstance(frame, str):
         kind: Any = "a text"
     elif isinstance(frame, np.ndarray):
+        if frame.dtype.kind == "f" and frame.size and frame.min() >= 0 and frame.max() <= 1:  # as MinAtar's
+            frame = np.rint(frame * 255).astype(np.uint8)
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
             raise environment.fault(f"render returned an array {list(frame.shape)} of {frame.dtype}; {expected}")
         kind = f"an image of {frame.shape[1]} x {frame.shape[0]} pixels"

@@ -154,6 +154,13 @@ def test_wrappers_change_what_is_seen_and_not_the_return() -> None:
     assert len(recorded.frames) == 4
 
 
+def test_frames_of_floats_from_0_to_1_are_images() -> None:
+    floats, whole = (
+        record_episode(_agent("Screen-v0", environment_kwargs={"shows": shows})) for shows in ("shares", "")
+    )
+    np.testing.assert_array_equal(np.array(floats.frames), np.array(whole.frames))
+
+
 def test_a_render_mode_of_the_settings_stays() -> None:
     agent = _agent("FrozenLake-v1", environment_kwargs={"render_mode": "ansi"})
     assert record_episode(agent).is_text
@@ -168,7 +175,8 @@ def test_other_arguments_of_the_environment() -> None:
 
 
 WRONG = {
-    "None": r"step 0: render returned None; expected a uint8 array \[H, W, 3\] or a text$",
+    "None": r"step 0: render returned None; expected an array \[H, W, 3\] of uint8, or of "
+    r"floats from 0 to 1, or a text$",
     "float": r"step 0: render returned an array \[41, 37, 3\] of float32; expected",
     "gray": r"step 0: render returned an array \[41, 37\] of uint8; expected",
     "list": r"step 0: render returned list; expected",
