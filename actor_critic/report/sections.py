@@ -341,7 +341,8 @@ def about(groups: list[Group], comparison: Comparison | None) -> tuple[list[Tabl
         rows = [[name, *(_shown(value) for value in values)] for name, values in comparison.differing.items()]
         names = [group.name for group in groups]
         about.append(Table(rows or [["none differ"]], ["setting", *names], "settings that differ between the groups"))
-    chosen = [[name, _shown(value)] for name, value in document.items() if name in _chosen(settings)]
+    changed = _chosen(settings)
+    chosen = [[name, _shown(value)] for name, value in document.items() if name in changed]
     seed = ["seed", ", ".join(map(str, groups[0].seeds))]
     about.append(Table([*chosen, seed], ["setting", "value"], "settings that differ from the defaults"))
     versions = []
