@@ -60,30 +60,51 @@ def make_page(groups: list[Group], episode: Episode | None = None, extra: Sequen
         CheckpointError: A file of a run is damaged.
     """
     comparison = compare_groups(groups) if len(groups) > 1 else None
-    shown = sections.sections_of(groups, comparison, extra)
-    drawn = [{"data": chart.data, "layout": chart.layout} for section in shown for chart in section.charts]
     settings = groups[0].settings
     runs = sum(len(group.runs) for group in groups)
     about, hidden = sections.about(groups, comparison)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("actor_critic.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["flags"] = _with_flags
-    return environment.get_template("page.html").render(
-        title=sections.title(groups),
-        subtitle=f"{settings.environment}, {settings.algorithm.upper()}, {runs} run{'s' if runs > 1 else ''}",
+    return render(
+        sections.title(groups),
+        f"{settings.environment}, {settings.algorithm.upper()}, {runs} run{'s' if runs > 1 else ''}",
+        sections.sections_of(groups, comparison, extra),
+        about,
         notices=list(sections.notices(groups)),
         cards=sections.cards(groups[0]) if not comparison else [],
         verdicts=sections.verdicts(comparison),
         coverage=sections.COVERAGE,
         findings=list(sections.findings(groups)) if not comparison else None,
         is_single=runs == 1,
+        episode=episode,
+        hidden=hidden,
+    )
+
+
+def render(title: str, subtitle: str, shown: list[sections.Section], about: list[sections.Table], **parts: Any) -> str:
+    """Return a page.
+
+    Args:
+        title: Its title.
+        subtitle: A line beneath it.
+        shown: The sections with charts and tables.
+        about: The tables of what was run.
+        parts: Other variables of ``templates/page.html``; what is left out is not shown.
+
+    Raises:
+        ConfigError: Plotly is not installed.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("actor_critic.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["flags"] = _with_flags
+    drawn = [{"data": chart.data, "layout": chart.layout} for section in shown for chart in section.charts]
+    return environment.get_template("page.html").render(
+        {"findings": None, "hidden": []} | parts,
+        title=title,
+        subtitle=subtitle,
         sections=_numbered(shown),
         charts_json=_json(drawn),
         library=_library(),
-        episode=episode,
         about=about,
-        hidden=hidden,
     )
 
 
@@ -122,7 +143,15 @@ def write_page(path: Path, groups: list[Group], **parts: Any) -> None:
         ConfigError: As :func:`make_page`, or the file cannot be written.
         CheckpointError: As :func:`make_page`.
     """
-    text = make_page(groups, **parts)
+    write_text(path, make_page(groups, **parts))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a page durably.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
     try:
         write_durably(path, text.encode())
     except OSError as error:
