@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from actor_critic.report import Finding, diagnose
     from actor_critic.rewards import LinearReward, RewardModel
     from actor_critic.runs import Run, Table, train, train_seeds
+    from actor_critic.search import Confirmation, SweepResult, TrialResult, sweep
     from actor_critic.spaces import ActionSpec, ObservationSpec
     from actor_critic.training import EpochReport, Trainer, Verification, verify
 
@@ -43,6 +44,7 @@ _HOMES = {
     "CheckpointError": "errors",
     "Config": "config",
     "ConfigError": "errors",
+    "Confirmation": "search",
     "EnvironmentFault": "errors",
     "EpochReport": "training",
     "Evaluation": "evaluation",
@@ -59,14 +61,17 @@ _HOMES = {
     "Run": "runs",
     "SelftestError": "errors",
     "Settings": "config",
+    "SweepResult": "search",
     "Table": "runs",
     "Trainer": "training",
+    "TrialResult": "search",
     "ValueNetwork": "networks",
     "Verification": "training",
     "VerificationError": "errors",
     "diagnose": "report",
     "evaluate": "evaluation",
     "selftest": "probing",
+    "sweep": "search",
     "train": "runs",
     "train_seeds": "runs",
     "verify": "training",
@@ -79,6 +84,7 @@ __all__ = [
     "CheckpointError",
     "Config",
     "ConfigError",
+    "Confirmation",
     "EnvironmentFault",
     "EpochReport",
     "Evaluation",
@@ -95,14 +101,17 @@ __all__ = [
     "Run",
     "SelftestError",
     "Settings",
+    "SweepResult",
     "Table",
     "Trainer",
+    "TrialResult",
     "ValueNetwork",
     "Verification",
     "VerificationError",
     "diagnose",
     "evaluate",
     "selftest",
+    "sweep",
     "train",
     "train_seeds",
     "verify",

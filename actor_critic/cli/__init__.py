@@ -24,6 +24,7 @@ _COMMANDS = {
     "train": "Train a policy; the same as `python main.py`.",
     "resume": "Continue a stopped run, or extend a finished one.",
     "evaluate": "Report the returns of a trained policy on new episodes.",
+    "sweep": "Search for better settings, and confirm the winner.",
     "verify": "Recompute a part of a run and compare its digests.",
     "inspect": "Show the content of a checkpoint, without importing code that it names.",
     "check": "Test whether an environment works, and report its problems.",

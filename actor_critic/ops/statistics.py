@@ -98,3 +98,35 @@ def summarize_seeds(
     means = [interquartile_mean(generator.choice(scores, len(scores))) for _ in range(_RESAMPLES)]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return mean, float(low), float(high)
+
+
+def compare_seeds(
+    scores: npt.NDArray[np.float64],
+    others: npt.NDArray[np.float64],
+    generator: np.random.Generator,
+    level: float = 0.95,
+) -> tuple[float, float, float]:
+    """Compute the difference of two interquartile means over seeds, and its percentile-bootstrap interval.
+
+    Both samples are resampled independently: runs of different settings share nothing by having the same seed.
+
+    Args:
+        scores: [n], one score per seed.
+        others: [m], scores of other settings, which are subtracted.
+        generator: Draws the 2,000 resamples.
+        level: Confidence level, in (0, 1).
+
+    Returns:
+        The difference, and the lower and upper ends of the interval.
+
+    Raises:
+        ValueError: A sample is empty or not one-dimensional.
+    """
+    difference = interquartile_mean(scores) - interquartile_mean(others)
+    differences = [
+        interquartile_mean(generator.choice(scores, len(scores)))
+        - interquartile_mean(generator.choice(others, len(others)))
+        for _ in range(_RESAMPLES)
+    ]
+    low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
+    return difference, float(low), float(high)
