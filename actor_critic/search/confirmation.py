@@ -91,8 +91,8 @@ def confirm(
     if min(len(winner), len(base)) < 2:
         tell("the winner is not confirmed: too many runs failed: " + "; ".join(f"{n}: {e}" for n, e in failed.items()))
         return None
-    values = [np.array(list(scores.values())) for scores in (winner, base)]
-    difference = compare_seeds(*values, generator(0, Purpose.BOOTSTRAP))
+    ours, theirs = (np.array(list(scores.values())) for scores in (winner, base))
+    difference = compare_seeds(ours, theirs, generator(0, Purpose.BOOTSTRAP))
     return Confirmation(trial, _scores(winner), _scores(base), *difference, failed)
 
 

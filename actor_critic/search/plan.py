@@ -76,7 +76,7 @@ class Plan:
             if value not in allowed:
                 raise ConfigError(f"{name}: {value!r} is not allowed; expected {' or '.join(allowed)}")
         seeds = self.trial_seeds
-        if not isinstance(seeds, Sequence) or isinstance(seeds, str) or not seeds or len(set(seeds)) < len(seeds):
+        if not isinstance(seeds, (list, tuple, range)) or not seeds or len(set(seeds)) < len(seeds):
             raise ConfigError(f"trial_seeds: {seeds!r} is not allowed; expected different seeds, such as [1, 2, 3]")
         for seed in seeds:
             _check_whole("trial_seeds", seed, 0, MAX_SEED)

@@ -21,7 +21,8 @@ class TrialResult:
         state: "complete", "pruned", "failed", "running" or "waiting".
         values: Its values of the searched settings.
         score: Its score; None unless it is complete.
-        seconds: Seconds of training, over its seeds; None if it failed.
+        seconds: Seconds of training over its seeds, without evaluations. The first epoch, which may compile, counts as
+            the mean of the others.
         scores: The score of each seed.
         pruned_at: The part of the run after which it was pruned.
         folder: Its folder.
@@ -117,11 +118,12 @@ class Confirmation:
                 f"without search"
             )
         seeds = " ".join(str(seed) for seed in self.winner.each)
+        interval = f"95% interval {plainly(self.low)} to {plainly(self.high)}"
         return [
             f"fresh seeds {seeds}:",
             f"trial {self.trial}: {self.winner.describe()}",
             f"without search: {self.base.describe()}",
-            f"difference {plainly(self.difference)}, 95% interval {plainly(self.low)} to {plainly(self.high)}: {verdict}",
+            f"difference {plainly(self.difference)}, {interval}: {verdict}",
             *(f"{run} failed: {error}" for run, error in self.failed.items()),
         ]
 

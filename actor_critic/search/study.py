@@ -15,6 +15,7 @@ import sqlalchemy.exc
 from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import OptunaError, UpdateFinishedTrialError
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from actor_critic.errors import ConfigError
@@ -78,7 +79,7 @@ class Study:
             "sampler": Sampler(plan.seed),
             "pruner": optuna.pruners.MedianPruner(_STARTED, _WARM_UP) if self.prunes else optuna.pruners.NopPruner(),
         }
-        directions = ["maximize"] if plan.objective == "score" else ["maximize", "minimize"]
+        directions = [StudyDirection.MAXIMIZE, *([StudyDirection.MINIMIZE] if plan.objective != "score" else [])]
         try:
             study = optuna.create_study(study_name=name, directions=directions, **how)
         except optuna.exceptions.DuplicatedStudyError:
@@ -99,7 +100,7 @@ class Study:
         while not isinstance(kept := self._study.user_attrs.get("sweep"), dict):
             if time.monotonic() > deadline:
                 raise ConfigError(
-                    f"study: {self._study.study_name} in {shown(self._url)} was not begun by a sweep; choose another name"
+                    f"study: {self._study.study_name} in {shown(self._url)} is of another program; choose another name"
                 )
             time.sleep(0.1)
         ours = json.loads(json.dumps(self._plan.to_document()))

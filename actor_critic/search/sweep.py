@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from actor_critic.config import Config, Layer, Passed, PassedObjects, Settings
 from actor_critic.errors import ConfigError
+from actor_critic.imports import Objects
 from actor_critic.search.default_space import default_space
 from actor_critic.search.plan import Plan
 from actor_critic.search.results import SweepResult
@@ -76,17 +77,15 @@ def sweep(
         ActorCriticError: The first trials all failed.
     """
     passed = Passed.of(objects)
-    if isinstance(config, Settings):
-        config, known = config.to_config(), config.objects
-    else:
-        config, known = config or Config(), None
+    known = config.objects if isinstance(config, Settings) else Objects()
+    config = config.to_config() if isinstance(config, Settings) else config or Config()
     fixed = config.model_dump(exclude_none=True)
     config = config.model_copy(update=passed.settings)
     plan = make_plan(
         [Layer("Config", config)],
         None if space is None else Space.read(space, "space"),
         fixed,
-        objects=known | passed.objects if known else passed.objects,
+        objects=known | passed.objects,
         trials=trials,
         jobs=jobs,
         objective=objective,

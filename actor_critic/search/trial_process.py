@@ -126,7 +126,8 @@ def _train(settings: Settings, folder: Path, parent: Connection, seeds: Sequence
 
 
 def _train_seeds(settings: Settings, folder: Path, stop: StopRequest, seeds: Sequence[int], curve: Curve) -> Outcome:
-    seconds, evaluations = 0.0, []
+    seconds = 0.0
+    evaluations: list[dict[str, Any]] = []
     for seed in seeds:
         if stop.is_asked:
             return None
@@ -147,17 +148,22 @@ def _train_one(trainer: Trainer, curve: Curve | None) -> tuple[float | None, flo
     """Train a seed.
 
     Returns:
-        The part of the run after which it was pruned, or None; and the seconds of training, without evaluations.
+        The part of the run after which it was pruned, or None; and the seconds of training, without the evaluation.
+        The first epoch, which may compile, counts as the mean of the others.
     """
     total = trainer.settings.total_timesteps
-    point, began = 0, time.perf_counter()
-    ended = began
+    point, pruned_at = 0, None
+    times = [time.perf_counter()]
     for report in trainer:
-        ended = time.perf_counter()
+        times.append(time.perf_counter())
         if curve is None:
             continue
         before, point = point, curve.points * report.env_steps // total
-        is_due = before < point < curve.points and report.mean_return is not None
-        if is_due and not curve.goes_on(before, point, report.mean_return):
-            return report.env_steps / total, ended - began  # leaving the loop keeps a checkpoint
-    return None, ended - began
+        if report.mean_return is None or not before < point < curve.points:
+            continue
+        if not curve.goes_on(before, point, report.mean_return):
+            pruned_at = report.env_steps / total
+            break  # keeps a checkpoint, and makes no evaluation
+    epochs = len(times) - 1
+    seconds = (times[-1] - times[1]) * epochs / (epochs - 1) if epochs > 1 else times[-1] - times[0]
+    return pruned_at, seconds
