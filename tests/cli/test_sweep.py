@@ -16,8 +16,7 @@ from tests.cli.running import Shell
 from tests.nursery import Nursery, Process
 
 _SPACE: dict[str, Any] = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "hidden_dim": [4, 8]}
-_RUN = ["--num-epochs", "20", "--hidden-layers", "1", "--evaluation-episodes", "20", "--backend", "eager"]
-_ONE = ["--trials", "3", "--jobs", "1", "--confirm-seeds", "0"]
+_RUN = ["--num-epochs", "5", "--hidden-layers", "1", "--evaluation-episodes", "20", "--backend", "eager"]
 
 _SLOW = """
 import os
@@ -92,18 +91,16 @@ def _write(folder: Path, space: dict[str, Any]) -> None:
 
 def test_a_sweep_finds_confirms_and_keeps_a_winner(begin: Callable[..., Process], tmp_path: Path) -> None:
     _write(tmp_path, _SPACE)
-    process = begin("sweep", "space.json", *_RUN, "--trials", "2", "--confirm-seeds", "2")
+    process = begin("sweep", "space.json", *_RUN, "--trials", "1", "--confirm-seeds", "2")
     assert process.wait() == 0, process.err + process.out
     (folder,) = tmp_path.glob("sweep_*")
     record = _record(folder)
-    assert [trial["state"] for trial in record["trials"]] == ["complete"] * 2
-    best = max(record["trials"], key=lambda trial: trial["score"])
-    assert record["best"] == best["number"]
+    (best,) = record["trials"]
+    assert (best["state"], record["best"]) == ("complete", 0)
     evaluation = json.loads((folder / best["folder"] / "seed_1/evaluation.json").read_text())
     assert best["score"] == evaluation["greedy"]["mean"]
     assert f"best trial {best['number']}" in process.out and process.err == ""
-    if best["number"] == 0:  # hidden_dim has another value without search, so that trial 0 differs from it
-        assert best["values"]["learning_rate"] == 1e-4
+    assert best["values"]["learning_rate"] == 1e-4  # as without search; but hidden_dim is another one
     confirmation = record["confirmation"]
     assert confirmation["seeds"] == [2, 3]
     assert confirmation["winner"]["each"].keys() == confirmation["base"]["each"].keys() == {"2", "3"}
@@ -113,64 +110,88 @@ def test_a_sweep_finds_confirms_and_keeps_a_winner(begin: Callable[..., Process]
         assert getattr(settings, name) == value
     assert settings.seed == 42
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
-    again = begin("sweep", "space.json", *_RUN, "--trials", "2", "--confirm-seeds", "2", "--folder", folder.name)
+    again = begin("sweep", "space.json", *_RUN, "--trials", "1", "--confirm-seeds", "2", "--folder", folder.name)
     assert again.wait() == 0, again.err
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}  # nothing is repeated
     assert _record(folder) == record
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_sweep_that_is_ended_continues_with_the_trial_that_was_running(
-    number: signal.Signals, begin: Callable[..., Process], tmp_path: Path
-) -> None:
+@pytest.fixture
+def running(begin: Callable[..., Process], tmp_path: Path) -> tuple[list[str], Process]:
+    """A sweep in the middle of its first trial, and its command."""
     _write(tmp_path, _SPACE)
-    for name in ("hold", "begun"):
-        (tmp_path / name).touch()
-    (tmp_path / "begun").unlink()
-    command = ["sweep", "space.json", *_ON_SLOW, *_ONE, "--folder", "s"]
+    (tmp_path / "hold").touch()
+    command = [
+        "sweep",
+        "space.json",
+        *_ON_SLOW,
+        "--trials",
+        "1",
+        "--jobs",
+        "1",
+        "--confirm-seeds",
+        "0",
+        "--folder",
+        "s",
+    ]
     process = begin(*command)
     _wait(lambda: (tmp_path / "s/trial_0000/seed_1/settings.json").exists())
-    (tmp_path / "begun").touch()  # from here on, it holds
+    (tmp_path / "begun").touch()  # from here on, the environment holds
     time.sleep(0.3)
-    process.send(number, to_all=number == signal.SIGINT)
-    if number == signal.SIGINT:
-        time.sleep(0.5)
-        (tmp_path / "hold").unlink()
-        assert process.wait() == 130, process.err
-        (way_on,) = (line for line in process.out.splitlines() if line.startswith("stopped; continue with: "))
-        assert shlex.split(way_on.partition("actor-critic ")[2]) == command
-    else:
-        assert process.wait() == -signal.SIGKILL
-        (tmp_path / "hold").unlink()
+    return command, process
+
+
+def test_a_sweep_that_is_killed_continues_with_the_trial_that_was_running(
+    running: tuple[list[str], Process], begin: Callable[..., Process], tmp_path: Path
+) -> None:
+    command, process = running
+    process.send(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    (tmp_path / "hold").unlink()
     assert process.left_behind() == []
-    assert "Traceback" not in process.out + process.err
+    (before,) = _record(tmp_path / "s")["trials"]
+    assert (before["number"], before["state"]) == (0, "waiting")  # as when the sweep began
     again = begin(*command)
     assert again.wait() == 0, again.err
-    trials = _record(tmp_path / "s")["trials"]
-    assert [trial["state"] for trial in trials] == ["complete"] * 3
-    stopped = 0 if (tmp_path / "s/trial_0001").exists() and trials[0]["number"] != 0 else None
-    if number == signal.SIGKILL:
-        assert stopped == 0
-        assert trials[0]["values"]["learning_rate"] == 1e-3  # of the settings without search, as in trial 0
-    assert "Traceback" not in again.out + again.err
+    (trial,) = _record(tmp_path / "s")["trials"]
+    assert (trial["number"], trial["state"], trial["folder"]) == (1, "complete", "trial_0001")
+    assert trial["values"]["learning_rate"] == 1e-3  # of the settings without search, as in trial 0
+    assert "Traceback" not in process.out + process.err + again.out + again.err
+
+
+def test_ctrl_c_ends_trials_after_their_epoch_and_says_how_to_continue(
+    running: tuple[list[str], Process], tmp_path: Path
+) -> None:
+    command, process = running
+    process.send(signal.SIGINT, to_all=True)
+    time.sleep(0.5)
+    (tmp_path / "hold").unlink()
+    assert process.wait() == 130, process.err
+    assert process.left_behind() == []
+    (way_on,) = (line for line in process.out.splitlines() if line.startswith("stopped; continue with: "))
+    assert sorted(shlex.split(way_on.partition("actor-critic ")[2])) == sorted(command)
+    (trial,) = _record(tmp_path / "s")["trials"]
+    assert (trial["number"], trial["state"]) == (1, "waiting")
+    assert (tmp_path / "s/trial_0000/seed_1/last.safetensors").exists()
+    assert "Traceback" not in process.out + process.err
 
 
 def test_two_processes_on_one_storage_share_the_trials(begin: Callable[..., Process], tmp_path: Path) -> None:
     _write(tmp_path, _SPACE)
-    shared = ["--storage", "sqlite:///shared.db", "--study", "ours", "--trials", "5", "--jobs", "1"]
+    shared = ["--storage", "sqlite:///shared.db", "--study", "ours", "--trials", "3", "--jobs", "1"]
     both = [begin("sweep", "space.json", *_ON_SLOW, *shared, "--confirm-seeds", "0", "--folder", name) for name in "ab"]
     assert [process.wait() for process in both] == [0, 0], [process.err for process in both]
     one, two = (_record(tmp_path / name)["trials"] for name in "ab")
-    assert [trial["number"] for trial in one] == [trial["number"] for trial in two] == list(range(5))
+    assert [trial["number"] for trial in one] == [trial["number"] for trial in two] == [0, 1, 2]
     assert {trial["state"] for trial in one} == {"complete"}
     folders = {path.name for name in "ab" for path in (tmp_path / name).glob("trial_*")}
-    assert folders == {f"trial_{number:04d}" for number in range(5)}
+    assert folders == {f"trial_{number:04d}" for number in range(3)}
     assert all(any((tmp_path / name).glob("trial_*")) for name in "ab")
 
 
 def test_a_trial_that_crashes_is_one_failed_trial(begin: Callable[..., Process], tmp_path: Path) -> None:
     _write(tmp_path, {"environment_kwargs": [{}, {"fault": "out of luck"}, {"fault": "exit"}]})
-    process = begin("sweep", "space.json", *_ON_SLOW, "--trials", "6", "--confirm-seeds", "0")
+    process = begin("sweep", "space.json", *_ON_SLOW, "--trials", "3", "--confirm-seeds", "0")
     assert process.wait() == 0, process.err
     (folder,) = tmp_path.glob("sweep_*")
     trials = _record(folder)["trials"]
@@ -183,14 +204,12 @@ def test_a_trial_that_crashes_is_one_failed_trial(begin: Callable[..., Process],
     assert "Traceback" not in process.out + process.err
 
 
-def test_a_sweep_whose_first_trials_all_fail_ends_with_their_error(
-    begin: Callable[..., Process], tmp_path: Path
-) -> None:
+def test_a_sweep_whose_trials_all_fail_ends_with_their_error(begin: Callable[..., Process], tmp_path: Path) -> None:
     _write(tmp_path, {"environment_kwargs": [{"fault": "no"}, {"fault": "no luck"}]})
-    process = begin("sweep", "space.json", *_ON_SLOW, "--jobs", "1")
+    process = begin("sweep", "space.json", *_ON_SLOW, "--trials", "1")
     assert process.wait() == 3, process.err
     (line,) = process.err.splitlines()
-    assert line.startswith("error: the first 3 trials all failed: ") and "ValueError: no" in line
+    assert line.startswith("error: the first trial failed: ") and "ValueError: no" in line
 
 
 _LINES = [
