@@ -1,5 +1,6 @@
 """Plan: what a search tries, how it scores, and where it keeps what it finds."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +85,7 @@ class Plan:
             given, missing = ("study", "storage") if self.storage is None else ("storage", "study")
             raise ConfigError(f"{given} is given without {missing}; several processes need both to find each other")
 
-    @property
+    @functools.cached_property
     def base(self) -> Settings:
         """The settings without search.
 

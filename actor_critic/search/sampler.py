@@ -11,11 +11,17 @@ from optuna.trial import FrozenTrial, TrialState
 from actor_critic.seeding import Purpose, integer_seed
 
 
+def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials that count: without those that another one repeats, and those beyond the wanted number."""
+    repeated = {each.user_attrs.get("retry_of") for each in trials}
+    return [each for each in trials if each.number not in repeated and not each.user_attrs.get("surplus")]
+
+
 class Sampler(BaseSampler):
-    """TPE whose random numbers are a function of (seed, number of the trial).
+    """TPE whose random numbers are a function of (seed, place of the trial among those that count).
 
     A sampler with one generator would draw the same values again after a search is continued, and in each process of a
-    study.
+    study. The number of a trial would not do: after a trial is repeated, all numbers are one larger.
     """
 
     def __init__(self, seed: int) -> None:
@@ -23,12 +29,13 @@ class Sampler(BaseSampler):
         self._seed = seed
         self._of_trial = self._sampler(0)
 
-    def _sampler(self, number: int) -> BaseSampler:
-        return TPESampler(seed=integer_seed(self._seed, Purpose.SEARCH, number))
+    def _sampler(self, place: int) -> BaseSampler:
+        return TPESampler(seed=integer_seed(self._seed, Purpose.SEARCH, place))
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Derive the random numbers of a trial."""
-        self._of_trial = self._sampler(trial.number)
+        earlier = counted(study.get_trials(deepcopy=False))
+        self._of_trial = self._sampler(sum(each.number < trial.number for each in earlier))
         self._of_trial.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:

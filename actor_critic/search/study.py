@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from actor_critic.errors import ConfigError
 from actor_critic.search.plan import Plan
-from actor_critic.search.sampler import Sampler
+from actor_critic.search.sampler import Sampler, counted
 from actor_critic.search.space import Choices, Range
 
 POINTS = 20
@@ -179,9 +179,7 @@ class Study:
 
     def trials(self) -> list[FrozenTrial]:
         """Return the trials that count, in their order: without those that another one repeats."""
-        found = self._study.get_trials(deepcopy=False)
-        repeated = {each.user_attrs.get("retry_of") for each in found}
-        return [each for each in found if each.number not in repeated and not each.user_attrs.get("surplus")]
+        return counted(self._study.get_trials(deepcopy=False))
 
     def unfinished(self) -> list[int]:
         """Return the numbers of the trials that run or wait."""

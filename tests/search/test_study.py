@@ -53,6 +53,10 @@ def test_a_continued_study_proposes_what_it_would_have_without_a_break(tmp_path:
     for count in (5, 99):
         with _open(tmp_path / "parts", trials=12) as study:
             parts += _advance(study, count)
+            if len(parts) == 5:
+                stopped = study.begin()
+                assert stopped is not None
+                study.fail(stopped, "it was stopped", is_tried_again=True)
     assert parts == whole
     with _open(tmp_path / "other", trials=2, seed=1) as study:
         assert _advance(study, 2)[1] != whole[1]
