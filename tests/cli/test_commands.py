@@ -21,7 +21,19 @@ from actor_critic.probing import PROBES
 from tests.cli.running import Outcome, Shell
 from tests.config.documents import conforms
 
-COMMANDS = ["train", "resume", "evaluate", "verify", "inspect", "check", "selftest", "init", "presets", "schema"]
+COMMANDS = [
+    "train",
+    "resume",
+    "evaluate",
+    "verify",
+    "inspect",
+    "check",
+    "selftest",
+    "sweep",
+    "init",
+    "presets",
+    "schema",
+]
 QUICK = ["--num-epochs", "1", "--batch-size", "8", "--num-minibatches", "1", "--evaluation-episodes", "1"]
 QUICK += ["--hidden-dim", "4"]
 
