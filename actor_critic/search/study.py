@@ -26,7 +26,8 @@ from actor_critic.search.space import Choices, Range
 POINTS = 20
 """The number of points of a learning curve."""
 
-_LOCKED = 30.0  # seconds to wait for a locked file of SQLite
+_OPENINGS = 4  # attempts to open a storage
+_LOCKED = 15.0  # seconds to wait for a locked file of SQLite
 _HEARTBEAT = 10  # seconds
 _GRACE = 120  # seconds without a heartbeat after which the process of a trial counts as dead
 _ATTEMPTS = 3  # of the same values: a trial may be what kills its process
@@ -248,6 +249,16 @@ def shown(url: str) -> str:
 
 
 def _open(url: str) -> optuna.storages.RDBStorage:
+    """Open the storage; processes in different folders that make its tables at once collide, and try again."""
+    for attempt in range(1, _OPENINGS):
+        try:
+            return _open_once(url)
+        except sqlalchemy.exc.DBAPIError:
+            time.sleep(0.3 * attempt)
+    return _open_once(url)
+
+
+def _open_once(url: str) -> optuna.storages.RDBStorage:
     options = {"connect_args": {"timeout": _LOCKED}} if url.startswith("sqlite") else {}
     with _quietly():
         return optuna.storages.RDBStorage(
