@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from actor_critic.report import Comparison, Finding, compare, diagnose
     from actor_critic.rewards import LinearReward, RewardModel
     from actor_critic.runs import Run, Table, train, train_seeds
+    from actor_critic.search import Confirmation, SweepResult, TrialResult, sweep
     from actor_critic.spaces import ActionSpec, ObservationSpec
     from actor_critic.training import EpochReport, Trainer, Verification, verify
 
@@ -44,6 +45,7 @@ _HOMES = {
     "Comparison": "report",
     "Config": "config",
     "ConfigError": "errors",
+    "Confirmation": "search",
     "EnvironmentFault": "errors",
     "EpochReport": "training",
     "Evaluation": "evaluation",
@@ -61,8 +63,10 @@ _HOMES = {
     "Run": "runs",
     "SelftestError": "errors",
     "Settings": "config",
+    "SweepResult": "search",
     "Table": "runs",
     "Trainer": "training",
+    "TrialResult": "search",
     "ValueNetwork": "networks",
     "Verification": "training",
     "VerificationError": "errors",
@@ -73,6 +77,7 @@ _HOMES = {
     "record_episode": "evaluation",
     "save_episode": "evaluation",
     "selftest": "probing",
+    "sweep": "search",
     "train": "runs",
     "train_seeds": "runs",
     "verify": "training",
@@ -86,6 +91,7 @@ __all__ = [
     "Comparison",
     "Config",
     "ConfigError",
+    "Confirmation",
     "EnvironmentFault",
     "EpochReport",
     "Evaluation",
@@ -103,8 +109,10 @@ __all__ = [
     "Run",
     "SelftestError",
     "Settings",
+    "SweepResult",
     "Table",
     "Trainer",
+    "TrialResult",
     "ValueNetwork",
     "Verification",
     "VerificationError",
@@ -115,6 +123,7 @@ __all__ = [
     "record_episode",
     "save_episode",
     "selftest",
+    "sweep",
     "train",
     "train_seeds",
     "verify",

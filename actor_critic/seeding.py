@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     EVALUATION_ACTIONS = 9
     ENCODER = 10
     GLOBAL = 11
+    SEARCH = 12
 
 
 # Training, best-checkpoint selection and final tests use three disjoint ranges of episode seeds. So a policy is never

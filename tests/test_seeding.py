@@ -95,6 +95,7 @@ def test_streams_are_the_ones_that_saved_runs_were_made_with() -> None:
         "EVALUATION_ACTIONS": 9,
         "ENCODER": 10,
         "GLOBAL": 11,
+        "SEARCH": 12,
     }
     assert generator(7, Purpose.ACTIONS, 5).integers(2**32, size=2).tolist() == [2549391285, 2568428215]
     assert integer_seed(7, Purpose.PARAMETERS) == 1201125462

@@ -27,6 +27,7 @@ _COMMANDS = {
     "play": "Show episodes of a trained policy, or write them as GIF, MP4 or text.",
     "report": "Write a page that explains a run, or compares several.",
     "compare": "Say which of several groups of seeds is better, and whether the seeds are enough.",
+    "sweep": "Search for better settings, and confirm the winner.",
     "verify": "Recompute a part of a run and compare its digests.",
     "inspect": "Show the content of a checkpoint, without importing code that it names.",
     "check": "Test whether an environment works, and report its problems.",

@@ -27,7 +27,7 @@ def command(config_path: str | None, has_seeds: bool, is_verbose: bool, words: t
     """
     seeds = _read_seeds(has_seeds, words, flags["seed"])
     given = flags_layer(flags)
-    layers, remarks, new_file = _layers(config_path, given)
+    layers, remarks, new_file = settings_layers(config_path, given)
     resolution = resolve(*layers)
     if config_path is not None:
         check_is_no_settings_file(absolute(resolution.settings.log_file), absolute(config_path))
@@ -68,7 +68,7 @@ def _read_seeds(has_seeds: bool, words: tuple[str, ...], seed: Any) -> tuple[int
     return seeds
 
 
-def _layers(config_path: str | None, flags: Layer) -> tuple[list[Layer], list[str], Config | None]:
+def settings_layers(config_path: str | None, flags: Layer) -> tuple[list[Layer], list[str], Config | None]:
     """Return the layers to resolve, messages for the user, and the settings file to write, or None."""
     if config_path is not None:
         return [flags, Layer(config_path, Config.load(config_path))], [], None

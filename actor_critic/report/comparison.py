@@ -25,6 +25,16 @@ _POINTS, _BAND_RESAMPLES = 60, 1000
 Array = npt.NDArray[np.float64]
 
 
+def is_decided(fewest: int, p_value: float) -> bool:
+    """Return whether seeds are enough to tell two groups apart: at least five of each, and p < 0.05.
+
+    Args:
+        fewest: The smaller number of seeds.
+        p_value: Of a permutation test of the difference.
+    """
+    return fewest >= ENOUGH_SEEDS and p_value < _SIGNIFICANT
+
+
 @dataclass(frozen=True)
 class Standing:
     """The scores of one group.
@@ -86,7 +96,7 @@ class Contrast:
     @property
     def is_decided(self) -> bool:
         """Whether the seeds are enough to tell the groups apart."""
-        return self.fewest >= ENOUGH_SEEDS and self.p_value < _SIGNIFICANT
+        return is_decided(self.fewest, self.p_value)
 
     def verdict(self) -> str:
         """Return in words which group is better, or how many seeds would tell."""

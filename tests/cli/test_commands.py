@@ -21,8 +21,8 @@ from actor_critic.probing import PROBES
 from tests.cli.running import Outcome, Shell
 from tests.config.documents import conforms
 
-COMMANDS = ["train", "resume", "evaluate", "play", "verify", "inspect", "check", "selftest", "init", "presets"]
-COMMANDS += ["schema"]
+COMMANDS = ["train", "resume", "evaluate", "play", "report", "compare", "sweep", "verify", "inspect", "check"]
+COMMANDS += ["selftest", "init", "presets", "schema"]
 QUICK = ["--num-epochs", "1", "--batch-size", "8", "--num-minibatches", "1", "--evaluation-episodes", "1"]
 QUICK += ["--hidden-dim", "4"]
 

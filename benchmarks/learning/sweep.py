@@ -1,0 +1,132 @@
+"""Compare two searches of equal size: `sweep`, and a loop of Optuna's own around Stable-Baselines3.
+
+    python -m benchmarks.learning.sweep [--environment ID] [--steps N] [--trials N] [--seeds N] [--only NAME]
+
+Both run one trial at a time on one core, search the same settings over the same ranges with TPE, and score a trial by
+the mean greedy return of 100 episodes. Then the winner and the settings without search (the defaults of each library)
+train on the same fresh seeds. Prints the scores and the seconds of each part; ours also counts the start of a process
+for each trial.
+"""
+
+import argparse
+import logging
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from actor_critic import Config, sweep
+from actor_critic.ops.comparison import bootstrap, difference
+from actor_critic.ops.statistics import summarize_seeds
+from actor_critic.seeding import Purpose, generator
+
+_EPISODES = 100
+
+
+def _ours(environment: str, steps: int, trials: int, seeds: int) -> list[str]:
+    config = Config(environment=environment, total_timesteps=steps, evaluation_episodes=_EPISODES)
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        sweep(config, None, Path(folder) / "s", trials=trials, jobs=1, confirm_seeds=0)
+        searched = time.perf_counter()
+        found = sweep(config, None, Path(folder) / "s", trials=trials, jobs=1, confirm_seeds=seeds)
+        confirmed = time.perf_counter()
+    pruned = sum(trial.state == "pruned" for trial in found.trials)
+    times = f"search {searched - begun:.0f} s ({pruned} of {trials} pruned), confirmation {confirmed - searched:.0f} s"
+    return [times, *(found.confirmation.describe() if found.confirmation else ["the winner has the base settings"])]
+
+
+def _suggest(trial: Any) -> dict[str, Any]:
+    """Return settings of Stable-Baselines3 from the default space of `sweep`."""
+    envs, steps, minibatches = (
+        trial.suggest_categorical(name, choices)
+        for name, choices in (("n_envs", [4, 8, 16]), ("n_steps", [32, 64]), ("minibatches", [4, 8, 16, 32]))
+    )
+    return {
+        "n_envs": envs,
+        "n_steps": steps,
+        "batch_size": envs * steps // minibatches,
+        "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True),
+        "ent_coef": trial.suggest_float("ent_coef", 1e-4, 0.1, log=True),
+        "vf_coef": trial.suggest_float("vf_coef", 0.25, 1.0),
+        "max_grad_norm": trial.suggest_categorical("max_grad_norm", [0.3, 0.5, 1.0, 2.0]),
+        "gamma": trial.suggest_categorical("gamma", [0.95, 0.98, 0.99, 0.995, 0.999]),
+        "gae_lambda": trial.suggest_float("gae_lambda", 0.8, 1.0),
+        "clip_range": trial.suggest_categorical("clip_range", [0.1, 0.2, 0.3]),
+        "n_epochs": trial.suggest_int("n_epochs", 3, 20, log=True),
+    }
+
+
+def _train_theirs(environment: str, steps: int, values: dict[str, Any], seed: int) -> float:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # warnings of the library
+        from stable_baselines3 import PPO
+        from stable_baselines3.common.env_util import make_vec_env
+        from stable_baselines3.common.evaluation import evaluate_policy
+
+        settings = dict(values)
+        training = make_vec_env(environment, n_envs=settings.pop("n_envs", 1), seed=seed)
+        model = PPO("MlpPolicy", training, seed=seed, device="cpu", **settings).learn(steps)
+        testing = make_vec_env(environment, n_envs=1, seed=seed + 10_000)
+        mean, _ = evaluate_policy(model, testing, n_eval_episodes=_EPISODES, deterministic=True)
+    return float(mean)
+
+
+def _theirs(environment: str, steps: int, trials: int, seeds: int) -> list[str]:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    torch.set_num_threads(1)
+    begun = time.perf_counter()
+    best: tuple[float, dict[str, Any]] = (-np.inf, {})
+
+    def objective(trial: optuna.Trial) -> float:
+        nonlocal best
+        values = _suggest(trial)
+        score = _train_theirs(environment, steps, values, 1)
+        best = max(best, (score, values), key=lambda each: each[0])
+        return score
+
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
+    study.optimize(objective, n_trials=trials)
+    searched = time.perf_counter()
+    fresh = range(2, 2 + seeds)
+    winner, base = (
+        np.array([_train_theirs(environment, steps, values, seed) for seed in fresh]) for values in (best[1], {})
+    )
+    confirmed = time.perf_counter()
+    lines = [f"search {searched - begun:.0f} s, confirmation {confirmed - searched:.0f} s", f"best score {best[0]:.1f}"]
+    for name, scores in (("winner", winner), ("without search", base)):
+        mean, low, high = summarize_seeds(scores, generator(0, Purpose.BOOTSTRAP))
+        lines.append(f"{name}: interquartile mean {mean:.1f}, 95% interval {low:.1f} to {high:.1f}")
+    gap = float(difference(winner[None], base[None])[0])
+    low, high = bootstrap(difference, [winner, base], generator(0, Purpose.BOOTSTRAP))
+    return [*lines, f"difference {gap:.1f}, 95% interval {low:.1f} to {high:.1f}"]
+
+
+_CONTENDERS = {"actor-critic": _ours, "stable-baselines3": _theirs}
+
+
+def main() -> None:
+    """Run the searches, and print what they found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--environment", default="Acrobot-v1")
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--only", choices=_CONTENDERS)
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    for name, search in _CONTENDERS.items():
+        if given.only in (None, name):
+            print(f"{name} on {given.environment}, {given.trials} trials of {given.steps:,} steps", flush=True)
+            for line in search(given.environment, given.steps, given.trials, given.seeds):
+                print(f"  {line}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
