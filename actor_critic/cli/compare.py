@@ -2,8 +2,7 @@
 
 import json
 import math
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -32,16 +31,17 @@ def command(paths: tuple[str, ...], score: str, as_json: bool, output: str | Non
     Every group is compared with the first: interquartile means, their difference, and the probability that a seed of
     the one scores higher than a seed of the other, each with a 95 % bootstrap interval over seeds.
     """
+    from actor_critic.cli.pages import page_path
     from actor_critic.cli.places import absolute, as_typed
     from actor_critic.cli.screen import console, only_a_document, say_as_is
-    from actor_critic.report import compare
+    from actor_critic.report import compare, group_names
 
-    comparison = compare(*(absolute(path) for path in paths), score=score, names=names_of(paths))
-    file = absolute(output) if output else None
+    file = page_path(output) if output else None
+    comparison = compare(*(absolute(path) for path in paths), score=score, names=group_names(paths))
     if file:
         from actor_critic.report import page
 
-        page.write_page(file, comparison.groups)
+        page.write_page(file, comparison.groups, comparison=comparison)
     if as_json:
         with only_a_document() as lines:
             lines.append(json.dumps(comparison.to_document(), indent=2))
@@ -52,30 +52,14 @@ def command(paths: tuple[str, ...], score: str, as_json: bool, output: str | Non
         say_as_is(screen, f"page: {as_typed(file)}")
 
 
-def names_of(paths: tuple[str, ...]) -> list[str]:
-    """Return the paths as names, without what all of them begin or end with."""
-    parts = [Path(path).parts or (path,) for path in paths]
-    while min(map(len, parts)) > 1 and len({each[0] for each in parts}) == 1:
-        parts = [each[1:] for each in parts]
-    while min(map(len, parts)) > 1 and len({each[-1] for each in parts}) == 1:
-        parts = [each[:-1] for each in parts]
-    return ["/".join(each) for each in parts]
-
-
 def _print(screen: "Console", comparison: "Comparison") -> None:
     from actor_critic.cli.screen import say
-    from actor_critic.report import interval
+    from actor_critic.report import interval, shown_value
 
     say(
         screen, f"{comparison.environment}: mean return of {comparison.score} actions in the final evaluation of a seed"
     )
-    rows = [
-        [each.name, str(len(each.seeds)), plainly(each.mean), f"{plainly(each.low)} to {plainly(each.high)}",
-         plainly(min(each.scores)), plainly(max(each.scores)), f"{each.env_steps:,.0f}", f"{each.seconds:.1f}"]
-        for each in comparison.standings
-    ]  # fmt: skip
-    header = ["group", "seeds", "interquartile mean", "95% interval", "least", "most", "steps", "seconds"]
-    _table(screen, header, rows)
+    _table(screen, *comparison.table())
     for each in comparison.contrasts:
         screen.print()
         say(screen, each.verdict())
@@ -94,16 +78,12 @@ def _print(screen: "Console", comparison: "Comparison") -> None:
         _table(screen, [f"training return after {name}", *shown], rows)
     if comparison.differing:
         screen.print()
-        rows = [[name, *map(_shown, values)] for name, values in comparison.differing.items()]
+        rows = [[name, *map(shown_value, values)] for name, values in comparison.differing.items()]
         _table(screen, ["setting", *(group.name for group in comparison.groups)], rows)
 
 
 def _known(value: float) -> str:
     return plainly(value) if math.isfinite(value) else "-"
-
-
-def _shown(value: Any) -> str:
-    return "off" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def _table(screen: "Console", header: list[str], rows: list[list[str]]) -> None:

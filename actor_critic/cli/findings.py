@@ -8,7 +8,7 @@ from rich.console import Console
 from actor_critic.cli.notes import log
 from actor_critic.cli.screen import say
 from actor_critic.errors import CheckpointError, ConfigError
-from actor_critic.report import Finding, Group, diagnose, find_in_group, read_records
+from actor_critic.report import SEEDS_DISAGREE, Finding, Group, diagnose, find_in_group, read_records
 
 
 def print_findings(screen: Console, run_folder: Path) -> None:
@@ -34,7 +34,9 @@ def print_findings_of_seeds(screen: Console, run_folders: dict[int, Path]) -> No
             log.warning("no findings: %s", error)
     shown = []
     for finding, seeds in find_in_group(Group("", list(runs), list(runs.values()))):
-        words = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}; of seed {seeds[0]}"
+        words = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
+        if len(seeds) > 1 and finding.name != SEEDS_DISAGREE:
+            words += f"; of seed {seeds[0]}"  # whose figures it has
         shown.append(replace(finding, name=f"{finding.name} ({words})"))
     _print(screen, shown)
 

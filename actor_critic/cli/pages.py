@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from actor_critic.agent import ActorCriticAgent
-from actor_critic.cli.places import as_typed
+from actor_critic.cli.places import absolute, as_typed
 from actor_critic.cli.screen import say_as_is
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.evaluation import encode_gif, record_episode
@@ -18,8 +18,19 @@ from actor_critic.storage import find_checkpoint
 if TYPE_CHECKING:
     from actor_critic.report.page import Episode
 
-_FRAMES = 100
+_FRAMES = 102
 _WITHOUT_COLORS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def page_path(output: str) -> Path:
+    """Return the absolute path of a page.
+
+    Raises:
+        ConfigError: It is no name of a page, so it may be that of a file that must not be replaced.
+    """
+    if not output.lower().endswith((".html", ".htm")):
+        raise ConfigError(f"--output: {output} is not allowed; expected a name that ends with .html")
+    return absolute(output)
 
 
 def parts_of(
@@ -53,7 +64,8 @@ def _episode(agent: ActorCriticAgent) -> "Episode":
     from actor_critic.report.page import Episode
 
     recorded = record_episode(agent, max_frames=_FRAMES)
-    note = f"{recorded.describe()}; {len(recorded.frames)} of its {recorded.length} steps are shown"
+    is_whole = len(recorded.frames) > recorded.length
+    note = recorded.describe() + ("" if is_whole else f"; {len(recorded.frames)} frames of it are shown")
     if recorded.is_text:
         return Episode(note, texts=[_WITHOUT_COLORS.sub("", str(frame)) for frame in recorded.frames])
     return Episode(note, image=f"data:image/gif;base64,{base64.b64encode(encode_gif(recorded)).decode()}")

@@ -23,20 +23,19 @@ def command(
 ) -> None:
     """Write a page with charts, findings in words and what was run. It opens from the disk and needs no network.
 
-    Each path is a run folder, or a folder of train --seeds. Several paths are compared. A run that is not over gets a
-    page too, which says so.
+    Each path is a run folder, or a folder of train --seeds. The page of one path may be of a run that is not over, and
+    says so. Several paths are compared by the scores of their seeds, as compare does.
     """
-    from actor_critic.cli.compare import names_of
     from actor_critic.cli.notes import notes
-    from actor_critic.cli.pages import parts_of
+    from actor_critic.cli.pages import page_path, parts_of
     from actor_critic.cli.places import absolute, as_typed
     from actor_critic.cli.screen import console, say, say_as_is
-    from actor_critic.report import page, read_group
+    from actor_critic.report import group_names, page, read_group
 
     screen = console()
     with notes(screen):
-        groups = [read_group(absolute(path), name) for path, name in zip(paths, names_of(paths), strict=True)]
-        file = absolute(output or (f"{paths[0]}/{page.PAGE}" if len(paths) == 1 else page.PAGE))
+        groups = [read_group(absolute(path), name) for path, name in zip(paths, group_names(paths), strict=True)]
+        file = page_path(output or (f"{paths[0]}/{page.PAGE}" if len(paths) == 1 else page.PAGE))
         parts, missing = parts_of(groups[0], episode, features, trust_code)
         page.write_page(file, groups, **parts)
         for line in missing:

@@ -172,7 +172,8 @@ class _Recorder:
         if self._rendered is None:
             return
         frame = _checked(self._rendered.render_frame(), self.frames, self._rendered)
-        if self._max_frames is not None and len(self.frames) >= max(2, self._max_frames):
+        # An even number, so that the newest frame continues the others after every second one went.
+        if self._max_frames is not None and len(self.frames) >= self._max_frames - self._max_frames % 2:
             # Every second frame goes, so that the others stay evenly spread over the episode, however long it gets.
             del self.frames[1::2], self.frame_steps[1::2]
             self._every *= 2

@@ -85,6 +85,7 @@ def lines(title: str, x_title: str, drawn: Sequence[Line], limit: float | None =
         "showlegend": len({each.name for each in known}) > 1,
     }
     if limit is not None and max(np.nanmax(line.y) for line in known) > limit / 2:  # else it would flatten the lines
+        note = f"dashed: {limit:g}, a mean above it is a finding"
         dash = {"color": "#8a93a0", "width": 1, "dash": "dash"}
         layout["shapes"] = [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": limit, "y1": limit, "line": dash}]
     return Chart(title, traces, layout, note)

@@ -1,5 +1,6 @@
 """Which of several groups of runs is better, and whether their seeds are enough to say so."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ _MANY_SEEDS = 1000
 _POINTS, _BAND_RESAMPLES = 60, 1000
 
 Array = npt.NDArray[np.float64]
+_Played = tuple[str, dict[str, Any]]
 
 
 def is_decided(fewest: int, p_value: float) -> bool:
@@ -74,7 +76,8 @@ class Contrast:
         probability_low: Lower end of its 95 % bootstrap interval.
         probability_high: Upper end.
         p_value: Of a permutation test of the difference.
-        is_paired: Whether both groups have the same seeds, so that these are resampled together.
+        is_paired: Whether both groups have the same seeds. These are then resampled together for the interval of the
+            difference, and from six seeds on the test exchanges scores within pairs.
         fewest: The smaller number of seeds.
         needed: About how many seeds of each group would show a difference of this size; None if it is 0, or unknown
             with a single seed.
@@ -102,9 +105,12 @@ class Contrast:
         """Return in words which group is better, or how many seeds would tell."""
         if self.is_decided:
             return f"{self.name} is {'better' if self.difference > 0 else 'worse'} than {self.against}"
-        if self.needed is None or self.needed > _MANY_SEEDS:
-            more = f"more than {_MANY_SEEDS:,} seeds would be needed" if self.needed else "see more seeds"
-            more = more if self.fewest > 1 else f"train at least {ENOUGH_SEEDS} seeds of each"
+        if self.fewest < 2:
+            more = f"train at least {ENOUGH_SEEDS} seeds of each"
+        elif self.needed is None:
+            more = "their means are equal"
+        elif self.needed > _MANY_SEEDS:
+            more = f"more than {_MANY_SEEDS:,} seeds of each would be needed"
         else:
             count = max(ENOUGH_SEEDS, self.needed, self.fewest + 1)
             more = f"about {count} seeds of each would tell, if the difference is what it seems"
@@ -155,6 +161,16 @@ class Comparison:
     by_steps: list[Curve]
     by_seconds: list[Curve]
 
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Return the header and the rows of a table of the standings."""
+        header = ["group", "seeds", "interquartile mean", "95% interval", "least", "most", "steps", "seconds"]
+        rows = [
+            [each.name, str(len(each.seeds)), plainly(each.mean), f"{plainly(each.low)} to {plainly(each.high)}",
+             plainly(min(each.scores)), plainly(max(each.scores)), f"{each.env_steps:,.0f}", f"{each.seconds:.1f}"]
+            for each in self.standings
+        ]  # fmt: skip
+        return header, rows
+
     def to_document(self) -> dict[str, Any]:
         """Return a JSON document."""
         return {
@@ -193,7 +209,7 @@ def compare(*folders: str | Path, score: str = "greedy", names: Sequence[str] = 
         raise ConfigError(f"score: {score!r} is not allowed; expected {' or '.join(SCORES)}")
     if len(folders) < 2:
         raise ConfigError(f"compare: expected at least two folders; got {len(folders)}")
-    labels = list(names) or _labels([Path(folder) for folder in folders])
+    labels = list(names) or group_names(folders)
     if len(labels) != len(folders) or len(set(labels)) < len(labels):
         raise ConfigError(f"names: {labels!r} is not allowed; expected {len(folders)} different names")
     groups = [read_group(here() / folder, name) for folder, name in zip(folders, labels, strict=True)]
@@ -235,7 +251,8 @@ def curve_over_seeds(
     with np.errstate(invalid="ignore"):
         means = np.stack([interquartile_means(rows[chosen, k]) for k in range(_POINTS)])
         low, high = np.quantile(means, [0.025, 0.975], axis=1)
-        return Curve(group.name, grid, interquartile_means(rows.T), low, high)
+        mean = np.where(np.isfinite(rows).all(0), interquartile_means(rows.T), np.nan)
+        return Curve(group.name, grid, mean, low, high)
 
 
 def _at(places: Array, values: Array, grid: Array) -> Array:
@@ -255,13 +272,20 @@ def _points(curve: Curve, unit: str) -> dict[str, list[float | None]]:
     return {name: [float(x) if np.isfinite(x) else None for x in column] for name, column in columns.items()}
 
 
-def _labels(folders: list[Path]) -> list[str]:
-    """Return the shortest ends of the paths that differ."""
-    for length in range(1, 1 + max(len(folder.parts) for folder in folders)):
-        labels = ["/".join(folder.parts[-length:]) for folder in folders]
-        if len(set(labels)) == len(labels):
-            return labels
-    return [str(folder) for folder in folders]
+def group_names(paths: Sequence[str | Path]) -> list[str]:
+    """Return short names for folders: their paths without what all of them begin or end with.
+
+    Raises:
+        ConfigError: A path is given twice.
+    """
+    parts = [Path(path).parts or (str(path),) for path in paths]
+    if twice := next((path for path in paths if list(map(str, paths)).count(str(path)) > 1), None):
+        raise ConfigError(f"{twice} is given twice; expected different folders")
+    while min(map(len, parts)) > 1 and len({each[0] for each in parts}) == 1:
+        parts = [each[1:] for each in parts]
+    while min(map(len, parts)) > 1 and len({each[-1] for each in parts}) == 1:
+        parts = [each[:-1] for each in parts]
+    return [Path(*each).as_posix() for each in parts]
 
 
 def _check_are_comparable(groups: list[Group]) -> None:
@@ -270,22 +294,32 @@ def _check_are_comparable(groups: list[Group]) -> None:
     for group in groups:
         for folder, run in zip(group.folders, group.runs, strict=True):
             if run.evaluation is None:
+                done = f"{run.epochs} of {run.settings.num_epochs} epochs"
                 raise ConfigError(
-                    f"{folder} has no evaluation of its last weights, because it is not over: {run.epochs} of "
-                    f"{run.settings.num_epochs} epochs; wait for its end, or continue it with actor-critic resume"
+                    f"{folder} has no evaluation of its last weights ({done}), so it has no score; wait for its end, "
+                    f"continue it with actor-critic resume, or leave it out"
                 )
             if _played(run) != expected:
-                one, other = (f"{name} {kwargs or ''}".strip() for name, kwargs in (_played(run), expected))
-                raise ConfigError(
-                    f"{folder} is evaluated on {one}, and {first.folders[0]} on {other}; expected one environment"
-                )
+                raise ConfigError(f"{folder} {_how_it_differs(_played(run), expected, first.folders[0])}")
 
 
-def _played(run: Records) -> tuple[str, dict[str, Any]]:
+def _how_it_differs(one: _Played, other: _Played, folder: Path) -> str:
+    """Return in words how what a run is evaluated on differs from another run's."""
+    if one[0] != other[0]:
+        return f"is evaluated on {one[0]}, and {folder} on {other[0]}; expected one environment"
+    names = sorted(one[1].keys() | other[1].keys())
+    name = next(each for each in names if one[1].get(each) != other[1].get(each))
+    values = (one[1].get(name), other[1].get(name))
+    return f"is evaluated with {name}={values[0]!r}, and {folder} with {values[1]!r}; expected one environment"
+
+
+def _played(run: Records) -> _Played:
     """Return the environment of a run's evaluation, and its arguments."""
     settings = run.settings.for_evaluation()
-    sizes = {"input_dim": settings.input_dim, "output_dim": settings.output_dim, "reward_model": settings.reward_model}
-    return settings.environment, {**settings.environment_kwargs, **(sizes if settings.is_random_states else {})}
+    own = ["max_episode_steps", "evaluation_max_steps"]
+    if settings.is_random_states:
+        own = ["input_dim", "output_dim", "reward_model", "reward_model_kwargs"]
+    return settings.environment, {**settings.environment_kwargs, **{name: getattr(settings, name) for name in own}}
 
 
 def _standing(group: Group, score: str, random: np.random.Generator) -> Standing:
@@ -331,6 +365,11 @@ def _differing(groups: list[Group]) -> dict[str, list[Any]]:
         if name not in ("seed", "log_file") and any(value != values[0] for value in values):
             found[name] = values
     return found
+
+
+def shown_value(value: Any) -> str:
+    """Return the value of a setting for display."""
+    return "off" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def interval(mean: float, low: float, high: float) -> str:

@@ -245,7 +245,7 @@ def _update_too_large(run: Records) -> Finding | None:
     if kl > limit:
         of = "" if target is None else f" (target_kl {target:g})"
         seen = f"an epoch moves the policy by a KL divergence of {plainly(kl)}{of}"
-    elif target is not None and taken < FEW_STEPS_TAKEN:
+    elif target is not None and not run.changed & {"update_epochs", "target_kl"} and taken < FEW_STEPS_TAKEN:
         seen = f"in the first half of the run target_kl ended the epochs after {taken:.0%} of their optimizer steps"
     else:
         return None

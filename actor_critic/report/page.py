@@ -18,7 +18,7 @@ from actor_critic.agent import ActorCriticAgent
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.files import write_durably
 from actor_critic.report import sections
-from actor_critic.report.comparison import compare_groups
+from actor_critic.report.comparison import Comparison, compare_groups
 from actor_critic.report.policy_picture import policy_pictures
 from actor_critic.report.records import Group, read_group
 
@@ -47,11 +47,17 @@ class Episode:
         return _json(list(self.texts))
 
 
-def make_page(groups: list[Group], episode: Episode | None = None, extra: Sequence[sections.Section] = ()) -> str:
+def make_page(
+    groups: list[Group],
+    comparison: Comparison | None = None,
+    episode: Episode | None = None,
+    extra: Sequence[sections.Section] = (),
+) -> str:
     """Return the report of groups of runs as one HTML page, which needs no network.
 
     Args:
         groups: One group, or several to compare.
+        comparison: Their comparison; None compares several groups by their greedy scores.
         episode: A recorded episode of the first run.
         extra: More sections, after the evaluation.
 
@@ -59,7 +65,8 @@ def make_page(groups: list[Group], episode: Episode | None = None, extra: Sequen
         ConfigError: Several groups cannot be compared, or Plotly is not installed.
         CheckpointError: A file of a run is damaged.
     """
-    comparison = compare_groups(groups) if len(groups) > 1 else None
+    if comparison is None and len(groups) > 1:
+        comparison = compare_groups(groups)
     settings = groups[0].settings
     runs = sum(len(group.runs) for group in groups)
     about, hidden = sections.about(groups, comparison)
@@ -128,6 +135,9 @@ def write_run_page(folder: Path, agent: ActorCriticAgent | None = None) -> bool:
     except (ConfigError, CheckpointError) as error:
         log.warning("no report: %s", error)
         return False
+    except Exception:  # a bug must not take the result of a run with it
+        log.warning("no report", exc_info=True)
+        return False
     return True
 
 
@@ -153,7 +163,7 @@ def write_text(path: Path, text: str) -> None:
         ConfigError: The file cannot be written.
     """
     try:
-        write_durably(path, text.encode())
+        write_durably(path, text.encode(errors="replace"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
 

@@ -1,6 +1,7 @@
 """A picture of a policy on random states: its probabilities over two features of the state."""
 
 import numpy as np
+import numpy.typing as npt
 
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.errors import ConfigError
@@ -32,7 +33,7 @@ def policy_pictures(agent: ActorCriticAgent, features: tuple[int, int] | None = 
     axis = np.linspace(-_REACH, _REACH, _RESOLUTION)
     states = np.zeros((_RESOLUTION**2, count), np.float32)
     states[:, second], states[:, first] = (grid.reshape(-1) for grid in np.meshgrid(axis, axis, indexing="ij"))
-    found = np.asarray(agent.probabilities(states)).reshape(_RESOLUTION, _RESOLUTION, -1)
+    found = _probabilities(agent, states).reshape(_RESOLUTION, _RESOLUTION, -1)
     actions = range(1, 2) if found.shape[2] == 2 else range(min(_MOST, found.shape[2]))
     how = "the two that change the policy most" if features is None else "as asked"
     return [
@@ -49,6 +50,12 @@ def policy_pictures(agent: ActorCriticAgent, features: tuple[int, int] | None = 
     ]
 
 
+def _probabilities(agent: ActorCriticAgent, states: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return the probabilities [S, A] in states [S, D], with memory those at the start of an episode."""
+    found = agent.probabilities(states)
+    return np.asarray(found[0] if agent.has_memory else found, np.float64)
+
+
 def _most_important(agent: ActorCriticAgent) -> tuple[int, int]:
     """Return the two features whose sign changes the probabilities most, the more important one first."""
     states = (
@@ -58,6 +65,6 @@ def _most_important(agent: ActorCriticAgent) -> tuple[int, int]:
     for feature in range(states.shape[1]):
         mirrored = states.copy()
         mirrored[:, feature] *= -1
-        effects.append(np.abs(agent.probabilities(mirrored) - agent.probabilities(states)).mean())
+        effects.append(np.abs(_probabilities(agent, mirrored) - _probabilities(agent, states)).mean())
     first, second = np.argsort(effects)[::-1][:2].tolist()
     return first, second

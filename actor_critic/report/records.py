@@ -1,5 +1,6 @@
 """The records of a run, read from its folder, and what several findings derive from them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from actor_critic.config import MAX_BYTES, Settings, parse_json_object, settings
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.evaluation import Evaluation, ModeResult
 from actor_critic.files import open_regular
-from actor_critic.storage import check_is_run, read_details, read_metrics
+from actor_critic.storage import Change, check_is_run, read_changes, read_details, read_metrics
 from actor_critic.training import METRICS, kept_evaluation
 
 _FEW_RETURNS = 10  # too few to tell a trend
@@ -25,12 +26,14 @@ class Records:
         metrics: The metrics [epochs] by name, as in ``metrics.csv``; NaN where an epoch has no value.
         evaluation: Of the final weights; None if the run is not over.
         forced: The share of states in which the mask allowed a single action.
+        changed: The settings that were changed during the run.
     """
 
     settings: Settings
     metrics: dict[str, npt.NDArray[np.float64]]
     evaluation: Evaluation | None
     forced: float = 0.0
+    changed: frozenset[str] = frozenset()
 
     @property
     def epochs(self) -> int:
@@ -175,4 +178,10 @@ def read_records(folder: Path) -> Records:
     metrics = {name: found.get(name, np.full(len(epochs), np.nan)) for name in METRICS}  # older versions wrote fewer
     forced = read_details(folder).get("forced", np.zeros(0))
     evaluation = kept_evaluation(folder, int(epochs[-1])) if len(epochs) else None
-    return Records(settings, metrics, evaluation, float(np.nanmean(forced)) if np.isfinite(forced).any() else 0.0)
+    share = float(np.nanmean(forced)) if np.isfinite(forced).any() else 0.0
+    return Records(settings, metrics, evaluation, share, changed_settings(read_changes(folder)))
+
+
+def changed_settings(changes: Iterable[Change]) -> frozenset[str]:
+    """Return the settings that changes name."""
+    return frozenset(name for change in changes for name in change.settings)

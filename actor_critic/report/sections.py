@@ -1,6 +1,7 @@
 """The sections of a page about runs: what they show of the records."""
 
-import json
+import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +13,7 @@ from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.ops.statistics import plainly
 from actor_critic.report import charts
 from actor_critic.report.charts import COLORS, Chart, Line
-from actor_critic.report.comparison import Comparison, curve_over_seeds, interval
+from actor_critic.report.comparison import Comparison, curve_over_seeds, interval, shown_value
 from actor_critic.report.findings import LARGE_CLIP_FRACTION, LARGE_KL, LARGE_KL_SHARE
 from actor_critic.report.records import Group, Records
 from actor_critic.report.seeds import find_in_group
@@ -49,6 +50,7 @@ class Table:
     header: list[str] = field(default_factory=list)
     caption: str = ""
     is_numeric: bool = False
+    is_folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,12 +207,7 @@ def _seed(group: Group, run: Records) -> str:
 def _comparison(comparison: Comparison | None) -> list[Section]:
     if comparison is None:
         return []
-    header = ["group", "seeds", "interquartile mean", "95 % interval", "least", "most", "steps", "seconds"]
-    rows = [
-        [each.name, str(len(each.seeds)), plainly(each.mean), f"{plainly(each.low)} to {plainly(each.high)}",
-         plainly(min(each.scores)), plainly(max(each.scores)), f"{each.env_steps:,.0f}", f"{each.seconds:.1f}"]
-        for each in comparison.standings
-    ]  # fmt: skip
+    header, rows = comparison.table()
     scores = {each.name: each.scores for each in comparison.standings}
     caption = f"mean return of {comparison.score} actions in the final evaluation of each seed"
     return [Section("Scores", [Table(rows, header, caption, True)], [_scores(scores)])]
@@ -252,30 +249,32 @@ def _evaluation(groups: list[Group]) -> Section:
         for mode in modes
     }
     chart = charts.histogram("returns of single episodes", "return", pooled if len(groups) == 1 else {})
-    table = Table(rows, header, "every seed" if len(rows) > _LONG else "", True)
+    table = Table(rows, header, "every seed", is_numeric=True, is_folded=len(rows) > _LONG)
     return Section("Evaluation of the last weights", [table], [chart] if chart else [])
 
 
 def _actions(groups: list[Group]) -> Section:
     made = []
     for group in groups:
-        tables = [(run, read_details(folder)) for run, folder in zip(group.runs, group.folders, strict=True)]
-        tables = [(run, details) for run, details in tables if "choice_0" in details and len(details["epoch"])]
-        if not tables:
-            continue
-        run, details = tables[0]
-        columns = [name for name in details if name.startswith("choice_")]
-        steps = _steps_of(run, details["epoch"])
-        names = [name.removeprefix("choice_") for name in columns]
-        title = "actions during training" + (f", {group.name}" if len(groups) > 1 else "")
-        note = f"share of each choice{_seed(group, run)}"
-        made.append(charts.choices(title, steps, np.stack([details[name] for name in columns], 1), names, note))
+        run, details = group.runs[0], read_details(group.folders[0])
+        steps = _steps_of(run, details.get("epoch", np.zeros(0)))
+        choices: dict[str, dict[str, Any]] = {}  # by the name of the choice, and then of the option
+        for column in details if len(steps) else ():
+            if match := re.fullmatch(r"choice_(?:(\d+)_)?(\d+)", column):
+                choices.setdefault(match[1] or "", {})[match[2]] = details[column]
+        for number, options in choices.items():
+            names = [f"choice {number}" if number else "actions", *([group.name] if len(groups) > 1 else [])]
+            frequencies = np.stack(list(options.values()), 1)
+            note = f"share of each during training{_seed(group, run)}"
+            made.append(charts.choices(", ".join(names), steps, frequencies, list(options), note))
     return Section("Actions", charts=made, is_wide=True)
 
 
 def _steps_of(run: Records, epochs: Any) -> Any:
     """Return the environment steps after epochs; NaN for those that the metrics have not."""
-    return np.interp(epochs, run.metrics["epoch"], run.metrics["env_steps"])
+    if not run.epochs:
+        return np.full(len(epochs), np.nan)
+    return np.interp(epochs, run.metrics["epoch"], run.metrics["env_steps"], left=np.nan, right=np.nan)
 
 
 def _diagnostics(groups: list[Group]) -> Section:
@@ -289,14 +288,12 @@ def _diagnostics(groups: list[Group]) -> Section:
                     drawn.append(_line(run, metric, shade, f"seed {run.settings.seed}"))
                 else:
                     drawn.append(replace(_line(run, metric, color, group.name), is_thin=number > 0))
-        target = groups[0].settings.target_kl
-        limits = {
-            "approx_kl": LARGE_KL if target is None else LARGE_KL_SHARE * target,
-            "clip_fraction": LARGE_CLIP_FRACTION,
-        }
-        limit = limits.get(metric)
-        note = "" if limit is None else f"dashed: {limit:g}, above which a finding names it"
-        chart = charts.lines(title, _STEPS, drawn, limit, note)
+        targets = {group.settings.target_kl for group in groups}
+        limits = {"clip_fraction": LARGE_CLIP_FRACTION}
+        if len(targets) == 1:
+            target = targets.pop()
+            limits["approx_kl"] = LARGE_KL if target is None else LARGE_KL_SHARE * target
+        chart = charts.lines(title, _STEPS, drawn, limits.get(metric))
         if chart and any(value for trace in chart.data for value in trace["y"]):  # not 0 throughout
             made.append(replace(chart, layout={**chart.layout, "showlegend": metric == "entropy" and len(drawn) > 1}))
     return Section("Losses and diagnostics", charts=made)
@@ -337,31 +334,30 @@ def about(groups: list[Group], comparison: Comparison | None) -> tuple[list[Tabl
     settings = groups[0].settings
     document = settings.to_document()
     about = []
+    of_first = f", {groups[0].name}" if len(groups) > 1 else ""
     if comparison:
-        rows = [[name, *(_shown(value) for value in values)] for name, values in comparison.differing.items()]
+        rows = [[name, *(shown_value(value) for value in values)] for name, values in comparison.differing.items()]
         names = [group.name for group in groups]
         about.append(Table(rows or [["none differ"]], ["setting", *names], "settings that differ between the groups"))
     changed = _chosen(settings)
-    chosen = [[name, _shown(value)] for name, value in document.items() if name in changed]
+    chosen = [[name, shown_value(value)] for name, value in document.items() if name in changed]
     seed = ["seed", ", ".join(map(str, groups[0].seeds))]
-    about.append(Table([*chosen, seed], ["setting", "value"], "settings that differ from the defaults"))
-    versions = []
-    for folder in groups[0].folders[:1]:
-        try:
-            versions = [[name, each] for name, each in find_checkpoint(folder)[1].versions.items()]
-        except (CheckpointError, ConfigError):
-            continue
-    about.append(Table(versions, ["", "version"], "versions and processor")) if versions else None
+    about.append(Table([*chosen, seed], ["setting", "value"], f"settings that differ from the defaults{of_first}"))
+    with contextlib.suppress(CheckpointError, ConfigError):  # the page shows the rest
+        versions = find_checkpoint(groups[0].folders[0])[1].versions
+        about.append(Table([[name, each] for name, each in versions.items()], ["", f"version{of_first}"]))
     changes = [
-        [f"after epoch {change.epoch}", ", ".join(f"{name}={_shown(value)}" for name, value in made.items())]
+        [f"after epoch {change.epoch}", ", ".join(f"{name}={shown_value(value)}" for name, value in made.items())]
         for change in read_changes(groups[0].folders[0])
         for made in [change.settings | change.environment]
     ]
     if changes:
-        about.append(Table(changes, ["when", "what"], "changed during the run"))
+        about.append(Table(changes, ["when", "what"], f"changed during the run{of_first}"))
     folders = [[group.name, ", ".join(map(str, group.folders))] for group in groups]
     about.append(Table(folders, ["", "folder"]))
-    return about, [Table([[name, _shown(value)] for name, value in document.items()], [], "all settings")]
+    return about, [
+        Table([[name, shown_value(value)] for name, value in document.items()], [], f"all settings{of_first}")
+    ]
 
 
 def _chosen(settings: Settings) -> set[str]:
@@ -374,7 +370,3 @@ def _chosen(settings: Settings) -> set[str]:
     document = settings.to_document()
     different = {name for name, value in document.items() if value != usual[name] and name not in automatic}
     return {"environment", "algorithm", "num_epochs", *different} - {"seed"}
-
-
-def _shown(value: Any) -> str:
-    return "off" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -6,6 +6,7 @@ from actor_critic.ops.statistics import plainly
 from actor_critic.report.findings import Finding, find
 from actor_critic.report.records import Group, Records
 
+SEEDS_DISAGREE = "seeds-disagree"
 FEWEST_SEEDS = 3
 FELL_SHORT = 0.5  # of the way from the first training return to the median of the seeds
 
@@ -27,10 +28,11 @@ def find_in_group(group: Group) -> list[tuple[Finding, list[int]]]:
 def _seeds_disagree(group: Group) -> tuple[Finding, list[int]] | None:
     """Name the seeds whose evaluation is clearly below that of the others."""
     scores = {run.settings.seed: run.best_mode[1].returns for run in group.runs if run.best_mode}
-    if len(scores) < FEWEST_SEEDS:
+    settings, first = group.settings, [first for run in group.runs if (first := _first_return(run)) is not None]
+    plays_another = settings.evaluation_environment is not None or settings.evaluation_environment_kwargs
+    if len(scores) < FEWEST_SEEDS or not first or plays_another:
         return None
-    median = float(np.median([each.mean for each in scores.values()]))
-    start = float(np.nanmedian([_first_return(run) for run in group.runs]))
+    median, start = float(np.median([each.mean for each in scores.values()])), float(np.median(first))
     if not median > start:
         return None
     limit = median - FELL_SHORT * (median - start)
@@ -39,7 +41,7 @@ def _seeds_disagree(group: Group) -> tuple[Finding, list[int]] | None:
         return None
     each = ", ".join(f"{plainly(mean)} (seed {seed})" for seed, mean in short.items())
     finding = Finding(
-        "seeds-disagree",
+        SEEDS_DISAGREE,
         f"the median of the seeds returns {plainly(median)}, and {len(short)} of {len(scores)} return {each}",
         "with these settings learning depends on luck, so one seed says little",
         f"the settings on more seeds, --learning-rate {group.settings.learning_rate / 3:.1g}, or a longer run",
@@ -47,7 +49,7 @@ def _seeds_disagree(group: Group) -> tuple[Finding, list[int]] | None:
     return finding, sorted(short)
 
 
-def _first_return(run: Records) -> float:
+def _first_return(run: Records) -> float | None:
     returns = run.metrics["mean_return"]
     known = returns[np.isfinite(returns)]
-    return float(known[0]) if len(known) else float("nan")
+    return float(known[0]) if len(known) else None

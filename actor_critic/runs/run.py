@@ -1,6 +1,7 @@
 """Run: what a training run leaves behind, in memory or in its folder."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
@@ -12,7 +13,7 @@ from actor_critic.config import Passed, PassedObjects, Settings
 from actor_critic.display import html_table
 from actor_critic.evaluation import Evaluation, evaluate
 from actor_critic.process import recognized
-from actor_critic.report import Finding, Records, find, read_records
+from actor_critic.report import Finding, Records, changed_settings, find, read_records
 from actor_critic.runs.table import Table
 from actor_critic.storage import check_is_run, find_checkpoint, here, read_episodes, read_logged
 from actor_critic.training import METRICS, EpochReport, Trainer
@@ -64,7 +65,8 @@ class Run:
             return cls._in(folder, trainer.agent, trainer.stop_reason)
         figures = [report.figures() for report in reports]
         metrics = {name: np.array([_number(row[name]) for row in figures], np.float64) for name in METRICS}
-        records = Records(trainer.settings, metrics, trainer.evaluation)
+        changed = changed_settings(trainer.changes)
+        records = Records(trainer.settings, metrics, trainer.evaluation, changed=changed)
         history = _with_logged(metrics, trainer.logged)
         return cls(trainer.agent, records, history, _episodes_of(reports), None, trainer.stop_reason)
 
@@ -142,7 +144,7 @@ class Run:
     def findings(self) -> list[Finding]:
         """Return what an expert would notice about the run, the most important first."""
         records = self._records
-        return find(Records(records.settings, records.metrics, self._evaluation))
+        return find(replace(records, evaluation=self._evaluation))
 
     def __repr__(self) -> str:
         where = f" in {self.folder}" if self.folder else ""

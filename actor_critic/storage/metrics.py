@@ -214,13 +214,15 @@ def read_episodes(folder: Path) -> dict[str, npt.NDArray[np.float64]]:
     return {name: found.get(name, np.zeros(0)) for name in _EPISODES}
 
 
-def detail_columns(num_choices: int) -> list[str]:
+def detail_columns(sizes: Sequence[int]) -> list[str]:
     """Return the columns of ``details.csv``.
 
     Args:
-        num_choices: A, the choices of the action space; 0 leaves out the actions.
+        sizes: The options of each choice of the action space; empty leaves out the actions.
     """
-    chosen = ["forced", *(f"choice_{number}" for number in range(num_choices))] if num_choices else []
+    names = [f"choice_{number}" for number in range(len(sizes))] if len(sizes) > 1 else ["choice"]
+    options = [f"{name}_{option}" for name, size in zip(names, sizes, strict=False) for option in range(size)]
+    chosen = ["forced", *options] if options else []
     return ["epoch", *(f"{name}_seconds" for name in SECONDS), *chosen]
 
 

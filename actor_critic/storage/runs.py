@@ -170,6 +170,10 @@ class RunFolder:
         """Return the periodic checkpoints, oldest first, each with its epoch."""
         return periodic(self.path)
 
+    def has_video(self, epoch: int) -> bool:
+        """Return whether there is a recorded episode of an epoch."""
+        return any((self.path / "videos").glob(f"epoch_{epoch:06d}.*"))
+
     def write_video(self, epoch: int, suffix: str, data: bytes) -> Path:
         """Write a recorded episode of an epoch to the folder ``videos``.
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from actor_critic.config import Settings
@@ -25,7 +25,7 @@ from actor_critic.training.videos import Video
 log = logging.getLogger("actor_critic")
 
 
-_MOST_CHOICES = 64  # with more, details.csv leaves out the actions
+_MOST_OPTIONS = 64  # with more, details.csv leaves out the actions
 
 MakeCheckpoint = Callable[[float | None], Checkpoint]
 """Makes a checkpoint, given the best score so far."""
@@ -34,14 +34,14 @@ MakeCheckpoint = Callable[[float | None], Checkpoint]
 class Recorder:
     """Writes the records of one run into its folder."""
 
-    def __init__(self, folder: RunFolder, settings: Settings, counters: Counters, num_choices: int) -> None:
+    def __init__(self, folder: RunFolder, settings: Settings, counters: Counters, sizes: Sequence[int]) -> None:
         """Start, or continue after an epoch; metrics of later epochs are dropped.
 
         Args:
             folder: The run folder.
             settings: The settings of checkpoints: interval, number and error policy.
             counters: The counters of the run; this class updates the best score.
-            num_choices: A, the choices of the action space.
+            sizes: The options of each choice of the action space.
 
         Raises:
             CheckpointError: The files cannot be written.
@@ -50,10 +50,10 @@ class Recorder:
         self._settings = settings
         self._counters = counters
         self._seconds = dict.fromkeys(SECONDS, 0.0)
-        self._num_choices = num_choices if num_choices <= _MOST_CHOICES else 0
+        self._sizes = sizes if sum(sizes) <= _MOST_OPTIONS else ()
         self._saved_epoch = counters.epoch if folder.holds(counters.epoch) else None
         with self._raise_checkpoint_error():
-            columns, details = [*METRICS, "digest"], detail_columns(self._num_choices)
+            columns, details = [*METRICS, "digest"], detail_columns(self._sizes)
             document = settings.to_document()
             loggers = make_loggers(settings.logger, folder.path, document)
             steps = counters.env_steps
@@ -103,9 +103,9 @@ class Recorder:
         if report.choices is None and not is_last:
             return
         cells: list[float | None] = [self._seconds[name] for name in SECONDS]
-        if self._num_choices:
+        if self._sizes:
             chosen = report.choices
-            cells += [None] * (1 + self._num_choices) if chosen is None else [chosen.forced, *chosen.frequencies]
+            cells += [None] * (1 + sum(self._sizes)) if chosen is None else [chosen.forced, *chosen.frequencies]
         self._metrics.write_details(report.epoch, cells)
         self._seconds = dict.fromkeys(SECONDS, 0.0)
 
@@ -117,6 +117,10 @@ class Recorder:
         """
         with self._apply_error_policy():
             self._metrics.log(epoch, self._counters.env_steps, name, value)
+
+    def has_video(self, epoch: int) -> bool:
+        """Return whether an episode of an epoch is recorded."""
+        return self._folder.has_video(epoch)
 
     def keep_video(self, epoch: int, video: Video) -> None:
         """Write a recorded episode of an epoch.

@@ -69,7 +69,7 @@ class Trainer(RunControl):
             try:
                 if self._folder:
                     self._folder.claim()
-                    recorder = Recorder(self._folder, self.settings, self._counters, self.agent.actions.num_logits)
+                    recorder = Recorder(self._folder, self.settings, self._counters, self.agent.actions.sizes)
                     stack.callback(recorder.close)
                     self._recorder = recorder
                     while self._unwritten:
@@ -90,7 +90,7 @@ class Trainer(RunControl):
                     with recognized():
                         self.evaluation = self._evaluations.after(self.epoch, self._counters.first_return)
                         recorder.keep_evaluation(self.evaluation)
-                        if video := self._videos.after(self.epoch):
+                        if not recorder.has_video(self.epoch) and (video := self._videos.after(self.epoch)):
                             recorder.keep_video(self.epoch, video)
             except ChangeFault:
                 self.drop_last_changes()
@@ -131,10 +131,10 @@ class Trainer(RunControl):
                 self.last_report = report
                 if log.isEnabledFor(logging.INFO):
                     log.info("%s", report.describe(self.settings.num_epochs))
-                if is_interrupted() or (recorder and is_interrupted_again()):
-                    raise Interrupted
                 if recorder and (video := self._videos.if_due(self.epoch)):
                     recorder.keep_video(self.epoch, video)
+                if is_interrupted() or (recorder and is_interrupted_again()):
+                    raise Interrupted
                 yield report
         finally:
             with postponed():

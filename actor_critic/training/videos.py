@@ -74,8 +74,8 @@ class Videos:
             return beside_training(self._environments, "video_interval", self._record)
 
     def after(self, epoch: int) -> Video | None:
-        """Record the final weights, with the training environments closed, unless :meth:`if_due` has recorded them."""
-        if self._interval is None or epoch % self._interval == 0:
+        """Record the final weights, with the training environments closed."""
+        if self._interval is None:
             return None
         self._environments.close()  # some environments allow only one instance
         self._seeds(epoch, EVALUATING)

@@ -31,14 +31,15 @@ def main() -> None:
     for name, draw in DISTRIBUTIONS.items():
         true = float(interquartile_means(draw(random, 400_000)[None])[0])
         for count in (5, 10):
-            held = np.zeros(3)
+            held = np.zeros(4)
             for _ in range(comparisons):
-                one, other = draw(random, count), draw(random, count)
+                groups = one, other = [draw(random, count), draw(random, count)]
                 low, high = bootstrap(interquartile_means, [one], random)
                 held[0] += low <= true <= high
-                low, high = bootstrap(difference, [one, other], random)
-                held[1] += low <= 0 <= high
-                held[2] += p_value(one, other, random) < 0.05
+                for place, is_paired in ((1, False), (2, True)):
+                    low, high = bootstrap(difference, groups, random, is_paired=is_paired)
+                    held[place] += low <= 0 <= high
+                held[3] += p_value(one, other, random, is_paired=count > 5) < 0.05  # as `compare` does with same seeds
             cells = " | ".join(f"{share:.1%}" for share in held / comparisons)
             print(f"| {name} | {count} | {cells} |", flush=True)
 

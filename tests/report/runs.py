@@ -45,7 +45,7 @@ def write_run(folder: Path, seed: int, score: float | None, speed: float = 1000.
     lines = [",".join(columns), *(",".join(str(cell) for cell in row) for row in rows)]
     (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
     details = [f"{epoch},0.1,0.2,0,0.5,0.01,0,{0.5 + epoch / 100},{0.5 - epoch / 100}" for epoch in epochs]
-    (folder / "details.csv").write_text("\n".join([",".join(detail_columns(2)), *details]) + "\n")
+    (folder / "details.csv").write_text("\n".join([",".join(detail_columns([2])), *details]) + "\n")
     if score is not None:
         document = evaluation_document(run.environment, score)
         (folder / "evaluation.json").write_text(json.dumps(document))

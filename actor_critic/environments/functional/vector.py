@@ -150,6 +150,11 @@ class FunctionalVectorEnv(
         changed.parameters = environment.parameters.copy()
         for name, value in change.items():
             check_has(changed, self._name, name)
+            if name not in type(changed).parameters and not callable(getattr(changed, name)):
+                raise ConfigError(
+                    f"environment: {name} of {self._name} is no parameter, and nothing else changes in compiled "
+                    f"code; set vectorization to sync, shared or workers"
+                )
             try:
                 apply_change(changed, name, value)
             except (ActorCriticError, Interrupted):
