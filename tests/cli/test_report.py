@@ -30,6 +30,22 @@ def test_report_writes_a_page_into_the_folder(shell: Shell) -> None:
     assert shell.process("report", "run").out.startswith("no episode: ")  # there is no checkpoint
 
 
+def test_report_shows_an_episode_of_texts_and_of_images(shell: Shell) -> None:
+    quick = ["--num-epochs", "1", "--hidden-dim", "4", "--evaluation-episodes", "2", "--no-report", "--seed", "1"]
+    for environment, shown in (
+        ("FrozenLake-v1", "data:image/gif;base64,"),
+        ("tests.screens:TextCounter", '<pre id="frame-text">'),
+    ):
+        outcome = shell.process("train", "--environment", environment, *quick)
+        assert outcome.code == 0, outcome.err
+        (folder,) = shell.folder.glob("checkpoints_*")
+        outcome = shell.process("report", folder.name, "--trust-code")
+        assert outcome.code == 0 and "no episode" not in outcome.out, outcome.out
+        text = (folder / "report.html").read_text()
+        assert shown in text and "episode 0, greedy: return" in text
+        folder.rename(shell.folder / f"done_{environment[:6]}")
+
+
 def test_what_is_no_run_is_one_line(shell: Shell) -> None:
     write_run(shell.folder / "run", 1, 400.0)
     write_run(shell.folder / "open", 1, None)
@@ -38,8 +54,16 @@ def test_what_is_no_run_is_one_line(shell: Shell) -> None:
         (("report", "missing"), "missing is not a run folder: it holds no settings.json"),
         (("report", "file.txt"), "file.txt is a file; expected the folder of a run"),
         (("report", "run", "--features", "0", "1"), "--features: run is a run on CartPole-v1, not on random states"),
+        (
+            ("report", "run", "--output", "run/settings.json"),
+            "--output: run/settings.json is not allowed",
+        ),
+        (("report", "run", "run"), "run is given twice; expected different folders"),
         (("compare", "run"), "compare: expected at least two folders; got 1"),
-        (("compare", "run", "open"), "open has no evaluation of its last weights, because it is not over"),
+        (
+            ("compare", "run", "open"),
+            "open has no evaluation of its last weights (20 of 20 epochs)",
+        ),
     ):
         outcome = shell.process(*words)
         assert outcome.code == 2, outcome.out

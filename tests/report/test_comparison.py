@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from actor_critic import CheckpointError, ConfigError, compare
+from actor_critic.report import page
 from tests.report.runs import EPOCHS, write_run, write_seeds
 
 GOOD = {1: 480.0, 2: 500.0, 3: 490.0, 4: 470.0, 5: 500.0}
@@ -51,6 +52,38 @@ def test_groups_that_differ_less_than_their_seeds(tmp_path: Path) -> None:
     assert contrast.low < 0 < contrast.high
 
 
+def test_groups_with_equal_means_say_so(tmp_path: Path) -> None:
+    one, two = (write_seeds(tmp_path / name, dict.fromkeys(range(1, 6), 500.0)) for name in ("one", "two"))
+    assert compare(one, two).contrasts[0].verdict() == "two and one: not decided; their means are equal"
+
+
+def test_a_curve_begins_where_every_seed_has_a_return(tmp_path: Path) -> None:
+    group = write_seeds(tmp_path / "group", dict.fromkeys(range(1, 6), 500.0))
+    path = group / "seed_1/metrics.csv"
+    header, *rows = path.read_text().splitlines()
+    place = header.split(",").index("mean_return")
+    late = [",".join("" if at == place and number < 10 else cell for at, cell in enumerate(row.split(",")))
+            for number, row in enumerate(rows)]  # fmt: skip
+    path.write_text("\n".join([header, *late]) + "\n")
+    curve = compare(group, write_seeds(tmp_path / "other", {1: 1.0})).by_steps[0]
+    for values in (curve.mean, curve.low, curve.high):
+        assert (np.isfinite(values) == (curve.places >= 11 * 2048)).all()
+
+
+def test_scores_are_those_of_the_actions_asked_for(tmp_path: Path) -> None:
+    one, two = (write_seeds(tmp_path / name, GOOD) for name in ("one", "two"))
+    for seed in GOOD:
+        path = two / f"seed_{seed}/evaluation.json"
+        document = json.loads(path.read_text())
+        document["sampled"]["mean"] -= 400
+        path.write_text(json.dumps(document))
+    assert compare(one, two).contrasts[0].difference == 0
+    sampled = compare(one, two, score="sampled")
+    assert sampled.contrasts[0].difference == -400 and sampled.contrasts[0].is_decided
+    text = page.make_page(sampled.groups, sampled)
+    assert "mean return of sampled actions" in text and "two is worse than one" in text
+
+
 def test_curves_are_aligned_by_steps_and_by_time(tmp_path: Path) -> None:
     fast = write_seeds(tmp_path / "fast", {1: 100.0, 2: 100.0}, speed=2048.0)
     slow = write_seeds(tmp_path / "slow", {1: 100.0, 2: 100.0}, speed=1024.0)
@@ -69,12 +102,15 @@ def test_what_cannot_be_compared(tmp_path: Path) -> None:
     good = write_seeds(tmp_path / "good", GOOD)
     open_run = write_run(tmp_path / "open", 1, None)
     acrobot = write_run(tmp_path / "acrobot", 1, -90.0, environment="Acrobot-v1")
+    limited = write_run(tmp_path / "limited", 1, 90.0, max_episode_steps=100)
     (tmp_path / "empty").mkdir()
     twice = write_seeds(tmp_path / "twice", {1: 100.0})
     write_run(twice / "seed_2", 1, 100.0)
     for folders, message in (
-        ((good, open_run), "open has no evaluation of its last weights, because it is not over: 20 of 20 epochs"),
+        ((good, open_run), r"open has no evaluation of its last weights \(20 of 20 epochs\), so it has no score"),
         ((good, acrobot), "acrobot is evaluated on Acrobot-v1, and .*seed_1 on CartPole-v1; expected one environment"),
+        ((good, limited), "limited is evaluated with max_episode_steps=100, and .*seed_1 with None; expected one"),
+        ((good, good), "good is given twice; expected different folders"),
         ((good, tmp_path / "empty"), "empty is not a run folder: it holds no settings.json"),
         ((good, tmp_path / "missing"), "missing is not a run folder"),
         ((good, twice), "twice: two of its runs have the same seed: 1, 1"),

@@ -8,18 +8,39 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from actor_critic import CheckpointError, Config, ConfigError, Trainer, train
 from actor_critic.report import find_in_group, page, read_group
+from actor_critic.storage import read_details
 from tests.report.runs import write_run, write_seeds
 
 CHROMIUM = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+
+
+SHORT: dict[str, Any] = {"num_envs": 2, "batch_size": 32, "evaluation_episodes": 2, "hidden_dim": 4}
+
+
+class Two(gym.Env[np.ndarray, np.ndarray]):
+    """Ten steps with two choices."""
+
+    observation_space = gym.spaces.Box(0, 1, (1,), np.float32)
+    action_space = gym.spaces.MultiDiscrete([2, 3])
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self.steps = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.steps += 1
+        return np.zeros(1, np.float32), float(action[0]), self.steps == 10, False, {}
 
 
 @pytest.fixture(scope="module")
@@ -167,9 +188,43 @@ def test_a_run_ends_with_its_report_and_a_picture_of_the_policy(browser: Browser
     assert not (tmp_path / "silent/report.html").exists()
 
 
-def test_actions_and_times_of_a_run_are_kept(tmp_path: Path) -> None:
-    from actor_critic.storage import read_details
+def test_a_policy_with_memory_has_a_picture(tmp_path: Path) -> None:
+    run = train(Config(num_epochs=2, memory="gru", evaluation_episodes=20), tmp_path / "run", progress=False)
+    assert run.folder and "probability of action 1" in (run.folder / "report.html").read_text()
 
+
+def test_several_choices_have_a_chart_each(tmp_path: Path) -> None:
+    trainer = Trainer(Config(num_epochs=2, seed=1, report=False, **SHORT), tmp_path / "run", environment=Two)
+    for _ in trainer:
+        pass
+    trainer.close()
+    details = read_details(tmp_path / "run")
+    for choice, options in ((0, 2), (1, 3)):
+        shares = [details[f"choice_{choice}_{option}"] for option in range(options)]
+        np.testing.assert_allclose(np.sum(shares, 0), 1.0, atol=1e-4)
+    text = _write(tmp_path / "report.html", tmp_path / "run").read_text()
+    assert "<h3>choice 0</h3>" in text and "<h3>choice 1</h3>" in text
+
+
+def test_a_run_without_an_epoch_and_one_of_an_older_version_have_pages(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", 1, 400.0)
+    (run / "details.csv").unlink()
+    assert "where the time went" not in _write(tmp_path / "report.html", run).read_text()
+    new = write_run(tmp_path / "new", 1, None)
+    header = (new / "metrics.csv").read_text().splitlines()[0]
+    (new / "metrics.csv").write_text(header + "\n")  # the details were read a moment later
+    assert "new is not over: 0 of 20 epochs" in _write(tmp_path / "new.html", new).read_text()
+
+
+def test_a_report_that_fails_does_not_end_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> str:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(page, "make_page", fails)
+    assert train(Config(num_epochs=1), tmp_path / "run", progress=False).epochs == 1
+
+
+def test_actions_and_times_of_a_run_are_kept(tmp_path: Path) -> None:
     trainer = Trainer(Config(environment="CartPole-v1", num_epochs=4, seed=1), tmp_path / "run")
     counted = [report.choices for report in trainer]
     details = read_details(tmp_path / "run")

@@ -359,6 +359,10 @@ def test_a_compiled_environment_keeps_only_the_parameters_in_use() -> None:
         ({"length": "long"}, "length='long' of Hallway; expected int64"),
         ({"pull": [1.0, 2.0, 3.0]}, r"pull=\[1.0, 2.0, 3.0\] of Hallway; expected the shape \(2,\)"),
         ({"lengthen": [1.0, 2.0, 3.0]}, "lengthen changes the shape of a parameter of Hallway"),
+        (
+            {"max_episode_steps": 3},
+            "max_episode_steps of Hallway is no parameter, and nothing else changes",
+        ),
         ({"begin_at": "x"}, "Hallway raised in the change begin_at='x' ValueError"),
     ],
     ids=str,
