@@ -43,8 +43,12 @@ def write_page(study: optuna.Study, result: SweepResult, environment: str, algor
         for trial in result.trials
     ]
     best = [] if result.best is None else [[name, _shown(value)] for name, value in result.best.values.items()]
-    confirmed = result.confirmation.describe() if result.confirmation else []
-    verdicts = [{"text": confirmed[-1], "note": "; ".join(confirmed[:-1]), "is_decided": True}] if confirmed else []
+    verdicts = []
+    if result.confirmation:
+        seeds, *scores, last = result.confirmation.describe()[:4]
+        difference, _, verdict = last.partition(": ")
+        note = "; ".join([difference, *scores, seeds.rstrip(":")])
+        verdicts = [{"text": verdict, "note": note, "is_decided": result.confirmation.is_decided}]
     text = page.render(
         f"Search on {environment}",
         f"{environment}, {algorithm.upper()}, {len(result.trials)} trials",
