@@ -105,6 +105,9 @@ def test_a_sweep_finds_confirms_and_keeps_a_winner(begin: Callable[..., Process]
     assert confirmation["seeds"] == [2, 3]
     assert confirmation["winner"]["each"].keys() == confirmation["base"]["each"].keys() == {"2", "3"}
     assert "difference" in process.out and "without search: interquartile mean" in process.out
+    page = (folder / "sweep.html").read_text()
+    assert "2 seeds do not show that trial 0 is better than the settings without search" in page
+    assert "<h3>score of each trial</h3>" in page and "<h3>learning curves of the trials</h3>" in page
     settings = resolve(Layer("best.json", Config.load(folder / "best.json"))).settings
     for name, value in best["values"].items():
         assert getattr(settings, name) == value
