@@ -16,7 +16,7 @@ from actor_critic.report import Group
 from actor_critic.storage import find_checkpoint
 
 if TYPE_CHECKING:
-    from actor_critic.report.page import Episode
+    from actor_critic.report import page
 
 _FRAMES = 102
 _WITHOUT_COLORS = re.compile(r"\x1b\[[0-9;]*m")
@@ -60,15 +60,15 @@ def parts_of(
         return {}, [f"no episode: {error}"]
 
 
-def _episode(agent: ActorCriticAgent) -> "Episode":
-    from actor_critic.report.page import Episode
+def _episode(agent: ActorCriticAgent) -> "page.Episode":
+    from actor_critic.report import page
 
     recorded = record_episode(agent, max_frames=_FRAMES)
     is_whole = len(recorded.frames) > recorded.length
     note = recorded.describe() + ("" if is_whole else f"; {len(recorded.frames)} frames of it are shown")
     if recorded.is_text:
-        return Episode(note, texts=[_WITHOUT_COLORS.sub("", str(frame)) for frame in recorded.frames])
-    return Episode(note, image=f"data:image/gif;base64,{base64.b64encode(encode_gif(recorded)).decode()}")
+        return page.Episode(note, texts=[_WITHOUT_COLORS.sub("", str(frame)) for frame in recorded.frames])
+    return page.Episode(note, image=f"data:image/gif;base64,{base64.b64encode(encode_gif(recorded)).decode()}")
 
 
 def write_page_at_the_end(screen: Console, folder: Path, agent: ActorCriticAgent | None = None) -> None:

@@ -11,8 +11,7 @@ from optuna import visualization
 
 from actor_critic.errors import ConfigError
 from actor_critic.ops.statistics import plainly
-from actor_critic.report import page, sections
-from actor_critic.report.charts import Chart
+from actor_critic.report import charts, page, sections
 from actor_critic.search.results import SweepResult
 
 log = logging.getLogger("actor_critic")
@@ -30,7 +29,7 @@ def write_page(study: optuna.Study, result: SweepResult, environment: str, algor
         environment: The environment.
         algorithm: The algorithm.
     """
-    charts = _charts(study)
+    plots = _plots(study)
     header = ["trial", "state", "score", "seconds", "values"]
     rows = [
         [
@@ -52,7 +51,7 @@ def write_page(study: optuna.Study, result: SweepResult, environment: str, algor
     text = page.render(
         f"Search on {environment}",
         f"{environment}, {algorithm.upper()}, {len(result.trials)} trials",
-        [sections.Section("The search", charts=charts, is_wide=True)] if charts else [],
+        [sections.Section("The search", charts=plots, is_wide=True)] if plots else [],
         [sections.Table(best, ["setting", "value"], "the best trial")] if best else [],
         verdicts=verdicts,
         hidden=[sections.Table(rows, header, "all trials")],
@@ -63,7 +62,7 @@ def write_page(study: optuna.Study, result: SweepResult, environment: str, algor
         log.warning("no page: %s", error)
 
 
-def _charts(study: optuna.Study) -> list[Chart]:
+def _plots(study: optuna.Study) -> list[charts.Chart]:
     """Return Optuna's plots that have something to show."""
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == optuna.trial.TrialState.COMPLETE]
     if not complete:
@@ -90,7 +89,7 @@ def _charts(study: optuna.Study) -> list[Chart]:
             log.debug("no plot of the %s: %s", title, error)
             continue
         layout = {key: value for key, value in figure["layout"].items() if key not in ("template", "title")}
-        found.append(Chart(title, figure["data"], {**layout, "hovermode": "closest"}))
+        found.append(charts.Chart(title, figure["data"], {**layout, "hovermode": "closest"}))
     return found
 
 

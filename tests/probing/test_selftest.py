@@ -148,6 +148,7 @@ def test_settings_of_the_problem_are_refused(name: str) -> None:
         "gamma": 0.9,
         "evaluation_environment_kwargs": {},
         "logger": ["wandb"],
+        "report": False,
     }
     text = {"init_from", "log_file", "evaluation_environment"}
     given = value.get(name, "stop" if name == "on_checkpoint_error" else "x" if name in text else 2)

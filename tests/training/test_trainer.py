@@ -268,8 +268,8 @@ def test_the_run_folder_holds_all_that_is_described(tmp_path: Path) -> None:
     trainer = _train(tmp_path / "run", num_epochs=25, keep_checkpoints=2)
     names = {entry.name.split(".tfevents")[0] for entry in (tmp_path / "run").iterdir()}
     assert names == {
-        ".lock", "settings.json", "metrics.csv", "episodes.csv", "evaluation.json", "events.out", "best.safetensors",
-        "last.safetensors", "epoch_000020.safetensors", "epoch_000025.safetensors",
+        ".lock", "settings.json", "metrics.csv", "episodes.csv", "details.csv", "evaluation.json", "events.out",
+        "best.safetensors", "last.safetensors", "epoch_000020.safetensors", "epoch_000025.safetensors",
     }  # fmt: skip
     settings = json.loads((tmp_path / "run" / "settings.json").read_text())
     assert settings["input_dim"] == 4
