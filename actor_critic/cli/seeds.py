@@ -19,7 +19,8 @@ from actor_critic.cli.screen import console, printable, say, say_as_is
 from actor_critic.config import DEFAULT_LOG, Settings
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.files import write_durably
-from actor_critic.ops.statistics import plainly, summarize_seeds
+from actor_critic.ops.comparison import summarize_seeds
+from actor_critic.ops.statistics import plainly
 from actor_critic.process import command_line, cores, resume_command
 from actor_critic.seeding import Purpose, generator
 from actor_critic.storage import new_folder, newest_sound

@@ -16,10 +16,10 @@ from actor_critic.environments import (
     IMAGES,
     TEXTS,
     WINDOW,
-    RandomStatesVectorEnv,
     RenderedEnvironment,
     Step,
     VectorEnvironment,
+    make_vector_environment,
     render_modes,
 )
 from actor_critic.errors import ConfigError
@@ -220,7 +220,7 @@ def _play_one(
     seed = settings.seed if seed is None else seed
     environment: VectorEnvironment
     if settings.is_random_states:  # an evaluation plays each of its episodes in an environment of its own
-        environment, row = _random_states(settings, episode + 1), episode
+        environment, row = make_vector_environment(settings, Purpose.TEST, episode + 1), episode
     else:
         place = (episode % _SIDE_BY_SIDE, episode // _SIDE_BY_SIDE)
         environment, row = (
@@ -250,19 +250,6 @@ def _play_one(
 
 def _greedy(agent: ActorCriticAgent) -> Any:
     return lambda observations, _, mask, states: agent.choose(observations, None, mask, states)
-
-
-def _random_states(settings: Settings, count: int) -> VectorEnvironment:
-    assert settings.input_dim is not None and settings.output_dim is not None
-    return RandomStatesVectorEnv(
-        count,
-        input_dim=settings.input_dim,
-        output_dim=settings.output_dim,
-        reward_model=settings.reward_model,
-        reward_model_kwargs=settings.reward_model_kwargs,
-        objects=settings.objects,
-        purpose=Purpose.TEST,
-    )
 
 
 def _recorded(

@@ -1,4 +1,4 @@
-"""Statistics that compare the scores of two groups of seeds."""
+"""Statistics over seeds: the interval of one group of scores, and comparisons of two groups."""
 
 import itertools
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.ops.statistics import interquartile_means
+from actor_critic.ops.statistics import interquartile_mean, interquartile_means
 
 _RESAMPLES = 50_000
 _EXACT = 20_000  # up to so many rearrangements, each is tried
@@ -68,6 +68,24 @@ def bootstrap(
         values.append(statistic(*(group[each] for group, each in zip(groups, shared, strict=True))))
     low, high = np.quantile(np.concatenate(values), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def summarize_seeds(scores: Scores, generator: np.random.Generator, level: float = 0.95) -> tuple[float, float, float]:
+    """Compute the interquartile mean over seeds and its percentile-bootstrap interval over seeds.
+
+    Args:
+        scores: [n], one score per seed.
+        generator: Draws the 50,000 resamples.
+        level: Confidence level, in (0, 1).
+
+    Returns:
+        The interquartile mean, and the lower and upper ends of the interval.
+
+    Raises:
+        ValueError: The sample is empty or not one-dimensional.
+    """
+    mean = interquartile_mean(scores)
+    return mean, *bootstrap(interquartile_means, [scores], generator, level)
 
 
 def p_value(scores: Scores, others: Scores, generator: np.random.Generator, is_paired: bool = False) -> float:

@@ -82,25 +82,3 @@ def interquartile_means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float
     dropped = values.shape[1] // 4
     middle: npt.NDArray[np.float64] = np.sort(values, 1)[:, dropped : values.shape[1] - dropped].mean(1)
     return middle
-
-
-def summarize_seeds(
-    scores: npt.NDArray[np.float64], generator: np.random.Generator, level: float = 0.95
-) -> tuple[float, float, float]:
-    """Compute the interquartile mean over seeds and its percentile-bootstrap interval over seeds.
-
-    Args:
-        scores: [n], one score per seed.
-        generator: Draws the 2,000 resamples.
-        level: Confidence level, in (0, 1).
-
-    Returns:
-        The interquartile mean, and the lower and upper ends of the interval.
-
-    Raises:
-        ValueError: The sample is empty or not one-dimensional.
-    """
-    mean = interquartile_mean(scores)
-    means = [interquartile_mean(generator.choice(scores, len(scores))) for _ in range(_RESAMPLES)]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return mean, float(low), float(high)

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.errors import ConfigError
-from actor_critic.ops.comparison import bootstrap, difference, improvements, p_value, seeds_needed
-from actor_critic.ops.statistics import interquartile_mean, interquartile_means, plainly
+from actor_critic.ops.comparison import bootstrap, difference, improvements, p_value, seeds_needed, summarize_seeds
+from actor_critic.ops.statistics import interquartile_means, plainly
 from actor_critic.report.records import Group, Records, read_group
 from actor_critic.seeding import Purpose, generator
 from actor_critic.storage import here
@@ -221,7 +221,10 @@ def compare_groups(groups: list[Group], score: str = "greedy") -> Comparison:
     _check_are_comparable(groups)
     random = generator(0, Purpose.BOOTSTRAP)
     standings = [_standing(group, score, random) for group in groups]
-    contrasts = [_contrast(standing, standings[0], random) for standing in standings[1:]]
+    (first, *rest), scores = standings, [dict(zip(each.seeds, each.scores, strict=True)) for each in standings]
+    contrasts = [
+        contrast(each.name, own, first.name, scores[0], random) for each, own in zip(rest, scores[1:], strict=True)
+    ]
     return Comparison(
         groups[0].settings.environment,
         score,
@@ -325,34 +328,42 @@ def _played(run: Records) -> _Played:
 def _standing(group: Group, score: str, random: np.random.Generator) -> Standing:
     evaluations = [run.evaluation for run in group.runs if run.evaluation]
     scores = np.array([evaluation.modes[score].returns.mean for evaluation in evaluations])
-    low, high = bootstrap(interquartile_means, [scores], random)
+    mean, low, high = summarize_seeds(scores, random)
     steps = float(np.mean([run.metrics["env_steps"][-1] for run in group.runs]))
     seconds = float(np.mean([run.seconds[-1] for run in group.runs]))
-    return Standing(group.name, group.seeds, scores.tolist(), interquartile_mean(scores), low, high, steps, seconds)
+    return Standing(group.name, group.seeds, scores.tolist(), mean, low, high, steps, seconds)
 
 
-def _contrast(standing: Standing, first: Standing, random: np.random.Generator) -> Contrast:
-    is_paired = set(standing.seeds) == set(first.seeds) and len(first.seeds) > 1
-    scores, others = (
-        np.array([score for _, score in sorted(zip(each.seeds, each.scores, strict=True))])
-        for each in (standing, first)
-    )
-    groups, fewest = [scores, others], min(len(scores), len(others))
-    low, high = bootstrap(difference, groups, random, is_paired=is_paired)
-    least, most = bootstrap(improvements, groups, random)
+def contrast(
+    name: str, scores: dict[int, float], against: str, others: dict[int, float], random: np.random.Generator
+) -> Contrast:
+    """Compare the scores of one group with those of another.
+
+    Args:
+        name: The name of the group.
+        scores: The score of each seed.
+        against: The name of the other group.
+        others: The score of each of its seeds.
+        random: Draws resamples and assignments.
+    """
+    is_paired = scores.keys() == others.keys() and len(scores) > 1
+    ours, theirs = (np.array([each[seed] for seed in sorted(each)]) for each in (scores, others))
+    fewest = min(len(ours), len(theirs))
+    low, high = bootstrap(difference, [ours, theirs], random, is_paired=is_paired)
+    least, most = bootstrap(improvements, [ours, theirs], random)
     return Contrast(
-        standing.name,
-        first.name,
-        standing.mean - first.mean,
+        name,
+        against,
+        float(difference(ours[None], theirs[None])[0]),
         low,
         high,
-        float(improvements(scores[None], others[None])[0]),
+        float(improvements(ours[None], theirs[None])[0]),
         least,
         most,
-        p_value(scores, others, random, is_paired and fewest >= _ENOUGH_PAIRS),
+        p_value(ours, theirs, random, is_paired and fewest >= _ENOUGH_PAIRS),
         is_paired,
         fewest,
-        seeds_needed(scores, others, is_paired) if fewest > 1 else None,
+        seeds_needed(ours, theirs, is_paired) if fewest > 1 else None,
     )
 
 

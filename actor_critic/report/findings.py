@@ -241,11 +241,10 @@ def _update_too_large(run: Records) -> Finding | None:
     target = run.settings.target_kl
     limit = LARGE_KL if target is None else LARGE_KL_SHARE * target
     kl = run.mean("approx_kl")
-    taken = run.mean("optimizer_steps", 0.0, 0.5) / (run.settings.optimizer_steps / run.settings.num_epochs)
     if kl > limit:
         of = "" if target is None else f" (target_kl {target:g})"
         seen = f"an epoch moves the policy by a KL divergence of {plainly(kl)}{of}"
-    elif target is not None and not run.changed & {"update_epochs", "target_kl"} and taken < FEW_STEPS_TAKEN:
+    elif (taken := _steps_taken(run)) < FEW_STEPS_TAKEN:
         seen = f"in the first half of the run target_kl ended the epochs after {taken:.0%} of their optimizer steps"
     else:
         return None
@@ -256,6 +255,13 @@ def _update_too_large(run: Records) -> Finding | None:
         f"--learning-rate {run.settings.learning_rate / 3:.1g}"
         + (" or fewer passes (--update-epochs)" if run.settings.update_epochs > 1 else ""),
     )
+
+
+def _steps_taken(run: Records) -> float:
+    """Return the share of the optimizer steps that ``target_kl`` let happen in the first half; NaN if unknown."""
+    if run.settings.target_kl is None or run.changed & {"update_epochs", "target_kl"}:
+        return np.nan
+    return run.mean("optimizer_steps", 0.0, 0.5) / (run.settings.optimizer_steps / run.settings.num_epochs)
 
 
 def _clipping_often(run: Records) -> Finding | None:
@@ -272,8 +278,10 @@ def _clipping_often(run: Records) -> Finding | None:
 
 def _nothing_moves(run: Records) -> Finding | None:
     kl, clipped = run.mean("approx_kl"), run.mean("clip_fraction")
-    learns = run.random is None and not _is_uniform(run)
-    if run.settings.clip_coef is None or learns or not kl < SMALL_KL or not clipped < SMALL_CLIP_FRACTION:
+    is_fine = run.random is None and not _is_uniform(run)
+    if _steps_taken(run) < FEW_STEPS_TAKEN:  # the KL is small because most steps were skipped
+        return None
+    if run.settings.clip_coef is None or is_fine or not kl < SMALL_KL or not clipped < SMALL_CLIP_FRACTION:
         return None
     return Finding(
         "nothing-moves",

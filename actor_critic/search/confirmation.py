@@ -10,8 +10,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from actor_critic.config import Settings
-from actor_critic.ops.comparison import bootstrap, difference, p_value
-from actor_critic.ops.statistics import summarize_seeds
+from actor_critic.ops.comparison import summarize_seeds
+from actor_critic.report import contrast
 from actor_critic.search.plan import Plan
 from actor_critic.search.results import Confirmation, Scores
 from actor_critic.search.trial_process import why
@@ -92,11 +92,9 @@ def confirm(
     if min(len(winner), len(base)) < 2:
         tell("the winner is not confirmed: too many runs failed: " + "; ".join(f"{n}: {e}" for n, e in failed.items()))
         return None
-    ours, theirs = (np.array(list(scores.values())) for scores in (winner, base))
-    random = generator(0, Purpose.BOOTSTRAP)
-    low, high = bootstrap(difference, [ours, theirs], random)
-    gap, p = float(difference(ours[None], theirs[None])[0]), p_value(ours, theirs, random)
-    return Confirmation(trial, _scores(winner), _scores(base), gap, low, high, p, failed)
+    found_between = contrast("winner", winner, _BASE, base, generator(0, Purpose.BOOTSTRAP))
+    figures = found_between.difference, found_between.low, found_between.high, found_between.p_value
+    return Confirmation(trial, _scores(winner), _scores(base), *figures, failed)
 
 
 def _train(

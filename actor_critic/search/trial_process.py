@@ -4,7 +4,6 @@ import contextlib
 import functools
 import multiprocessing
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -13,7 +12,7 @@ from typing import Any
 
 from actor_critic.config import Settings
 from actor_critic.errors import ActorCriticError
-from actor_critic.training import SeedProcesses, StopRequest, Trainer
+from actor_critic.training import SeedProcesses, StopRequest, Trainer, send_outcome
 
 Outcome = dict[str, Any] | Exception | None
 
@@ -113,19 +112,12 @@ def why(error: Exception) -> str:
 
 def _train(settings: Settings, folder: Path, parent: Connection, seeds: Sequence[int], curve: Curve) -> None:
     """Train the seeds in turn, and send their evaluations, an error, or None (if stopped) to the parent."""
-    stop = StopRequest(parent)
-    outcome: Outcome = None
-    try:
-        outcome = _train_seeds(settings, folder, stop, seeds, curve)
-    except ActorCriticError as error:
-        outcome = error
-    except Exception:  # a bug: sent as text, because not every exception can be pickled
-        outcome = RuntimeError(traceback.format_exc())
-    with contextlib.suppress(OSError):  # the parent may have ended
-        parent.send(outcome)
+    send_outcome(parent, lambda stop: _train_seeds(settings, folder, stop, seeds, curve))
 
 
-def _train_seeds(settings: Settings, folder: Path, stop: StopRequest, seeds: Sequence[int], curve: Curve) -> Outcome:
+def _train_seeds(
+    settings: Settings, folder: Path, stop: StopRequest, seeds: Sequence[int], curve: Curve
+) -> dict[str, Any] | None:
     seconds = 0.0
     evaluations: list[dict[str, Any]] = []
     for seed in seeds:

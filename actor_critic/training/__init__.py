@@ -1,6 +1,6 @@
 """The training run as an iterator of epoch reports."""
 
-from actor_critic.training.many_seeds import SeedProcesses, StopRequest, train_seed
+from actor_critic.training.many_seeds import SeedProcesses, StopRequest, send_outcome, train_seed
 from actor_critic.training.report import METRICS, EpochReport
 from actor_critic.training.resume import FoundRun, ends_of, find_run, kept_evaluation
 from actor_critic.training.stopping import FINISHED
@@ -19,6 +19,7 @@ __all__ = [
     "ends_of",
     "find_run",
     "kept_evaluation",
+    "send_outcome",
     "train_seed",
     "verify",
 ]

@@ -106,15 +106,29 @@ def train_seed(
         parent: The pipe to the parent.
         recording: Called with the run folder when it exists; its block surrounds the training.
     """
-    stop = StopRequest(parent)
-    outcome: dict[str, Any] | Exception | None = None
+
+    def run(stop: StopRequest) -> dict[str, Any] | None:
+        if stop.is_asked:
+            return None
+        trainer = Trainer(settings, folder)
+        with recording(folder), stop.ends(trainer):
+            for _ in trainer:
+                pass
+        return trainer.evaluation.to_document() if trainer.evaluation else None
+
+    send_outcome(parent, run)
+
+
+def send_outcome(parent: Connection, run: "Callable[[StopRequest], dict[str, Any] | None]") -> None:
+    """Run something in a process of its own, and send its result or its error to the parent.
+
+    Args:
+        parent: The pipe to the parent.
+        run: Returns the result; None if it was stopped.
+    """
+    outcome: dict[str, Any] | Exception | None
     try:
-        if not stop.is_asked:
-            trainer = Trainer(settings, folder)
-            with recording(folder), stop.ends(trainer):
-                for _ in trainer:
-                    pass
-            outcome = trainer.evaluation.to_document() if trainer.evaluation else None
+        outcome = run(StopRequest(parent))
     except ActorCriticError as error:
         outcome = error
     except Exception:  # a bug: sent as text, because not every exception can be pickled

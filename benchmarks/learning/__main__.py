@@ -19,7 +19,7 @@ import numpy as np
 from actor_critic import Config, Trainer, evaluate
 from actor_critic.config import Layer, find_preset, resolve
 from actor_critic.files import write_durably
-from actor_critic.ops.statistics import summarize_seeds
+from actor_critic.ops.comparison import summarize_seeds
 from actor_critic.seeding import Purpose, generator
 from benchmarks.learning.digest import digest
 

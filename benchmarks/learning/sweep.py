@@ -20,8 +20,7 @@ import numpy as np
 import torch
 
 from actor_critic import Config, sweep
-from actor_critic.ops.comparison import bootstrap, difference
-from actor_critic.ops.statistics import summarize_seeds
+from actor_critic.ops.comparison import bootstrap, difference, summarize_seeds
 from actor_critic.seeding import Purpose, generator
 
 _EPISODES = 100

@@ -27,7 +27,8 @@ import numpy.typing as npt
 from actor_critic.config import Config, Layer, resolve
 from actor_critic.environments.functional import TWINS
 from actor_critic.files import write_durably
-from actor_critic.ops.statistics import plainly, summarize_seeds
+from actor_critic.ops.comparison import summarize_seeds
+from actor_critic.ops.statistics import plainly
 from actor_critic.seeding import Purpose, generator
 from benchmarks.learning.digest import digest
 from benchmarks.learning.scores import improvement, interval, normalized, pooled

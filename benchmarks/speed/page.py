@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from actor_critic.ops.statistics import summarize_seeds
+from actor_critic.ops.comparison import summarize_seeds
 from actor_critic.seeding import Purpose, generator
 from benchmarks.speed.workloads import WORKLOADS, Workload
 

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actor_critic.ops.statistics import Summary, interquartile_mean, plainly, summarize, summarize_seeds
+from actor_critic.ops.comparison import summarize_seeds
+from actor_critic.ops.statistics import Summary, interquartile_mean, plainly, summarize
 
 
 def random(seed: int = 0) -> np.random.Generator:

@@ -146,6 +146,16 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"optimizer_steps": _at(159.0, 320.0, 0.0, 0.5)},
         {"optimizer_steps": _at(161.0, 320.0, 0.0, 0.5)},
     ),
+    (
+        "nothing-moves",  # but steps that are skipped move nothing either
+        {"approx_kl": 9e-4, "clip_fraction": 0.0, "evaluation": _evaluation(22, 20, random=22)},
+        {
+            "approx_kl": 9e-4,
+            "clip_fraction": 0.0,
+            "evaluation": _evaluation(22, 20, random=22),
+            "optimizer_steps": _at(79.0, 320.0, 0.0, 0.5),
+        },
+    ),
     ("masks-leave-one-action", {"forced": 0.51}, {"forced": 0.49}),
     (
         "nothing-moves",
