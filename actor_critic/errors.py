@@ -60,6 +60,12 @@ class SelftestError(ActorCriticError):
     exit_code = 7
 
 
+class RankFault(ActorCriticError):  # noqa: N818 - a fault of another process, not of this one
+    """Another rank of a data-parallel run failed or was lost; the message names it, or what was waited for."""
+
+    exit_code = 8
+
+
 class NumericalError(ActorCriticError):
     """A loss, gradient, reward or parameter is not finite; the message names it and the epoch."""
 

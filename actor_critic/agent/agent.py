@@ -23,6 +23,7 @@ from actor_critic.networks import (
     make_networks,
     make_observation_normalizer,
 )
+from actor_critic.ranks import ALONE, Ranks
 from actor_critic.rollouts import Actor, Rollout
 from actor_critic.seeding import Purpose, generator
 from actor_critic.spaces import ActionSpec, ObservationSpec
@@ -60,6 +61,8 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         observations: ObservationSpec,
         actions: ActionSpec,
         encoder: EncoderLike | None = None,
+        *,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Build both networks and initialise them from the seed.
 
@@ -69,6 +72,7 @@ class ActorCriticAgent(Predictions, FixedAttributes):
             actions: The action space, such as ``ActionSpec.from_space(env.action_space)``.
             encoder: Your module class that encodes observations, or a function that makes one; the settings then name
                 it.
+            ranks: The ranks of a data-parallel run, in which this agent learns.
 
         Raises:
             ConfigError: The device does not exist, or the observations do not fit the encoder.
@@ -94,7 +98,10 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         self._features = FeatureMaker(observations, self.device, normalizer)
         self._actor = Actor(self._features, self._backend.policy)
         state_dim = self.value_network.trunk.state_dim
-        self._learner = Learner(self.settings, self._backend, self._features, state_dim, self.device)
+        self._ranks, self._share = ranks, ranks.share_of(settings.num_envs)
+        self._learner = Learner(
+            self.settings, self._backend, self.parameters, self._features, state_dim, self.device, ranks
+        )
         self._noise: tuple[int, npt.NDArray[np.float32]] | None = None  # the index of the last blocks, and the blocks
         self._prediction_noise = generator(settings.seed, Purpose.PREDICTION)
         self._own = frozenset({*vars(self), "_own"} - of_subclass)
@@ -105,7 +112,10 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         return self._actor
 
     def action_noise(self, block: int) -> npt.NDArray[np.float32]:
-        """Return a block [T, N, G] of uniform numbers for sampling actions; blocks count from 0."""
+        """Return a block [T, N, G] of uniform numbers for sampling actions; blocks count from 0.
+
+        A rank returns the part of its environments.
+        """
         shape = (self.settings.num_steps, self.settings.num_envs, self.actions.num_groups)
         # Several small blocks are drawn at once, because making a generator takes longer than drawing a block.
         together = max(1, _NOISE_AT_ONCE // math.prod(shape))
@@ -113,7 +123,8 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         if self._noise is None or self._noise[0] != first:
             random = generator(self.settings.seed, Purpose.ACTIONS, first + 1)
             self._noise = first, random.random((together, *shape), np.float32)
-        return self._noise[1][row]
+        block_of_all = self._noise[1][row]
+        return block_of_all if self._share.is_whole else np.ascontiguousarray(block_of_all[:, self._share.slice])
 
     def update(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int) -> UpdateResult:
         """Update on a rollout: clip and normalise rewards, estimate advantages, and take the epoch's optimizer steps.
@@ -140,6 +151,8 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         """
         learned = self._learner.learn(update)
         self.parameters.check_finite()
+        for buffer in () if self._ranks.is_alone else self._buffers():  # as of batch normalisation
+            self._ranks.copy_from_first(buffer)
         return learned
 
     def use(self, settings: Settings) -> None:
@@ -164,10 +177,26 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         tensors["optimizer.second_moment"] = self._backend.second_moment
         for name, moments in self._moments().items():
             tensors |= {f"{name}.{key}": tensor for key, tensor in moments.state().items()}
+        tensors |= self.episode_state()
+        return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+    def episode_state(self) -> dict[str, Tensor]:
+        """Return the part of :meth:`state` that has one row for each environment; on a rank, for its own."""
+        tensors = {}
         if self._learner.reward_normalizer:
             tensors["reward_normalizer.sums"] = torch.from_numpy(self._learner.reward_normalizer.sums)
         tensors["value_memory"] = torch.from_numpy(self._learner.value_states)
-        return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        return tensors
+
+    def _state_of_all(self) -> dict[str, Tensor]:
+        """Return :meth:`state` for all environments; a rank does not know the episodes of others, and begins anew."""
+        if self._share.is_whole:
+            return self.state()
+        unknown = {
+            name: torch.zeros(self._share.total, *tensor.shape[1:], dtype=tensor.dtype)
+            for name, tensor in self.episode_state().items()
+        }
+        return self.state() | unknown
 
     def load_state(self, tensors: dict[str, Tensor], optimizer_steps: int) -> None:
         """Load a state that :meth:`state` returned.
@@ -229,7 +258,7 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         """Return this agent as a checkpoint, with the rest of the state of its run."""
         spaces = {"observation": self.observations.to_document(), "action": self.actions.to_document()}
         counters = {"optimizer_steps": self.optimizer_steps, **counters}
-        tensors = self.state() | tensors
+        tensors = self._state_of_all() | tensors
         document = self.settings.to_document()
         return Checkpoint(document, spaces, counters, tensors, records or {}, code or {}, changes=changes or [])
 
@@ -285,7 +314,7 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         """Return what a copy is built from; views into one buffer cannot be copied one by one."""
         return {
             "built of": (self.settings, self.observations, self.actions),
-            "tensors": self.state(),
+            "tensors": self._state_of_all(),
             "optimizer_steps": self.optimizer_steps,
             "learns": [parameter.requires_grad for parameter in self._all_parameters()],
             "prediction": self._prediction_noise.bit_generator.state,
@@ -307,6 +336,10 @@ class ActorCriticAgent(Predictions, FixedAttributes):
 
     def _all_parameters(self) -> list[torch.nn.Parameter]:
         return [parameter for network in self._networks().values() for parameter in network.parameters()]
+
+    def _buffers(self) -> list[Tensor]:
+        """Return what custom encoders keep beside their parameters."""
+        return list({id(b): b for network in self._networks().values() for b in network.buffers()}.values())
 
     def _networks(self) -> dict[str, torch.nn.Module]:
         return {"policy": self.policy_network, "value": self.value_network}

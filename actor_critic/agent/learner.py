@@ -12,15 +12,20 @@ from actor_critic.algorithm import (
     Batch,
     Coefficients,
     Experience,
+    Portion,
     Sequences,
+    Targets,
     UpdateStatistics,
     clip_rewards,
     coefficients_of,
     minibatches,
+    portions,
+    whole_targets,
 )
-from actor_critic.backends import Backend
+from actor_critic.backends import Backend, update_in_parallel
 from actor_critic.config import Settings
-from actor_critic.networks import FeatureMaker, RewardNormalizer
+from actor_critic.networks import FeatureMaker, FlatParameters, RewardNormalizer
+from actor_critic.ranks import ALONE, Ranks
 from actor_critic.rollouts import Actor, Rollout
 
 
@@ -48,12 +53,14 @@ class Update:
         minibatches: Indices into the batch, for each optimizer step.
         coefficients: The coefficients of the epoch.
         explained_variance: As in :class:`UpdateResult`.
+        portions: On several ranks, this rank's part of each minibatch; None on one.
     """
 
     batch: Batch
     minibatches: list[npt.NDArray[np.int64]]
     coefficients: Coefficients
     explained_variance: float | None
+    portions: list[Portion] | None = None
 
 
 class Learner:
@@ -62,24 +69,41 @@ class Learner:
     Attributes:
         reward_normalizer: Running scale of the rewards; None without normalisation.
         value_states: [N, S], the critic's hidden states; S = 0 without memory.
+
+    On several ranks, N is the number of this rank's environments.
     """
 
     def __init__(
-        self, settings: Settings, backend: Backend, features: FeatureMaker, state_dim: int, device: torch.device
+        self,
+        settings: Settings,
+        backend: Backend,
+        parameters: FlatParameters,
+        features: FeatureMaker,
+        state_dim: int,
+        device: torch.device,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Start with no running statistics and with hidden states of 0.
 
         Args:
             settings: The resolved settings.
             backend: Executes both networks.
+            parameters: The flat buffer of both networks.
             features: Makes the networks' inputs from observations.
             state_dim: S, the size of the critic's hidden state.
             device: The device of the networks.
+            ranks: The ranks of the run.
+
+        Raises:
+            ConfigError: The environments cannot be divided among the ranks.
         """
+        self._ranks = ranks
+        self._share = ranks.share_of(settings.num_envs)
         self.reward_normalizer = (
-            RewardNormalizer(settings.num_envs, settings.gamma) if settings.normalize_rewards else None
+            RewardNormalizer(self._share.count, settings.gamma, ranks) if settings.normalize_rewards else None
         )
-        self.value_states = np.zeros((settings.num_envs, state_dim), np.float32)
+        self.value_states = np.zeros((self._share.count, state_dim), np.float32)
+        self._parameters = parameters
         self._settings = settings
         self._backend = backend
         self._features = features
@@ -102,9 +126,13 @@ class Learner:
         rewards = clip_rewards(rewards, self._settings.clip_rewards)
         if self.reward_normalizer:
             rewards = self.reward_normalizer(rewards, rollout.ended, rollout.valid)
-        batch, explained_variance = self._batch(rollout, rewards, actor)
-        parts = minibatches(self._settings, epoch, rollout.valid)
-        return Update(batch, parts, self._coefficients(epoch), explained_variance)
+        batch, targets = self._batch(rollout, rewards, actor)
+        coefficients = self._coefficients(epoch)
+        if self._ranks.is_alone:
+            parts = minibatches(self._settings, epoch, rollout.valid)
+            return Update(batch, parts, coefficients, targets.explained_variance)
+        mine, explained_variance = self._portions(rollout, targets, coefficients, epoch)
+        return Update(batch, [], coefficients, explained_variance, mine)
 
     def learn(self, update: Update) -> UpdateResult:
         """Take an epoch's optimizer steps.
@@ -112,7 +140,13 @@ class Learner:
         Raises:
             NumericalError: A loss or gradient is not finite.
         """
-        statistics = self._backend.update(update.batch, update.minibatches, update.coefficients)
+        batch, coefficients = update.batch, update.coefficients
+        if update.portions is None:
+            statistics = self._backend.update(batch, update.minibatches, coefficients)
+        else:
+            statistics = update_in_parallel(
+                self._backend, self._parameters, batch, update.portions, coefficients, self._ranks
+            )
         return UpdateResult(statistics, update.explained_variance, update.coefficients.learning_rate)
 
     def _coefficients(self, epoch: int) -> Coefficients:
@@ -129,16 +163,14 @@ class Learner:
             self.reward_normalizer.sums[:] = 0.0
 
     @np.errstate(over="ignore", invalid="ignore")  # the update reports numbers that are not finite
-    def _batch(
-        self, rollout: Rollout, rewards: npt.NDArray[np.float32], actor: Actor | None
-    ) -> tuple[Batch, float | None]:
-        """Return the batch for an epoch's optimizer steps, and the explained variance."""
+    def _batch(self, rollout: Rollout, rewards: npt.NDArray[np.float32], actor: Actor | None) -> tuple[Batch, Targets]:
+        """Return the batch for an epoch's optimizer steps, and the targets [T, N]."""
         steps, envs = rewards.shape
         count = steps * envs
         observed = rollout.observations.reshape((steps + 1) * envs, *rollout.observations.shape[2:])
         # Before the forward pass, so that the ratios compare two policies with the same statistics.
         seen = observed[:count]
-        self._features.update(seen if rollout.valid is None else seen[rollout.valid.reshape(-1)])
+        self._features.update(seen if rollout.valid is None else seen[rollout.valid.reshape(-1)], self._ranks)
         features = self._features(observed)
         actions = self._tensor(rollout.actions.reshape(count, -1))
         masks = None if rollout.masks is None else self._tensor(rollout.masks.reshape(count, -1))
@@ -172,7 +204,25 @@ class Learner:
         )
         if rollout.valid is not None and sequences is None:  # sequences stay complete; the loss ignores invalid steps
             batch = batch.select(self._tensor(np.flatnonzero(rollout.valid)))
-        return batch, targets.explained_variance
+        return batch, targets
+
+    def _portions(
+        self, rollout: Rollout, targets: Targets, coefficients: Coefficients, epoch: int
+    ) -> tuple[list[Portion], float | None]:
+        """Return this rank's portion of each minibatch of all ranks, and the explained variance of all ranks."""
+        settings, valid = self._settings, rollout.valid
+        if valid is None:
+            valid = np.ones(targets.advantages.shape, np.bool_)
+        steps, is_uneven = len(valid), settings.has_uneven_rollouts
+        advantages, returns, valid = self._ranks.gather(targets.advantages, targets.returns, valid, is_uneven=is_uneven)
+        whole = None if valid.all() else valid
+        explained = whole_targets(advantages, returns, whole, settings.gamma * settings.gae_lambda).explained_variance
+        mine = portions(
+            minibatches(settings, epoch, whole), advantages, valid, self._share, steps,
+            keeps_invalid=settings.memory is not None,
+            min_std=coefficients.min_advantage_std if coefficients.normalize_advantages else None,
+        )  # fmt: skip
+        return mine, explained
 
     def _sequences(self, rollout: Rollout) -> Sequences:
         """Return where a rollout's sequences begin; with a shared trunk, both networks use the policy's state."""

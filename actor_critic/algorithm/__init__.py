@@ -3,6 +3,7 @@
 from actor_critic.algorithm.batch import Batch, Experience, Sequences, UpdateStatistics, not_finite
 from actor_critic.algorithm.minibatches import minibatches
 from actor_critic.algorithm.objective import Coefficients, Metrics, actor_critic_loss, exceeds_target_kl
+from actor_critic.algorithm.portions import Portion, portions
 from actor_critic.algorithm.schedule import coefficients_of
 from actor_critic.algorithm.targets import (
     Moments,
@@ -11,6 +12,7 @@ from actor_critic.algorithm.targets import (
     clip_rewards,
     compute_targets,
     explained_variance,
+    whole_targets,
 )
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "Experience",
     "Metrics",
     "Moments",
+    "Portion",
     "Sequences",
     "Targets",
     "UpdateStatistics",
@@ -31,4 +34,6 @@ __all__ = [
     "explained_variance",
     "minibatches",
     "not_finite",
+    "portions",
+    "whole_targets",
 ]

@@ -85,11 +85,19 @@ def compute_targets(
         ValueError: Shapes or dtypes are not as above.
     """
     advantages = generalized_advantage(rewards, values, next_values, terminated, ended, gamma, gae_lambda)
-    returns = advantages + values
+    return whole_targets(advantages, advantages + values, valid, gamma * gae_lambda)
+
+
+def whole_targets(
+    advantages: npt.NDArray[np.float32],
+    returns: npt.NDArray[np.float32],
+    valid: npt.NDArray[np.bool_] | None,
+    decay: float,
+) -> Targets:
+    """Return advantages and returns [T, N] with the explained variance over the ``valid`` steps; ``decay`` is γλ."""
     counted = (advantages, returns) if valid is None else (advantages[valid], returns[valid])
     errors, spread = map(_moments, counted)
-    explained = explained_variance(errors, spread, len(rewards), gamma * gae_lambda)
-    return Targets(advantages, returns, explained)
+    return Targets(advantages, returns, explained_variance(errors, spread, len(advantages), decay))
 
 
 def explained_variance(errors: Moments, returns: Moments, steps: int, decay: float) -> float | None:

@@ -8,6 +8,7 @@ from actor_critic.backends.base import (
 from actor_critic.backends.choose import choose_backend, make_backend
 from actor_critic.backends.device import choose_device
 from actor_critic.backends.eager import EagerBackend
+from actor_critic.backends.parallel import update_in_parallel
 
 __all__ = [
     "Backend",
@@ -17,4 +18,5 @@ __all__ = [
     "choose_backend",
     "choose_device",
     "make_backend",
+    "update_in_parallel",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from actor_critic.algorithm import Batch, Coefficients, Experience, Sequences, Targets, UpdateStatistics
+from actor_critic.algorithm import Batch, Coefficients, Experience, Portion, Sequences, Targets, UpdateStatistics
 
 
 @dataclass(frozen=True)
@@ -98,4 +98,18 @@ class Backend(Protocol):
 
         Raises:
             NumericalError: A loss or gradient is not finite; its optimizer step is not taken.
+        """
+
+    def gradient(self, batch: Batch, portion: Portion, coefficients: Coefficients) -> npt.NDArray[np.float64]:
+        """Write the gradient of a portion of a minibatch into the flat buffer; a data-parallel update sums these.
+
+        Returns:
+            The metrics of the portion [5], in the order of :class:`actor_critic.algorithm.Metrics`.
+        """
+
+    def step(self, coefficients: Coefficients) -> float:
+        """Clip the gradient in the flat buffer, and take an optimizer step with it.
+
+        Returns:
+            The gradient's norm before clipping; if it is not finite, no step was taken.
         """

@@ -1,5 +1,6 @@
 """The reference backend: :mod:`actor_critic.ops` with autograd."""
 
+import contextlib
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from actor_critic.algorithm import (
     Coefficients,
     Experience,
     Metrics,
+    Portion,
     Sequences,
     UpdateStatistics,
     actor_critic_loss,
@@ -157,14 +159,8 @@ class EagerBackend(Backend):
             NumericalError: A loss or gradient is not finite; its optimizer step is not taken.
         """
         self._parameters.check()
-        for encoder in self._encoders:
-            encoder.train()
-        try:
-            with torch.enable_grad():  # the program may have disabled it
-                return self._update(batch, minibatches, coefficients)
-        finally:
-            for encoder in self._encoders:
-                encoder.eval()
+        with self._learning(), torch.enable_grad():  # the program may have disabled it
+            return self._update(batch, minibatches, coefficients)
 
     def _update(
         self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], coefficients: Coefficients
@@ -180,24 +176,57 @@ class EagerBackend(Backend):
             gradient_norm = self._parameters.gradients.norm()
             if not torch.isfinite(gradient_norm):
                 raise NumericalError(not_finite(self.steps + 1, float(loss.detach())))
-            if coefficients.max_grad_norm is not None:
-                clip_gradient_norm(self._parameters.gradients, gradient_norm, coefficients.max_grad_norm)
-            self.steps += 1
-            adam_step(
-                self._parameters.values,
-                self._parameters.gradients,
-                self.first_moment,
-                self.second_moment,
-                self.steps,
-                coefficients.learning_rate,
-                coefficients.adam_beta1,
-                coefficients.adam_beta2,
-                coefficients.adam_epsilon,
-            )
+            self._step(gradient_norm, coefficients)
             totals += torch.stack([*metrics, gradient_norm]).cpu()
             taken += 1
         policy_loss, value_loss, entropy, kl, clip_fraction, norm = (totals / max(taken, 1)).tolist()
         return UpdateStatistics(policy_loss, value_loss, entropy, kl, clip_fraction, norm, taken)
+
+    def gradient(self, batch: Batch, portion: Portion, coefficients: Coefficients) -> npt.NDArray[np.float64]:
+        """Write the gradient of a portion; see :class:`Backend`."""
+        rows = torch.from_numpy(portion.rows).to(batch.features.device)
+        part = batch.select(rows, batch.sequences and batch.sequences.select(rows))
+        part = replace(part, advantages=torch.from_numpy(portion.advantages).to(batch.features.device))
+        with self._learning(), torch.enable_grad():
+            loss, metrics = self._loss(part, replace(coefficients, normalize_advantages=False))
+            self._parameters.gradients.zero_()
+            loss.backward()  # type: ignore[no-untyped-call]
+        found: npt.NDArray[np.float64] = torch.stack([*metrics]).cpu().numpy().astype(np.float64)
+        return found
+
+    def step(self, coefficients: Coefficients) -> float:
+        """Take a step with the gradient in the buffer; see :class:`Backend`."""
+        norm = self._parameters.gradients.norm()
+        if torch.isfinite(norm):
+            self._step(norm, coefficients)
+        return float(norm)
+
+    def _step(self, gradient_norm: Tensor, coefficients: Coefficients) -> None:
+        if coefficients.max_grad_norm is not None:
+            clip_gradient_norm(self._parameters.gradients, gradient_norm, coefficients.max_grad_norm)
+        self.steps += 1
+        adam_step(
+            self._parameters.values,
+            self._parameters.gradients,
+            self.first_moment,
+            self.second_moment,
+            self.steps,
+            coefficients.learning_rate,
+            coefficients.adam_beta1,
+            coefficients.adam_beta2,
+            coefficients.adam_epsilon,
+        )
+
+    @contextlib.contextmanager
+    def _learning(self) -> Iterator[None]:
+        """Put custom encoders into training mode while the block runs."""
+        for encoder in self._encoders:
+            encoder.train()
+        try:
+            yield
+        finally:
+            for encoder in self._encoders:
+                encoder.eval()
 
     def _forward(self, features: Tensor, sequences: Sequences | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return logits [B, A], values [B] and hidden states of the value function; a shared trunk runs once."""

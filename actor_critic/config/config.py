@@ -122,6 +122,9 @@ class Config(BaseModel):
     worker_timeout: Annotated[float | None, Field(gt=0, le=10**6), Default(300.0)] = None
     """Seconds after which a worker that does not answer is killed and counts as dead. Environments in this process have
     no timeout. Default: 300."""
+    rank_timeout: Annotated[float | None, Field(gt=0, le=10**6), Default(600.0, old=600.0)] = None
+    """Seconds that a rank of a data-parallel run waits for another one before the run ends with an error. The others
+    wait while rank 0 evaluates. Default: 600."""
     max_worker_restarts: Annotated[int | None, Field(ge=0, le=10**6), Default(0)] = None
     """How many dead workers a run replaces in total; it replays their episodes. Default: 0, any ends the run."""
     replay: Annotated[Literal["auto", "reset", "fresh", "none"] | None, Default("auto")] = None

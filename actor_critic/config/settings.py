@@ -37,6 +37,7 @@ _NOT_COMPUTED = frozenset(
         "preset",
         "workers",
         "worker_timeout",
+        "rank_timeout",
         "max_worker_restarts",
     }
 )
@@ -101,6 +102,7 @@ class Settings:
     vectorization: str
     workers: int | Literal["auto"]
     worker_timeout: float
+    rank_timeout: float
     max_worker_restarts: int
     replay: Literal["auto", "reset", "fresh", "none"]
     max_episode_steps: int | None
@@ -226,6 +228,11 @@ class Settings:
     def is_saved_whole(self) -> bool:
         """Whether checkpoints hold the whole state of the environments, so that nothing is replayed."""
         return self.is_random_states or self.vectorization == "compiled"
+
+    @property
+    def has_uneven_rollouts(self) -> bool:
+        """Whether rollouts may differ in length, because native vector environments may pause between two episodes."""
+        return self.vectorization == "native"
 
     @property
     def episode_figures(self) -> list[str]:

@@ -22,6 +22,7 @@ from actor_critic.environments.trials.functions import check_functions_of
 from actor_critic.environments.vector.contract import Observed, State, Step, VectorEnvironment
 from actor_critic.environments.vector.instances import close_environment
 from actor_critic.environments.vector.native import NativeVectorEnv
+from actor_critic.environments.vector.parts import part_of, whole_of
 from actor_critic.environments.vector.same_step import SameStepVectorEnv
 from actor_critic.environments.vector.workers import WorkerVectorEnv
 from actor_critic.environments.wrappers.limits import has_step_limit
@@ -59,9 +60,11 @@ __all__ = [
     "is_own",
     "make_evaluation_environment",
     "make_vector_environment",
+    "part_of",
     "read_masks",
     "render_modes",
     "runs_code_of_others",
     "take_mask",
     "try_new_environment",
+    "whole_of",
 ]

@@ -42,6 +42,7 @@ def make_vector_environment(
     purpose: Purpose = Purpose.EPISODES,
     num_envs: int | None = None,
     quotas: npt.NDArray[np.int64] | None = None,
+    first: int = 0,
 ) -> VectorEnvironment:
     """Make the environments of a run or of an evaluation.
 
@@ -50,6 +51,7 @@ def make_vector_environment(
         purpose: ``EPISODES`` for training, ``SELECTION`` or ``TEST`` for evaluation.
         num_envs: Number of environments; None uses ``settings.num_envs``.
         quotas: [N], episodes that each environment runs before it rests; None for no limit.
+        first: Number of the first environment, if these are a part of more.
 
     Raises:
         ConfigError: The environment cannot be made.
@@ -65,6 +67,7 @@ def make_vector_environment(
             reward_model_kwargs=settings.reward_model_kwargs,
             objects=settings.objects,
             purpose=purpose,
+            first=first,
         )
     if purpose is not Purpose.EPISODES:
         make = EnvironmentMaker(settings, ends=True)
@@ -74,13 +77,14 @@ def make_vector_environment(
     make = EnvironmentMaker(settings)
     match settings.vectorization:
         case "compiled":
-            return make_functional_vector(settings, count, purpose)
+            return make_functional_vector(settings, count, purpose, first)
         case "shared" | "workers":
             assert settings.workers != "auto", "choose_vectorization comes first"
             return WorkerVectorEnv(
                 make,
                 count,
                 settings.workers,
+                first=first,
                 separate_processes=settings.vectorization == "workers",
                 reserved_cores=settings.cores_beside,
                 replay=_replay(settings),
@@ -88,9 +92,9 @@ def make_vector_environment(
                 max_restarts=settings.max_worker_restarts,
             )
         case "native":
-            return NativeVectorEnv(make_native(settings, count))
+            return NativeVectorEnv(make_native(settings, count), first)
         case _:
-            return SameStepVectorEnv(make, count, replay=_replay(settings))
+            return SameStepVectorEnv(make, count, first=first, replay=_replay(settings))
 
 
 def _replay(settings: Settings) -> Replay:

@@ -9,6 +9,7 @@ from torch import Tensor
 from actor_critic.config import Settings
 from actor_critic.networks.encoders import encode
 from actor_critic.networks.normalization import ObservationNormalizer
+from actor_critic.ranks import ALONE, Ranks
 from actor_critic.spaces import ObservationSpec
 
 
@@ -50,10 +51,10 @@ class FeatureMaker:
         features = self._encode(observations)
         return self.normalizer(features) if self.normalizer else features
 
-    def update(self, observations: npt.NDArray[Any]) -> None:
-        """Merge observations [B, *shape] into the running statistics."""
-        if self.normalizer and len(observations):
-            self.normalizer.update(self._encode(observations))
+    def update(self, observations: npt.NDArray[Any], ranks: Ranks = ALONE) -> None:
+        """Merge observations [B, *shape] into the running statistics, and those of the other ranks."""
+        if self.normalizer and (len(observations) or not ranks.is_alone):
+            self.normalizer.update(self._encode(observations), ranks)
 
     def frozen(self) -> "FeatureMaker":
         """Return a copy with the current statistics, which later updates do not change."""

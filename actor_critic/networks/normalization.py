@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from actor_critic.ops.returns import discounted_sums
+from actor_critic.ranks import ALONE, Ranks
 
 _CLIP = 10.0
 _EPSILON = 1e-8
@@ -27,16 +28,27 @@ class RunningMoments:
         self.mean = torch.zeros(shape, dtype=torch.float64)
         self.squares = torch.zeros(shape, dtype=torch.float64)
 
-    def update(self, batch: Tensor) -> None:
-        """Merge a batch [B, *shape]."""
-        if not len(batch):
-            return
-        batch = batch.to(torch.float64)
+    def update(self, batch: Tensor, ranks: Ranks = ALONE) -> None:
+        """Merge a batch [B, *shape], and those of the other ranks."""
         size = len(batch)
-        mean = batch.mean(0)
+        batch = batch.to(torch.float64)
+        mean = batch.mean(0) if size else torch.zeros_like(self.mean)
+        squares = (batch - mean).square().sum(0)
+        if ranks.is_alone:
+            self._merge(size, mean, squares)
+            return
+        mine = np.concatenate([[float(size)], mean.reshape(-1).numpy(), squares.reshape(-1).numpy()])
+        for row in torch.from_numpy(ranks.rows(mine)):
+            its_mean, its_squares = (part.reshape(self.mean.shape) for part in row[1:].chunk(2))
+            self._merge(int(row[0]), its_mean, its_squares)
+
+    def _merge(self, size: int, mean: Tensor, squares: Tensor) -> None:
+        """Merge the count, the mean and the squared deviations of some samples."""
+        if not size:
+            return
         delta = mean - self.mean
         total = self.count + size
-        self.squares += (batch - mean).square().sum(0) + delta.square() * self.count * size / total
+        self.squares += squares + delta.square() * self.count * size / total
         self.mean += delta * size / total
         self.count = total
 
@@ -79,9 +91,9 @@ class ObservationNormalizer:
         other.refresh()
         return other
 
-    def update(self, features: Tensor) -> None:
-        """Merge features [B, num_features] into the statistics."""
-        self.moments.update(features.cpu())
+    def update(self, features: Tensor, ranks: Ranks = ALONE) -> None:
+        """Merge features [B, num_features] into the statistics, and those of the other ranks."""
+        self.moments.update(features.cpu(), ranks)
         self.refresh()
 
     def refresh(self) -> None:
@@ -112,10 +124,11 @@ class ObservationNormalizer:
 class RewardNormalizer:
     """Divide rewards by the running standard deviation of the discounted return (Engstrom et al., 2020, section 3)."""
 
-    def __init__(self, num_envs: int, gamma: float) -> None:
+    def __init__(self, num_envs: int, gamma: float, ranks: Ranks = ALONE) -> None:
         self.moments = RunningMoments(())
         self.sums: npt.NDArray[np.float64] = np.zeros(num_envs)
         self._gamma = gamma
+        self._ranks = ranks
 
     def __call__(
         self,
@@ -125,7 +138,7 @@ class RewardNormalizer:
     ) -> npt.NDArray[np.float32]:
         """Merge the rewards [T, N] of a rollout (only ``live`` steps, if given), and return them scaled [T, N]."""
         sums, self.sums = discounted_sums(rewards, ended, self.sums, self._gamma)
-        self.moments.update(torch.from_numpy(sums.reshape(-1) if live is None else sums[live]))
+        self.moments.update(torch.from_numpy(sums.reshape(-1) if live is None else sums[live]), self._ranks)
         scale = self.scale
         return rewards if scale == 1.0 else (rewards / np.float64(scale)).astype(np.float32)
 

@@ -2,9 +2,16 @@
 
 import os
 
+_ranks = 1
+
 
 def available() -> int:
-    """Return the number of cores that this process may run on, without regard to a container's quota."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the number of cores for this process, at least 1, without regard to a container's quota."""
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, found // _ranks)
+
+
+def divide_among(ranks: int) -> None:
+    """Divide the cores of this machine among as many ranks of a data-parallel run."""
+    global _ranks
+    _ranks = ranks

@@ -3,7 +3,7 @@
 from actor_critic.rollouts.actor import Actor
 from actor_critic.rollouts.collector import Collector, Policy
 from actor_critic.rollouts.rollout import Rollout
-from actor_critic.rollouts.sources import Overlapped, RolloutSource, Sequential
+from actor_critic.rollouts.sources import Overlapped, RolloutSource, Sequential, part_of_state, whole_state_of
 
 __all__ = [
     "Actor",
@@ -13,4 +13,6 @@ __all__ = [
     "Rollout",
     "RolloutSource",
     "Sequential",
+    "part_of_state",
+    "whole_state_of",
 ]

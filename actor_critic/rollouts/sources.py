@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from actor_critic.environments import State
+from actor_critic.environments import State, part_of, whole_of
 from actor_critic.errors import CheckpointError
 from actor_critic.rollouts.actor import Actor
 from actor_critic.rollouts.collector import Collector
@@ -60,6 +60,18 @@ class RolloutSource(Protocol):
 
     def close(self) -> None:
         """Release threads."""
+
+
+def part_of_state(state: State, share: slice) -> State:
+    """Return the part of a saved state that a rank needs, which steps the environments of a slice."""
+    actor = {name: array for name, array in state.items() if name.startswith(_ACTOR)}
+    return actor | part_of({name: array for name, array in state.items() if name not in actor}, share)
+
+
+def whole_state_of(parts: Sequence[State]) -> State:
+    """Return the saved state of all environments from those of the ranks, in order."""
+    actor = {name: array for name, array in parts[0].items() if name.startswith(_ACTOR)}
+    return actor | whole_of([{name: array for name, array in part.items() if name not in actor} for part in parts])
 
 
 class Sequential(RolloutSource):

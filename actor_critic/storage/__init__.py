@@ -27,7 +27,7 @@ from actor_critic.storage.runs import (
     read_evaluation,
     timestamped_path,
 )
-from actor_critic.storage.versions import different_versions
+from actor_critic.storage.versions import current_versions, different_versions
 
 __all__ = [
     "SECONDS",
@@ -37,6 +37,7 @@ __all__ = [
     "RunFolder",
     "check_is_run",
     "check_loggers",
+    "current_versions",
     "detail_columns",
     "different_versions",
     "edited_settings",

@@ -21,6 +21,7 @@ from actor_critic.errors import ConfigError
 from actor_critic.evaluation import Evaluation, long_evaluations
 from actor_critic.networks import CustomEncoder
 from actor_critic.process import Interrupted, recognized
+from actor_critic.ranks import rank
 from actor_critic.storage import Change, Checkpoint, RunFolder, check_loggers, here
 from actor_critic.training.changing import new_change, of_environments
 from actor_critic.training.evaluations import Evaluations
@@ -82,7 +83,9 @@ class RunControl(FixedAttributes):
             self._rewards, self._seeds = prepared.rewards, prepared.seeds
             self._counters = prepared.state.counters
             self._started_in = prepared.started_in
-            self._folder: RunFolder | None = None
+            self._ranks = prepared.ranks
+            self._folder: RunFolder | None = None  # on rank 0, which writes it
+            self._folder_path: Path | None = None
             self._phase = Phase.IDLE
             self.epoch_begun = 0  # the last epoch that was started
             self._recorder: Recorder | None = None  # while the run iterates
@@ -143,7 +146,8 @@ class RunControl(FixedAttributes):
         """
         with recognized():
             found = run_folder if isinstance(run_folder, FoundRun) else None
-            folder = RunFolder(run_folder.folder if isinstance(run_folder, FoundRun) else here() / run_folder)
+            path = run_folder.folder if isinstance(run_folder, FoundRun) else here() / run_folder
+            folder = RunFolder(path) if rank() == 0 else None  # rank 0 writes; the others read
             try:
                 ends = Config(
                     num_epochs=num_epochs,
@@ -152,7 +156,7 @@ class RunControl(FixedAttributes):
                     max_hours=max_hours,
                 )
                 saved = saved_run(
-                    found if found and found.is_up_to_date() else find_run(folder.path),
+                    found if found and found.is_up_to_date() else find_run(path),
                     ends,
                     device=device,
                     passed=Passed.of(objects),
@@ -161,16 +165,15 @@ class RunControl(FixedAttributes):
                 )
                 run = cls(saved)
                 try:
-                    if run.epoch < run.settings.num_epochs:
-                        run._videos.check(may_close=True)
-                    record_ends(folder, saved, run.settings)
+                    run._ranks.lead(lambda: run._check_records(folder, saved))
                 except BaseException:
                     run.close()
                     raise
             except BaseException:
-                folder.close()
+                if folder:
+                    folder.close()
                 raise
-            run._continue_in(folder)
+            run._continue_in(path, folder)
             log.info("resuming %s after epoch %d", saved.origin, run.epoch)
             return run
 
@@ -222,7 +225,7 @@ class RunControl(FixedAttributes):
     @property
     def run_folder(self) -> Path | None:
         """The run folder; None without one."""
-        return self._folder.path if self._folder else None
+        return self._folder_path
 
     def keep_in(self, run_folder: str | Path) -> Path:
         """Write the records of this run to a new folder; if it exists, to the first free of ``name_2``, ``name_3`` …
@@ -233,8 +236,12 @@ class RunControl(FixedAttributes):
         Raises:
             ConfigError: The folder cannot be made, the run has one already, or it is to be recorded and cannot be.
         """
-        if self._folder is not None:
-            raise ConfigError(f"this run is kept in {self._folder.path} already")
+        if self._folder_path is not None:
+            raise ConfigError(f"this run is kept in {self._folder_path} already")
+        self._folder_path = path = self._ranks.lead(lambda: self._make_folder(run_folder))
+        return path
+
+    def _make_folder(self, run_folder: str | Path) -> Path:
         check_loggers(self.settings.logger)
         self._videos.check(may_close=self._phase is Phase.IDLE)
         wanted = self._started_in / run_folder
@@ -247,19 +254,19 @@ class RunControl(FixedAttributes):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the training state between two epochs, as 64 hexadecimal digits.
+        """SHA-256 of the training state between two epochs, as 64 hexadecimal digits. All ranks must ask for it.
 
         Raises:
             RuntimeError: The run has not started, or is in the middle of an epoch.
         """
         if self._phase in (Phase.IN_EPOCH, Phase.BROKEN) or not self._state.has_begun:
             raise RuntimeError("a digest is of the state between two epochs: ask for it in the loop, or after it")
-        return self._state.digest
+        return self._ranks.lead(lambda: self._state.digest, self._state.contribute)
 
     @property
     def is_evaluated(self) -> bool:
         """Whether the run folder holds an evaluation of the current weights."""
-        return self._folder is not None and kept_evaluation(self._folder.path, self.epoch) is not None
+        return self._folder_path is not None and kept_evaluation(self._folder_path, self.epoch) is not None
 
     def stop(self, reason: str) -> None:
         """End the run after the current epoch."""
@@ -379,12 +386,19 @@ class RunControl(FixedAttributes):
         if (reason := reason_to_stop(self.settings, self._counters)) and self.stop_reason is None:
             self.stop(reason)
 
-    def _continue_in(self, folder: RunFolder) -> None:
+    def _check_records(self, folder: RunFolder | None, saved: SavedRun) -> None:
+        """Check that a resumed run can be recorded, and write the settings of its end."""
+        assert folder is not None
+        if self.epoch < self.settings.num_epochs:
+            self._videos.check(may_close=True)
+        record_ends(folder, saved, self.settings)
+
+    def _continue_in(self, path: Path, folder: RunFolder | None) -> None:
         """Attach a resumed run to its folder, and find out whether it is over."""
-        self._folder = folder
+        self._folder, self._folder_path = folder, path
         self._stop_if_a_rule_says_so()
         if self.epoch >= self.settings.num_epochs:
             self.stop_reason = self.stop_reason or FINISHED
         self.is_over = self.stop_reason is not None
         if self.is_over:
-            self.evaluation = kept_evaluation(folder.path, self.epoch)
+            self.evaluation = kept_evaluation(path, self.epoch)

@@ -1,6 +1,7 @@
 """Counters and episode statistics of a run."""
 
 import time
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from actor_critic.agent import UpdateResult
 from actor_critic.ops.returns import episode_sums
+from actor_critic.ranks import Ranks
 from actor_critic.rollouts import Rollout
 from actor_critic.storage import Checkpoint
 from actor_critic.training.choices import Choices
@@ -94,6 +96,42 @@ class EpisodeTotals:
         return self._means[self._names.index(name)]
 
 
+class Outcomes(NamedTuple):
+    """What counts of an epoch.
+
+    Attributes:
+        quantities: [K, T, N] float32, the quantities that are summed over episodes. The second one is 1 where a step is
+            a transition.
+        ended: [T, N], whether the environment's own episode ended.
+    """
+
+    quantities: npt.NDArray[np.float32]
+    ended: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, rollout: Rollout, model_rewards: npt.NDArray[np.float32] | None) -> "Outcomes":
+        """Return the outcomes of a rollout.
+
+        Args:
+            rollout: Its steps.
+            model_rewards: [T, N], the reward model's rewards for them; None without one.
+        """
+        live = np.ones_like(rollout.rewards) if rollout.valid is None else rollout.valid
+        if rollout.own_rewards is None:
+            sums = [rollout.rewards, live] if model_rewards is None else [rollout.rewards, live, model_rewards]
+        else:
+            between = [] if model_rewards is None else [model_rewards]
+            sums = [rollout.own_rewards, live, *between, rollout.rewards]
+        return cls(np.array(sums, np.float32), rollout.game_ended)
+
+    def of_all(self, ranks: Ranks, is_uneven: bool) -> "Outcomes":
+        """Return the outcomes of all ranks; ``is_uneven`` says that rollouts may differ in length."""
+        if ranks.is_alone:
+            return self
+        *quantities, ended = ranks.gather(*self.quantities, self.ended, is_uneven=is_uneven)
+        return Outcomes(np.array(quantities), ended)
+
+
 class Counters:
     """Counters, episode statistics and records of a run.
 
@@ -139,22 +177,11 @@ class Counters:
         """Stop the clock, and add the hours since it was started."""
         self._hours, self._started = self.hours, None
 
-    def count(self, rollout: Rollout, model_rewards: npt.NDArray[np.float32] | None) -> None:
-        """Count an epoch after its update.
-
-        Args:
-            rollout: Its steps.
-            model_rewards: [T, N], the reward model's rewards for them; None without one.
-        """
-        live = np.ones_like(rollout.rewards) if rollout.valid is None else rollout.valid
-        if rollout.own_rewards is None:
-            sums = [rollout.rewards, live] if model_rewards is None else [rollout.rewards, live, model_rewards]
-        else:
-            between = [] if model_rewards is None else [model_rewards]
-            sums = [rollout.own_rewards, live, *between, rollout.rewards]
+    def count(self, outcomes: "Outcomes") -> None:
+        """Count an epoch after its update."""
         self.epoch += 1
-        self.env_steps += rollout.num_valid
-        self.episodes += self.totals.update(np.array(sums, np.float32), rollout.game_ended)
+        self.env_steps += int(outcomes.quantities[1].sum())
+        self.episodes += self.totals.update(outcomes.quantities, outcomes.ended)
         if self.first_return is None and self.totals.is_representative:
             self.first_return = self.totals.mean("return")
 

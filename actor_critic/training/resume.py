@@ -253,8 +253,16 @@ def restore(state: RunState, saved: SavedRun) -> None:
     except CheckpointError as error:
         raise CheckpointError(f"{origin} does not fit {saved.settings.environment}: {error}") from None
     _check_code(state, checkpoint, origin)
+    before, now = int(checkpoint.records.get("ranks") or 1), state.ranks.size
+    if before != now:
+        log.warning(
+            "%s was written by %d rank(s), and the run continues on %d; sums are rounded otherwise, so the bits differ",
+            origin,
+            before,
+            now,
+        )
     try:
-        state.restore(checkpoint)
+        state.restore(state.own_part_of(checkpoint))
     except KeyError as error:
         raise CheckpointError(f"{origin} is an agent, not a training state: it lacks {error}") from None
     state.counters.restore_records(checkpoint)

@@ -2,17 +2,20 @@
 
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.environments import find_functional_class, find_spec, is_own
-from actor_critic.errors import EnvironmentFault
+from actor_critic.errors import ActorCriticError, EnvironmentFault, RankFault
 from actor_critic.imports import is_installed
 from actor_critic.networks import CustomEncoder
-from actor_critic.rollouts import RolloutSource
+from actor_critic.ranks import ALONE, Ranks
+from actor_critic.rollouts import RolloutSource, part_of_state, whole_state_of
 from actor_critic.storage import Change, Checkpoint, to_documents
 from actor_critic.training.changing import changed
 from actor_critic.training.code_digest import source_digest
@@ -29,6 +32,8 @@ _EPISODES = "environment."
 class RunState:
     """An agent, its counters and its source of rollouts, saved and restored together.
 
+    A snapshot of a rank holds its own environments; a checkpoint holds those of all ranks, as if there were one.
+
     Attributes:
         agent: The agent in training.
         counters: Epochs, steps, episodes, hours and the best score.
@@ -39,10 +44,11 @@ class RunState:
         running_episodes: The state that the source saved when it was closed; None before the run started.
     """
 
-    def __init__(self, agent: ActorCriticAgent, counters: Counters) -> None:
+    def __init__(self, agent: ActorCriticAgent, counters: Counters, ranks: Ranks = ALONE) -> None:
         """Start before the first epoch."""
         self.agent = agent
         self.counters = counters
+        self.ranks = ranks
         self.objects = _objects_of_the_user(agent)
         self.code = {field: source_digest(found) for field, found in self.objects.items()}
         self.changes: list[Change] = []
@@ -68,24 +74,40 @@ class RunState:
             best: The best score so far, including this checkpoint.
         """
         checkpoint = self._checkpoint(best)
-        if self.source is not None:
+        if self.source is not None and self.ranks.is_alone:
             self._snapshot = checkpoint
         return checkpoint
+
+    def contribute(self) -> dict[str, dict[str, npt.NDArray[Any]]]:
+        """Return what this rank has of a checkpoint, which rank 0 asks for."""
+        if self.source is not None and not self.ranks.is_alone:
+            self._take_snapshot()
+        own = {name: tensor.numpy() for name, tensor in self.agent.episode_state().items()}
+        return {"agent": own, "episodes": self._episodes()}
 
     @property
     def digest(self) -> str:
         """SHA-256 of the training state, as 64 hexadecimal digits."""
         return self._checkpoint(self.counters.best).digest
 
+    @property
+    def wants_snapshot(self) -> bool:
+        """Whether snapshots have taken little time since the loop started."""
+        return self._spent <= _SNAPSHOT_SECONDS + _SNAPSHOT_SHARE * (time.monotonic() - self._began)
+
     def take_snapshot(self) -> None:
         """Keep a snapshot to restore, unless snapshots have taken too much time since the loop started."""
-        now = time.monotonic()
-        if self._spent <= _SNAPSHOT_SECONDS + _SNAPSHOT_SHARE * (now - self._began):
-            counts = {"optimizer_steps": self.agent.optimizer_steps, **self.counters.counts()}
-            self._snapshot = Checkpoint({}, {}, counts, self.agent.state() | self._tensors(), self.counters.records())
+        if self.ranks.any(self.wants_snapshot)[0]:
+            now = time.monotonic()
+            self._take_snapshot()
             self._spent += time.monotonic() - now
 
-    def detach(self, is_cut_short: bool) -> EnvironmentFault | None:
+    def _take_snapshot(self) -> None:
+        counts = {"optimizer_steps": self.agent.optimizer_steps, **self.counters.counts()}
+        tensors = self.agent.state() | self.counters.tensors() | _as_tensors(self._episodes())
+        self._snapshot = Checkpoint({}, {}, counts, tensors, self.counters.records())
+
+    def detach(self, is_cut_short: bool) -> ActorCriticError | None:
         """Save the running episodes, and detach the source.
 
         If an epoch was cut short, or the episodes cannot be saved, restore the last snapshot.
@@ -95,12 +117,13 @@ class RunState:
         """
         source, self.source = self.source, None
         snapshot, self._snapshot = self._snapshot, None
-        fault = None
+        fault: ActorCriticError | None = None
         if source is not None and not is_cut_short:
             try:
-                self.running_episodes = source.save_state()
+                with self.ranks.joint():
+                    self.running_episodes = source.save_state()
                 return None
-            except EnvironmentFault as error:  # its workers are dead, and their episodes lost
+            except (EnvironmentFault, RankFault) as error:  # its workers are dead, and their episodes lost
                 log.warning("%s", error)
                 fault = error
         if snapshot is not None:
@@ -155,16 +178,41 @@ class RunState:
         counters = self.counters
         # A change after this epoch is no part of its state: its checkpoint is written before.
         changes = to_documents(change for change in self.changes if change.epoch < counters.epoch)
-        return self.agent.checkpoint(
-            counters.counts(), self._tensors(), {**counters.records(), "best": best}, dict(self.code), changes
-        )
+        records = {**counters.records(), "best": best, **({} if self.ranks.is_alone else {"ranks": self.ranks.size})}
+        return self.agent.checkpoint(counters.counts(), self._tensors_of_all(), records, dict(self.code), changes)
 
-    def _tensors(self) -> dict[str, torch.Tensor]:
-        tensors = self.counters.tensors()
-        episodes = self.source.save_state() if self.source else self.running_episodes or {}
-        for name, array in episodes.items():
-            tensors[_EPISODES + name] = torch.from_numpy(array)
-        return tensors
+    def _tensors_of_all(self) -> dict[str, torch.Tensor]:
+        """Return the counters, and what has rows of single environments, of all ranks."""
+        if self.ranks.is_alone:
+            return self.counters.tensors() | _as_tensors(self._episodes())
+        parts = self.ranks.ask(self.contribute())
+        own = {
+            name: torch.from_numpy(np.concatenate([part["agent"][name] for part in parts]))
+            for name in parts[0]["agent"]
+        }
+        episodes = whole_state_of([part["episodes"] for part in parts]) if parts[0]["episodes"] else {}
+        return self.counters.tensors() | own | _as_tensors(episodes)
+
+    def _episodes(self) -> dict[str, npt.NDArray[Any]]:
+        return self.source.save_state() if self.source else self.running_episodes or {}
+
+    def own_part_of(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Return a checkpoint with the environments of this rank alone."""
+        if self.ranks.is_alone:
+            return checkpoint
+        share = self.ranks.share_of(self.agent.settings.num_envs).slice
+        tensors = dict(checkpoint.tensors)
+        tensors |= {name: tensors[name][share] for name in self.agent.episode_state() if name in tensors}
+        episodes = {
+            name.removeprefix(_EPISODES): tensors.pop(name).numpy()
+            for name in checkpoint.tensors
+            if name.startswith(_EPISODES)
+        }
+        return replace(checkpoint, tensors=tensors | _as_tensors(part_of_state(episodes, share)))
+
+
+def _as_tensors(episodes: dict[str, npt.NDArray[Any]]) -> dict[str, torch.Tensor]:
+    return {_EPISODES + name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in episodes.items()}
 
 
 def _objects_of_the_user(agent: ActorCriticAgent) -> dict[str, Any]:

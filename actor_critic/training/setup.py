@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,9 +20,10 @@ from actor_critic.environments import (
 )
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.evaluation import try_evaluation_environment
+from actor_critic.ranks import Ranks, Share, join, rank_on_this_host
 from actor_critic.rewards import make_reward_rule
 from actor_critic.spaces import describe_path, left_out, read_spaces
-from actor_critic.storage import here
+from actor_critic.storage import current_versions, here
 from actor_critic.training.counters import Counters
 from actor_critic.training.resume import SavedRun, restore
 from actor_critic.training.rewards import EpochRewards
@@ -41,6 +43,7 @@ class Prepared:
         rewards: The training rewards.
         seeds: Seeds the global generators.
         started_in: The folder that relative paths start from; environments may change the current folder.
+        ranks: The ranks of the run.
     """
 
     state: RunState
@@ -48,6 +51,7 @@ class Prepared:
     rewards: EpochRewards
     seeds: GlobalSeeds
     started_in: Path
+    ranks: Ranks
 
 
 def prepare(config: Config | Settings | SavedRun, passed: Passed) -> Prepared:
@@ -67,35 +71,64 @@ def prepare(config: Config | Settings | SavedRun, passed: Passed) -> Prepared:
     started_in = here()
     saved = config if isinstance(config, SavedRun) else None
     settings = settings_of(config.settings_to_begin_with() if isinstance(config, SavedRun) else config, passed)
+    ranks = join(settings.rank_timeout)
     torch.set_num_threads(1)  # the initial weights must not depend on the number of threads
-    settings = settings.replace(device=str(choose_device(settings.device)))
-    if settings.is_random_states:
-        check_fits_in_memory(settings)
-    seeds = GlobalSeeds(settings.seed, runs_code_of_others(settings))
-    seeds(0)
-    settings = choose_replay(choose_vectorization(settings))
-    seeds.is_needed = runs_code_of_others(settings)
-    if saved is None and settings.vectorization == "compiled":
-        try_new_environment(settings)
-    environment = make_environments(settings, seeds)
+    with ranks.joint():
+        share = ranks.share_of(settings.num_envs, "batch_size" if settings.is_random_states else "num_envs")
+        settings = settings.replace(device=str(choose_device(settings.device, rank_on_this_host())))
+        if settings.is_random_states:
+            check_fits_in_memory(settings)
+        seeds = GlobalSeeds(settings.seed, runs_code_of_others(settings), ranks.index)
+        seeds(0)
+    settings = settings.replace(**ranks.lead(lambda: _chosen(settings, share)))
+    with ranks.joint():
+        seeds.is_needed = runs_code_of_others(settings)
+        if saved is None and settings.vectorization == "compiled":
+            try_new_environment(settings)
+        environment = make_environments(settings, seeds, share)
+        try:
+            agent, rewards = _build(settings, environment, None if saved else started_in, ranks)
+            torch.set_num_threads(agent.settings.torch_threads)
+            _check_overlap(agent)
+            state = RunState(agent, Counters(settings.num_envs, settings.episode_figures), ranks)
+            if saved:
+                restore(state, saved)
+            elif ranks.is_first:
+                try_evaluation_environment(agent)
+        except BaseException:
+            environment.close()
+            raise
     try:
-        agent, rewards = _build(settings, environment, None if saved else started_in)
-        torch.set_num_threads(agent.settings.torch_threads)
-        _check_overlap(agent)
-        state = RunState(agent, Counters(settings.num_envs, settings.episode_figures))
-        if saved:
-            restore(state, saved)
-        else:
-            try_evaluation_environment(agent)
+        _check_ranks_are_alike(state)
     except BaseException:
         environment.close()
         raise
-    environments = TrainingEnvironments(agent.settings, seeds, environment)
-    return Prepared(state, environments, rewards, seeds, started_in)
+    environments = TrainingEnvironments(agent.settings, seeds, environment, share)
+    return Prepared(state, environments, rewards, seeds, started_in, ranks)
+
+
+def _chosen(settings: Settings, share: Share) -> dict[str, Any]:
+    """Return the settings of stepping that are "auto", chosen for the environments of one rank."""
+    found = choose_replay(choose_vectorization(settings.replace(num_envs=share.count)))
+    return {name: getattr(found, name) for name in ("vectorization", "workers", "replay")}
+
+
+def _check_ranks_are_alike(state: RunState) -> None:
+    """Check that all ranks have the same settings, versions and code.
+
+    Raises:
+        ConfigError: They have not.
+    """
+    if state.ranks.is_alone:
+        return
+    settings = {name: value for name, value in state.agent.settings.to_document().items() if name != "device"}
+    versions = {f"the version of {name}": version for name, version in current_versions().items()}
+    code = {f"the code of {name}": digest for name, digest in state.code.items()}
+    state.ranks.check_equal("command, files, libraries and kind of processor", settings | versions | code)
 
 
 def _build(
-    settings: Settings, environment: VectorEnvironment, weights_from: Path | None
+    settings: Settings, environment: VectorEnvironment, weights_from: Path | None, ranks: Ranks
 ) -> tuple[ActorCriticAgent, EpochRewards]:
     """Build the agent for an environment's spaces, and the training rewards.
 
@@ -103,6 +136,7 @@ def _build(
         settings: Complete except for the sizes and the backend.
         environment: The environments.
         weights_from: The folder that ``init_from`` is relative to; None if ``init_from`` is not used.
+        ranks: The ranks of the run.
     """
     space, action_space = environment.single_observation_space, environment.single_action_space
     whole, actions = read_spaces(settings.environment, space, action_space)
@@ -125,7 +159,7 @@ def _build(
         if init_from is not None and weights_from is not None:
             source, first = weights_to_begin_with(weights_from / init_from, settings, spaces)
             settings = settings.replace(init_from=str(source))
-        agent = ActorCriticAgent(settings, observations, actions)
+        agent = ActorCriticAgent(settings, observations, actions, ranks=ranks)
         if first is not None:
             agent.load_weights(first.tensors)
             log.info("weights from %s", settings.init_from)

@@ -4,24 +4,24 @@ import contextlib
 import logging
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import replace
 
-from actor_critic.errors import ChangeFault, ConfigError, EnvironmentFault, NumericalError
+from actor_critic.errors import ActorCriticError, ChangeFault, ConfigError, NumericalError
 from actor_critic.process import Interrupted, postponed, recognized
+from actor_critic.ranks import shared
 from actor_critic.rollouts import RolloutSource
 from actor_critic.storage import keep_failed_batch
 from actor_critic.training.choices import are_counted, count_choices
-from actor_critic.training.control import RunControl
-from actor_critic.training.recorder import Recorder
+from actor_critic.training.counters import Outcomes
+from actor_critic.training.recorded import RecordedRun, ends_this_rank_alone
 from actor_critic.training.report import EpochReport
-from actor_critic.training.stopping import FINISHED, INTERRUPTED, Phase
+from actor_critic.training.stopping import Phase
 from actor_critic.training.training_environments import LEARNING
 
 log = logging.getLogger("actor_critic")
 log.addHandler(logging.NullHandler())  # silent until a program adds a handler
 
 
-class Trainer(RunControl):
+class Trainer(RecordedRun):
     """A training run as an iterator: every step trains one epoch and returns its report.
 
     Without a run folder nothing is written. Leaving the loop closes the environments. Iterating again continues with
@@ -59,39 +59,25 @@ class Trainer(RunControl):
             raise RuntimeError("an epoch of this run was cut short; its state is neither before nor after that epoch")
         if self._phase is not Phase.IDLE:
             raise RuntimeError("this run is being iterated over already")
-        if self.settings.logger and not self._folder:
+        if self.settings.logger and not self._folder_path:
             raise ConfigError(f"logger: {', '.join(self.settings.logger)} needs a run folder; pass one to the Trainer")
         self._phase = Phase.BETWEEN_EPOCHS
         self._counters.start_clock()
-        recorder = None
         with contextlib.ExitStack() as stack:  # each is closed even if another one raises
             stack.callback(self._leave)
             try:
-                if self._folder:
-                    self._folder.claim()
-                    recorder = Recorder(self._folder, self.settings, self._counters, self.agent.actions.sizes)
-                    stack.callback(recorder.close)
-                    self._recorder = recorder
-                    while self._unwritten:
-                        recorder.log(*self._unwritten.pop(0))
-                    self._folder.write_changes(self._state.changes)
+                self._open_records(stack)
                 self._repeat_changes()
                 with recognized():
-                    source = self._environments.open(self._state)
-                    stack.callback(source.close)
-                    self._state.attach(source)
-                    if recorder and self.epoch == 0 and (evaluation := self._evaluations.before()):
-                        recorder.keep_evaluation_before(evaluation)
-                if fault := (yield from self._epochs(source, recorder)):
+                    with self._ranks.joint():
+                        source = self._environments.open(self._state)
+                        stack.callback(source.close)
+                        self._state.attach(source)
+                    self._evaluate_before()
+                if fault := (yield from self._epochs(source)):
                     raise fault
-                self.stop_reason = self.stop_reason or FINISHED
-                self.is_over = True
-                if recorder and self.stop_reason != INTERRUPTED and not (self.evaluation and self.is_evaluated):
-                    with recognized():
-                        self.evaluation = self._evaluations.after(self.epoch, self._counters.first_return)
-                        recorder.keep_evaluation(self.evaluation)
-                        if not recorder.has_video(self.epoch) and (video := self._videos.after(self.epoch)):
-                            recorder.keep_video(self.epoch, video)
+                with recognized():
+                    self._finish()
             except ChangeFault:
                 self.drop_last_changes()
                 raise
@@ -99,9 +85,7 @@ class Trainer(RunControl):
                 log.error("the run failed in epoch %d", max(self.epoch, self.epoch_begun), exc_info=True)
                 raise
 
-    def _epochs(
-        self, source: RolloutSource, recorder: Recorder | None
-    ) -> Generator[EpochReport, None, EnvironmentFault | None]:
+    def _epochs(self, source: RolloutSource) -> Generator[EpochReport, None, ActorCriticError | None]:
         """Train until the last epoch or a reason to stop; with a run folder, end with a checkpoint.
 
         Returns:
@@ -110,32 +94,23 @@ class Trainer(RunControl):
         try:
             if self.epoch:  # a signal may have stopped the run in its last epoch
                 self._stop_if_a_rule_says_so()
-            while self.epoch < self.settings.num_epochs and self.stop_reason is None:
+            while self._goes_on():
                 self._repeat_changes()
                 self._state.take_snapshot()
                 with postponed() as is_interrupted:
                     self._phase = Phase.IN_EPOCH
                     report = self._run_epoch(source)
                     self._phase = Phase.BETWEEN_EPOCHS
+                self._is_interrupted |= is_interrupted()
                 self._stop_if_a_rule_says_so()
-                try:
-                    if evaluation := self._evaluations.if_due(self.epoch):
-                        report = replace(report, evaluation=evaluation)
-                finally:  # the epoch is recorded even if its evaluation fails
-                    if recorder:
-                        began = time.perf_counter()
-                        with postponed() as is_interrupted_again:
-                            is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
-                            recorder.keep(report, self._state.checkpoint, is_last)
-                        self._seconds["records"] = time.perf_counter() - began
-                self.last_report = report
-                if log.isEnabledFor(logging.INFO):
-                    log.info("%s", report.describe(self.settings.num_epochs))
-                if recorder and (video := self._videos.if_due(self.epoch)):
-                    recorder.keep_video(self.epoch, video)
-                if is_interrupted() or (recorder and is_interrupted_again()):
+                report = self._keep(report)
+                if self._is_interrupted and self._ranks.is_alone:  # several ranks stop together
                     raise Interrupted
                 yield report
+        except BaseException as error:
+            if ends_this_rank_alone(error):
+                self._ranks.abandon()
+            raise
         finally:
             with postponed():
                 is_cut_short = self._phase is Phase.IN_EPOCH
@@ -143,8 +118,7 @@ class Trainer(RunControl):
                     source.close()  # otherwise another thread might still train
                 fault = self._state.detach(is_cut_short)
                 self._phase = Phase.BETWEEN_EPOCHS
-                if recorder:
-                    recorder.keep_last(self._state.checkpoint)
+                self._keep_last()
         return fault
 
     def _run_epoch(self, source: RolloutSource) -> EpochReport:
@@ -152,24 +126,26 @@ class Trainer(RunControl):
         started = time.perf_counter()
         self.epoch_begun = epoch = self.epoch + 1
         self._seeds(epoch)
-        rollout, actor = source.next()
-        collected = time.perf_counter()
-        rewards, model_rewards = self._rewards.of(rollout)
+        with self._ranks.joint():
+            rollout, actor = source.next()
+            collected = time.perf_counter()
+            rewards, model_rewards = self._rewards.of(rollout)
         update = self.agent.prepare(rollout, rewards, epoch, actor)  # advantages and minibatches
         if self._learns_by_code_of_others:  # its random numbers must not depend on the environments'
             self._seeds(epoch, LEARNING)
         try:
             result = source.learn(lambda: self.agent.learn(update), epoch == self.settings.num_epochs)
-        except NumericalError as error:
+        except NumericalError as error:  # on every rank, since all take the same step
             if self._folder is None:
-                raise
-            raise keep_failed_batch(self._folder.path, epoch, update.batch.tensors(), error) from None
-        self._counters.count(rollout, model_rewards)
+                raise shared(error) from None
+            raise shared(keep_failed_batch(self._folder.path, epoch, update.batch.tensors(), error)) from None
+        before = self.env_steps
+        self._counters.count(Outcomes.of(rollout, model_rewards).of_all(self._ranks, self.settings.has_uneven_rollouts))
         ended = time.perf_counter()
         self._seconds |= rollout.seconds | {"update": ended - collected}
         counted = are_counted(epoch, self.settings.num_epochs)
         report = self._counters.report(
-            result, rollout.num_valid / max(ended - started, 1e-9), self._seconds, dict(self._last_values),
+            result, (self.env_steps - before) / max(ended - started, 1e-9), self._seconds, dict(self._last_values),
             count_choices(rollout, self.agent.actions) if counted else None,
         )  # fmt: skip
         self._seconds = {}

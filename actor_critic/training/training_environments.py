@@ -10,6 +10,7 @@ from actor_critic.config import Settings
 from actor_critic.environments import FunctionalVectorEnv, VectorEnvironment, make_vector_environment
 from actor_critic.errors import ConfigError, ReplayFault
 from actor_critic.process import recognized
+from actor_critic.ranks import Share
 from actor_critic.rollouts import Collector, Overlapped, RolloutSource, Sequential
 from actor_critic.seeding import seed_global_generators
 from actor_critic.training.changing import of_environments
@@ -18,7 +19,7 @@ from actor_critic.training.run_state import RunState
 log = logging.getLogger("actor_critic")
 
 # Streams of the global generators, besides the one for collecting.
-LEARNING, EVALUATING = 3, 4
+LEARNING, EVALUATING, _OF_RANK = 3, 4, 5
 
 
 class GlobalSeeds:
@@ -28,20 +29,22 @@ class GlobalSeeds:
         is_needed: Whether such code runs.
     """
 
-    def __init__(self, seed: int, is_needed: bool) -> None:
+    def __init__(self, seed: int, is_needed: bool, rank: int = 0) -> None:
         """Store the seed; nothing is seeded yet.
 
         Args:
             seed: The seed of the run.
             is_needed: Whether user or third-party code runs.
+            rank: The rank; each has other numbers.
         """
         self._seed = seed
+        self._of_rank = (_OF_RANK, rank) if rank else ()
         self.is_needed = is_needed
 
     def __call__(self, epoch: int, *stream: int) -> None:
-        """Seed the generators for an epoch."""
+        """Seed the generators for an epoch; epoch 0 is the set-up, which is the same on every rank."""
         if self.is_needed:
-            seed_global_generators(self._seed, epoch, *stream)
+            seed_global_generators(self._seed, epoch, *stream, *(self._of_rank if epoch else ()))
 
 
 class TrainingEnvironments:
@@ -51,14 +54,16 @@ class TrainingEnvironments:
         current: The environments in use; if closed, the last ones.
     """
 
-    def __init__(self, settings: Settings, seeds: GlobalSeeds, first: VectorEnvironment) -> None:
+    def __init__(self, settings: Settings, seeds: GlobalSeeds, first: VectorEnvironment, share: Share) -> None:
         """Start with existing environments.
 
         Args:
             settings: The complete settings of the run.
             seeds: Seeds the global generators for the environments' constructors.
             first: The environments.
+            share: Which ones of the run these are.
         """
+        self._share = share
         self.current = first
         self._settings = settings
         self._seeds = seeds
@@ -134,7 +139,7 @@ class TrainingEnvironments:
             self._collector.go_on_in(self.current, episodes)
 
     def _make(self) -> None:
-        self.current = make_environments(self._settings, self._seeds)
+        self.current = make_environments(self._settings, self._seeds, self._share)
         self._is_open = True
 
     def _source(self, state: RunState) -> RolloutSource:
@@ -159,11 +164,11 @@ def make_collector(environment: VectorEnvironment, agent: ActorCriticAgent, buff
     return Collector(environment, *spaces, steps, agent.policy_network.trunk.state_dim, buffers)
 
 
-def make_environments(settings: Settings, seeds: GlobalSeeds) -> VectorEnvironment:
-    """Make the environments of a run; their constructors draw the same random numbers each time.
+def make_environments(settings: Settings, seeds: GlobalSeeds, share: Share) -> VectorEnvironment:
+    """Make a rank's environments; their constructors draw the same random numbers each time.
 
     Raises:
         ConfigError: The environments cannot be made.
     """
     seeds(0)
-    return make_vector_environment(settings)
+    return make_vector_environment(settings, num_envs=share.count, first=share.first)

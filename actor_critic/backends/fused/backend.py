@@ -16,6 +16,7 @@ from actor_critic.algorithm import (
     Batch,
     Coefficients,
     Experience,
+    Portion,
     Sequences,
     Targets,
     UpdateStatistics,
@@ -146,6 +147,7 @@ class FusedBackend(Backend):
         self.second_moment = torch.zeros_like(parameters.values)
         self.steps = 0
         self._entries = entries
+        self._transitions: tuple[Batch, kernels.Transitions, npt.NDArray[np.float32]] | None = None  # of the last batch
 
         own, self._value = self._layers_of(policy), self._layers_of(value)
         # The update runs the shared layers once, then the own layers of each network.
@@ -194,7 +196,8 @@ class FusedBackend(Backend):
             rows,
             np.cumsum([0, *map(len, minibatches)]),
             self._networks,
-            *_coefficients(coefficients, self.first_moment, self.second_moment, self.steps),
+            _objective(coefficients),
+            _optimizer(coefficients, self.first_moment, self.second_moment, self.steps),
         )
         flags, shared = np.zeros(NUM_FLAGS, np.int64), np.zeros((len(minibatches), 3))
         totals = np.zeros(6)
@@ -219,6 +222,23 @@ class FusedBackend(Backend):
             raise NumericalError(not_finite(self.steps + 1, loss))
         policy_loss, value_loss, entropy, kl, clip_fraction, norm = (totals / max(taken, 1)).tolist()
         return UpdateStatistics(policy_loss, value_loss, entropy, kl, clip_fraction, norm, taken)
+
+    def gradient(self, batch: Batch, portion: Portion, coefficients: Coefficients) -> npt.NDArray[np.float64]:
+        """Write the gradient of a portion; see :class:`Backend`."""
+        if self._transitions is None or self._transitions[0] is not batch:
+            transitions = _transitions(batch)._replace(advantages=np.zeros(len(batch.actions), np.float32))
+            self._transitions = batch, transitions, kernels.network_inputs(transitions, self._networks)
+        _, transitions, inputs = self._transitions
+        transitions.advantages[portion.rows] = portion.advantages
+        objective = _objective(coefficients)._replace(normalizes=False)
+        return kernels.gradient(transitions, inputs, portion.rows, self._networks, objective)
+
+    def step(self, coefficients: Coefficients) -> float:
+        """Take a step with the gradient in the buffer; see :class:`Backend`."""
+        optimizer = _optimizer(coefficients, self.first_moment, self.second_moment, self.steps)
+        norm: float = kernels.clipped_step(self._networks.params, self._networks.grads, optimizer)
+        self.steps += math.isfinite(norm)
+        return norm
 
     def _states(self, features: Tensor) -> npt.NDArray[np.float32]:
         found: npt.NDArray[np.float32] = kernels.state_values(
@@ -284,22 +304,26 @@ def _transitions(batch: Batch) -> kernels.Transitions:
     )  # fmt: skip
 
 
-def _coefficients(
-    coefficients: Coefficients, first_moment: Tensor, second_moment: Tensor, steps: int
-) -> tuple[kernels.Objective, kernels.Optimizer]:
-    """Return the coefficients for the kernels, where infinity means off."""
-    off = np.inf
-    clip_coef = off if coefficients.clip_coef is None else coefficients.clip_coef
-    objective = kernels.Objective(
+_OFF = np.inf  # what the kernels take for a coefficient that is off
+
+
+def _objective(coefficients: Coefficients) -> kernels.Objective:
+    clip_coef = _OFF if coefficients.clip_coef is None else coefficients.clip_coef
+    return kernels.Objective(
         clip_coef,
-        clip_coef if coefficients.clip_vloss else off,
+        clip_coef if coefficients.clip_vloss else _OFF,
         coefficients.normalize_advantages,
         coefficients.min_advantage_std,
         coefficients.ent_coef,
         coefficients.vf_coef,
-        off if coefficients.target_kl is None else coefficients.target_kl,
+        _OFF if coefficients.target_kl is None else coefficients.target_kl,
     )
-    optimizer = kernels.Optimizer(
+
+
+def _optimizer(
+    coefficients: Coefficients, first_moment: Tensor, second_moment: Tensor, steps: int
+) -> kernels.Optimizer:
+    return kernels.Optimizer(
         first_moment.numpy(),
         second_moment.numpy(),
         steps,
@@ -307,6 +331,5 @@ def _coefficients(
         coefficients.adam_beta1,
         coefficients.adam_beta2,
         coefficients.adam_epsilon,
-        off if coefficients.max_grad_norm is None else coefficients.max_grad_norm,
+        _OFF if coefficients.max_grad_norm is None else coefficients.max_grad_norm,
     )
-    return objective, optimizer

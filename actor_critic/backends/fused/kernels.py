@@ -414,6 +414,35 @@ def update(
 
 
 @compiled
+def network_inputs(batch: Transitions, networks: Networks) -> Array:
+    """Return the features of a batch as the first layer takes them."""
+    return sparse(batch.features, networks.trunk if networks.trunk.shape[0] > 0 else networks.value)
+
+
+@compiled_with(nogil=True)
+def gradient(batch: Transitions, inputs: Array, rows: Array, networks: Networks, objective: Objective) -> Array:
+    """Write the gradient of some rows of the batch, and return their metrics [5]; see :func:`gradients`."""
+    borders = np.array([0, rows.size])
+    work = workspace(networks, borders, True, True)
+    metrics = np.empty(5)
+    gradients(batch, inputs, rows, networks, objective, True, True, work, 0, networks.grads.size, metrics)
+    return metrics
+
+
+@compiled_with(nogil=True)
+def clipped_step(params: Array, grads: Array, optimizer: Optimizer) -> float:
+    """Clip the gradient, take a step with it unless it is not finite, and return its norm before clipping."""
+    norm = math.sqrt(square_sum(grads))
+    if math.isfinite(norm):
+        scale = min(1.0, optimizer.max_grad_norm / (norm + 1e-6))
+        adam_step(
+            params, grads, optimizer.first_moment, optimizer.second_moment, scale, optimizer.steps + 1,
+            optimizer.learning_rate, optimizer.beta1, optimizer.beta2, optimizer.epsilon,
+        )  # fmt: skip
+    return norm
+
+
+@compiled
 def act(
     features: Array, uniforms: Array, greedy: bool, masks: Array, has_mask: bool, sizes: Array,
     params: Array, layers: Array, convolves: bool | None,

@@ -18,7 +18,7 @@ class Episodes:
 
     Attributes:
         layout: The types and shapes of the arrays.
-        stream: [4] int64: seed, purpose, and the range of its episode seeds.
+        stream: [5] int64: seed, purpose, the range of its episode seeds, and the number of the first environment.
         parameters: [V] records, the versions that running episodes have, and last that of the next episodes.
         versions: [N] int64, the index in ``parameters`` of each episode.
         first_version: How many changes the first of ``parameters`` has.
@@ -29,10 +29,12 @@ class Episodes:
         limit: The step that truncates an episode.
     """
 
-    def __init__(self, environment: FunctionalEnvironment, count: int, limit: int | None, purpose: Purpose) -> None:
-        """Make the arrays for ``count`` environments; ``limit`` None means no limit."""
+    def __init__(
+        self, environment: FunctionalEnvironment, count: int, limit: int | None, purpose: Purpose, first: int = 0
+    ) -> None:
+        """Make the arrays for ``count`` environments from number ``first`` on; ``limit`` None means no limit."""
         self.layout = environment.layout
-        self.stream = np.array([0, purpose, *episode_seed_range(purpose)], np.int64)
+        self.stream = np.array([0, purpose, *episode_seed_range(purpose), first], np.int64)
         self.parameters = _records([environment.parameters], self.layout)
         self.versions = np.zeros(count, np.int64)
         self.first_version = 0

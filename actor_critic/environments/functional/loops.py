@@ -77,7 +77,7 @@ def reset(
         counts[i, 1] = 0
         versions[i] = num_versions - 1
         memory[i] = 0
-        start(random[i], episode_seed(stream[0], stream[1], stream[2], stream[3], i, counts[i, 0]))
+        start(random[i], episode_seed(stream[0], stream[1], stream[2], stream[3], stream[4] + i, counts[i, 0]))
         initial(states[i], random_at(random[i]), parameters[num_versions - 1])
     return -1
 

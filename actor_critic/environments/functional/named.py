@@ -66,8 +66,8 @@ def make_functional(settings: Settings) -> FunctionalEnvironment | None:
     return made
 
 
-def make_functional_vector(settings: Settings, count: int, purpose: Purpose) -> FunctionalVectorEnv:
-    """Make N functional environments, compiled if Numba is installed.
+def make_functional_vector(settings: Settings, count: int, purpose: Purpose, first: int) -> FunctionalVectorEnv:
+    """Make N functional environments, compiled if Numba is installed; ``first`` is the number of the first one.
 
     Raises:
         ConfigError: The environment has no functional form, or a function cannot be compiled.
@@ -75,7 +75,8 @@ def make_functional_vector(settings: Settings, count: int, purpose: Purpose) -> 
     environment = make_functional(settings)
     assert environment is not None, "choose_vectorization comes first"
     limit = settings.max_episode_steps
-    return FunctionalVectorEnv(environment, count, make_executor(environment), max_episode_steps=limit, purpose=purpose)
+    executor = make_executor(environment)
+    return FunctionalVectorEnv(environment, count, executor, max_episode_steps=limit, purpose=purpose, first=first)
 
 
 def try_new_environment(settings: Settings) -> None:

@@ -107,6 +107,7 @@ class RandomStatesVectorEnv(FunctionalVectorEnv):
         reward_model_kwargs: dict[str, Any] | None = None,
         objects: Objects | None = None,
         purpose: Purpose = Purpose.EPISODES,
+        first: int = 0,
     ) -> None:
         """Set up N problems side by side.
 
@@ -118,6 +119,7 @@ class RandomStatesVectorEnv(FunctionalVectorEnv):
             reward_model_kwargs: Keyword arguments for it.
             objects: Finds what ``reward_model`` means.
             purpose: Selects the range of episode seeds; training and evaluation use disjoint ranges.
+            first: Number of the first problem, if these are a part of more.
 
         Raises:
             ConfigError: The reward model cannot be made.
@@ -135,7 +137,7 @@ class RandomStatesVectorEnv(FunctionalVectorEnv):
             what = re.sub(r"^environment: RandomStates(\.\w+)?", f"reward_model: {reward_model}", str(error))
             what = what.removesuffix(f"; {REMEDY}")
             raise ConfigError(f"{what}; derive from RewardModel instead, whose rewards run in Python") from None
-        super().__init__(environment, num_envs, executor, purpose=purpose)
+        super().__init__(environment, num_envs, executor, purpose=purpose, first=first)
         self._ones, self._no_reward = np.ones(num_envs, np.bool_), np.zeros(num_envs, np.float32)
 
     @property

@@ -49,6 +49,7 @@ class FunctionalVectorEnv(
         *,
         max_episode_steps: int | None = None,
         purpose: Purpose = Purpose.EPISODES,
+        first: int = 0,
     ) -> None:
         """Make N environments.
 
@@ -58,6 +59,7 @@ class FunctionalVectorEnv(
             executor: Executes its functions.
             max_episode_steps: The step that truncates an episode; None means the environment's own limit.
             purpose: Selects the range of episode seeds.
+            first: Number of the first environment, if these are a part of more.
 
         Raises:
             ConfigError: The environment is not as it should be.
@@ -74,7 +76,7 @@ class FunctionalVectorEnv(
         self.spec = environment.spec
         self.environment = environment
         self.executor = executor
-        self.episodes = Episodes(environment, num_envs, limit, purpose)
+        self.episodes = Episodes(environment, num_envs, limit, purpose, first)
         self._name = layout.name
         self._changes: list[dict[str, Any]] = []
         self._changed = copy.copy(environment)  # with the parameters of the next episodes
@@ -252,11 +254,12 @@ class FunctionalVectorEnv(
             )
         index = code % OUTSIDE
         episode, steps = self.episodes.counts[index].tolist()
+        number = self.episodes.stream[4] + index
         what = "an action_mask that allows no action, from action_mask"
         if code >= OUTSIDE:
             found = self._observations[index].tolist()
             misfit, limits = self._seen.parts[0].misfit  # a functional environment has one part
             what = f"an observation with {misfit} outside {limits}: {found}, from observation"
         return EnvironmentFault(
-            f"environment {index} ({self._name}) returned {what} after step {steps} of its episode {episode}"
+            f"environment {number} ({self._name}) returned {what} after step {steps} of its episode {episode}"
         )

@@ -32,13 +32,18 @@ class NativeVectorEnv(GymnasiumInterface):
         spec: Of the environment; None where it is not registered.
     """
 
-    def __init__(self, environment: gym.vector.VectorEnv[Any, Any, Any]) -> None:
+    def __init__(self, environment: gym.vector.VectorEnv[Any, Any, Any], first: int = 0) -> None:
         """Adapt a vector environment.
+
+        Args:
+            environment: The environment.
+            first: Number of its first environment, if these are a part of more.
 
         Raises:
             ConfigError: The environment does not declare its autoreset mode, or its spaces are not supported.
         """
         self._environment = environment
+        self._part = (first,) if first else ()  # parts of a run have different seeds
         self._name = environment.spec.id if environment.spec else type(environment.unwrapped).__name__
         self.metadata = environment.metadata
         self.spec = environment.spec
@@ -127,7 +132,7 @@ class NativeVectorEnv(GymnasiumInterface):
 
     def _begin(self, options: dict[str, Any] | None) -> Observed:
         self._ended = np.zeros(self.num_envs, np.bool_)
-        seed = integer_seed(self._seed, Purpose.EPISODES, self._restarts) % 2**30
+        seed = integer_seed(self._seed, Purpose.EPISODES, self._restarts, *self._part) % 2**30
         try:
             with boundary.inside():
                 found, infos = self._environment.reset(seed=seed, options=options)

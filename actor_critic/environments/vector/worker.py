@@ -108,6 +108,7 @@ def work(
     pipe: Connection,
     make: Callable[[], gym.Env[Any, Any]],
     share: slice,
+    first: int,
     memory: Any,
     layout: np.dtype[Any],
     replay: Replay,
@@ -119,18 +120,18 @@ def work(
     line = Line(pipe, stays_awake)
     try:
         try:
-            mine = WorkerShard(make, share, views(memory, layout), replay, share_checksums)
+            mine = WorkerShard(make, share, first, views(memory, layout), replay, share_checksums)
         except BaseException as error:  # user code may raise anything
             with contextlib.suppress(OSError):
                 line.send(CALL)
-                pipe.send(_sendable(error, share))
+                pipe.send(_sendable(error, first + share.start))
         else:
-            _serve(line, pipe, mine, share)
+            _serve(line, pipe, mine, first + share.start)
     finally:
         end_children()
 
 
-def _serve(line: Line, pipe: Connection, mine: "WorkerShard", share: slice) -> None:
+def _serve(line: Line, pipe: Connection, mine: "WorkerShard", first: int) -> None:
     """Answer requests until the other end of the pipe is closed."""
     with contextlib.suppress(EOFError, OSError):
         line.send(STEP)
@@ -145,7 +146,7 @@ def _serve(line: Line, pipe: Connection, mine: "WorkerShard", share: slice) -> N
             except (EOFError, OSError):
                 raise
             except BaseException as error:  # user code may raise anything
-                answer = _sendable(error, share)
+                answer = _sendable(error, first)
             line.send(CALL)
             pipe.send(answer)
     mine.close()
@@ -178,10 +179,10 @@ def may_have_children() -> Iterator[None]:
             process.daemon = True
 
 
-def _sendable(error: BaseException, share: slice) -> ActorCriticError:
+def _sendable(error: BaseException, first: int) -> ActorCriticError:
     if isinstance(error, ActorCriticError):
         return type(error)(str(error))
-    return EnvironmentFault(f"the worker of environments from {share.start} raised {describe(error)}")
+    return EnvironmentFault(f"the worker of environments from {first} raised {describe(error)}")
 
 
 class WorkerShard:
@@ -197,6 +198,7 @@ class WorkerShard:
         self,
         make: Callable[[], gym.Env[Any, Any]],
         numbers: slice,
+        first: int,
         shared: dict[str, npt.NDArray[Any]],
         replay: Replay,
         share_checksums: bool,
@@ -205,7 +207,8 @@ class WorkerShard:
 
         Args:
             make: Makes one environment.
-            numbers: The slice of all environments that belongs to this shard.
+            numbers: The slice of the environments of all workers that belongs to this shard.
+            first: Number of the first environment of all workers.
             shared: The shared arrays of all environments, from :func:`views`.
             replay: As in :class:`SameStepVectorEnv`.
             share_checksums: Whether every step writes checksums and reward sums of the running episodes into shared
@@ -219,7 +222,7 @@ class WorkerShard:
         self._mine = {name: array[numbers] for name, array in shared.items()}
         self._mine["masks"][...] = True
         count = numbers.stop - numbers.start
-        self._vector = SameStepVectorEnv(make, count, first=numbers.start, replay=replay)
+        self._vector = SameStepVectorEnv(make, count, first=first + numbers.start, replay=replay)
 
     def begin(self, seed: int, options: dict[str, Any] | None) -> None:
         """Begin episode 0 of every environment; see :meth:`SameStepVectorEnv.begin`."""

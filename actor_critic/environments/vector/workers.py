@@ -20,6 +20,7 @@ from gymnasium.vector.utils import batch_space
 
 from actor_critic.environments.vector.contract import GymnasiumInterface, Observed, State, Step
 from actor_critic.environments.vector.instances import close_environment, environment_name
+from actor_critic.environments.vector.parts import part_of, whole_of
 from actor_critic.environments.vector.running_episodes import RunningEpisodes
 from actor_critic.environments.vector.single_environments import Replay
 from actor_critic.environments.vector.watch import Watch
@@ -66,6 +67,7 @@ class WorkerVectorEnv(
         num_envs: int,
         workers: int,
         *,
+        first: int = 0,
         separate_processes: bool = True,
         reserved_cores: int = 0,
         replay: Replay = "reset",
@@ -78,6 +80,7 @@ class WorkerVectorEnv(
             make: Makes one environment; it is sent to the workers.
             num_envs: N.
             workers: W, at most N.
+            first: Number of the first environment, if these are a part of more.
             separate_processes: Whether no environment runs in this process.
             reserved_cores: Cores that other work needs while environments are stepped. If enough cores are left, a
                 waiting process spins before it blocks.
@@ -103,7 +106,7 @@ class WorkerVectorEnv(
         self._is_waiting = False
         self._has_begun = False
         self._changes: list[dict[str, Any]] = []
-        self._make, self._replay = make, replay
+        self._make, self._replay, self._first = make, replay, first
         self._restarts_left = max_restarts
         self._request: _Request | None = None  # the request in progress; None is a step
         self.num_envs = num_envs
@@ -143,7 +146,7 @@ class WorkerVectorEnv(
         # daemons, since daemons may not start processes, and environments may.
         self._at_exit = Finalize(self, _end_all, args=(self._pipes, self._processes), exitpriority=10)
         if shard is not None:  # while the workers make theirs
-            self._own = WorkerShard(self._make, shard, self._shared, self._replay, share_checksums=False)
+            self._own = WorkerShard(self._make, shard, self._first, self._shared, self._replay, share_checksums=False)
         self._gather()
 
     def _start(self, index: int) -> tuple[BaseProcess, Connection]:
@@ -155,13 +158,14 @@ class WorkerVectorEnv(
                 far_end,
                 Sent(self._make),
                 share,
+                self._first,
                 self._memory,
                 self._layout,
                 self._replay,
                 self._episodes is not None,
                 self._stays_awake,
             ),
-            name=f"environments {share.start}",
+            name=f"environments {self._first + share.start}",
         )
         with may_have_children():
             process.start()
@@ -235,13 +239,11 @@ class WorkerVectorEnv(
 
     def save_state(self) -> State:
         """Return the running episodes, as :meth:`SameStepVectorEnv.save_state` of all environments does."""
-        states = self._ask("save_state", lambda _: ())
-        joined = {name: np.concatenate([state[name] for state in states]) for name in states[0]}
-        return joined | {"seed": states[0]["seed"]}
+        return whole_of(self._ask("save_state", lambda _: ()))
 
     def load_state(self, state: State) -> Observed:
         """Rebuild the running episodes; as :meth:`SameStepVectorEnv.load_state`."""
-        self._ask("load_state", lambda share: (_part(state, share),))
+        self._ask("load_state", lambda share: (part_of(state, share),))
         if self._episodes:
             self._episodes.load(state)
         return self._observed()
@@ -339,7 +341,7 @@ class WorkerVectorEnv(
         is_begun = self._request is None or self._request[0] in ("save_state", "change")
         if is_begun and answer is None:
             self._lines[index].send(CALL)
-            self._pipes[index].send(("load_state", (_part(self._episodes.state(), self._shares[index]),)))
+            self._pipes[index].send(("load_state", (part_of(self._episodes.state(), self._shares[index]),)))
             answer = self._receive(index)
         if isinstance(answer, ActorCriticError):
             raise answer
@@ -347,29 +349,20 @@ class WorkerVectorEnv(
 
     def _death(self, index: int) -> EnvironmentFault:
         process, share = self._processes[index], self._shares[index]
+        numbers = f"{self._first + share.start} to {self._first + share.stop - 1}"
         if self._watch and self._watch.has_killed(process):
             return EnvironmentFault(
-                f"the worker of environments {share.start} to {share.stop - 1} did not answer for worker_timeout="
+                f"the worker of environments {numbers} did not answer for worker_timeout="
                 f"{self._watch.timeout:g} s, and was killed; an environment hangs, or needs a longer worker_timeout"
             )
         process.join(_SECONDS_TO_LEAVE)
-        what = f"the worker of environments {share.start} to {share.stop - 1} died (exit code {process.exitcode})"
+        what = f"the worker of environments {numbers} died (exit code {process.exitcode})"
         if not self._has_begun:
             return EnvironmentFault(
                 f'{what} before it began: a script that trains with workers needs `if __name__ == "__main__":` around '
                 f"its code, since every worker imports the script"
             )
         return EnvironmentFault(f"{what}; an environment crashed its process, or there was no memory left")
-
-
-def _part(state: dict[str, npt.NDArray[Any]], share: slice) -> dict[str, npt.NDArray[Any]]:
-    """Return the part of a state that belongs to the environments of a slice."""
-    part = {name: values[share] for name, values in state.items() if name not in ("seed", "actions", "snapshots")}
-    for name, lengths in (("actions", "lengths"), ("snapshots", "snapshot_sizes")):
-        if name in state:
-            borders = np.concatenate([[0], np.cumsum(state[lengths])])
-            part[name] = state[name][borders[share.start] : borders[share.stop]]
-    return part | {"seed": state["seed"]}
 
 
 def _end_all(pipes: list[Any], processes: list[BaseProcess]) -> None:

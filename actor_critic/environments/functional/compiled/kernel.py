@@ -201,7 +201,7 @@ def _entry_points(loop: Any, layout: Layout, digest: str) -> dict[str, Any]:
 
     def reset(first, last, num, stream, parameters, versions, states, words, counts):
         return loop(
-            first, last, num, carray(stream, (4,), i64), carray(parameters, (num,), parameters_type),
+            first, last, num, carray(stream, (5,), i64), carray(parameters, (num,), parameters_type),
             carray(versions, (last,), i64), carray(states, (last, *state_shape), state),
             carray(states, (last, size), byte), carray(words, (last, WORDS), u64), carray(counts, (last, 2), i64),
         )  # fmt: skip
@@ -211,7 +211,7 @@ def _entry_points(loop: Any, layout: Layout, digest: str) -> dict[str, Any]:
         truncated, finals,
     ):  # fmt: skip
         return loop(
-            first, last, num, limit, carray(stream, (4,), i64), carray(parameters, (num,), parameters_type),
+            first, last, num, limit, carray(stream, (5,), i64), carray(parameters, (num,), parameters_type),
             carray(versions, (last,), i64), carray(states, (last, *state_shape), state),
             carray(states, (last, size), byte), carray(words, (last, WORDS), u64), carray(counts, (last, 2), i64),
             carray(actions, (last, num_groups), i64), carray(rewards, (last,), f32),

@@ -1,0 +1,93 @@
+"""Joining the ranks that a launcher has started: torchrun, Ray Train, or Slurm with torchrun."""
+
+import atexit
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from actor_critic.errors import ConfigError
+from actor_critic.ranks.ranks import ALONE, Ranks
+
+if TYPE_CHECKING:  # torch.distributed takes long to import, and most runs do not need it
+    from actor_critic.ranks.group import ProcessGroup
+
+_NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_JOINED = "ACTOR_CRITIC_JOINED"
+"""The process that joined; its children inherit the launcher's variables, but are no ranks."""
+
+_joined: "ProcessGroup | None" = None
+
+
+def is_launched() -> bool:
+    """Return whether a launcher started this process as one of several ranks."""
+    own = os.environ.get(_JOINED, str(os.getpid())) == str(os.getpid())
+    return own and all(os.environ.get(name) for name in _NEEDED) and os.environ["WORLD_SIZE"] != "1"
+
+
+def rank() -> int:
+    """Return the number of this rank; 0 without a launcher."""
+    return int(os.environ["RANK"]) if is_launched() else 0
+
+
+def rank_on_this_host() -> int:
+    """Return the number of this rank among those of this machine; 0 without a launcher."""
+    return int(os.environ.get("LOCAL_RANK", "0")) if is_launched() else 0
+
+
+def restarts() -> int:
+    """Return how often torchrun has restarted the ranks after one was lost."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) if is_launched() else 0
+
+
+def join(timeout: float) -> Ranks:
+    """Return the ranks of this run: those that a launcher started, or this process alone.
+
+    Args:
+        timeout: Seconds to wait for another rank, above 0.
+
+    Raises:
+        ConfigError: The launcher's variables are wrong, or its port is in use.
+        RankFault: The other ranks do not come.
+    """
+    global _joined
+    if not is_launched():
+        return ALONE
+    if _joined is not None and not _joined.is_broken:
+        return _joined
+    import torch
+    import torch.distributed as dist
+
+    from actor_critic.ranks.group import ProcessGroup
+
+    if not dist.is_initialized():
+        try:
+            rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+            assert 0 <= rank < size
+        except (ValueError, AssertionError):
+            found = ", ".join(f"{name}={os.environ[name]}" for name in _NEEDED[:2])
+            raise ConfigError(f"ranks: {found} is not allowed; expected RANK from 0 to WORLD_SIZE − 1") from None
+        try:
+            dist.init_process_group(
+                "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(seconds=timeout)
+            )
+        except (RuntimeError, OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+            remedy = (
+                "another program uses this port; choose another one with --master-port or MASTER_PORT"
+                if "EADDRINUSE" in reason or "in use" in reason
+                else "the ranks do not reach each other; check address, port, firewall, and that all ranks started"
+            )
+            raise ConfigError(f"ranks: rank {rank} cannot join at {place}: {remedy} ({reason:.200})") from None
+        atexit.register(_leave)
+    os.environ[_JOINED] = str(os.getpid())
+    _joined = ProcessGroup()
+    return _joined
+
+
+def _leave() -> None:
+    """Close the process group at exit, unless a rank was lost: closing would then wait for it."""
+    import torch.distributed as dist
+
+    if _joined is not None and not _joined.is_broken and dist.is_initialized():
+        dist.destroy_process_group()

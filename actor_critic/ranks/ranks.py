@@ -1,0 +1,171 @@
+"""The interface of the ranks of a run, and its simplest case: one process alone."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from actor_critic.errors import ConfigError
+
+Result = TypeVar("Result")
+Failure = TypeVar("Failure", bound=BaseException)
+
+
+@dataclass(frozen=True)
+class Share:
+    """The environments of one rank: ``first`` to ``first + count − 1`` of ``total``."""
+
+    first: int
+    count: int
+    total: int
+
+    @property
+    def slice(self) -> slice:
+        """The environments as a slice of all."""
+        return slice(self.first, self.first + self.count)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether these are all environments."""
+        return self.count == self.total
+
+
+class Ranks:
+    """The ranks of a run, seen from one of them. This class is a process alone; ``ProcessGroup`` is one of several.
+
+    Every rank calls the methods in the same order. All but :meth:`share_of` and :meth:`ask` wait for the other ranks.
+
+    Attributes:
+        index: The number of this rank, from 0. Rank 0 writes files and prints.
+        size: K, the number of ranks.
+        on_this_host: How many of the ranks run on this machine.
+        is_broken: Whether a rank was lost, so that nothing can be exchanged any more.
+    """
+
+    index = 0
+    size = 1
+    on_this_host = 1
+    is_broken = False
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is rank 0."""
+        return self.index == 0
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is no other rank."""
+        return self.size == 1
+
+    def share_of(self, num_envs: int, setting: str = "num_envs") -> Share:
+        """Return the environments of this rank.
+
+        Args:
+            num_envs: N, the environments of all ranks; a multiple of K.
+            setting: The setting that determines N.
+
+        Raises:
+            ConfigError: N is no multiple of K.
+        """
+        count, left = divmod(num_envs, self.size)
+        if left:
+            lower, higher = count * self.size, (count + 1) * self.size
+            near = f"{lower} or {higher}" if lower else f"{higher}"
+            raise ConfigError(
+                f"{setting}: {num_envs} environments cannot be divided among {self.size} ranks; set {setting} to {near}"
+            )
+        return Share(self.index * count, count, num_envs)
+
+    def sum(self, numbers: Tensor) -> None:
+        """Replace numbers by their sums over all ranks."""
+
+    def copy_from_first(self, numbers: Tensor) -> None:
+        """Replace numbers by those of rank 0."""
+
+    def gather(self, *arrays: npt.NDArray[Any], is_uneven: bool = False) -> list[npt.NDArray[Any]]:
+        """Return the arrays [T, n, ...] of all ranks as [T, N, ...].
+
+        Args:
+            arrays: Arrays of numbers. The k-th one has the same shape and dtype on all ranks.
+            is_uneven: Whether T may differ; shorter arrays then end with zeros.
+        """
+        return list(arrays)
+
+    def rows(self, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the numbers [n] of all ranks as [K, n]."""
+        return numbers[None]
+
+    def any(self, *flags: bool) -> list[bool]:
+        """Return, for each flag, whether it is set on any rank."""
+        return list(flags)
+
+    def objects(self, mine: Result) -> list[Result]:
+        """Return an object of every rank."""
+        return [mine]
+
+    @contextlib.contextmanager
+    def joint(self) -> Iterator[None]:
+        """Wait at the end of the block for all ranks; if one raised an error in it, all raise it.
+
+        Raises:
+            RankFault: Another rank raised an error.
+        """
+        yield
+
+    def lead(self, work: Callable[[], Result], serve: Callable[[], Any] = lambda: None) -> Result:
+        """Let rank 0 do some work while the others wait, and return its result on all ranks.
+
+        Args:
+            work: What rank 0 does. It may call :meth:`ask`.
+            serve: What another rank contributes each time that rank 0 asks.
+
+        Raises:
+            RankFault: The work failed on rank 0, and this is another rank.
+        """
+        return work()
+
+    def ask(self, mine: Any) -> list[Any]:
+        """Return what every rank contributes; only for rank 0, in :meth:`lead`.
+
+        Args:
+            mine: What rank 0 itself contributes.
+        """
+        return [mine]
+
+    def check_equal(self, what: str, values: dict[str, Any]) -> None:
+        """Check that values are the same on all ranks.
+
+        Args:
+            what: What they are, for the error.
+            values: The values by name.
+
+        Raises:
+            ConfigError: A value differs; the message names the first one.
+        """
+
+    def abandon(self) -> None:
+        """Exchange nothing any more, because this rank ends alone; the others notice when it has ended."""
+
+
+ALONE = Ranks()
+"""A process that is no part of a data-parallel run."""
+
+
+def shared(error: Failure) -> Failure:
+    """Mark an error as one that every rank raises, so that rank 0 alone reports it, and return it."""
+    error.is_shared = True  # type: ignore[attr-defined]
+    return error
+
+
+def is_shared(error: BaseException) -> bool:
+    """Return whether all ranks know of an error, and rank 0 reports it."""
+    return getattr(error, "is_shared", False)
+
+
+def joined_rows(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return arrays [T, n, ...] of the ranks as one [T, N, ...]."""
+    return np.concatenate(arrays, axis=1)

@@ -1,0 +1,122 @@
+"""What a run does beside the loop on rank 0: its records and evaluations."""
+
+import contextlib
+import logging
+import time
+from dataclasses import replace
+
+from actor_critic.evaluation import Evaluation
+from actor_critic.process import Interrupted, postponed
+from actor_critic.ranks import is_shared, shared
+from actor_critic.training.control import RunControl
+from actor_critic.training.recorder import Recorder
+from actor_critic.training.report import EpochReport
+from actor_critic.training.stopping import FINISHED, INTERRUPTED
+
+log = logging.getLogger("actor_critic")
+
+
+class RecordedRun(RunControl):
+    """A run with its records and evaluations; :class:`Trainer` adds the loop.
+
+    In a data-parallel run, rank 0 records and evaluates, while the others wait and contribute to checkpoints.
+    """
+
+    _is_interrupted = False  # by Ctrl-C, in an epoch or while its records were written
+
+    def _open_records(self, stack: contextlib.ExitStack) -> None:
+        """Open the files of the run folder, if there is one, until the stack ends."""
+        self._ranks.lead(lambda: self._open_files(stack))
+
+    def _open_files(self, stack: contextlib.ExitStack) -> None:
+        if self._folder is None:
+            return
+        self._folder.claim()
+        self._recorder = Recorder(self._folder, self.settings, self._counters, self.agent.actions.sizes)
+        stack.callback(self._recorder.close)
+        while self._unwritten:
+            self._recorder.log(*self._unwritten.pop(0))
+        self._folder.write_changes(self._state.changes)
+
+    def _evaluate_before(self) -> None:
+        """Evaluate the initial weights of a recorded run, if the optimal return is known."""
+        if self.epoch == 0:
+            self._ranks.lead(self._keep_evaluation_before)
+
+    def _keep_evaluation_before(self) -> None:
+        if self._recorder and (evaluation := self._evaluations.before()):
+            self._recorder.keep_evaluation_before(evaluation)
+
+    def _goes_on(self) -> bool:
+        """Return whether another epoch follows; all ranks come to the same result.
+
+        Raises:
+            Interrupted: Ctrl-C reached a rank of a data-parallel run.
+        """
+        reason = self.stop_reason  # read once, because a signal may set it at any time
+        if not self._ranks.is_alone:
+            stops, is_interrupted = self._ranks.any(reason is not None, self._is_interrupted)
+            if is_interrupted:
+                raise shared(Interrupted())
+            reason = next(filter(None, self._ranks.objects(reason))) if stops else None
+        self._reason = reason
+        return reason is None and self.epoch < self.settings.num_epochs
+
+    def _keep(self, report: EpochReport) -> EpochReport:
+        """Evaluate the weights if an evaluation is due, and record the epoch; return its report."""
+        evaluation = self._ranks.lead(lambda: self._keep_epoch(report), self._state.contribute)
+        self.last_report = report = replace(report, evaluation=evaluation) if evaluation else report
+        return report
+
+    def _keep_epoch(self, report: EpochReport) -> Evaluation | None:
+        evaluation = None
+        try:
+            if evaluation := self._evaluations.if_due(self.epoch):
+                report = replace(report, evaluation=evaluation)
+        finally:  # the epoch is recorded even if its evaluation fails
+            if self._recorder:
+                began = time.perf_counter()
+                with postponed() as is_interrupted:
+                    is_last = self.epoch == self.settings.num_epochs or self.stop_reason is not None
+                    self._recorder.keep(report, self._state.checkpoint, is_last)
+                self._is_interrupted |= is_interrupted()
+                self._seconds["records"] = time.perf_counter() - began
+        if log.isEnabledFor(logging.INFO):
+            log.info("%s", report.describe(self.settings.num_epochs))
+        if self._recorder and (video := self._videos.if_due(self.epoch)):
+            self._recorder.keep_video(self.epoch, video)
+        return evaluation
+
+    def _keep_last(self) -> None:
+        """Make sure that the last epoch has a checkpoint, unless a rank was lost."""
+        if self._ranks.is_broken:
+            if self._folder:
+                newest = max((epoch for epoch, _ in self._folder.periodic()), default=None)
+                log.error("the newest checkpoint is of epoch %s", newest)
+            return
+        self._ranks.lead(self._keep_last_checkpoint, self._state.contribute)
+
+    def _keep_last_checkpoint(self) -> None:
+        if self._recorder:
+            self._recorder.keep_last(self._state.checkpoint)
+
+    def _finish(self) -> None:
+        """Note why the run ended, and evaluate the final weights of a recorded run."""
+        reason = self.stop_reason if self._ranks.is_alone else self._reason
+        self.stop_reason = reason or FINISHED
+        self.is_over = True
+        if self._folder_path and self.stop_reason != INTERRUPTED and not (self.evaluation and self.is_evaluated):
+            self.evaluation = self._ranks.lead(self._evaluate)
+
+    def _evaluate(self) -> Evaluation:
+        assert self._recorder is not None
+        evaluation = self._evaluations.after(self.epoch, self._counters.first_return)
+        self._recorder.keep_evaluation(evaluation)
+        if not self._recorder.has_video(self.epoch) and (video := self._videos.after(self.epoch)):
+            self._recorder.keep_video(self.epoch, video)
+        return evaluation
+
+
+def ends_this_rank_alone(error: BaseException) -> bool:
+    """Return whether the other ranks do not know of what ends the loop; a loop that is left ends on all of them."""
+    return not is_shared(error) and not isinstance(error, GeneratorExit)
