@@ -12,7 +12,7 @@ from actor_critic.algorithm import (
     Batch,
     Coefficients,
     Experience,
-    Portion,
+    Portions,
     Sequences,
     Targets,
     UpdateStatistics,
@@ -60,7 +60,7 @@ class Update:
     minibatches: list[npt.NDArray[np.int64]]
     coefficients: Coefficients
     explained_variance: float | None
-    portions: list[Portion] | None = None
+    portions: Portions | None = None
 
 
 class Learner:
@@ -208,7 +208,7 @@ class Learner:
 
     def _portions(
         self, rollout: Rollout, targets: Targets, coefficients: Coefficients, epoch: int
-    ) -> tuple[list[Portion], float | None]:
+    ) -> tuple[Portions, float | None]:
         """Return this rank's portion of each minibatch of all ranks, and the explained variance of all ranks."""
         settings, valid = self._settings, rollout.valid
         if valid is None:

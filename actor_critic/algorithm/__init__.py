@@ -3,7 +3,7 @@
 from actor_critic.algorithm.batch import Batch, Experience, Sequences, UpdateStatistics, not_finite
 from actor_critic.algorithm.minibatches import minibatches
 from actor_critic.algorithm.objective import Coefficients, Metrics, actor_critic_loss, exceeds_target_kl
-from actor_critic.algorithm.portions import Portion, portions
+from actor_critic.algorithm.portions import Portion, Portions, portions
 from actor_critic.algorithm.schedule import coefficients_of
 from actor_critic.algorithm.targets import (
     Moments,
@@ -22,6 +22,7 @@ __all__ = [
     "Metrics",
     "Moments",
     "Portion",
+    "Portions",
     "Sequences",
     "Targets",
     "UpdateStatistics",

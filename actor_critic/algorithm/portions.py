@@ -1,8 +1,8 @@
 """The part of each minibatch that one rank of a data-parallel run has."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,28 @@ class Portion:
     advantages: npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Portions:
+    """A rank's portions of all minibatches of an epoch, one after the other.
+
+    Attributes:
+        rows: [M], of all portions.
+        advantages: [M], of all portions.
+        borders: [S + 1], where each of the S portions begins and ends.
+        weights: [S], of each portion.
+    """
+
+    rows: Rows
+    advantages: npt.NDArray[np.float32]
+    borders: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64]
+
+    def __iter__(self) -> Iterator[Portion]:
+        """Yield each portion."""
+        for (first, last), weight in zip(pairwise(self.borders.tolist()), self.weights.tolist(), strict=True):
+            yield Portion(self.rows[first:last], weight, self.advantages[first:last])
+
+
 def portions(
     minibatches: Sequence[Rows],
     advantages: npt.NDArray[np.float32],
@@ -39,7 +61,7 @@ def portions(
     *,
     keeps_invalid: bool,
     min_std: float | None,
-) -> list[Portion]:
+) -> Portions:
     """Return a rank's portion of each minibatch.
 
     Args:
@@ -52,43 +74,57 @@ def portions(
         min_std: The least standard deviation to divide by; None if advantages are not normalised.
     """
     if not minibatches:
-        return []
+        none = np.zeros(0, np.int64)
+        return Portions(none, none.astype(np.float32), np.zeros(1, np.int64), none.astype(np.float64))
     borders = np.cumsum([0, *map(len, minibatches)])
-    flat = np.concatenate(minibatches)
-    if not keeps_invalid and not valid.all():
+    flat, has_pauses = np.concatenate(minibatches), not valid.all()
+    if has_pauses and not keeps_invalid:
         flat = np.flatnonzero(valid)[flat]
-    counts = valid.reshape(-1)[flat]
-    chosen: npt.NDArray[Any] = advantages.reshape(-1)[flat]
-    whole = np.add.reduceat(counts.astype(np.float64), borders[:-1])
+    # The row in the rank's own batch of every step of all ranks; −1 for steps of others.
+    table = np.full(advantages.shape, -1, np.int64)
+    mine = table[:steps, share.slice]
+    if has_pauses and not keeps_invalid:
+        mine[valid[:steps, share.slice]] = np.arange(int(valid[:steps, share.slice].sum()))
+    else:
+        mine[:] = np.arange(mine.size).reshape(mine.shape)
+    rows = table.reshape(-1)[flat]
+    own = np.flatnonzero(rows >= 0)
+    chosen = advantages.reshape(-1)[flat]
+    counts = valid.reshape(-1)[flat] if has_pauses else None
+    sizes = _sums(counts, borders)
     if min_std is not None:
-        chosen = _normalized(chosen, counts, whole, borders, min_std)
-    step, environment = np.divmod(flat, share.total)
-    own = (environment >= share.first) & (environment < share.first + share.count) & (step < steps)
-    rows = step * share.count + environment - share.first  # in the rank's rollout
-    if not keeps_invalid and not valid.all():
-        place = np.cumsum(valid[:, share.slice].reshape(-1)) - 1  # in the rank's batch, without pauses
-        rows = place[np.where(own, rows, 0)]
-    mine = np.add.reduceat((counts & own).astype(np.float64), borders[:-1])
-    ends = np.concatenate([[0], np.cumsum(own)])[borders]
-    rows, chosen = rows[own], np.ascontiguousarray(chosen[own], np.float32)
-    return [
-        Portion(rows[first:last], float(part / max(all_of_it, 1.0)), chosen[first:last])
-        for first, last, part, all_of_it in zip(ends[:-1], ends[1:], mine, whole, strict=True)
-    ]
+        chosen = _normalized(chosen, counts, sizes, borders, min_std)
+    ends = np.searchsorted(own, borders)
+    parts = np.diff(ends).astype(np.float64) if counts is None else _sums(counts[own], ends)
+    return Portions(rows[own], np.ascontiguousarray(chosen[own], np.float32), ends, parts / np.maximum(sizes, 1.0))
+
+
+def _sums(counts: npt.NDArray[np.bool_] | None, borders: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return how many rows of each part count; all do if ``counts`` is None."""
+    if counts is None:
+        return np.diff(borders).astype(np.float64)
+    found: npt.NDArray[np.float64] = np.diff(np.concatenate([[0], np.cumsum(counts)])[borders]).astype(np.float64)
+    return found
 
 
 def _normalized(
     advantages: npt.NDArray[np.float32],
-    counts: npt.NDArray[np.bool_],
+    counts: npt.NDArray[np.bool_] | None,
     sizes: npt.NDArray[np.float64],
     borders: npt.NDArray[np.int64],
     min_std: float,
-) -> npt.NDArray[np.float64]:
+) -> npt.NDArray[np.float32]:
     """Normalise the advantages of each minibatch, as :func:`actor_critic.ops.losses.normalize_advantages` does."""
-    lengths, numbers = np.diff(borders), np.where(counts, advantages, 0.0).astype(np.float64)
-    means = np.add.reduceat(numbers, borders[:-1]) / np.maximum(sizes, 1.0)
-    centred = np.where(counts, advantages - np.repeat(means, lengths), 0.0)
+    lengths = np.diff(borders)
+    numbers = advantages.astype(np.float64)
+    if counts is not None:
+        numbers[~counts] = 0.0
+    centred = numbers - np.repeat(np.add.reduceat(numbers, borders[:-1]) / np.maximum(sizes, 1.0), lengths)
+    if counts is not None:
+        centred[~counts] = 0.0
     squares = np.add.reduceat(centred * centred, borders[:-1])
     scales = 1 / (np.maximum(np.sqrt(squares / np.maximum(sizes - 1, 1.0)), min_std) + 1e-8)
-    single = np.repeat(sizes <= 1, lengths)
-    return np.where(single, advantages, centred * np.repeat(scales, lengths))
+    centred *= np.repeat(scales, lengths)
+    if (sizes <= 1).any():  # a single number stays as it is
+        centred = np.where(np.repeat(sizes <= 1, lengths), advantages, centred)
+    return centred.astype(np.float32)

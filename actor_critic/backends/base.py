@@ -2,13 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from actor_critic.algorithm import Batch, Coefficients, Experience, Portion, Sequences, Targets, UpdateStatistics
+from actor_critic.algorithm import (
+    Batch,
+    Coefficients,
+    Experience,
+    Portion,
+    Portions,
+    Sequences,
+    Targets,
+    UpdateStatistics,
+)
+
+if TYPE_CHECKING:
+    from actor_critic.ranks import SharedMemory
 
 
 @dataclass(frozen=True)
@@ -67,12 +79,14 @@ class Backend(Protocol):
     """Executes a policy and a value function, and updates both.
 
     Attributes:
+        is_compiled: Whether :meth:`update_in_memory` exists.
         policy: The current policy.
         first_moment: [P], Adam's m.
         second_moment: [P], Adam's v.
         steps: Optimizer steps taken so far.
     """
 
+    is_compiled: bool
     policy: ExecutedPolicy
     first_moment: Tensor
     second_moment: Tensor
@@ -112,4 +126,17 @@ class Backend(Protocol):
 
         Returns:
             The gradient's norm before clipping; if it is not finite, no step was taken.
+        """
+
+    def update_in_memory(
+        self, batch: Batch, portions: Portions, coefficients: Coefficients, memory: "SharedMemory"
+    ) -> UpdateStatistics | None:
+        """Take one optimizer step per minibatch, with the sums over all ranks in their shared memory.
+
+        Returns:
+            None if another rank failed.
+
+        Raises:
+            NumericalError: A gradient is not finite; its optimizer step is not taken.
+            RankFault: Another rank has ended, or does not come in time.
         """

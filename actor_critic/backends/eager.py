@@ -4,6 +4,7 @@ import contextlib
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +93,8 @@ class EagerBackend(Backend):
         second_moment: [P], Adam's v.
         steps: Optimizer steps taken so far.
     """
+
+    is_compiled = False
 
     def __init__(
         self, policy: PolicyNetwork, value: ValueNetwork, parameters: FlatParameters, sizes: tuple[int, ...]
@@ -200,6 +203,10 @@ class EagerBackend(Backend):
         if torch.isfinite(norm):
             self._step(norm, coefficients)
         return float(norm)
+
+    def update_in_memory(self, *_: Any) -> NoReturn:
+        """Raise an error: this backend returns to Python after each step; see :class:`Backend`."""
+        raise NotImplementedError("the eager backend sums gradients in Python")
 
     def _step(self, gradient_norm: Tensor, coefficients: Coefficients) -> None:
         if coefficients.max_grad_norm is not None:

@@ -1,12 +1,11 @@
 """The update of a data-parallel run: each rank computes the gradient of its part, and all take the same steps."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from actor_critic.algorithm import Batch, Coefficients, Portion, UpdateStatistics, not_finite
+from actor_critic.algorithm import Batch, Coefficients, Portions, UpdateStatistics, not_finite
 from actor_critic.backends.base import Backend
 from actor_critic.errors import NumericalError
 from actor_critic.networks import FlatParameters
@@ -20,7 +19,7 @@ def update_in_parallel(
     backend: Backend,
     parameters: FlatParameters,
     batch: Batch,
-    portions: Sequence[Portion],
+    portions: Portions,
     coefficients: Coefficients,
     ranks: Ranks,
 ) -> UpdateStatistics:
@@ -40,6 +39,11 @@ def update_in_parallel(
     """
     parameters.check()
     gradients = parameters.gradients
+    if backend.is_compiled and (memory := ranks.memory(4 * (len(gradients) + _NUM_METRICS + 1))):
+        if statistics := backend.update_in_memory(batch, portions, coefficients, memory):
+            return statistics
+        with ranks.joint():
+            pass  # this rank learns which one failed
     exchanged = torch.empty(len(gradients) + _NUM_METRICS + 1, dtype=torch.float32, device=gradients.device)
     gradient, numbers = exchanged[: len(gradients)], exchanged[len(gradients) :]
     target_kl = math.inf if coefficients.target_kl is None else coefficients.target_kl

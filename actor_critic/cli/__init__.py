@@ -17,6 +17,7 @@ from actor_critic.cli.leaving import Leaving
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.imports import look_in
 from actor_critic.process import interrupts
+from actor_critic.ranks import is_launched, is_shared, rank
 
 __all__ = ["main"]
 
@@ -114,7 +115,7 @@ def _run(words: list[str]) -> tuple[int, str]:
         return error.exit_code, error.format_message()
     except ActorCriticError as error:
         logging.getLogger("actor_critic").debug("%s", error, exc_info=True)
-        return error.exit_code, str(error)
+        return error.exit_code, _message(error)
     except (KeyboardInterrupt, click.Abort):
         return 130, "interrupted"
     except BrokenPipeError:
@@ -127,3 +128,12 @@ def _run(words: list[str]) -> tuple[int, str]:
         with contextlib.suppress(OSError):
             stdout.close()  # otherwise the interpreter would try to write, and fail, again at exit
         return CheckpointError.exit_code, f"standard output cannot be written: {error.strerror}"
+
+
+def _message(error: ActorCriticError) -> str:
+    """Return what to print of an error: of one that all ranks know, rank 0 prints it and the others print nothing."""
+    if not is_launched():
+        return str(error)
+    if is_shared(error):
+        return str(error) if rank() == 0 else ""
+    return str(error) if str(error).startswith("rank ") else f"rank {rank()}: {error}"

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from actor_critic.cli.options import CONFIG_FILE
 from actor_critic.cli.places import absolute, as_typed
-from actor_critic.cli.screen import say
+from actor_critic.cli.screen import console, say
 from actor_critic.errors import ConfigError
+from actor_critic.ranks import rank
 
 log = logging.getLogger("actor_critic")
 
@@ -25,7 +26,7 @@ class Notes:
     """
 
     def __init__(self, screen: Console, speaker: str) -> None:
-        self._shown = _Screen(screen, speaker)
+        self._shown = _Screen(screen, speaker) if rank() == 0 else _ScreenOfRank()
         self._kept = logging.handlers.MemoryHandler(10**6, logging.CRITICAL + 1, flushOnClose=False)
         self._errors = sys.stderr
         self._kept.buffer.append(_record(logging.INFO, f"command {sys.argv[1:]}"))
@@ -57,6 +58,10 @@ class Notes:
         Raises:
             ConfigError: The file cannot be written.
         """
+        if rank() > 0:  # rank 0 writes it
+            self.show_warnings_only()
+            yield
+            return
         name = as_typed(path)
         try:
             check_is_no_settings_file(path, absolute(CONFIG_FILE))
@@ -118,6 +123,17 @@ class _Screen(logging.Handler):
         kind = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
         with contextlib.suppress(OSError):  # the next print reports the error
             say(self._screen, f"{self._speaker}{kind}{record.getMessage()}")
+
+
+class _ScreenOfRank(_Screen):
+    """Shows the warnings of a rank besides rank 0, except those of the set-up, which is the same on every rank."""
+
+    def __init__(self) -> None:
+        super().__init__(console(sys.stderr), f"rank {rank()}: ")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.is_setting_up:
+            super().emit(record)
 
 
 class _LogFile(logging.FileHandler):

@@ -1,6 +1,7 @@
 """`train` and `resume` after PyTorch is imported: set-up, signals, training loop, final messages."""
 
 import contextlib
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from actor_critic.cli.console import print_evaluation, print_settings
+from actor_critic.cli.continuing import check_is_same, place_of_run
 from actor_critic.cli.findings import print_findings
 from actor_critic.cli.leaving import noted_signals
 from actor_critic.cli.loading import without_collecting
@@ -19,9 +21,9 @@ from actor_critic.cli.seeds import run_seeds
 from actor_critic.config import Resolution
 from actor_critic.errors import ConfigError
 from actor_critic.process import Interrupted, begin_with, resume_command
+from actor_critic.ranks import is_launched, rank, remember
 from actor_critic.report import live_view
-from actor_critic.storage import timestamped_path
-from actor_critic.training import FINISHED, FoundRun, Trainer
+from actor_critic.training import FINISHED, INTERRUPTED, FoundRun, Trainer
 
 
 def train(
@@ -31,6 +33,7 @@ def train(
     again: list[str],
     begin: Callable[[], list[str]],
     is_verbose: bool,
+    run_folder: str | None,
 ) -> int:
     """Set up and train a run, or one run per seed.
 
@@ -41,6 +44,7 @@ def train(
         again: The command that trains one seed alone, without its last word, the seed.
         begin: Called when the settings are known to be valid; returns messages to print first.
         is_verbose: Whether to print defaults as well.
+        run_folder: The folder of the run, which continues a run that it holds; None for a new one.
 
     Returns:
         The exit code.
@@ -48,21 +52,33 @@ def train(
     Raises:
         ActorCriticError: The run cannot be set up, or failed.
     """
+    settings = resolution.settings
+    if seeds and is_launched():
+        raise ConfigError(
+            "command line: --seeds trains several runs, and this process is one rank of a single run; start "
+            "train --seeds without torchrun"
+        )
+    path, found = place_of_run(run_folder)
+    if found:
+        check_is_same(found, settings)
+        say(screen, f"continuing {as_typed(path)} after epoch {found.checkpoint.counters.get('epoch', 0)}")
+        return resume(found, screen, absolute(settings.log_file), trust_code=True)
     # Frames of imports, and their callers, may stay alive; so no frame that imports holds a trainer.
     with contextlib.ExitStack() as stack:
         heard = stack.enter_context(notes(screen))
         with without_collecting():
-            trainer = Trainer(resolution.settings)
+            trainer = Trainer(settings)
         stack.callback(trainer.close)
-        stack.enter_context(heard.log_to(absolute(resolution.settings.log_file)))
+        stack.enter_context(heard.log_to(absolute(settings.log_file)))
         for remark in begin():
             say(screen, remark)
             log.info(remark)
         if seeds:
             trainer.close()
             print_settings(screen, trainer.settings, resolution.sources | {"seed": "each of --seeds"}, is_verbose)
-            return run_seeds(trainer.settings, seeds, timestamped_path(absolute("")), screen, again)
-        folder = trainer.keep_in(timestamped_path(absolute("")))
+            return run_seeds(trainer.settings, seeds, path, screen, again)
+        folder = trainer.keep_in(path)
+        remember("run_folder", str(folder))
         log.info("start of %s with settings %s", folder, trainer.settings.to_document())
         log.info("settings come from %s", resolution.sources)
         print_settings(screen, trainer.settings, resolution.sources, is_verbose)
@@ -137,7 +153,10 @@ def _run(trainer: Trainer, console: Console) -> int:
         view = stack.enter_context(live_view(trainer.settings, trainer.epoch, console))
         for report in trainer:
             view.show(report)
-    _print_closing_words(trainer, console)
+    if rank() == 0:
+        _print_closing_words(trainer, console)
+    if trainer.stop_reason == INTERRUPTED and not received:  # another rank received the signal
+        return 128 + signal.SIGTERM
     return 128 + received[0] if received else 0
 
 

@@ -10,6 +10,8 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from actor_critic.ranks import rank
+
 
 def console(stream: TextIO | None = None) -> Console:
     """Return a console on standard output or another stream; if piped, it is wide enough for tables.
@@ -17,6 +19,8 @@ def console(stream: TextIO | None = None) -> Console:
     The console keeps its stream, even if an environment replaces ``sys.stdout`` later.
     """
     file = stream or sys.stdout
+    if rank() > 0 and stream is None:
+        return Console(file=file, quiet=True)  # rank 0 prints
     return Console(file=file) if file.isatty() else Console(file=file, width=120, color_system=None)
 
 

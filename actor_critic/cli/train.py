@@ -11,16 +11,27 @@ from actor_critic.cli.places import absolute
 from actor_critic.cli.screen import console, say
 from actor_critic.config import RANDOM_STATES, Config, Layer, resolve, starting_config
 from actor_critic.errors import ConfigError
+from actor_critic.ranks import rank
 from actor_critic.seeding import MAX_SEED
 
 
 @click.command("train", cls=SettingsCommand)
 @click.option("--config", "config_path", metavar="FILE", help=f"Settings file. Default: {CONFIG_FILE}.")
 @click.option("--seeds", "has_seeds", is_flag=True, help="Train several seeds in parallel: --seeds 1 2 3 4 5.")
+@click.option(
+    "--run-folder", metavar="DIR", help="Folder of the run; if it holds the same run already, the run continues."
+)
 @click.option("--verbose", "is_verbose", is_flag=True, help="Print every setting, including defaults.")
 @click.argument("words", nargs=-1, metavar="")
 @setting_options()
-def command(config_path: str | None, has_seeds: bool, is_verbose: bool, words: tuple[str, ...], **flags: Any) -> int:
+def command(
+    config_path: str | None,
+    has_seeds: bool,
+    run_folder: str | None,
+    is_verbose: bool,
+    words: tuple[str, ...],
+    **flags: Any,
+) -> int:
     """Train a policy. Flags override the settings file, the file overrides the preset, and the preset the defaults.
 
     If there is no config.json, one is written with the defaults. Each run gets a folder checkpoints_YYYYMMDD_HHMMSS/.
@@ -33,6 +44,8 @@ def command(config_path: str | None, has_seeds: bool, is_verbose: bool, words: t
         check_is_no_settings_file(absolute(resolution.settings.log_file), absolute(config_path))
 
     def begin() -> list[str]:
+        if rank() > 0:  # rank 0 writes it
+            return remarks
         written = [f"wrote {CONFIG_FILE} with the default settings"] if new_file and _write(new_file) else []
         return [*remarks, *written]
 
@@ -43,7 +56,7 @@ def command(config_path: str | None, has_seeds: bool, is_verbose: bool, words: t
         # PyTorch is imported after the settings are checked, so that a wrong one is refused at once.
         from actor_critic.cli.running import train
     again = ["train", *(["--config", config_path] if config_path else []), *as_flags(given.config), "--seed"]
-    return train(resolution, screen, seeds, again, begin, is_verbose)
+    return train(resolution, screen, seeds, again, begin, is_verbose, run_folder)
 
 
 def _read_seeds(has_seeds: bool, words: tuple[str, ...], seed: Any) -> tuple[int, ...]:

@@ -7,8 +7,12 @@ _ranks = 1
 
 def available() -> int:
     """Return the number of cores for this process, at least 1, without regard to a container's quota."""
-    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, found // _ranks)
+    return max(1, of_machine() // _ranks)
+
+
+def of_machine() -> int:
+    """Return the number of cores for this process and the other ranks of this machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def divide_among(ranks: int) -> None:

@@ -1,11 +1,12 @@
 """Ranks as a process group of ``torch.distributed``."""
 
 import contextlib
+import importlib.util
 import os
 import socket
-from collections import Counter
+import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,14 @@ from torch import Tensor
 from actor_critic.errors import ActorCriticError, ConfigError, RankFault, describe
 from actor_critic.process import cores
 from actor_critic.ranks.ranks import Ranks, Result, is_shared, joined_rows, shared
+
+HAS_NUMBA = importlib.util.find_spec("numba") is not None
+
+LARGE = 2**22
+"""Bytes from which the network library of PyTorch is as fast as shared memory."""
+
+if TYPE_CHECKING:
+    from actor_critic.ranks.shared_memory import SharedMemory
 
 _DONE, _ASK, _FAILED = 0, 1, 2
 """What rank 0 tells the others while it leads."""
@@ -28,26 +37,85 @@ class ProcessGroup(Ranks):
     of the same program.
     """
 
-    def __init__(self) -> None:
-        """Take part in the default process group, which exists."""
+    def __init__(self, timeout: float) -> None:
+        """Take part in the default process group, which exists.
+
+        Args:
+            timeout: Seconds to wait for another rank.
+        """
         self.index = dist.get_rank()
         self.size = dist.get_world_size()
-        hosts: list[Any] = [None] * self.size
+        # Ranks that different agents started count as on different machines, as they are in most cases.
+        self._host = socket.gethostname(), os.environ.get("GROUP_RANK", "")
+        found: list[Any] = [None] * self.size
         with self._exchange("beginning"):
-            dist.all_gather_object(hosts, socket.gethostname())
-        self.hosts: list[str] = hosts
-        self.on_this_host = Counter(hosts)[socket.gethostname()]
+            dist.all_gather_object(found, (self._host, os.getpid()))
+        self.hosts = [host for host, _ in found]
+        self._members = {k: process for k, (host, process) in enumerate(found) if host == self._host}
+        self.on_this_host = len(self._members)
         cores.divide_among(self.on_this_host)
+        firsts = sorted({self.hosts.index(host) for host in self.hosts})
+        self._is_one_host = len(firsts) == 1
+        self._leads_host = self.index in firsts
+        self._leaders = None if self._is_one_host else dist.new_group(firsts, backend="gloo")
+        self._memory = self._share_memory(timeout)
+
+    def _share_memory(self, timeout: float) -> "SharedMemory | None":
+        """Return memory that the ranks of this machine share; None if there is none on some machine."""
+        memory, place = None, list(self._members).index(self.index)
+        if self.on_this_host > 1 and HAS_NUMBA and sys.platform != "win32":
+            from actor_critic.ranks.shared_memory import SharedMemory  # imported here because it loads Numba
+
+            with contextlib.suppress(OSError):
+                memory = SharedMemory(place, self._members, timeout, self._tell_host)
+        has_none = memory is None and self.on_this_host > 1
+        return None if True in self.objects(has_none) else memory
+
+    def _tell_host(self, text: str) -> list[str]:
+        """Return the texts of the ranks of this machine."""
+        return [told for k, told in enumerate(self.objects(text)) if k in self._members]
 
     def sum(self, numbers: Tensor) -> None:
-        """See :class:`Ranks`."""
+        """See :class:`Ranks`; first on each machine through its memory, then among the machines."""
         with self._exchange("summing gradients"):
-            dist.all_reduce(numbers)
+            fits = numbers.is_cpu and numbers.nbytes <= LARGE
+            if not fits or (self._memory is None and self.on_this_host > 1):
+                dist.all_reduce(numbers)
+                return
+            array = numbers.numpy()
+            if self._memory:
+                first, *others = self._memory.exchange(array.view(np.uint8)).view(array.dtype)
+                array[:] = first
+                for other in others:
+                    array += other
+            if self._is_one_host:
+                return
+            if self._leads_host:
+                dist.all_reduce(numbers, group=self._leaders)
+            if self._memory:
+                array[:] = self._memory.exchange(array.view(np.uint8)).view(array.dtype)[0]
+
+    def memory(self, size: int) -> "SharedMemory | None":
+        """See :class:`Ranks`."""
+        if not self._memory or not self._is_one_host or size > LARGE:
+            return None
+        with self._exchange("sharing memory"):
+            self._memory.reserve(size)
+        return self._memory
 
     def copy_from_first(self, numbers: Tensor) -> None:
         """See :class:`Ranks`."""
         with self._exchange("copying from rank 0"):
             dist.broadcast(numbers, 0)
+
+    def _bytes_of_all(self, mine: npt.NDArray[np.uint8], what: str) -> npt.NDArray[np.uint8]:
+        """Return the bytes of all ranks [K, n]; n is the same on all."""
+        with self._exchange(what):
+            if self._memory and self._is_one_host and len(mine) <= LARGE:
+                return self._memory.exchange(mine)
+            found = torch.empty(self.size, len(mine), dtype=torch.uint8)
+            dist.all_gather(list(found), torch.from_numpy(mine))
+            return found.numpy()
 
     def gather(self, *arrays: npt.NDArray[Any], is_uneven: bool = False) -> list[npt.NDArray[Any]]:
         """See :class:`Ranks`; all arrays travel together, as bytes."""
@@ -55,29 +123,21 @@ class ProcessGroup(Ranks):
             longest = int(self.rows(np.array([len(arrays[0])], np.float64)).max())
             arrays = tuple(_padded(array, longest) for array in arrays)
         mine = np.concatenate([np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays])
-        found = [torch.empty(len(mine), dtype=torch.uint8) for _ in range(self.size)]
-        with self._exchange("gathering a rollout"):
-            dist.all_gather(found, torch.from_numpy(mine))
         borders = np.cumsum([array.nbytes for array in arrays])[:-1]
-        pieces = [np.split(part.numpy(), borders) for part in found]
+        pieces = [np.split(part, borders) for part in self._bytes_of_all(mine, "gathering a rollout")]
         return [
-            joined_rows([parts[k].view(array.dtype).reshape(array.shape) for parts in pieces])
+            joined_rows([np.frombuffer(parts[k].tobytes(), array.dtype).reshape(array.shape) for parts in pieces])
             for k, array in enumerate(arrays)
         ]
 
     def rows(self, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """See :class:`Ranks`."""
-        found = [torch.empty(len(numbers), dtype=torch.float64) for _ in range(self.size)]
-        with self._exchange("gathering statistics"):
-            dist.all_gather(found, torch.from_numpy(numbers))
-        return torch.stack(found).numpy()
+        return self._bytes_of_all(numbers.view(np.uint8), "gathering statistics").copy().view(np.float64)
 
     def any(self, *flags: bool) -> list[bool]:
         """See :class:`Ranks`."""
-        numbers = torch.tensor(flags, dtype=torch.int32)
-        with self._exchange("between two epochs"):
-            dist.all_reduce(numbers, dist.ReduceOp.MAX)
-        return [bool(number) for number in numbers.tolist()]
+        found = self._bytes_of_all(np.array(flags, np.uint8), "between two epochs")
+        return [bool(flag) for flag in found.max(axis=0)]
 
     def objects(self, mine: Result) -> list[Result]:
         """See :class:`Ranks`."""
@@ -151,18 +211,16 @@ class ProcessGroup(Ranks):
 
     def _tell(self, code: int, result: Any) -> None:
         """Send a code and an object from rank 0 to the others."""
-        with self._exchange("telling the other ranks"):
-            dist.broadcast(torch.tensor([code, result is not None]), 0)
-            if result is not None:
+        self._bytes_of_all(np.array([code, result is not None], np.uint8), "telling the other ranks")
+        if result is not None:
+            with self._exchange("telling the other ranks"):
                 dist.broadcast_object_list([result], 0)
 
     def _hear(self) -> tuple[int, Any]:
-        with self._exchange("waiting for rank 0"):
-            header = torch.zeros(2, dtype=torch.int64)
-            dist.broadcast(header, 0)
-            code, has_result = header.tolist()
-            found = [None]
-            if has_result:
+        code, has_result = self._bytes_of_all(np.zeros(2, np.uint8), "waiting for rank 0")[0].tolist()
+        found = [None]
+        if has_result:
+            with self._exchange("waiting for rank 0"):
                 dist.broadcast_object_list(found, 0)
         return code, found[0]
 
@@ -175,8 +233,8 @@ class ProcessGroup(Ranks):
                 if ours != theirs:
                     raise shared(
                         ConfigError(
-                            f"ranks: {name} is {theirs!r} on rank {rank} ({self.hosts[rank]}) and {ours!r} on rank 0 "
-                            f"({self.hosts[0]}); start all ranks with the same {what}"
+                            f"ranks: {name} is {theirs!r} on rank {rank} ({self.hosts[rank][0]}) and {ours!r} on "
+                            f"rank 0 ({self.hosts[0][0]}); start all ranks with the same {what}"
                         )
                     )
 
@@ -191,6 +249,9 @@ class ProcessGroup(Ranks):
             raise RankFault(f"rank {self.index}: the connection to the other ranks is lost")
         try:
             yield
+        except RankFault as fault:
+            self.is_broken = True
+            raise RankFault(f"rank {self.index}, {what}: {fault}") from None
         except (RuntimeError, OSError) as error:  # of torch.distributed
             self.is_broken = True
             reason = " ".join(str(error).split())

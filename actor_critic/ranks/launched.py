@@ -9,11 +9,15 @@ from actor_critic.errors import ConfigError
 from actor_critic.ranks.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:  # torch.distributed takes long to import, and most runs do not need it
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
     from actor_critic.ranks.group import ProcessGroup
 
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _JOINED = "ACTOR_CRITIC_JOINED"
 """The process that joined; its children inherit the launcher's variables, but are no ranks."""
+
+_SECONDS = 30.0  # to reach torchrun's agent, which runs already
 
 _joined: "ProcessGroup | None" = None
 
@@ -81,8 +85,37 @@ def join(timeout: float) -> Ranks:
             raise ConfigError(f"ranks: rank {rank} cannot join at {place}: {remedy} ({reason:.200})") from None
         atexit.register(_leave)
     os.environ[_JOINED] = str(os.getpid())
-    _joined = ProcessGroup()
+    _joined = ProcessGroup(timeout)
     return _joined
+
+
+def remember(name: str, value: str) -> None:
+    """Store a text with torchrun's agent, where it survives a restart of the ranks; elsewhere do nothing."""
+    if (store := _agent_store()) is not None:
+        store.set(f"actor_critic/{name}", value)
+
+
+def recall(name: str) -> str | None:
+    """Return a text that :func:`remember` stored before a restart; None if there is none."""
+    store = _agent_store()
+    key = f"actor_critic/{name}"
+    if store is None or not store.check([key]):
+        return None
+    found: bytes = store.get(key)
+    return found.decode()
+
+
+def _agent_store() -> "TCPStore | None":
+    """Return the store of torchrun's agent; None without torchrun."""
+    if not is_launched() or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return None
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    try:
+        return TCPStore(host, port, is_master=False, timeout=timedelta(seconds=_SECONDS))
+    except (RuntimeError, OSError):
+        return None
 
 
 def _leave() -> None:

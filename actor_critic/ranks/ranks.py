@@ -3,13 +3,17 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from actor_critic.errors import ConfigError
+
+if TYPE_CHECKING:  # commands import this module before PyTorch, which takes long
+    from torch import Tensor
+
+    from actor_critic.ranks.shared_memory import SharedMemory
 
 Result = TypeVar("Result")
 Failure = TypeVar("Failure", bound=BaseException)
@@ -80,10 +84,14 @@ class Ranks:
             )
         return Share(self.index * count, count, num_envs)
 
-    def sum(self, numbers: Tensor) -> None:
+    def sum(self, numbers: "Tensor") -> None:
         """Replace numbers by their sums over all ranks."""
 
-    def copy_from_first(self, numbers: Tensor) -> None:
+    def memory(self, size: int) -> "SharedMemory | None":
+        """Return memory with a place of some bytes for each rank; None unless all ranks share memory."""
+        return None
+
+    def copy_from_first(self, numbers: "Tensor") -> None:
         """Replace numbers by those of rank 0."""
 
     def gather(self, *arrays: npt.NDArray[Any], is_uneven: bool = False) -> list[npt.NDArray[Any]]:

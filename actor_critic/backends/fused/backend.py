@@ -2,9 +2,10 @@
 
 import contextlib
 import math
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from actor_critic.algorithm import (
     Coefficients,
     Experience,
     Portion,
+    Portions,
     Sequences,
     Targets,
     UpdateStatistics,
@@ -25,10 +27,16 @@ from actor_critic.algorithm import (
 )
 from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy
 from actor_critic.backends.fused import kernels, targets
-from actor_critic.backends.fused.barrier import HAS_BARRIER, NUM_FLAGS
 from actor_critic.backends.fused.layers import ACTIVATION, COLUMNS, ELU, GELU, NONE, RELU, SIDE, SILU, TANH
+from actor_critic.compiling.barrier import HAS_BARRIER, STRIDE
 from actor_critic.errors import NumericalError
 from actor_critic.networks import FlatParameters, PartsEncoder, PolicyNetwork, ValueNetwork
+
+if TYPE_CHECKING:
+    from actor_critic.ranks import SharedMemory
+
+NAPS = 1000
+"""Naps of some ten milliseconds together, between two looks at the other ranks."""
 
 KINDS: dict[type[nn.Module], int] = {
     nn.Tanh: TANH,
@@ -117,6 +125,8 @@ class FusedBackend(Backend):
         steps: Optimizer steps taken so far.
     """
 
+    is_compiled = True
+
     def __init__(
         self,
         policy: PolicyNetwork,
@@ -199,7 +209,7 @@ class FusedBackend(Backend):
             _objective(coefficients),
             _optimizer(coefficients, self.first_moment, self.second_moment, self.steps),
         )
-        flags, shared = np.zeros(NUM_FLAGS, np.int64), np.zeros((len(minibatches), 3))
+        flags, shared = np.zeros(2 * STRIDE, np.int64), np.zeros((len(minibatches), 3))
         totals = np.zeros(6)
         if self._beside is None or len(rows) * len(self._values) < _WORTH_WAKING:
             taken, is_bad = kernels.update(*arguments, kernels.BOTH, flags, shared, totals)
@@ -218,10 +228,8 @@ class FusedBackend(Backend):
             totals += theirs
         self.steps += taken
         if is_bad:
-            loss = totals[0] - coefficients.ent_coef * totals[2] + coefficients.vf_coef * totals[1]
-            raise NumericalError(not_finite(self.steps + 1, loss))
-        policy_loss, value_loss, entropy, kl, clip_fraction, norm = (totals / max(taken, 1)).tolist()
-        return UpdateStatistics(policy_loss, value_loss, entropy, kl, clip_fraction, norm, taken)
+            raise NumericalError(not_finite(self.steps + 1, _loss(totals, coefficients)))
+        return _statistics(totals, taken)
 
     def gradient(self, batch: Batch, portion: Portion, coefficients: Coefficients) -> npt.NDArray[np.float64]:
         """Write the gradient of a portion; see :class:`Backend`."""
@@ -233,10 +241,42 @@ class FusedBackend(Backend):
         objective = _objective(coefficients)._replace(normalizes=False)
         return kernels.gradient(transitions, inputs, portion.rows, self._networks, objective)
 
+    def update_in_memory(
+        self, batch: Batch, portions: Portions, coefficients: Coefficients, memory: "SharedMemory"
+    ) -> UpdateStatistics | None:
+        """Take all steps in one compiled function, which returns earlier if a rank is late; see :class:`Backend`."""
+        transitions = _transitions(batch)._replace(advantages=np.zeros(len(batch.actions), np.float32))
+        arguments = (
+            transitions,
+            kernels.network_inputs(transitions, self._networks),
+            kernels.Parts(portions.rows, portions.advantages, portions.borders, portions.weights),
+            self._networks,
+            _objective(coefficients)._replace(normalizes=False),
+            _optimizer(coefficients, self.first_moment, self.second_moment, self.steps),
+            kernels.Exchange(
+                memory.flags, memory.places.view(np.float32), memory.place, memory.step, memory.yields, NAPS
+            ),
+        )
+        progress, totals = np.zeros(3, np.int64), np.zeros(6)
+        first, late, begun = memory.step, -1, 0.0
+        while (status := kernels.update_in_memory(*arguments, progress, totals)) == kernels.LATE:
+            if progress[0] != late:
+                late, begun = int(progress[0]), time.monotonic()
+            memory.step = first + late + 1
+            memory.check(begun)
+        exchanges, _, taken = progress.tolist()
+        memory.step = first + exchanges
+        self.steps += taken
+        if status == kernels.FAILED:
+            return None
+        if status == kernels.NOT_FINITE:
+            raise NumericalError(not_finite(self.steps + 1, _loss(totals, coefficients)))
+        return _statistics(totals, taken)
+
     def step(self, coefficients: Coefficients) -> float:
         """Take a step with the gradient in the buffer; see :class:`Backend`."""
         optimizer = _optimizer(coefficients, self.first_moment, self.second_moment, self.steps)
-        norm: float = kernels.clipped_step(self._networks.params, self._networks.grads, optimizer)
+        norm: float = kernels.clipped_step(self._networks.params, self._networks.grads, optimizer, 0)
         self.steps += math.isfinite(norm)
         return norm
 
@@ -302,6 +342,18 @@ def _transitions(batch: Batch) -> kernels.Transitions:
         _NO_NUMBERS[0] if batch.log_probs is None else batch.log_probs.numpy(), batch.log_probs is None,
         batch.values.numpy(), batch.advantages.numpy(), batch.returns.numpy(),
     )  # fmt: skip
+
+
+def _loss(totals: npt.NDArray[np.float64], coefficients: Coefficients) -> float:
+    """Return the loss whose metrics are given."""
+    loss: float = totals[0] - coefficients.ent_coef * totals[2] + coefficients.vf_coef * totals[1]
+    return loss
+
+
+def _statistics(totals: npt.NDArray[np.float64], taken: int) -> UpdateStatistics:
+    """Return the means over the steps taken, given the sums of the metrics and of the gradient's norm."""
+    policy_loss, value_loss, entropy, kl, clip_fraction, norm = (totals / max(taken, 1)).tolist()
+    return UpdateStatistics(policy_loss, value_loss, entropy, kl, clip_fraction, norm, taken)
 
 
 _OFF = np.inf  # what the kernels take for a coefficient that is off

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from actor_critic.backends.fused.barrier import wait
 from actor_critic.backends.fused.layers import BIASES, INPUTS, WEIGHTS, backward, forward, sparse, widths
 from actor_critic.compiling import Array, compiled, compiled_with
+from actor_critic.compiling.barrier import FOREVER, YIELDS, wait
 
 POLICY, VALUE, BOTH = range(3)
 
@@ -363,7 +363,7 @@ def update(
     Adds the metrics of each step to ``totals``: policy loss, value loss, entropy, KL, clip fraction, gradient norm.
 
     ``side`` is BOTH, or two threads call this function at the same time: one with POLICY, one with VALUE. Each thread
-    then computes only its own network. Once per step, both threads wait at a barrier on ``flags`` [16]. They exchange
+    then computes only its own network. Once per step, both threads wait at a barrier on ``flags``. They exchange
     the squared norms of their gradients, and whether to stop, in ``shared`` [steps, 3]. The results are the same in
     both cases.
 
@@ -393,7 +393,7 @@ def update(
         if has_value:
             shared[k, 1] = square_sum(grads[split:])
         if side != BOTH:
-            wait(flags, side, k + 1)
+            wait(flags, 2, side, k + 1, YIELDS, FOREVER)
         if shared[k, 2] > 0:
             break
         norm = math.sqrt(shared[k, 0] + shared[k, 1])
@@ -430,16 +430,108 @@ def gradient(batch: Transitions, inputs: Array, rows: Array, networks: Networks,
 
 
 @compiled_with(nogil=True)
-def clipped_step(params: Array, grads: Array, optimizer: Optimizer) -> float:
-    """Clip the gradient, take a step with it unless it is not finite, and return its norm before clipping."""
+def clipped_step(params: Array, grads: Array, optimizer: Optimizer, taken: int) -> float:
+    """Clip the gradient, take a step with it unless it is not finite, and return its norm before clipping.
+
+    ``taken`` is the number of steps that were taken since ``optimizer`` was made.
+    """
     norm = math.sqrt(square_sum(grads))
     if math.isfinite(norm):
         scale = min(1.0, optimizer.max_grad_norm / (norm + 1e-6))
         adam_step(
-            params, grads, optimizer.first_moment, optimizer.second_moment, scale, optimizer.steps + 1,
+            params, grads, optimizer.first_moment, optimizer.second_moment, scale, optimizer.steps + taken + 1,
             optimizer.learning_rate, optimizer.beta1, optimizer.beta2, optimizer.epsilon,
         )  # fmt: skip
     return norm
+
+
+class Parts(NamedTuple):
+    """A rank's portions of all minibatches, as in :class:`actor_critic.algorithm.Portions`."""
+
+    rows: Array
+    advantages: Array
+    borders: Array
+    weights: Array
+
+
+class Exchange(NamedTuple):
+    """Memory that the ranks of a machine share, as in :class:`actor_critic.ranks.SharedMemory`.
+
+    ``places`` [2, K, numbers] are float32. ``step`` is the number of exchanges before this update.
+    """
+
+    flags: Array
+    places: Array
+    place: int
+    step: int
+    yields: int
+    naps: int
+
+
+DONE, LATE, FAILED, NOT_FINITE = range(4)
+
+
+@compiled_with(nogil=True)
+def update_in_memory(
+    batch: Transitions, inputs: Array, parts: Parts, networks: Networks, objective: Objective, optimizer: Optimizer,
+    exchange: Exchange, progress: Array, totals: Array,
+) -> int:  # fmt: skip
+    """Take one optimizer step per minibatch, with the gradients and metrics of all ranks summed in order of rank.
+
+    Adds the metrics of each step to ``totals``: policy loss, value loss, entropy, KL, clip fraction, gradient norm.
+
+    ``progress`` [3] holds the exchanges done, whether the next one is waited for, and the steps taken. With it, this
+    function continues where it returned LATE.
+
+    Returns:
+        DONE; LATE if another rank did not come for some time; FAILED if one reported a failure; or NOT_FINITE, with the
+        metrics of the step that was not taken in ``totals``.
+    """
+    params, grads = networks.params, networks.grads
+    size, count = grads.size, exchange.places.shape[1]
+    work = workspace(networks, parts.borders, True, True)
+    metrics, numbers = np.empty(5), np.empty(6)
+    while progress[0] < parts.borders.size - 1:
+        k = progress[0]
+        half = exchange.places[(exchange.step + k) % 2]
+        if progress[1] == 0:
+            mine = half[exchange.place]
+            mine[: size + 6] = np.float32(0.0)
+            first, last = parts.borders[k], parts.borders[k + 1]
+            if last > first:
+                rows = parts.rows[first:last]
+                for r in range(rows.size):
+                    batch.advantages[rows[r]] = parts.advantages[first + r]
+                gradients(batch, inputs, rows, networks, objective, True, True, work, 0, size, metrics)
+                weight = np.float32(parts.weights[k])
+                for j in range(size):
+                    mine[j] = grads[j] * weight
+                for j in range(5):
+                    mine[size + j] = metrics[j] * parts.weights[k]
+            progress[1] = 1
+        if not wait(exchange.flags, count, exchange.place, exchange.step + k + 1, exchange.yields, exchange.naps):
+            return LATE
+        progress[0], progress[1] = k + 1, 0
+        for j in range(6):
+            numbers[j] = half[0, size + j]
+        grads[:] = half[0, :size]
+        for rank in range(1, count):
+            theirs = half[rank]
+            for j in range(size):
+                grads[j] += theirs[j]
+            for j in range(6):
+                numbers[j] += theirs[size + j]
+        if numbers[5] > 0:
+            return FAILED
+        if numbers[3] > 1.5 * objective.target_kl:
+            break
+        numbers[5] = clipped_step(params, grads, optimizer, progress[2])
+        if not math.isfinite(numbers[5]):
+            totals[:] = numbers
+            return NOT_FINITE
+        progress[2] += 1
+        totals += numbers
+    return DONE
 
 
 @compiled

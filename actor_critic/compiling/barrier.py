@@ -1,4 +1,4 @@
-"""A spin barrier for two compiled threads, which they pass once per optimizer step."""
+"""A spin barrier for the threads of a process, or for processes that share memory."""
 
 import sys
 from typing import Any
@@ -6,15 +6,20 @@ from typing import Any
 from numba import types
 from numba.extending import intrinsic
 
-from actor_critic.compiling import compiled_with
+from actor_critic.compiling.functions import compiled_with
 
 HAS_BARRIER = sys.platform != "win32"  # Windows has no sched_yield
 
-NUM_FLAGS = 16
-"""Length of the array of flags: each side's flag has its own cache line."""
+STRIDE = 8
+"""Numbers between two flags, so that each has its own cache line."""
 
-_SPINS = 4000  # some microseconds; the other side usually arrives sooner
-_YIELDS = 500  # some hundred microseconds, in which the other side may get a core
+FOREVER = 2**62
+"""Naps without end."""
+
+YIELDS = 500
+"""Some hundred microseconds, in which the others may get a core."""
+
+_SPINS = 4000  # some microseconds; the others usually arrive sooner
 _NAP = 20  # microseconds; another thread, such as one that collects the next rollout, needs the core
 
 _give_way: Any = types.ExternalFunction("sched_yield", types.int32())
@@ -48,13 +53,30 @@ def _store(context: Any, flags: Any, place: Any, number: Any) -> Any:
 
 
 @compiled_with(nogil=True)
-def wait(flags: Any, side: int, step: int) -> None:
-    """Set the flag of ``side`` (0 or 1) to ``step``, and wait until the other side has done the same."""
-    _store(flags, 8 * side, step)
-    spins = 0
-    while _load(flags, 8 * (1 - side)) < step:
-        spins += 1
-        if spins > _SPINS + _YIELDS:
-            _sleep(_NAP)
-        elif spins > _SPINS:
-            _give_way()
+def wait(flags: Any, count: int, place: int, step: int, yields: int, naps: int) -> bool:
+    """Set the flag of ``place`` to ``step``, and wait until all ``count`` flags are at least that.
+
+    Args:
+        flags: [count · STRIDE] int64, zeros at first.
+        count: How many threads or processes meet.
+        place: The place of this one.
+        step: A number that grows by one each time.
+        yields: How often to yield the core before napping.
+        naps: How often to nap before giving up.
+
+    Returns:
+        Whether all have come. If not, this may be called again with the same step.
+    """
+    _store(flags, STRIDE * place, step)
+    spins = slept = 0
+    for other in range(count):
+        while _load(flags, STRIDE * other) < step:
+            spins += 1
+            if spins > _SPINS + yields:
+                if slept >= naps:
+                    return False
+                slept += 1
+                _sleep(_NAP)
+            elif spins > _SPINS:
+                _give_way()
+    return True

@@ -1,0 +1,55 @@
+"""`train` where a run has begun before: in the folder of --run-folder, or before torchrun restarted the ranks."""
+
+from pathlib import Path
+from typing import Any
+
+from actor_critic.cli.places import absolute, as_typed
+from actor_critic.config import Settings
+from actor_critic.errors import CheckpointError, ConfigError
+from actor_critic.ranks import recall, restarts
+from actor_critic.storage import timestamped_path
+from actor_critic.training import FoundRun, find_run
+
+_CHOSEN: tuple[Any, ...] = ("auto", None, [], {})
+"""Values in the place of which a run has found others, and defaults that old runs may lack."""
+
+
+def place_of_run(run_folder: str | None) -> tuple[Path, FoundRun | None]:
+    """Return the folder of a run, and what it holds if the run has begun before.
+
+    Args:
+        run_folder: The value of --run-folder.
+
+    Raises:
+        ConfigError: The folder holds something else than a run.
+        CheckpointError: The run has no valid checkpoint any more.
+    """
+    path = absolute(run_folder) if run_folder is not None else None
+    if path is None and restarts() and (known := recall("run_folder")):
+        path = Path(known)
+    if path is None:
+        return timestamped_path(absolute("")), None
+    if not path.exists() or not any(path.iterdir()):
+        return path, None
+    try:
+        return path, find_run(path)
+    except CheckpointError:
+        if any(path.glob("*.safetensors")):
+            raise
+        return path, None  # it ended before its first checkpoint, and begins again
+
+
+def check_is_same(found: FoundRun, settings: Settings) -> None:
+    """Check that a run in --run-folder is the one that the command would begin.
+
+    Raises:
+        ConfigError: It has other settings; the message names the first one.
+    """
+    saved = found.checkpoint.settings
+    for name, wanted in settings.to_document().items():
+        if name == "device" or wanted in _CHOSEN or saved.get(name, wanted) == wanted:
+            continue
+        raise ConfigError(
+            f"--run-folder: {as_typed(found.folder)} holds a run with {name}={saved[name]!r}, and this command has "
+            f"{name}={wanted!r}; name another folder, or give the same settings"
+        )
