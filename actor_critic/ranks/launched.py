@@ -25,13 +25,39 @@ _joined: "ProcessGroup | None" = None
 
 def is_launched() -> bool:
     """Return whether a launcher started this process as one of several ranks."""
+    return _is_of_launcher() and os.environ["WORLD_SIZE"] != "1"
+
+
+def _is_of_launcher() -> bool:
+    """Return whether a launcher started this process, maybe as the only one."""
     own = os.environ.get(_JOINED, str(os.getpid())) == str(os.getpid())
-    return own and all(os.environ.get(name) for name in _NEEDED) and os.environ["WORLD_SIZE"] != "1"
+    return own and all(os.environ.get(name) for name in _NEEDED)
+
+
+def check_is_alone(what: str) -> None:
+    """Check that this process is no rank.
+
+    Args:
+        what: What it is about to do, for the error.
+
+    Raises:
+        ConfigError: It is one of several ranks.
+    """
+    if is_launched():
+        raise ConfigError(
+            f"ranks: {what} runs several trainings, and this process is rank {rank()} of a single one; start it "
+            f"without torchrun"
+        )
 
 
 def rank() -> int:
     """Return the number of this rank; 0 without a launcher."""
     return int(os.environ["RANK"]) if is_launched() else 0
+
+
+def size() -> int:
+    """Return the number of ranks; 1 without a launcher."""
+    return int(os.environ["WORLD_SIZE"]) if is_launched() else 1
 
 
 def rank_on_this_host() -> int:
@@ -41,7 +67,7 @@ def rank_on_this_host() -> int:
 
 def restarts() -> int:
     """Return how often torchrun has restarted the ranks after one was lost."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) if is_launched() else 0
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) if _is_of_launcher() else 0
 
 
 def join(timeout: float) -> Ranks:
@@ -119,7 +145,7 @@ def recall(name: str) -> str | None:
 
 def _agent_store() -> "TCPStore | None":
     """Return the store of torchrun's agent; None without torchrun."""
-    if not is_launched() or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+    if not _is_of_launcher() or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return None
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
