@@ -33,8 +33,8 @@ _DONE, _ASK, _FAILED = 0, 1, 2
 class ProcessGroup(Ranks):
     """One of several ranks, connected by the default process group of ``torch.distributed``.
 
-    Numbers on the CPU travel by gloo, and numbers on a GPU by NCCL. Objects are pickled: they go only between processes
-    of the same program.
+    Numbers on the CPU travel by gloo. Numbers on a GPU travel by NCCL if each rank has a GPU of its own, and else over
+    the CPU. Objects are pickled: they go only between processes of the same program.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -59,6 +59,7 @@ class ProcessGroup(Ranks):
         self._leads_host = self.index in firsts
         self._leaders = None if self._is_one_host else dist.new_group(firsts, backend="gloo")
         self._memory = self._share_memory(timeout)
+        self._uses_nccl = False
 
     def _share_memory(self, timeout: float) -> "SharedMemory | None":
         """Return memory that the ranks of this machine share; None if there is none on some machine."""
@@ -75,10 +76,26 @@ class ProcessGroup(Ranks):
         """Return the texts of the ranks of this machine."""
         return [told for k, told in enumerate(self.objects(text)) if k in self._members]
 
+    def use_device(self, device: torch.device) -> None:
+        """See :class:`Ranks`; NCCL refuses ranks that share a GPU."""
+        mine = None
+        if device.type == "cuda" and dist.is_nccl_available():
+            mine = str(torch.cuda.get_device_properties(device).uuid)  # indices count only the GPUs of one process
+        found = self.objects(mine)
+        self._uses_nccl = None not in found and len(set(found)) == self.size
+
     def sum(self, numbers: Tensor) -> None:
-        """See :class:`Ranks`; first on each machine through its memory, then among the machines."""
+        """See :class:`Ranks`; on the CPU first on each machine through its memory, then among the machines."""
+        if not numbers.is_cpu and not self._uses_nccl:
+            on_cpu = numbers.cpu()
+            self.sum(on_cpu)
+            numbers.copy_(on_cpu)
+            return
         with self._exchange("summing gradients"):
-            memory = self._memory_for(numbers.nbytes) if numbers.is_cpu else None
+            if not numbers.is_cpu:
+                dist.all_reduce(numbers)
+                return
+            memory = self._memory_for(numbers.nbytes)
             if memory is None and self.on_this_host > 1:
                 dist.all_reduce(numbers)
                 return
@@ -114,8 +131,11 @@ class ProcessGroup(Ranks):
 
     def copy_from_first(self, numbers: Tensor) -> None:
         """See :class:`Ranks`."""
+        sent = numbers if numbers.is_cpu or self._uses_nccl else numbers.cpu()
         with self._exchange("copying from rank 0"):
-            dist.broadcast(numbers, 0)
+            dist.broadcast(sent, 0)
+        if sent is not numbers:
+            numbers.copy_(sent)
 
     def _bytes_of_all(self, mine: npt.NDArray[np.uint8], what: str) -> npt.NDArray[np.uint8]:
         """Return the bytes of all ranks [K, n]; n is the same on all."""

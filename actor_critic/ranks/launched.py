@@ -98,7 +98,9 @@ def join(timeout: float) -> Ranks:
             found = ", ".join(f"{name}={os.environ[name]}" for name in _NEEDED[:2])
             raise ConfigError(f"ranks: {found} is not allowed; expected RANK from 0 to WORLD_SIZE − 1") from None
         try:
-            backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+            has_nccl = torch.cuda.is_available() and dist.is_nccl_available()
+            backend = "cpu:gloo,cuda:nccl" if has_nccl else "gloo"
+            os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")  # a late rank is an error, and no abort
             meeting = _place_to_meet(rank, size, timeout)
             dist.init_process_group(backend, timeout=timedelta(seconds=timeout), **meeting)
         except (RuntimeError, OSError, ValueError) as error:

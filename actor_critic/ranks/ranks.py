@@ -11,7 +11,7 @@ import numpy.typing as npt
 from actor_critic.errors import ConfigError
 
 if TYPE_CHECKING:  # commands import this module before PyTorch, which takes long
-    from torch import Tensor
+    from torch import Tensor, device
 
 Result = TypeVar("Result")
 Failure = TypeVar("Failure", bound=BaseException)
@@ -114,6 +114,9 @@ class Ranks:
                 f"{setting}: {num_envs} environments cannot be divided among {self.size} ranks; set {setting} to {near}"
             )
         return Share(self.index * count, count, num_envs)
+
+    def use_device(self, device: "device") -> None:
+        """Learn which device this rank uses; ranks that share a GPU cannot exchange numbers by NCCL."""
 
     def sum(self, numbers: "Tensor") -> None:
         """Replace numbers by their sums over all ranks."""
