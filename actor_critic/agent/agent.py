@@ -13,7 +13,7 @@ from actor_critic.agent.fixed import FixedAttributes
 from actor_critic.agent.learner import Learner, Update, UpdateResult
 from actor_critic.agent.loading import agent_settings, read_spaces_of, tensor_like
 from actor_critic.agent.predictions import Predictions
-from actor_critic.backends import choose_backend, choose_device, make_backend
+from actor_critic.backends import choose_backend, choose_device, enough_memory, make_backend, make_repeatable
 from actor_critic.config import Config, EncoderLike, Passed, Settings, settings_of
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.networks import (
@@ -55,6 +55,7 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         ),
     }
 
+    @enough_memory()
     def __init__(
         self,
         settings: Settings | Config,
@@ -75,12 +76,13 @@ class ActorCriticAgent(Predictions, FixedAttributes):
             ranks: The ranks of a data-parallel run, in which this agent learns.
 
         Raises:
-            ConfigError: The device does not exist, or the observations do not fit the encoder.
+            ConfigError: The device does not exist or has too little memory, or the observations do not fit the encoder.
         """
         of_subclass = frozenset(vars(self))  # attributes that a subclass set before this call
         settings = settings_of(settings, Passed(encoder=encoder))
         observations = observations.without_codes_for(settings.encoder)
         self.device = choose_device(settings.device)
+        make_repeatable(self.device)
         features, logits = observations.num_features, actions.num_logits
         settings = settings.replace(device=str(self.device), input_dim=features, output_dim=logits)
         self.observations = observations
@@ -169,7 +171,7 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         return self._backend.steps
 
     def state(self) -> dict[str, Tensor]:
-        """Return weights, optimizer moments and running statistics, as tensors by name."""
+        """Return weights, optimizer moments and running statistics, as tensors by name, on the CPU."""
         tensors: dict[str, Tensor] = {}
         for name, network in self._networks().items():
             tensors |= {f"{name}.{key}": tensor for key, tensor in network.state_dict().items()}
@@ -178,7 +180,7 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         for name, moments in self._moments().items():
             tensors |= {f"{name}.{key}": tensor for key, tensor in moments.state().items()}
         tensors |= self.episode_state()
-        return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
 
     def episode_state(self) -> dict[str, Tensor]:
         """Return the part of :meth:`state` that has one row for each environment; on a rank, for its own."""

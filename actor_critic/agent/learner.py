@@ -22,7 +22,7 @@ from actor_critic.algorithm import (
     portions,
     whole_targets,
 )
-from actor_critic.backends import Backend, update_in_parallel
+from actor_critic.backends import Backend, enough_memory, update_in_parallel
 from actor_critic.config import Settings
 from actor_critic.networks import FeatureMaker, FlatParameters, RewardNormalizer
 from actor_critic.ranks import ALONE, Ranks
@@ -114,6 +114,7 @@ class Learner:
         """Use other settings from the next update on."""
         self._settings = settings
 
+    @enough_memory()
     def prepare(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int, actor: Actor | None) -> Update:
         """Clip and normalise rewards, estimate advantages, and draw the minibatches of the epoch's optimizer steps.
 
@@ -134,6 +135,7 @@ class Learner:
         mine, explained_variance = self._portions(rollout, targets, coefficients, epoch)
         return Update(batch, [], coefficients, explained_variance, mine)
 
+    @enough_memory()
     def learn(self, update: Update) -> UpdateResult:
         """Take an epoch's optimizer steps.
 

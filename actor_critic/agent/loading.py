@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from actor_critic.backends import choose_device
+from actor_critic.backends import choose_device, moved
 from actor_critic.config import OLD_VALUES, Passed, Settings, settings_from_document
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.imports import require_trust
@@ -101,7 +101,7 @@ def agent_settings(
     choose_device(device)  # first, because a wrong device is no error of the checkpoint
     try:
         settings = settings_from_document(checkpoint.settings, origin)
-        settings = settings.replace(device=device, objects=passed.bound_to(settings))
+        settings = moved(settings, device).replace(objects=passed.bound_to(settings))
     except ConfigError as error:
         raise CheckpointError(f"{origin} cannot be used: {error}") from None
     if ":" in settings.encoder and settings.encoder not in settings.objects and not trust_code:

@@ -6,7 +6,7 @@ from actor_critic.backends.base import (
     ExecutedPolicy,
 )
 from actor_critic.backends.choose import choose_backend, make_backend
-from actor_critic.backends.device import choose_device
+from actor_critic.backends.device import choose_device, enough_memory, make_repeatable, moved, why_automatic
 from actor_critic.backends.eager import EagerBackend
 from actor_critic.backends.parallel import update_in_parallel
 
@@ -17,6 +17,10 @@ __all__ = [
     "ExecutedPolicy",
     "choose_backend",
     "choose_device",
+    "enough_memory",
     "make_backend",
+    "make_repeatable",
+    "moved",
     "update_in_parallel",
+    "why_automatic",
 ]

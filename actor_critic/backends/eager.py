@@ -28,6 +28,7 @@ from actor_critic.algorithm import (
     not_finite,
 )
 from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy
+from actor_critic.backends.device import enough_memory
 from actor_critic.errors import NumericalError
 from actor_critic.networks import CustomEncoder, FlatParameters, PartsEncoder, PolicyNetwork, ValueNetwork
 from actor_critic.ops import categorical
@@ -42,6 +43,7 @@ class EagerPolicy(ExecutedPolicy):
         self._sizes = sizes
         self._device = device
 
+    @enough_memory()
     @torch.no_grad()
     def act(
         self,
@@ -168,7 +170,7 @@ class EagerBackend(Backend):
     def _update(
         self, batch: Batch, minibatches: Sequence[npt.NDArray[np.int64]], coefficients: Coefficients
     ) -> UpdateStatistics:
-        totals = torch.zeros(6, dtype=torch.float32, device="cpu")
+        totals = torch.zeros(6, dtype=torch.float32, device=batch.features.device)
         taken = 0
         for part in _gathered(batch, minibatches):
             loss, metrics = self._loss(part, coefficients)
@@ -180,11 +182,12 @@ class EagerBackend(Backend):
             if not torch.isfinite(gradient_norm):
                 raise NumericalError(not_finite(self.steps + 1, float(loss.detach())))
             self._step(gradient_norm, coefficients)
-            totals += torch.stack([*metrics, gradient_norm]).cpu()
+            totals += torch.stack([*metrics, gradient_norm])
             taken += 1
         policy_loss, value_loss, entropy, kl, clip_fraction, norm = (totals / max(taken, 1)).tolist()
         return UpdateStatistics(policy_loss, value_loss, entropy, kl, clip_fraction, norm, taken)
 
+    @enough_memory()
     def gradient(self, batch: Batch, portion: Portion, coefficients: Coefficients) -> npt.NDArray[np.float64]:
         """Write the gradient of a portion; see :class:`Backend`."""
         rows = torch.from_numpy(portion.rows).to(batch.features.device)

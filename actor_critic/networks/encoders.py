@@ -242,7 +242,7 @@ class CustomEncoder(nn.Module):
         ]
         try:
             encoded: Tensor = self.module(assemble(parts))
-        except Interrupted:
+        except (Interrupted, torch.OutOfMemoryError):
             raise
         except BaseException as error:  # a user's module may raise anything
             raise ActorCriticError(f"the encoder {type(self.module).__name__} raised {describe(error)}") from error

@@ -291,6 +291,9 @@ def edited_settings(path: Path, checkpoint: checkpoints.Checkpoint) -> str | Non
     known = checkpoint.settings
     # Settings that may change on resume are not written at the same moment as a checkpoint.
     free = {"replay", "device", *ENDS} - ({"num_epochs"} & computed_fields(known).keys())
+    kinds = {str(settings.get("device", "")).partition(":")[0] for settings in (written, known)}
+    if len(kinds) > 1:  # moved between the CPU and a GPU, which have different backends
+        free.add("backend")
     names = [name for name in known.keys() - free if name in written and written[name] != known[name]]
     if not names:
         return None

@@ -13,7 +13,12 @@ import torch
 
 def current_versions() -> dict[str, str]:
     """Return the current library versions and processor type, by name; the bits of a run depend on them."""
-    return dict(_current())
+    return dict(_current()) | (_gpu() if torch.cuda.is_initialized() else {})  # type: ignore[no-untyped-call]
+
+
+def _gpu() -> dict[str, str]:
+    """Return the kind of GPU, on which the bits of its kernels depend."""
+    return {"gpu": torch.cuda.get_device_name()}
 
 
 @cache
@@ -47,7 +52,8 @@ def different_versions(written: dict[str, str], path: Path) -> str | None:
     Returns:
         One sentence for a log; None if no recorded version differs.
     """
-    pairs = ((name, written[name], here) for name, here in _current().items() if name in written)
+    current = current_versions() | (_gpu() if "gpu" in written and torch.cuda.is_available() else {})
+    pairs = ((name, written[name], here) for name, here in current.items() if name in written)
     words = [f"{name} {there:.60} (here {here})" for name, there, here in pairs if there != here]
     if not words:
         return None

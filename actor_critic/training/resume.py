@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from actor_critic.agent import check_spaces, check_trust, trusted_settings
+from actor_critic.backends import moved
 from actor_critic.config import Config, Passed, Settings, settings_from_document
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.evaluation import Evaluation
@@ -150,7 +151,7 @@ def saved_run(
     settings = trusted_settings(checkpoint, path, passed, trust_code)
     _check_length(settings, checkpoint, path, ends.get("num_epochs"))
     settings = settings.replace(**ends)
-    settings = settings.replace(device=device or settings.device)
+    settings = moved(settings, device) if device else settings
     if new_episodes and settings.is_saved_whole:
         log.info("new episodes: not needed, because the checkpoint holds the whole state of the running ones")
     elif new_episodes:
@@ -253,6 +254,13 @@ def restore(state: RunState, saved: SavedRun) -> None:
     except CheckpointError as error:
         raise CheckpointError(f"{origin} does not fit {saved.settings.environment}: {error}") from None
     _check_code(state, checkpoint, origin)
+    devices = checkpoint.settings["device"], state.agent.settings.device
+    if devices[0].partition(":")[0] != devices[1].partition(":")[0]:
+        log.warning(
+            "%s was trained on %s, and the run continues on %s; sums are rounded otherwise, so the bits differ",
+            origin,
+            *devices,
+        )
     before, now = int(checkpoint.records.get("ranks") or 1), state.ranks.size
     if before != now:
         log.warning(

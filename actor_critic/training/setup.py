@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from actor_critic.agent import ActorCriticAgent, weights_to_begin_with
-from actor_critic.backends import choose_device
+from actor_critic.backends import choose_device, why_automatic
 from actor_critic.config import Config, Passed, Settings, check_fits_in_memory, settings_of
 from actor_critic.environments import (
     VectorEnvironment,
@@ -75,11 +75,15 @@ def prepare(config: Config | Settings | SavedRun, passed: Passed) -> Prepared:
     torch.set_num_threads(1)  # the initial weights must not depend on the number of threads
     with ranks.joint():
         share = ranks.share_of(settings.num_envs, "batch_size" if settings.is_random_states else "num_envs")
-        settings = settings.replace(device=str(choose_device(settings.device, rank_on_this_host())))
+        device = choose_device(settings.device, rank_on_this_host())
+        if settings.device == "auto":
+            log.info("device: %s", why_automatic(device))
+        settings = settings.replace(device=str(device))
         if settings.is_random_states:
             check_fits_in_memory(settings, ranks=ranks.size, here=ranks.on_this_host)
         seeds = GlobalSeeds(settings.seed, runs_code_of_others(settings), ranks.index)
         seeds(0)
+    ranks.use_device(device)
     settings = settings.replace(**ranks.lead(lambda: _chosen(settings, share)))
     with ranks.joint():
         seeds.is_needed = runs_code_of_others(settings)
