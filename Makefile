@@ -1,6 +1,8 @@
 # train: one command from a fresh clone to a trained policy. test, check: what continuous integration runs.
 # test-newest: the tests without tests/faults and tests/odd, on another Python and in another virtual environment:
 # make test-newest VENV=.venv-newest PYTHON=python3.13
+# test-gpu: the tests and the benchmark that need a CUDA GPU, in six minutes; on a machine without a network, copy the
+# folder there after gpu-wheels, and run: sh tests/gpu/run.sh FOLDER
 # bench: speed compared with other libraries, each in its own virtual environment (10 GB); an hour on two idle cores.
 # learning: scores of the presets over five seeds; some hours on two cores. If stopped, it continues where it was.
 # faults: all fault tests (`test` runs a sample of them); writes the table of docs/guarantees.md.
@@ -8,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-newest check faults learning bench format clean
+.PHONY: train test test-newest test-gpu gpu-wheels check faults learning bench format clean
 
 train: $(VENV)/.installed
 	$(BIN)/python main.py
@@ -18,6 +20,15 @@ test: $(VENV)/.installed-dev
 
 test-newest: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/faults --ignore=tests/odd
+
+test-gpu: $(VENV)/.installed-dev
+	PYTHON=$(BIN)/python sh tests/gpu/run.sh build/gpu
+
+gpu-wheels:
+	rm -rf build/wheels
+	$(PYTHON) -m pip download --quiet --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
+	    $(foreach libc,2_28 2_27 2_24 2_17,--platform manylinux_$(libc)_x86_64) --platform manylinux2014_x86_64 \
+	    --platform manylinux1_x86_64 --dest build/wheels --requirement tests/gpu/wheels.txt
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
