@@ -51,7 +51,7 @@ def _allow(more: int) -> None:
 def test_networks_that_do_not_fit_are_one_error(whole_gpu: None) -> None:
     _allow(64 * 2**20)
     with pytest.raises(ConfigError, match=r"the memory of the GPU does not suffice, .* at once; use more num_mini"):
-        Trainer(runs.config("perceptron", hidden_dim=4096))
+        Trainer(runs.config("perceptron", hidden_dim=2048))
 
 
 def test_a_run_out_of_memory_ends_with_one_error_and_goes_on_from_its_checkpoint(
@@ -63,7 +63,7 @@ def test_a_run_out_of_memory_ends_with_one_error_and_goes_on_from_its_checkpoint
     with pytest.raises(ConfigError, match="the memory of the GPU does not suffice"):
         for report in trainer:
             if report.epoch == 3:
-                _allow(2**20)
+                _allow(4 * 2**20)
     trainer.close()
     assert newest_sound(tmp_path / "run")[1].digest == expected[2]
     torch.cuda.set_per_process_memory_fraction(1.0)

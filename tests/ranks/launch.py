@@ -13,7 +13,8 @@ def on_ranks(
 ) -> subprocess.CompletedProcess[str]:
     """Run ``python -m WORDS`` on several ranks in a folder, and return what torchrun returned and printed."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={size}", *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     return subprocess.run(
         [*torchrun, "-m", *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds,
         check=False,
