@@ -120,3 +120,16 @@ def test_predictions_and_copies_are_those_of_the_cpu(tmp_path: Path) -> None:
         chosen = [a.choose(batch, uniforms, None, states)[0] for a in (agent, twin)]
         assert np.array_equal(*chosen)
         assert np.isfinite(evaluate(agent, episodes=2).sampled.mean)
+
+
+def test_kernels_repeat_and_do_not_round_to_less_than_float32() -> None:
+    Trainer(runs.config("cnn")).close()
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.benchmark
+    random = torch.Generator().manual_seed(0)
+    images, weights = (torch.randn(64, 16, 8, 8, generator=random) for _ in range(2))
+    exact = torch.nn.functional.conv2d(images.double(), weights.double())
+    found = torch.nn.functional.conv2d(images.to(GPU), weights.to(GPU)).cpu()
+    assert (found - exact).abs().max() < 1e-3  # sums of 1024 products; TF32 is off by 0.03
+    product = (images.reshape(64, -1).to(GPU) @ weights.reshape(64, -1).to(GPU).T).cpu()
+    assert (product - exact.reshape(64, 64)).abs().max() < 1e-3
