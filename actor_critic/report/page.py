@@ -72,7 +72,7 @@ def make_page(
     settings = groups[0].settings
     runs = sum(len(group.runs) for group in groups)
     about, hidden = sections.about(groups, comparison)
-    return render(
+    return render_page(
         sections.title(groups),
         f"{settings.environment}, {settings.algorithm.upper()}, {runs} run{'s' if runs > 1 else ''}",
         sections.sections_of(groups, comparison, extra),
@@ -88,7 +88,9 @@ def make_page(
     )
 
 
-def render(title: str, subtitle: str, shown: list[sections.Section], about: list[sections.Table], **parts: Any) -> str:
+def render_page(
+    title: str, subtitle: str, shown: list[sections.Section], about: list[sections.Table], **parts: Any
+) -> str:
     """Return a page.
 
     Args:
@@ -152,10 +154,10 @@ def write_page(path: Path, groups: list[Group], **parts: Any) -> None:
         ConfigError: As :func:`make_page`, or the file cannot be written.
         CheckpointError: As :func:`make_page`.
     """
-    write_text(path, make_page(groups, **parts))
+    write_html(path, make_page(groups, **parts))
 
 
-def write_text(path: Path, text: str) -> None:
+def write_html(path: Path, text: str) -> None:
     """Write a page durably.
 
     Raises:

@@ -127,8 +127,8 @@ def test_pages_of_runs_hold_the_small_script_and_those_of_other_charts_all_of_pl
     assert _write(tmp_path / "seeds.html", seeds).stat().st_size < 1_000_000
     assert _write(tmp_path / "groups.html", *sorted(seeds.iterdir())).stat().st_size < 1_000_000
     chart = charts.Chart("of a search", [{"type": "parcoords", "dimensions": [{"label": "a", "values": [1, 2]}]}])
-    text = page.render("a search", "", [sections.Section("The search", charts=[chart])], [])
-    page.write_text(tmp_path / "search.html", text)
+    text = page.render_page("a search", "", [sections.Section("The search", charts=[chart])], [])
+    page.write_html(tmp_path / "search.html", text)
     assert 1_000_000 < len(text) < 5_000_000
     opened = Opened(browser, tmp_path / "search.html")
     assert opened.draw_all() == 1
