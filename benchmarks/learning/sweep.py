@@ -134,11 +134,10 @@ def _lines(result: dict[str, Any]) -> list[str]:
     """Return a result in words."""
     groups = {name: {int(s): x for s, x in result[name].items()} for name in ("winner", "without_search")}
     gap = contrast("winner", groups["winner"], "without search", groups["without_search"], _random())
-    times = [
-        f"{part} {clock:.0f} s, {processor:.0f} s on the processor"
-        for part in ("search", "confirmation")
-        for clock, processor in [result[f"{part}_seconds"]]
-    ]
+    times = []
+    for part in ("search", "confirmation"):
+        both = zip(result[f"{part}_seconds"], ("by the clock", "on the processor"), strict=False)
+        times.append(f"{part}: " + ", ".join(f"{seconds:.0f} s {where}" for seconds, where in both))
     return [
         *times,
         f"best score {result['best']:.1f}, {result['pruned']} pruned",
