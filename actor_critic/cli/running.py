@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from actor_critic.cli.console import print_evaluation, print_settings
-from actor_critic.cli.continuing import check_is_same, place_of_run
+from actor_critic.cli.continuing import check_is_same, place_of_run, set_aside
 from actor_critic.cli.findings import print_findings
 from actor_critic.cli.leaving import noted_signals
 from actor_critic.cli.loading import without_collecting
@@ -74,6 +74,9 @@ def train(
             trainer.close()
             print_settings(screen, trainer.settings, resolution.sources | {"seed": "each of --seeds"}, is_verbose)
             return run_seeds(trainer.settings, seeds, path, screen, again)
+        if rank() == 0 and (note := set_aside(path)):
+            say(screen, note)
+            log.info(note)
         folder = trainer.keep_in(path)
         remember("run_folder", str(folder))
         log.info("start of %s with settings %s", folder, trainer.settings.to_document())
@@ -152,6 +155,7 @@ def _run(trainer: Trainer, console: Console) -> int:
             view.show(report)
     if rank() == 0:
         _print_closing_words(trainer, console)
+    trainer.wait_for_ranks()
     if trainer.stop_reason == INTERRUPTED and not received:  # another rank received the signal
         return 128 + signal.SIGTERM
     return 128 + received[0] if received else 0

@@ -71,7 +71,7 @@ def train_seeds(
         each = "; ".join(f"seed {seed}: {error}" for seed, error in sorted(failures.items()))
         raise ActorCriticError(f"{len(failures)} of {len(seeds)} seeds failed, in {folder}: {each}")
     if settings.report:
-        from actor_critic.report import page  # imported here, because it takes long
+        from actor_critic.report import write_run_page  # imported here, because it takes long
 
-        page.write_run_page(folder)
+        write_run_page(folder)
     return {seed: Run.open(folder / f"seed_{seed}", trust_code=trust_code, **objects) for seed in seeds}

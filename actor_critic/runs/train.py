@@ -66,7 +66,7 @@ def run_to_end(trainer: Trainer, progress: bool = True) -> Run:
             trainer.stop("interrupted")
             log.warning("interrupted after epoch %d of %d", trainer.epoch, trainer.settings.num_epochs)
     if rank() == 0 and trainer.run_folder and trainer.evaluation and trainer.settings.report:
-        from actor_critic.report import page  # imported here, because it takes long
+        from actor_critic.report import write_run_page  # imported here, because it takes long
 
-        page.write_run_page(trainer.run_folder, trainer.agent)
+        write_run_page(trainer.run_folder, trainer.agent)
     return Run.of(trainer, reports)

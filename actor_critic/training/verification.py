@@ -138,8 +138,8 @@ def _evidence(folder: Path) -> _Evidence:
     before, now = int(checkpoint.records.get("ranks") or 1), size()
     if before != now:
         raise ConfigError(
-            f"{folder} was trained on {before} rank(s), and here are {now}; the bits depend on the number: start verify "
-            f"with torchrun --nproc-per-node {before} -m actor_critic, or without torchrun for one"
+            f"{folder} was trained on {before} rank(s), and here are {now}; the bits depend on the number: start "
+            f"verify with torchrun --nproc-per-node {before} -m actor_critic, or without torchrun for one"
         )
     is_exact = checkpoint.settings.get("replay") != "none"
     kept = {epoch: path for epoch, path in kept.items() if is_exact and epoch < max(known, default=0)}
