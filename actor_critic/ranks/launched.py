@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -23,14 +24,31 @@ _joined: "ProcessGroup | None" = None
 
 
 def is_launched() -> bool:
-    """Return whether a launcher started this process as one of several ranks."""
-    own = os.environ.get(_JOINED, str(os.getpid())) == str(os.getpid())
-    return own and all(os.environ.get(name) for name in _NEEDED) and os.environ["WORLD_SIZE"] != "1"
+    """Return whether a launcher started this process as one of several ranks.
+
+    Ray Train makes the default process group itself; torchrun sets variables from which :func:`join` makes it.
+    """
+    if os.environ.get(_JOINED, str(os.getpid())) != str(os.getpid()):
+        return False
+    if (group := _existing_group()) is not None:
+        return group[1] > 1
+    return all(os.environ.get(name) for name in _NEEDED) and os.environ["WORLD_SIZE"] != "1"
 
 
 def rank() -> int:
     """Return the number of this rank; 0 without a launcher."""
-    return int(os.environ["RANK"]) if is_launched() else 0
+    if not is_launched():
+        return 0
+    group = _existing_group()
+    return int(os.environ["RANK"]) if group is None else group[0]
+
+
+def _existing_group() -> tuple[int, int] | None:
+    """Return rank and size of the default process group; None if there is none in this process."""
+    dist = sys.modules.get("torch.distributed")  # a process that has not imported it has no group
+    if dist is None or not dist.is_available() or not dist.is_initialized():
+        return None
+    return dist.get_rank(), dist.get_world_size()
 
 
 def rank_on_this_host() -> int:
