@@ -79,13 +79,13 @@ class ProcessGroup(Ranks):
     def sum(self, numbers: Tensor) -> None:
         """See :class:`Ranks`; first on each machine through its memory, then among the machines."""
         with self._exchange("summing gradients"):
-            fits = numbers.is_cpu and numbers.nbytes <= LARGE
-            if not fits or (self._memory is None and self.on_this_host > 1):
+            memory = self._memory_for(numbers.nbytes) if numbers.is_cpu else None
+            if memory is None and self.on_this_host > 1:
                 dist.all_reduce(numbers)
                 return
             array = numbers.numpy()
-            if self._memory:
-                first, *others = self._memory.exchange(array.view(np.uint8)).view(array.dtype)
+            if memory:
+                first, *others = memory.exchange(array.view(np.uint8)).view(array.dtype)
                 array[:] = first
                 for other in others:
                     array += other
@@ -93,16 +93,25 @@ class ProcessGroup(Ranks):
                 return
             if self._leads_host:
                 dist.all_reduce(numbers, group=self._leaders)
-            if self._memory:
-                array[:] = self._memory.exchange(array.view(np.uint8)).view(array.dtype)[0]
+            if memory:
+                array[:] = memory.exchange(array.view(np.uint8)).view(array.dtype)[0]
+
+    def _memory_for(self, size: int) -> "SharedMemory | None":
+        """Return the memory that the ranks of this machine share, if it can hold some bytes of each."""
+        if self._memory is None or size > LARGE:
+            return None
+        try:
+            self._memory.reserve(size)
+        except OSError:  # on all ranks: there is not so much of it
+            self._memory = None
+        return self._memory
 
     def memory(self, size: int) -> "SharedMemory | None":
         """See :class:`Ranks`."""
-        if not self._memory or not self._is_one_host or size > LARGE:
+        if not self._is_one_host:
             return None
         with self._exchange("sharing memory"):
-            self._memory.reserve(size)
-        return self._memory
+            return self._memory_for(size)
 
     def copy_from_first(self, numbers: Tensor) -> None:
         """See :class:`Ranks`."""
@@ -112,8 +121,8 @@ class ProcessGroup(Ranks):
     def _bytes_of_all(self, mine: npt.NDArray[np.uint8], what: str) -> npt.NDArray[np.uint8]:
         """Return the bytes of all ranks [K, n]; n is the same on all."""
         with self._exchange(what):
-            if self._memory and self._is_one_host and len(mine) <= LARGE:
-                return self._memory.exchange(mine)
+            if self._is_one_host and (memory := self._memory_for(len(mine))):
+                return memory.exchange(mine)
             found = torch.empty(self.size, len(mine), dtype=torch.uint8)
             dist.all_gather(list(found), torch.from_numpy(mine))
             return found.numpy()

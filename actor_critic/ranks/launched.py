@@ -4,9 +4,10 @@ import atexit
 import os
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actor_critic.errors import ConfigError
+from actor_critic.ranks.meeting import meet
 from actor_critic.ranks.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:  # torch.distributed takes long to import, and most runs do not need it
@@ -89,9 +90,9 @@ def join(timeout: float) -> Ranks:
             found = ", ".join(f"{name}={os.environ[name]}" for name in _NEEDED[:2])
             raise ConfigError(f"ranks: {found} is not allowed; expected RANK from 0 to WORLD_SIZE − 1") from None
         try:
-            dist.init_process_group(
-                "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(seconds=timeout)
-            )
+            backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+            meeting = _place_to_meet(rank, size, timeout)
+            dist.init_process_group(backend, timeout=timedelta(seconds=timeout), **meeting)
         except (RuntimeError, OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
@@ -105,6 +106,17 @@ def join(timeout: float) -> Ranks:
     os.environ[_JOINED] = str(os.getpid())
     _joined = ProcessGroup(timeout)
     return _joined
+
+
+def _place_to_meet(rank: int, size: int, timeout: float) -> dict[str, Any]:
+    """Return the arguments of ``init_process_group`` that say where the ranks meet."""
+    store = _agent_store()
+    if store is None:  # the launcher's variables say so
+        return {}
+    from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+
+    name = meet(store, rank, size, timeout)
+    return {"store": PrefixStore(f"actor_critic/{name}", store), "rank": rank, "world_size": size}
 
 
 def remember(name: str, value: str) -> None:

@@ -5,9 +5,11 @@ import logging
 import time
 from dataclasses import replace
 
+from actor_critic.errors import RankFault
 from actor_critic.evaluation import Evaluation
-from actor_critic.process import Interrupted, postponed
+from actor_critic.process import Interrupted, postponed, resume_command
 from actor_critic.ranks import is_shared, shared
+from actor_critic.storage import periodic
 from actor_critic.training.control import RunControl
 from actor_critic.training.recorder import Recorder
 from actor_critic.training.report import EpochReport
@@ -89,12 +91,19 @@ class RecordedRun(RunControl):
 
     def _keep_last(self) -> None:
         """Make sure that the last epoch has a checkpoint, unless a rank was lost."""
-        if self._ranks.is_broken:
-            if self._folder:
-                newest = max((epoch for epoch, _ in self._folder.periodic()), default=None)
-                log.error("the newest checkpoint is of epoch %s", newest)
-            return
-        self._ranks.lead(self._keep_last_checkpoint, self._state.contribute)
+        if not self._ranks.is_broken:
+            self._ranks.lead(self._keep_last_checkpoint, self._state.contribute)
+
+    def _ended_by(self, fault: RankFault) -> RankFault:
+        """Return the error for the end of the run because another rank was lost."""
+        where = f"{fault}; the run ends in epoch {max(self.epoch, self.epoch_begun)}"
+        if self._folder_path is None:
+            return RankFault(where)
+        newest = max((epoch for epoch, _ in periodic(self._folder_path)), default=None)
+        if newest is None:
+            return RankFault(f"{where}, before its first checkpoint")
+        command = resume_command(self._folder_path, bool(self.settings.code_to_trust))
+        return RankFault(f"{where}; it continues after epoch {newest} with: {command}")
 
     def _keep_last_checkpoint(self) -> None:
         if self._recorder:

@@ -5,9 +5,9 @@ import logging
 import time
 from collections.abc import Generator, Iterator
 
-from actor_critic.errors import ActorCriticError, ChangeFault, ConfigError, NumericalError
+from actor_critic.errors import ActorCriticError, ChangeFault, ConfigError, NumericalError, RankFault
 from actor_critic.process import Interrupted, postponed, recognized
-from actor_critic.ranks import shared
+from actor_critic.ranks import is_shared, shared
 from actor_critic.rollouts import RolloutSource
 from actor_critic.storage import keep_failed_batch
 from actor_critic.training.choices import are_counted, count_choices
@@ -110,6 +110,8 @@ class Trainer(RecordedRun):
         except BaseException as error:
             if ends_this_rank_alone(error):
                 self._ranks.abandon()
+            if isinstance(error, RankFault) and not is_shared(error):
+                raise self._ended_by(error) from None
             raise
         finally:
             with postponed():
