@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from actor_critic.errors import ConfigError
 from actor_critic.ranks import is_launched
@@ -76,7 +77,8 @@ def connect(address: str | None) -> Iterator[Cluster]:
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise _unreachable(wanted, " ".join(str(error).split())) from None
     try:
-        nodes = [node for node in ray.nodes() if node["Alive"]]
+        listed: Any = ray.nodes  # it has no types
+        nodes = [node for node in listed() if node["Alive"]]
         yield Cluster(tuple(node["Resources"].get("CPU", 0.0) for node in nodes))
     finally:
         ray.shutdown()
