@@ -77,11 +77,17 @@ def connect(address: str | None) -> Iterator[Cluster]:
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise _unreachable(wanted, " ".join(str(error).split())) from None
     try:
-        listed: Any = ray.nodes  # it has no types
-        nodes = [node for node in listed() if node["Alive"]]
-        yield Cluster(tuple(node["Resources"].get("CPU", 0.0) for node in nodes))
+        yield current_cluster()
     finally:
         ray.shutdown()
+
+
+def current_cluster() -> Cluster:
+    """Return the cluster as it is now."""
+    import ray
+
+    listed: Any = ray.nodes  # it has no types
+    return Cluster(tuple(node["Resources"].get("CPU", 0.0) for node in listed() if node["Alive"]))
 
 
 def _check_answers(address: str | None) -> None:

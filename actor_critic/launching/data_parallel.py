@@ -12,7 +12,7 @@ from typing import Any
 
 from actor_critic.config import Settings
 from actor_critic.errors import ActorCriticError, ConfigError, NumericalError, RankFault, describe
-from actor_critic.launching.cluster import Cluster
+from actor_critic.launching.cluster import Cluster, current_cluster
 from actor_critic.launching.desk import open_desk
 from actor_critic.launching.luggage import Luggage, read_folder, write_files
 from actor_critic.ranks import join
@@ -21,6 +21,7 @@ from actor_critic.training import INTERRUPTED, EpochReport, Trainer, begun_or_co
 log = logging.getLogger("actor_critic")
 
 _PATIENCE = 0.1  # seconds between two looks at messages
+_LONG = 10.0  # seconds without a message, after which the nodes are counted
 _KEPT = 2  # checkpoints on the storage
 _RUN = "run"
 _FINAL = (ConfigError.exit_code, NumericalError.exit_code)
@@ -105,9 +106,11 @@ class RayRun:
                 cannot be used.
         """
         self.stop_reason: str | None = None
+        self._ranks = ranks
         self._folder = folder
         self._check(settings, ranks)
         cpus = 1.0 if settings.workers == "auto" else float(settings.cores)
+        self._cpus = cpus
         cluster.check_has_room(ranks, cpus)
         begun = read_folder(folder) if folder.exists() else {}
         if not any(name.endswith(".safetensors") for name in begun):
@@ -120,6 +123,7 @@ class RayRun:
         path = None if "://" in storage else str(Path(storage) / self._name)
         work = _Work(settings, Luggage.of(settings, root), self._desk, folder.name, begun, path)
         self._trainer = self._make_trainer(work, ranks, cpus, max_failures)
+        self._is_told = False
         self._failure: Exception | None = None
         self._result: Any = None
 
@@ -161,6 +165,7 @@ class RayRun:
 
     def stop(self) -> None:
         """Ask the ranks to stop after their epoch."""
+        self._is_told = True
         self._desk.stop.remote(_RUN)
 
     def events(self) -> Iterator[Event]:
@@ -174,7 +179,7 @@ class RayRun:
         thread = threading.Thread(target=self._fit, daemon=True)
         thread.start()
         ended: _Ended | None = None
-        is_over = False
+        is_over, heard = False, time.monotonic()
         while not is_over:
             is_over = not thread.is_alive()  # before the look, so that no message is missed
             for message in ray.get(self._desk.look.remote(_RUN, [])):
@@ -182,6 +187,15 @@ class RayRun:
                     ended = message
                 else:
                     yield message
+                heard = time.monotonic()
+            if time.monotonic() - heard > _LONG:
+                heard = time.monotonic()
+                if (places := current_cluster().places(self._cpus)) < self._ranks:
+                    text = f"waiting: the cluster has room for {places} of {self._ranks} ranks; add a node, or stop"
+                    yield LogLine(logging.WARNING, text)
+                    if self._is_told:  # no rank is there to stop
+                        ended = _Ended(INTERRUPTED)
+                        break
             thread.join(0 if is_over else _PATIENCE)
         self._fetch()
         if self._failure is not None:

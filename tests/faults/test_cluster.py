@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 pytest.importorskip("ray")
 
-from tests.launching.clusters import RUN, LocalCluster, command, digests, finished, when
+from tests.launching.clusters import RUN, LocalCluster, command, digests, finished, when, with_torchrun
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("FAULTS"), reason="takes minutes; make faults runs it"),
@@ -48,6 +49,26 @@ def test_a_run_ends_with_the_digest_of_the_undisturbed_run(cluster: LocalCluster
         assert "was lost; the run continues after epoch" in out
         assert digests(tmp_path / fault / "run") == wanted
         assert (tmp_path / fault / "run/evaluation.json").exists()
+
+
+def test_a_run_that_failed_or_was_stopped_continues(cluster: LocalCluster, tmp_path: Path) -> None:
+    with_torchrun(tmp_path / "torchrun")
+    folder = tmp_path / "ray"
+    train = ["train", *RUN, *words(cluster), "--ranks", "2", "--run-folder", "run"]
+    process = command(folder, *train, "--max-failures", "0", "--storage", "storage")
+    when(lambda: len(list(folder.glob("storage/run/checkpoint_*/metrics.csv"))) >= 2, process)
+    cluster.workers("RayTrainWorker")[-1][1].kill()
+    out = finished(process, code=8)
+    assert "was lost, and --max-failures allows no further restart" in out
+    assert "kept in run up to epoch" in out
+    process = command(folder, *train, "--storage", "storage")
+    when(lambda: len(list(folder.glob("storage/run_*/checkpoint_*/metrics.csv"))) >= 1, process)
+    process.send_signal(signal.SIGINT)
+    out = finished(process, code=130)
+    assert "continuing run after epoch" in out
+    assert "continue with: " in out
+    finished(command(folder, *train))
+    assert digests(folder / "run") == digests(tmp_path / "torchrun/run")
 
 
 def test_seeds_lose_nothing_with_a_node(cluster: LocalCluster, tmp_path: Path) -> None:

@@ -30,10 +30,29 @@ class Slow(CartPoleEnv):
 """
 """An environment in the folder of the command: other machines know it only if its code is sent there."""
 
-RUN = (
-    "--environment slow:Slow --num-envs 4 --num-steps 64 --num-epochs 40 --checkpoint-interval 5 --hidden-dim 8 "
-    "--backend eager --vectorization sync --no-report --evaluation-episodes 2 --seed 3"
-).split()
+RUN = [
+    "--environment",
+    "slow:Slow",
+    "--num-envs",
+    "4",
+    "--num-steps",
+    "64",
+    "--num-epochs",
+    "40",
+    "--checkpoint-interval",
+    "5",
+    "--hidden-dim",
+    "8",
+    "--backend",
+    "eager",
+    "--vectorization",
+    "sync",
+    "--no-report",
+    "--evaluation-episodes",
+    "2",
+    "--seed",
+    "3",
+]
 
 
 class LocalCluster:
@@ -106,3 +125,12 @@ def digests(folder: Path) -> dict[str, str]:
     """The digests in the metrics of a run, by epoch."""
     with (folder / "metrics.csv").open() as stream:
         return {row["epoch"]: row["digest"] for row in csv.DictReader(stream) if row["digest"]}
+
+
+def with_torchrun(folder: Path) -> None:
+    """Train the run on two ranks of this machine."""
+    folder.mkdir()
+    (folder / "slow.py").write_text(SLOW)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "actor_critic"]
+    words = [sys.executable, *launcher, "train", *RUN, "--run-folder", "run"]
+    subprocess.run(words, cwd=folder, check=True, capture_output=True, timeout=120)
