@@ -9,7 +9,7 @@ from actor_critic.algorithm import Batch, Coefficients, Portions, UpdateStatisti
 from actor_critic.backends.base import Backend
 from actor_critic.errors import NumericalError
 from actor_critic.networks import FlatParameters
-from actor_critic.ranks import Ranks, shared
+from actor_critic.ranks import Ranks
 
 _NUM_METRICS = 5
 _KL = 3  # the place of approx_kl among the metrics
@@ -34,7 +34,7 @@ def update_in_parallel(
         ranks: The ranks.
 
     Raises:
-        NumericalError: A gradient is not finite; its optimizer step is not taken.
+        NumericalError: A gradient is not finite, on every rank; its optimizer step is not taken.
         RankFault: Another rank failed, or was lost.
     """
     parameters.check()
@@ -71,7 +71,7 @@ def update_in_parallel(
         norm = backend.step(coefficients)
         if not math.isfinite(norm):
             loss = found[0] - coefficients.ent_coef * found[2] + coefficients.vf_coef * found[1]
-            raise shared(NumericalError(not_finite(backend.steps + 1, loss)))
+            raise NumericalError(not_finite(backend.steps + 1, loss))
         totals += [*found, norm]
         taken += 1
     policy_loss, value_loss, entropy, kl, clip_fraction, norm = (totals / max(taken, 1)).tolist()

@@ -39,9 +39,9 @@ def command(paths: tuple[str, ...], score: str, as_json: bool, output: str | Non
     file = page_path(output) if output else None
     comparison = compare(*(absolute(path) for path in paths), score=score, names=group_names(paths))
     if file:
-        from actor_critic.report import page
+        from actor_critic.report import write_page
 
-        page.write_page(file, comparison.groups, comparison=comparison)
+        write_page(file, comparison.groups, comparison=comparison)
     if as_json:
         with only_a_document() as lines:
             lines.append(json.dumps(comparison.to_document(), indent=2))

@@ -1,12 +1,13 @@
 """`train` where a run has begun before: in the folder of --run-folder, or before torchrun restarted the ranks."""
 
+import os
 from pathlib import Path
 
 from actor_critic.cli.places import absolute, as_typed
 from actor_critic.config import Settings
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.ranks import recall, restarts
-from actor_critic.storage import timestamped_path
+from actor_critic.storage import RunFolder, new_folder, timestamped_path
 from actor_critic.training import FoundRun, find_run, other_setting
 
 
@@ -33,6 +34,23 @@ def place_of_run(run_folder: str | None) -> tuple[Path, FoundRun | None]:
         if any(path.glob("*.safetensors")):
             raise
         return path, None  # it ended before its first checkpoint, and begins again
+
+
+def set_aside(path: Path) -> str | None:
+    """Move a run without a checkpoint out of the way, so that it begins again in its folder.
+
+    Returns:
+        What was done, for the user; None if there is no such folder.
+
+    Raises:
+        ConfigError: The run goes on in another process.
+    """
+    if not (path / "settings.json").exists():
+        return None
+    RunFolder(path).close()  # refuses a run that goes on
+    aside = new_folder(path)
+    os.replace(path, aside)
+    return f"{as_typed(path)} holds a run that ended before its first checkpoint; it is now {as_typed(aside)}"
 
 
 def check_is_same(found: FoundRun, settings: Settings) -> None:

@@ -16,7 +16,7 @@ from actor_critic.report import Group
 from actor_critic.storage import find_checkpoint
 
 if TYPE_CHECKING:
-    from actor_critic.report import page
+    from actor_critic.report import Episode
 
 _FRAMES = 102
 _WITHOUT_COLORS = re.compile(r"\x1b\[[0-9;]*m")
@@ -41,7 +41,7 @@ def parts_of(
     Raises:
         ConfigError: There are no such features, or the run is not on random states.
     """
-    from actor_critic.report import policy_picture, sections
+    from actor_critic.report import Section, policy_pictures
 
     is_random_states = group.settings.is_random_states
     if features and not is_random_states:
@@ -53,30 +53,30 @@ def parts_of(
     except CheckpointError as error:
         return {}, [f"no {'picture of the policy' if is_random_states else 'episode'}: {error}"]
     if is_random_states:
-        return {"extra": [sections.Section("Policy", charts=policy_picture.policy_pictures(agent, features))]}, []
+        return {"extra": [Section("Policy", charts=policy_pictures(agent, features))]}, []
     try:
         return {"episode": _episode(agent)}, []
     except ActorCriticError as error:
         return {}, [f"no episode: {error}"]
 
 
-def _episode(agent: ActorCriticAgent) -> "page.Episode":
-    from actor_critic.report import page
+def _episode(agent: ActorCriticAgent) -> "Episode":
+    from actor_critic.report import Episode
 
     recorded = record_episode(agent, max_frames=_FRAMES)
     is_whole = len(recorded.frames) > recorded.length
     note = recorded.describe() + ("" if is_whole else f"; {len(recorded.frames)} frames of it are shown")
     if recorded.is_text:
-        return page.Episode(note, texts=[_WITHOUT_COLORS.sub("", str(frame)) for frame in recorded.frames])
-    return page.Episode(note, image=f"data:image/gif;base64,{base64.b64encode(encode_gif(recorded)).decode()}")
+        return Episode(note, texts=[_WITHOUT_COLORS.sub("", str(frame)) for frame in recorded.frames])
+    return Episode(note, image=f"data:image/gif;base64,{base64.b64encode(encode_gif(recorded)).decode()}")
 
 
 def write_page_at_the_end(screen: Console, folder: Path, agent: ActorCriticAgent | None = None) -> None:
     """Write the report of a run, or of a folder of several seeds, and say where it is."""
-    from actor_critic.report import page  # imported here, because it takes long
+    from actor_critic.report import PAGE, write_run_page  # imported here, because it takes long
 
-    if page.write_run_page(folder, agent):
-        say_as_is(screen, f"report: {as_typed(folder / page.PAGE)}")
+    if write_run_page(folder, agent):
+        say_as_is(screen, f"report: {as_typed(folder / PAGE)}")
 
 
 def _agent(folder: Path, trust_code: bool) -> ActorCriticAgent:

@@ -30,14 +30,14 @@ def command(
     from actor_critic.cli.pages import page_path, parts_of
     from actor_critic.cli.places import absolute, as_typed
     from actor_critic.cli.screen import console, say, say_as_is
-    from actor_critic.report import group_names, page, read_group
+    from actor_critic.report import PAGE, group_names, read_group, write_page
 
     screen = console()
     with notes(screen):
         groups = [read_group(absolute(path), name) for path, name in zip(paths, group_names(paths), strict=True)]
-        file = page_path(output or (f"{paths[0]}/{page.PAGE}" if len(paths) == 1 else page.PAGE))
+        file = page_path(output or (f"{paths[0]}/{PAGE}" if len(paths) == 1 else PAGE))
         parts, missing = parts_of(groups[0], episode, features, trust_code)
-        page.write_page(file, groups, **parts)
+        write_page(file, groups, **parts)
         for line in missing:
             say(screen, line)
         say_as_is(screen, f"page: {as_typed(file)}")

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from actor_critic.agent import ActorCriticAgent
 from actor_critic.cli.console import print_evaluation, print_settings
-from actor_critic.cli.continuing import check_is_same, place_of_run
+from actor_critic.cli.continuing import check_is_same, place_of_run, set_aside
 from actor_critic.cli.findings import print_findings
 from actor_critic.cli.launcher import Launcher
 from actor_critic.cli.leaving import noted_signals
@@ -25,7 +25,7 @@ from actor_critic.config import Resolution, Settings
 from actor_critic.errors import ConfigError
 from actor_critic.evaluation import Evaluation
 from actor_critic.process import Interrupted, begin_with, resume_command
-from actor_critic.ranks import is_launched, rank, remember
+from actor_critic.ranks import check_is_alone, rank, remember
 from actor_critic.report import live_view
 from actor_critic.training import FINISHED, INTERRUPTED, FoundRun, Trainer
 
@@ -59,11 +59,8 @@ def train(
         ActorCriticError: The run cannot be set up, or failed.
     """
     settings = resolution.settings
-    if seeds and is_launched():
-        raise ConfigError(
-            "command line: --seeds trains several runs, and this process is one rank of a single run; start "
-            "train --seeds without torchrun"
-        )
+    if seeds:
+        check_is_alone("train --seeds")
     path, found = place_of_run(run_folder)
     if found:
         check_is_same(found, settings)
@@ -83,6 +80,9 @@ def train(
             trainer.close()
             print_settings(screen, trainer.settings, resolution.sources | {"seed": "each of --seeds"}, is_verbose)
             return run_seeds(trainer.settings, seeds, path, screen, again, launcher)
+        if rank() == 0 and (note := set_aside(path)):
+            say(screen, note)
+            log.info(note)
         folder = trainer.keep_in(path)
         remember("run_folder", str(folder))
         log.info("start of %s with settings %s", folder, trainer.settings.to_document())
@@ -161,6 +161,7 @@ def _run(trainer: Trainer, console: Console) -> int:
             view.show(report)
     if rank() == 0:
         _print_closing_words(trainer, console)
+    trainer.wait_for_ranks()
     if trainer.stop_reason == INTERRUPTED and not received:  # another rank received the signal
         return 128 + signal.SIGTERM
     return 128 + received[0] if received else 0

@@ -1,6 +1,16 @@
 """The processes of a data-parallel run: which part each one has, and what they exchange."""
 
-from actor_critic.ranks.launched import is_launched, join, rank, rank_on_this_host, recall, remember, restarts
+from actor_critic.ranks.launched import (
+    check_is_alone,
+    is_launched,
+    join,
+    rank,
+    rank_on_this_host,
+    recall,
+    remember,
+    restarts,
+    size,
+)
 from actor_critic.ranks.ranks import ALONE, Memory, Ranks, Share, is_shared, shared
 
 __all__ = [
@@ -8,6 +18,7 @@ __all__ = [
     "Memory",
     "Ranks",
     "Share",
+    "check_is_alone",
     "is_launched",
     "is_shared",
     "join",
@@ -17,4 +28,5 @@ __all__ = [
     "remember",
     "restarts",
     "shared",
+    "size",
 ]

@@ -171,15 +171,9 @@ class ProcessGroup(Ranks):
 
     def _share(self, mine: Exception | None) -> Exception:
         """Exchange errors, mark the own one as shared, and return the error for this rank."""
-        known = isinstance(mine, ActorCriticError)
-        text = None if mine is None else str(mine) if known else describe(mine)
-        code = mine.exit_code if isinstance(mine, ActorCriticError) else 1
-        errors = self.objects((text, code))
+        errors = self.objects(_told(mine) if mine else None)
         if mine is None:
-            where, (text, code) = next((k, error) for k, error in enumerate(errors) if error[0] is not None)
-            fault = RankFault(f"rank {where}: {text}")
-            fault.exit_code = code
-            mine = fault
+            mine = next(_fault_of(rank, *error) for rank, error in enumerate(errors) if error)
         return shared(mine)
 
     def lead(self, work: Callable[[], Result], serve: Callable[[], Any] = lambda: None) -> Result:
@@ -190,9 +184,7 @@ class ProcessGroup(Ranks):
             result = work()
         except Exception as error:
             if not self.is_broken:
-                code = error.exit_code if isinstance(error, ActorCriticError) else 1
-                text = str(error) if isinstance(error, ActorCriticError) else describe(error)
-                self._tell(_FAILED, (text, code))
+                self._tell(_FAILED, _told(error))
                 shared(error)
             raise
         self._tell(_DONE, result)
@@ -204,20 +196,25 @@ class ProcessGroup(Ranks):
             if code == _DONE:
                 return result
             if code == _FAILED:
-                text, exit_code = result
-                fault = RankFault(f"rank 0: {text}")
-                fault.exit_code = exit_code
-                raise shared(fault)
+                raise shared(_fault_of(0, *result))
+            failure = None
+            try:
+                mine = serve()
+            except Exception as error:  # rank 0 raises it
+                mine, failure = None, _told(error)
             with self._exchange("gathering a checkpoint"):
-                dist.gather_object(serve(), None)
+                dist.gather_object((mine, failure), None)
 
     def ask(self, mine: Any) -> list[Any]:
         """See :class:`Ranks`."""
         self._tell(_ASK, None)
         found: list[Any] = [None] * self.size
         with self._exchange("gathering a checkpoint"):
-            dist.gather_object(mine, found)
-        return found
+            dist.gather_object((mine, None), found)
+        for rank, (_, failure) in enumerate(found):
+            if failure:
+                raise _fault_of(rank, *failure)
+        return [theirs for theirs, _ in found]
 
     def _tell(self, code: int, result: Any) -> None:
         """Send a code and an object from rank 0 to the others."""
@@ -275,6 +272,20 @@ class ProcessGroup(Ranks):
                 f"rank {self.index} ({socket.gethostname()}, process {os.getpid()}), {what}: another rank {cause} "
                 f"({reason:.200})"
             ) from None
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """Return the message and the exit code of an error."""
+    if isinstance(error, ActorCriticError):
+        return str(error), error.exit_code
+    return describe(error), 1
+
+
+def _fault_of(rank: int, text: str, exit_code: int) -> RankFault:
+    """Return the error for what another rank raised."""
+    fault = RankFault(text if text.startswith("rank ") else f"rank {rank}: {text}")
+    fault.exit_code = exit_code
+    return fault
 
 
 def _padded(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:

@@ -6,7 +6,7 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from actor_critic.errors import ConfigError
+from actor_critic.errors import ConfigError, RankFault
 from actor_critic.ranks.meeting import meet
 from actor_critic.ranks.ranks import ALONE, Ranks
 
@@ -29,19 +29,14 @@ def is_launched() -> bool:
 
     Ray Train makes the default process group itself; torchrun sets variables from which :func:`join` makes it.
     """
-    if os.environ.get(_JOINED, str(os.getpid())) != str(os.getpid()):
-        return False
-    if (group := _existing_group()) is not None:
-        return group[1] > 1
-    return all(os.environ.get(name) for name in _NEEDED) and os.environ["WORLD_SIZE"] != "1"
-
-
-def rank() -> int:
-    """Return the number of this rank; 0 without a launcher."""
-    if not is_launched():
-        return 0
     group = _existing_group()
-    return int(os.environ["RANK"]) if group is None else group[0]
+    return _is_of_launcher() and (os.environ["WORLD_SIZE"] != "1" if group is None else group[1] > 1)
+
+
+def _is_of_launcher() -> bool:
+    """Return whether a launcher started this process, maybe as the only one."""
+    own = os.environ.get(_JOINED, str(os.getpid())) == str(os.getpid())
+    return own and (_existing_group() is not None or all(os.environ.get(name) for name in _NEEDED))
 
 
 def _existing_group() -> tuple[int, int] | None:
@@ -52,14 +47,53 @@ def _existing_group() -> tuple[int, int] | None:
     return dist.get_rank(), dist.get_world_size()
 
 
+def check_is_alone(what: str) -> None:
+    """Check that this process is no rank.
+
+    Args:
+        what: What it is about to do, for the error.
+
+    Raises:
+        ConfigError: It is one of several ranks.
+    """
+    if is_launched():
+        raise ConfigError(
+            f"ranks: {what} runs several trainings, and this process is rank {rank()} of a single one; start it "
+            f"without torchrun"
+        )
+
+
+def rank() -> int:
+    """Return the number of this rank; 0 without a launcher."""
+    if not is_launched():
+        return 0
+    group = _existing_group()
+    return _number("RANK", 0) if group is None else group[0]
+
+
+def size() -> int:
+    """Return the number of ranks; 1 without a launcher."""
+    if not is_launched():
+        return 1
+    group = _existing_group()
+    return _number("WORLD_SIZE", 1) if group is None else group[1]
+
+
 def rank_on_this_host() -> int:
     """Return the number of this rank among those of this machine; 0 without a launcher."""
-    return int(os.environ.get("LOCAL_RANK", "0")) if is_launched() else 0
+    return _number("LOCAL_RANK", 0) if is_launched() else 0
 
 
 def restarts() -> int:
     """Return how often torchrun has restarted the ranks after one was lost."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) if is_launched() else 0
+    return _number("TORCHELASTIC_RESTART_COUNT", 0) if _is_of_launcher() else 0
+
+
+def _number(variable: str, default: int) -> int:
+    value = os.environ.get(variable, str(default))
+    if not value.isdecimal():
+        raise ConfigError(f"ranks: the environment variable {variable} is {value!r}; expected a whole number")
+    return int(value)
 
 
 def join(timeout: float) -> Ranks:
@@ -69,13 +103,15 @@ def join(timeout: float) -> Ranks:
         timeout: Seconds to wait for another rank, above 0.
 
     Raises:
-        ConfigError: The launcher's variables are wrong, or its port is in use.
-        RankFault: The other ranks do not come.
+        ConfigError: The launcher's port is in use, or the other ranks do not come.
+        RankFault: A rank was lost before.
     """
     global _joined
     if not is_launched():
         return ALONE
-    if _joined is not None and not _joined.is_broken:
+    if _joined is not None:
+        if _joined.is_broken:
+            raise RankFault(f"rank {rank()}: the connection to the other ranks is lost; start all of them again")
         return _joined
     import torch
     import torch.distributed as dist
@@ -84,14 +120,8 @@ def join(timeout: float) -> Ranks:
 
     if not dist.is_initialized():
         try:
-            rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-            assert 0 <= rank < size
-        except (ValueError, AssertionError):
-            found = ", ".join(f"{name}={os.environ[name]}" for name in _NEEDED[:2])
-            raise ConfigError(f"ranks: {found} is not allowed; expected RANK from 0 to WORLD_SIZE − 1") from None
-        try:
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-            meeting = _place_to_meet(rank, size, timeout)
+            meeting = _place_to_meet(timeout)
             dist.init_process_group(backend, timeout=timedelta(seconds=timeout), **meeting)
         except (RuntimeError, OSError, ValueError) as error:
             reason = " ".join(str(error).split())
@@ -101,22 +131,22 @@ def join(timeout: float) -> Ranks:
                 if "EADDRINUSE" in reason or "in use" in reason
                 else "the ranks do not reach each other; check address, port, firewall, and that all ranks started"
             )
-            raise ConfigError(f"ranks: rank {rank} cannot join at {place}: {remedy} ({reason:.200})") from None
+            raise ConfigError(f"ranks: rank {rank()} cannot join at {place}: {remedy} ({reason:.200})") from None
         atexit.register(_leave)
     os.environ[_JOINED] = str(os.getpid())
     _joined = ProcessGroup(timeout)
     return _joined
 
 
-def _place_to_meet(rank: int, size: int, timeout: float) -> dict[str, Any]:
+def _place_to_meet(timeout: float) -> dict[str, Any]:
     """Return the arguments of ``init_process_group`` that say where the ranks meet."""
     store = _agent_store()
     if store is None:  # the launcher's variables say so
         return {}
     from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 
-    name = meet(store, rank, size, timeout)
-    return {"store": PrefixStore(f"actor_critic/{name}", store), "rank": rank, "world_size": size}
+    name = meet(store, rank(), size(), timeout)
+    return {"store": PrefixStore(f"actor_critic/{name}", store), "rank": rank(), "world_size": size()}
 
 
 def remember(name: str, value: str) -> None:
@@ -137,7 +167,7 @@ def recall(name: str) -> str | None:
 
 def _agent_store() -> "TCPStore | None":
     """Return the store of torchrun's agent; None without torchrun."""
-    if not is_launched() or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+    if not _is_of_launcher() or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return None
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 

@@ -109,6 +109,8 @@ class SharedMemory(Memory):
 
 def _make_file(size: int) -> str:
     """Return the path of a new file whose memory is reserved; empty if there is not enough."""
+    if not hasattr(os, "posix_fallocate"):
+        return ""
     try:
         descriptor, name = tempfile.mkstemp(prefix="actor_critic_", dir=_FOLDER if _FOLDER.is_dir() else None)
     except OSError:

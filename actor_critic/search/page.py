@@ -11,7 +11,7 @@ from optuna import visualization
 
 from actor_critic.errors import ConfigError
 from actor_critic.ops.statistics import plainly
-from actor_critic.report import charts, page, sections
+from actor_critic.report import Chart, Section, Table, render_page, write_html
 from actor_critic.search.results import SweepResult
 
 log = logging.getLogger("actor_critic")
@@ -48,21 +48,21 @@ def write_page(study: optuna.Study, result: SweepResult, environment: str, algor
         difference, _, verdict = last.partition(": ")
         note = "; ".join([difference, *scores, seeds.rstrip(":")])
         verdicts = [{"text": verdict, "note": note, "is_decided": result.confirmation.is_decided}]
-    text = page.render(
+    text = render_page(
         f"Search on {environment}",
         f"{environment}, {algorithm.upper()}, {len(result.trials)} trials",
-        [sections.Section("The search", charts=plots, is_wide=True)] if plots else [],
-        [sections.Table(best, ["setting", "value"], "the best trial")] if best else [],
+        [Section("The search", charts=plots, is_wide=True)] if plots else [],
+        [Table(best, ["setting", "value"], "the best trial")] if best else [],
         verdicts=verdicts,
-        hidden=[sections.Table(rows, header, "all trials")],
+        hidden=[Table(rows, header, "all trials")],
     )
     try:
-        page.write_text(result.folder / PAGE, text)
+        write_html(result.folder / PAGE, text)
     except ConfigError as error:  # the search itself has succeeded
         log.warning("no page: %s", error)
 
 
-def _plots(study: optuna.Study) -> list[charts.Chart]:
+def _plots(study: optuna.Study) -> list[Chart]:
     """Return Optuna's plots that have something to show."""
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == optuna.trial.TrialState.COMPLETE]
     if not complete:
@@ -89,7 +89,7 @@ def _plots(study: optuna.Study) -> list[charts.Chart]:
             log.debug("no plot of the %s: %s", title, error)
             continue
         layout = {key: value for key, value in figure["layout"].items() if key not in ("template", "title")}
-        found.append(charts.Chart(title, figure["data"], {**layout, "hovermode": "closest"}))
+        found.append(Chart(title, figure["data"], {**layout, "hovermode": "closest"}))
     return found
 
 

@@ -1,10 +1,9 @@
 """Control of a run between its epochs: set-up, resume, run folder, stop and close."""
 
 import logging
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Self, SupportsFloat, Unpack
+from typing import Any, ClassVar, NoReturn, Self, Unpack
 
 from actor_critic.agent import FixedAttributes
 from actor_critic.config import (
@@ -26,15 +25,13 @@ from actor_critic.storage import Change, Checkpoint, RunFolder, check_loggers, h
 from actor_critic.training.changing import new_change, of_environments
 from actor_critic.training.evaluations import Evaluations
 from actor_critic.training.recorder import Recorder
-from actor_critic.training.report import METRICS, EpochReport
+from actor_critic.training.report import EpochReport
 from actor_critic.training.resume import FoundRun, SavedRun, find_run, kept_evaluation, record_ends, saved_run
 from actor_critic.training.setup import prepare
 from actor_critic.training.stopping import FINISHED, INTERRUPTED, Phase, reason_to_stop
 from actor_critic.training.videos import Videos
 
 log = logging.getLogger("actor_critic")
-
-_LOGGED_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ ./-]{0,199}")
 
 
 class RunControl(FixedAttributes):
@@ -334,38 +331,6 @@ class RunControl(FixedAttributes):
         """Make the changes that a verification repeats after this epoch."""
         while self._coming and self._coming[0].epoch <= self.epoch:
             self._record(self._coming.pop(0))
-
-    def log(self, name: str, value: SupportsFloat) -> None:
-        """Record a number of your own after the current epoch, beside the metrics of the run.
-
-        With a run folder it is written to ``logged.csv`` and to TensorBoard; ``Run.history`` has a column of this name.
-        The next reports show it as ``report.logged[name]``.
-
-        Args:
-            name: Its name: letters, digits, spaces and ``_ - . /``; no name of a metric.
-            value: A number, or a tensor or array of one.
-
-        Raises:
-            ConfigError: The name is not allowed, the value is no number, or the run is over.
-            CheckpointError: The disk refused.
-        """
-        if self.is_over:
-            raise ConfigError(f"log: {name!r} cannot be recorded any more, because the run is over")
-        if not isinstance(name, str) or not _LOGGED_NAME.fullmatch(name) or name in {*METRICS, "digest"}:
-            raise ConfigError(
-                f"log: the name {name!r} is not allowed; expected letters, digits, spaces and _ - . /, and no name "
-                f"of a metric, such as {METRICS[4]}"
-            )
-        try:
-            number = float(value)
-        except (OverflowError, TypeError, ValueError):
-            raise ConfigError(f"log: {name}={value!r} is not allowed; expected a number") from None
-        self.logged.append((self.epoch, name, number))
-        self._last_values[name] = number
-        if self._recorder:
-            self._recorder.log(self.epoch, name, number)
-        else:
-            self._unwritten.append((self.epoch, name, number))
 
     def close(self) -> None:
         """Close the environments and the run folder; iterating opens them again."""

@@ -2,20 +2,24 @@
 
 import contextlib
 import logging
+import re
 import time
 from dataclasses import replace
+from typing import SupportsFloat
 
-from actor_critic.errors import RankFault
+from actor_critic.errors import ConfigError, RankFault
 from actor_critic.evaluation import Evaluation
 from actor_critic.process import Interrupted, postponed, resume_command
 from actor_critic.ranks import is_shared, shared
 from actor_critic.storage import periodic
 from actor_critic.training.control import RunControl
 from actor_critic.training.recorder import Recorder
-from actor_critic.training.report import EpochReport
+from actor_critic.training.report import METRICS, EpochReport
 from actor_critic.training.stopping import FINISHED, INTERRUPTED
 
 log = logging.getLogger("actor_critic")
+
+_LOGGED_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ ./-]{0,199}")
 
 
 class RecordedRun(RunControl):
@@ -25,6 +29,43 @@ class RecordedRun(RunControl):
     """
 
     _is_interrupted = False  # by Ctrl-C, in an epoch or while its records were written
+
+    def log(self, name: str, value: SupportsFloat) -> None:
+        """Record a number of your own after the current epoch, beside the metrics of the run.
+
+        With a run folder it is written to ``logged.csv`` and to TensorBoard; ``Run.history`` has a column of this name.
+        The next reports show it as ``report.logged[name]``.
+
+        Args:
+            name: Its name: letters, digits, spaces and ``_ - . /``; no name of a metric.
+            value: A number, or a tensor or array of one.
+
+        Raises:
+            ConfigError: The name is not allowed, the value is no number, or the run is over.
+            CheckpointError: The disk refused.
+        """
+        if self.is_over:
+            raise ConfigError(f"log: {name!r} cannot be recorded any more, because the run is over")
+        if not isinstance(name, str) or not _LOGGED_NAME.fullmatch(name) or name in {*METRICS, "digest"}:
+            raise ConfigError(
+                f"log: the name {name!r} is not allowed; expected letters, digits, spaces and _ - . /, and no name "
+                f"of a metric, such as {METRICS[4]}"
+            )
+        try:
+            number = float(value)
+        except (OverflowError, TypeError, ValueError):
+            raise ConfigError(f"log: {name}={value!r} is not allowed; expected a number") from None
+        self.logged.append((self.epoch, name, number))
+        self._last_values[name] = number
+        if self._recorder:
+            self._recorder.log(self.epoch, name, number)
+        else:
+            self._unwritten.append((self.epoch, name, number))
+
+    def wait_for_ranks(self) -> None:
+        """Wait until all ranks have come here: a launcher may end the others as soon as one has ended."""
+        if not self._ranks.is_broken:
+            self._ranks.any(False)
 
     def _open_records(self, stack: contextlib.ExitStack) -> None:
         """Open the files of the run folder, if there is one, until the stack ends."""

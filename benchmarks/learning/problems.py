@@ -105,13 +105,13 @@ class Rewarded(gym.Env[npt.NDArray[np.float32], int]):
 class Repeat(gym.Env[Any, np.int64]):
     """Repeat what the observation shows: 100 steps, each with a new choice and a reward of 1 for the same action.
 
-    Some of the other actions are masked, each time others. (As the identity environments that Stable-Baselines3 and its
-    contrib package are tested with.)
+    Some of the other actions are masked, each time others; in a share of the states, all of them. (As the identity
+    environments that Stable-Baselines3 and its contrib package are tested with.)
     """
 
-    def __init__(self, choices: int = 10, masked: int = 0) -> None:
+    def __init__(self, choices: int = 10, masked: int = 0, forced: float = 0.0) -> None:
         self.observation_space = self.action_space = gym.spaces.Discrete(choices)
-        self._masked = masked
+        self._masked, self._forced = masked, forced
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode."""
@@ -130,7 +130,9 @@ class Repeat(gym.Env[Any, np.int64]):
         choices = self.action_space.n  # type: ignore[attr-defined]
         self._shown = int(self.np_random.integers(choices))
         mask = np.ones(choices, np.int8)
-        mask[self.np_random.permutation(np.delete(np.arange(choices), self._shown))[: self._masked]] = 0
+        is_forced = self._forced and self.np_random.random() < self._forced
+        masked = choices - 1 if is_forced else self._masked
+        mask[self.np_random.permutation(np.delete(np.arange(choices), self._shown))[:masked]] = 0
         return self._shown, {"action_mask": mask} if self._masked else {}
 
 

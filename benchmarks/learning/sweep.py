@@ -4,12 +4,15 @@
 
 Both run one trial at a time on one core, search the same settings over the same ranges with TPE, and score a trial by
 the mean greedy return of 100 episodes. Then the winner and the settings without search (the defaults of each library)
-train on the same fresh seeds. Prints the scores and the seconds of each part; ours also counts the start of a process
-for each trial.
+train on the same fresh seeds. Prints the scores, and the seconds of each part: by the clock, and on the processor,
+which other work on the machine changes less. Ours also counts the start of a process for each trial.
+benchmarks/results/sweep.json stores each finished search, which is not repeated.
 """
 
 import argparse
+import json
 import logging
+import os
 import tempfile
 import time
 import warnings
@@ -20,23 +23,33 @@ import numpy as np
 import torch
 
 from actor_critic import Config, sweep
-from actor_critic.ops.comparison import bootstrap, difference, summarize_seeds
+from actor_critic.files import write_durably
+from actor_critic.ops.comparison import summarize_seeds
+from actor_critic.report import contrast
 from actor_critic.seeding import Purpose, generator
 
+RESULTS = Path(__file__).parents[1] / "results/sweep.json"
 _EPISODES = 100
+_AT_ONCE = 8  # episodes of an evaluation of Stable-Baselines3
 
 
-def _ours(environment: str, steps: int, trials: int, seeds: int) -> list[str]:
+def _ours(environment: str, steps: int, trials: int, seeds: int) -> dict[str, Any]:
     config = Config(environment=environment, total_timesteps=steps, evaluation_episodes=_EPISODES)
     with tempfile.TemporaryDirectory() as folder:
-        begun = time.perf_counter()
+        begun = _now()
         sweep(config, None, Path(folder) / "s", trials=trials, jobs=1, confirm_seeds=0)
-        searched = time.perf_counter()
+        searched = _now()
         found = sweep(config, None, Path(folder) / "s", trials=trials, jobs=1, confirm_seeds=seeds)
-        confirmed = time.perf_counter()
-    pruned = sum(trial.state == "pruned" for trial in found.trials)
-    times = f"search {searched - begun:.0f} s ({pruned} of {trials} pruned), confirmation {confirmed - searched:.0f} s"
-    return [times, *(found.confirmation.describe() if found.confirmation else ["the winner has the base settings"])]
+    if found.best is None or found.confirmation is None:
+        raise RuntimeError("the search has no winner, or it is the settings without search")
+    return {
+        "best": found.best.score,
+        "values": found.best.values,
+        "pruned": sum(trial.state == "pruned" for trial in found.trials),
+        **_seconds(begun, searched, _now()),
+        "winner": found.confirmation.winner.each,
+        "without_search": found.confirmation.base.each,
+    }
 
 
 def _suggest(trial: Any) -> dict[str, Any]:
@@ -70,41 +83,76 @@ def _train_theirs(environment: str, steps: int, values: dict[str, Any], seed: in
         settings = dict(values)
         training = make_vec_env(environment, n_envs=settings.pop("n_envs", 1), seed=seed)
         model = PPO("MlpPolicy", training, seed=seed, device="cpu", **settings).learn(steps)
-        testing = make_vec_env(environment, n_envs=1, seed=seed + 10_000)
+        testing = make_vec_env(environment, n_envs=_AT_ONCE, seed=seed + 10_000)
         mean, _ = evaluate_policy(model, testing, n_eval_episodes=_EPISODES, deterministic=True)
     return float(mean)
 
 
-def _theirs(environment: str, steps: int, trials: int, seeds: int) -> list[str]:
+def _theirs(environment: str, steps: int, trials: int, seeds: int) -> dict[str, Any]:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(1)
-    begun = time.perf_counter()
-    best: tuple[float, dict[str, Any]] = (-np.inf, {})
+    begun = _now()
 
     def objective(trial: optuna.Trial) -> float:
-        nonlocal best
         values = _suggest(trial)
-        score = _train_theirs(environment, steps, values, 1)
-        best = max(best, (score, values), key=lambda each: each[0])
-        return score
+        trial.set_user_attr("values", values)
+        return _train_theirs(environment, steps, values, 1)
 
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
     study.optimize(objective, n_trials=trials)
-    searched = time.perf_counter()
+    searched = _now()
+    best = study.best_trial.user_attrs["values"]
     fresh = range(2, 2 + seeds)
-    winner, base = (
-        np.array([_train_theirs(environment, steps, values, seed) for seed in fresh]) for values in (best[1], {})
-    )
-    confirmed = time.perf_counter()
-    lines = [f"search {searched - begun:.0f} s, confirmation {confirmed - searched:.0f} s", f"best score {best[0]:.1f}"]
-    for name, scores in (("winner", winner), ("without search", base)):
-        mean, low, high = summarize_seeds(scores, generator(0, Purpose.BOOTSTRAP))
-        lines.append(f"{name}: interquartile mean {mean:.1f}, 95% interval {low:.1f} to {high:.1f}")
-    gap = float(difference(winner[None], base[None])[0])
-    low, high = bootstrap(difference, [winner, base], generator(0, Purpose.BOOTSTRAP))
-    return [*lines, f"difference {gap:.1f}, 95% interval {low:.1f} to {high:.1f}"]
+    winner, base = ({seed: _train_theirs(environment, steps, values, seed) for seed in fresh} for values in (best, {}))
+    return {
+        "best": study.best_value,
+        "values": best,
+        "pruned": 0,
+        **_seconds(begun, searched, _now()),
+        "winner": winner,
+        "without_search": base,
+    }
+
+
+def _now() -> tuple[float, float]:
+    """Return seconds by the clock, and those on the processor of this process and its children that have ended."""
+    return time.perf_counter(), sum(os.times()[:4])
+
+
+def _seconds(
+    begun: tuple[float, float], searched: tuple[float, float], confirmed: tuple[float, float]
+) -> dict[str, Any]:
+    parts = {"search": (begun, searched), "confirmation": (searched, confirmed)}
+    return {
+        f"{name}_seconds": [late - early for early, late in zip(*ends, strict=True)] for name, ends in parts.items()
+    }
+
+
+def _lines(result: dict[str, Any]) -> list[str]:
+    """Return a result in words."""
+    groups = {name: {int(s): x for s, x in result[name].items()} for name in ("winner", "without_search")}
+    gap = contrast("winner", groups["winner"], "without search", groups["without_search"], _random())
+    times = []
+    for part in ("search", "confirmation"):
+        both = zip(result[f"{part}_seconds"], ("by the clock", "on the processor"), strict=False)
+        times.append(f"{part}: " + ", ".join(f"{seconds:.0f} s {where}" for seconds, where in both))
+    return [
+        *times,
+        f"best score {result['best']:.1f}, {result['pruned']} pruned",
+        *(f"{name}: {_summary(scores)}" for name, scores in groups.items()),
+        f"difference {gap.difference:.1f} [{gap.low:.1f}, {gap.high:.1f}], p = {gap.p_value:.2g}",
+    ]
+
+
+def _summary(scores: dict[int, float]) -> str:
+    mean, low, high = summarize_seeds(np.array(list(scores.values())), _random())
+    return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _random() -> np.random.Generator:
+    return generator(0, Purpose.BOOTSTRAP)
 
 
 _CONTENDERS = {"actor-critic": _ours, "stable-baselines3": _theirs}
@@ -120,10 +168,15 @@ def main() -> None:
     parser.add_argument("--only", choices=_CONTENDERS)
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name, search in _CONTENDERS.items():
         if given.only in (None, name):
-            print(f"{name} on {given.environment}, {given.trials} trials of {given.steps:,} steps", flush=True)
-            for line in search(given.environment, given.steps, given.trials, given.seeds):
+            key = f"{name} on {given.environment}, {given.trials} trials of {given.steps:,} steps, {given.seeds} seeds"
+            print(key, flush=True)
+            if key not in results:
+                results[key] = search(given.environment, given.steps, given.trials, given.seeds)
+                write_durably(RESULTS, (json.dumps(results, indent=1) + "\n").encode())
+            for line in _lines(results[key]):
                 print(f"  {line}", flush=True)
 
 

@@ -1,13 +1,16 @@
 """K ranks are one process, up to the rounding of sums."""
 
+import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from actor_critic import Trainer
+from actor_critic import Trainer, verify
+from actor_critic.errors import ConfigError
 from tests.ranks import programs
 from tests.ranks.launch import on_ranks
 
@@ -37,15 +40,25 @@ def test_k_ranks_take_the_steps_of_one_process(size: int, alone: dict[str, Any],
     assert any(alone[name]["digest"] != together[name]["digest"] for name in alone)  # sums are rounded otherwise
 
 
-def test_two_ranks_stop_resume_and_fail_together(tmp_path: Path) -> None:
+def test_two_ranks_stop_resume_and_fail_together(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     words = ("stop_and_resume", "stop_from_the_loop", "fail", "average_buffers")
     done = on_ranks(2, "tests.ranks.programs", str(tmp_path), *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
 
-    # One process continues a run of two ranks, and says that the bits may differ.
-    before = json.loads((tmp_path / "stop_and_resume" / "digests.json").read_text())
-    resumed = Trainer.resume(tmp_path / "stop_and_resume" / "run", num_epochs=None)
-    assert (resumed.epoch, resumed.digest) == (6, before[-1])
+    # One process continues a run of two ranks, says that the bits differ, and takes the same steps.
+    run = tmp_path / "stop_and_resume" / "run"
+    untouched = Path(shutil.copytree(run, tmp_path / "untouched"))
+    returns = [float(row["mean_return"]) for row in csv.DictReader((run / "metrics.csv").read_text().splitlines())]
+    for path in run.glob("*.safetensors"):
+        if path.name not in {f"epoch_{epoch:06}.safetensors" for epoch in (1, 2, 3)}:
+            path.unlink()
+    with caplog.at_level("WARNING"):
+        resumed = Trainer.resume(run)
+    assert "was written by 2 rank(s), and the run continues on 1" in caplog.text
+    assert resumed.epoch == 3
+    assert [report.mean_return for report in resumed] == pytest.approx(returns[3:])
+    with pytest.raises(ConfigError, match=r"was trained on 2 rank\(s\), and here are 1"):
+        verify(untouched)
 
     errors = [json.loads((tmp_path / "fail" / f"error_{rank}.json").read_text()) for rank in range(2)]
     assert [error["code"] for error in errors] == [3, 3]

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from actor_critic import CheckpointError, Config, ConfigError, Trainer, train
-from actor_critic.report import find_in_group, page, read_group
+from actor_critic.report import charts, find_in_group, page, read_group, sections
 from actor_critic.storage import read_details
 from tests.report.runs import write_run, write_seeds
 
@@ -120,9 +120,20 @@ def test_printing_draws_charts_that_were_never_in_view(browser: Browser, tmp_pat
     opened.view.close()
 
 
-def test_twenty_runs_are_one_page_below_five_megabytes(tmp_path: Path) -> None:
+def test_pages_of_runs_hold_the_small_script_and_those_of_other_charts_all_of_plotly(
+    browser: Browser, tmp_path: Path
+) -> None:
     seeds = write_seeds(tmp_path / "seeds", {seed: 400.0 + seed for seed in range(1, 21)})
-    assert _write(tmp_path / "report.html", seeds).stat().st_size < 5_000_000
+    assert _write(tmp_path / "seeds.html", seeds).stat().st_size < 1_000_000
+    assert _write(tmp_path / "groups.html", *sorted(seeds.iterdir())).stat().st_size < 1_000_000
+    chart = charts.Chart("of a search", [{"type": "parcoords", "dimensions": [{"label": "a", "values": [1, 2]}]}])
+    text = page.render_page("a search", "", [sections.Section("The search", charts=[chart])], [])
+    page.write_html(tmp_path / "search.html", text)
+    assert 1_000_000 < len(text) < 5_000_000
+    opened = Opened(browser, tmp_path / "search.html")
+    assert opened.draw_all() == 1
+    assert opened.view.locator(".parcoords").count() > 0
+    opened.view.close()
 
 
 def test_names_cannot_become_code(browser: Browser, tmp_path: Path) -> None:
