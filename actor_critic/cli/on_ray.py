@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from actor_critic.cli.console import print_settings
-from actor_critic.cli.continuing import check_is_same, place_of_run
+from actor_critic.cli.continuing import check_is_same, place_of_run, set_aside
 from actor_critic.cli.launcher import Launcher
 from actor_critic.cli.leaving import noted_signals
 from actor_critic.cli.notes import log, notes
@@ -21,7 +21,7 @@ from actor_critic.launching import LogLine, RayRun, connect
 from actor_critic.process import resume_command
 from actor_critic.report import live_view
 from actor_critic.runs import Run
-from actor_critic.storage import find_checkpoint
+from actor_critic.storage import RunFolder, find_checkpoint
 from actor_critic.training import EpochReport, kept_evaluation
 
 
@@ -55,6 +55,8 @@ def train_on_ray(
         check_is_same(found, settings)
     with contextlib.ExitStack() as stack:
         heard = stack.enter_context(notes(screen))
+        if found:
+            stack.callback(RunFolder(path).close)  # nothing else continues the run meanwhile
         say(screen, "connecting to the Ray cluster")
         cluster = stack.enter_context(connect(launcher.address))
         run = RayRun(
@@ -70,6 +72,9 @@ def train_on_ray(
         for remark in begin():
             say(screen, remark)
             log.info(remark)
+        if not found and (note := set_aside(path)):
+            say(screen, note)
+            log.info(note)
         if found:
             say(screen, f"continuing {as_typed(path)} after epoch {found.checkpoint.counters.get('epoch', 0)}")
         received = stack.enter_context(noted_signals(screen, run.stop))

@@ -71,6 +71,19 @@ def test_a_run_that_failed_or_was_stopped_continues(cluster: LocalCluster, tmp_p
     assert digests(folder / "run") == digests(tmp_path / "torchrun/run")
 
 
+def test_a_command_that_was_killed_is_given_again_and_continues(cluster: LocalCluster, tmp_path: Path) -> None:
+    with_torchrun(tmp_path / "torchrun")
+    folder = tmp_path / "ray"
+    train = ["train", *RUN, *words(cluster), "--ranks", "2", "--run-folder", "run", "--storage"]
+    train.append(f"file://{folder}/storage")
+    process = command(folder, *train)
+    when(lambda: len(list(folder.glob("storage/run/checkpoint_*/metrics.csv"))) >= 2, process)
+    process.kill()
+    process.wait()
+    assert "epoch 2/40" not in finished(command(folder, *train))
+    assert digests(folder / "run") == digests(tmp_path / "torchrun/run")
+
+
 def test_seeds_lose_nothing_with_a_node(cluster: LocalCluster, tmp_path: Path) -> None:
     seeds = [*RUN[:-2], "--seeds", "1", "2", "3"]
     finished(command(tmp_path / "local", "train", *seeds))
