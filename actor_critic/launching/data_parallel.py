@@ -137,11 +137,13 @@ class RayRun:
             )
 
     def _make_trainer(self, work: _Work, ranks: int, cpus: float, max_failures: int) -> Any:
-        from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+        from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchConfig, TorchTrainer
 
         has_gpus = work.settings.device.startswith("cuda")
         try:
+            place: Any = Checkpoint(self._storage)  # opens the file system, as Ray Train does later on the cluster
+            place.filesystem.create_dir(place.path, recursive=True)
             return TorchTrainer(
                 _train_rank,
                 train_loop_config={"work": work},

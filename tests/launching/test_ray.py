@@ -49,4 +49,4 @@ def test_a_setting_that_the_ranks_refuse_is_not_tried_again(cluster: LocalCluste
     ray = ["--launcher", "ray", "--ray-address", cluster.address, "--ranks", "2", "--run-folder", "run"]
     words = [word if word != "slow:Slow" else "slow:Missing" for word in RUN]
     out = finished(command(tmp_path, "train", *words, *ray), code=2)
-    assert "error: environment: module 'slow' has no class or function 'Missing'" in out
+    assert "error: environment: 'slow:Missing' is not registered; slow has the class Slow" in out
