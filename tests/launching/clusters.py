@@ -107,14 +107,14 @@ def command(folder: Path, *words: str) -> "subprocess.Popen[str]":
 
 def finished(process: "subprocess.Popen[str]", code: int = 0) -> str:
     """Wait for a command, and return what it printed."""
-    out, _ = process.communicate(timeout=90)
+    out, _ = process.communicate(timeout=240)
     assert process.returncode == code, out
     return out
 
 
 def when(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
     """Wait until something is so; the command must still run then."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not condition():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline, "it did not come to that"
