@@ -114,9 +114,7 @@ class RayRun:
         cluster.check_has_room(ranks, cpus)
         begun = read_folder(folder) if folder.exists() else {}
         if not any(name.endswith(".safetensors") for name in begun):
-            begun = {}
-        # A run that goes on from this machine has a place of its own; a new one continues what an ended command has
-        # left on the storage.
+            begun = _newest_on(storage, folder.name)  # an earlier command may have been killed
         self._name = f"{folder.name}_{time.strftime('%Y%m%d_%H%M%S')}" if begun else folder.name
         self._storage = storage
         self._desk = open_desk()
@@ -216,16 +214,15 @@ class RayRun:
 
     def _fetch(self) -> None:
         """Bring the newest state of the run folder to this machine."""
-        from ray.train import Result
-
-        checkpoint = self._result.checkpoint if self._result else None
         if self._result is None:
-            with contextlib.suppress(Exception):  # there is no checkpoint yet, or the storage is lost
-                checkpoint = Result.from_path(f"{self._storage.rstrip('/')}/{self._name}").checkpoint
-        if checkpoint is None:
+            files = _newest_on(self._storage, self._name)
+        elif self._result.checkpoint is not None:
+            with self._result.checkpoint.as_directory() as place:
+                files = read_folder(Path(place))
+        else:
+            files = {}
+        if not files:
             return
-        with checkpoint.as_directory() as place:
-            files = read_folder(Path(place))
         self._folder.mkdir(parents=True, exist_ok=True)
         for name in read_folder(self._folder).keys() - files.keys():
             (self._folder / name).unlink()
@@ -247,6 +244,18 @@ class RayRun:
         )
         what = str(error) if isinstance(error, ActorCriticError) else describe(error)
         return RankFault(f"rank {rank} was lost, and --max-failures allows no further restart: {what:.300}")
+
+
+def _newest_on(storage: str, name: str) -> dict[str, bytes]:
+    """Return the files of the newest checkpoint of a run on the storage; none if there is none."""
+    from ray.train import Result
+
+    with contextlib.suppress(Exception):  # there is no checkpoint yet, or the storage is lost
+        checkpoint = Result.from_path(f"{storage.rstrip('/')}/{name}").checkpoint
+        if checkpoint is not None:
+            with checkpoint.as_directory() as place:
+                return read_folder(Path(place))
+    return {}
 
 
 def _cause(error: Exception) -> Exception:
@@ -335,14 +344,15 @@ def _train(work: _Work, folder: Path, reports: _Reports | None) -> None:
         checkpoint = ray.train.get_checkpoint()
         if checkpoint is not None:
             checkpoint.to_directory(str(folder))
-            if difference := other_setting(find_run(folder), settings):
-                name, saved, wanted = difference
-                raise ConfigError(
-                    f"--storage: it holds a run {work.name} with {name}={saved!r}, and this command has "
-                    f"{name}={wanted!r}; name another --run-folder, or give the same settings"
-                )
         else:
             write_files(folder, work.begun)
+        found = find_run(folder) if any(folder.glob("*.safetensors")) else None
+        if found and (difference := other_setting(found, settings)):
+            name, saved, wanted = difference
+            raise ConfigError(
+                f"--storage: it holds a run {work.name} with {name}={saved!r}, and this command has {name}={wanted!r}; "
+                f"name another --run-folder, or give the same settings"
+            )
     with contextlib.closing(begun_or_continued(settings, folder)) as trainer:
         if reports:
             reports.add(Begun(trainer.settings, trainer.epoch))
