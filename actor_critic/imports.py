@@ -57,6 +57,11 @@ class Objects:
     def __contains__(self, name: str) -> bool:
         return name in self._passed
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether a program passed no objects."""
+        return not self._passed
+
     def __or__(self, other: "Objects") -> "Objects":
         return Objects({**self._passed, **other._passed})
 

@@ -2,17 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 from actor_critic.cli.places import absolute, as_typed
 from actor_critic.config import Settings
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.ranks import recall, restarts
 from actor_critic.storage import RunFolder, new_folder, timestamped_path
-from actor_critic.training import FoundRun, find_run
-
-_CHOSEN: tuple[Any, ...] = ("auto", None, [], {})
-"""Values in the place of which a run has found others, and defaults that old runs may lack."""
+from actor_critic.training import FoundRun, find_run, other_setting
 
 
 def place_of_run(run_folder: str | None) -> tuple[Path, FoundRun | None]:
@@ -63,11 +59,9 @@ def check_is_same(found: FoundRun, settings: Settings) -> None:
     Raises:
         ConfigError: It has other settings; the message names the first one.
     """
-    saved = found.checkpoint.settings
-    for name, wanted in settings.to_document().items():
-        if name == "device" or wanted in _CHOSEN or saved.get(name, wanted) == wanted:
-            continue
+    if difference := other_setting(found, settings):
+        name, saved, wanted = difference
         raise ConfigError(
-            f"--run-folder: {as_typed(found.folder)} holds a run with {name}={saved[name]!r}, and this command has "
+            f"--run-folder: {as_typed(found.folder)} holds a run with {name}={saved!r}, and this command has "
             f"{name}={wanted!r}; name another folder, or give the same settings"
         )

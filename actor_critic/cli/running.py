@@ -3,14 +3,17 @@
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from actor_critic.agent import ActorCriticAgent
 from actor_critic.cli.console import print_evaluation, print_settings
 from actor_critic.cli.continuing import check_is_same, place_of_run, set_aside
 from actor_critic.cli.findings import print_findings
+from actor_critic.cli.launcher import Launcher
 from actor_critic.cli.leaving import noted_signals
 from actor_critic.cli.loading import without_collecting
 from actor_critic.cli.notes import log, notes
@@ -18,8 +21,9 @@ from actor_critic.cli.pages import write_page_at_the_end
 from actor_critic.cli.places import absolute, as_typed
 from actor_critic.cli.screen import say, say_as_is
 from actor_critic.cli.seeds import run_seeds
-from actor_critic.config import Resolution
+from actor_critic.config import Resolution, Settings
 from actor_critic.errors import ConfigError
+from actor_critic.evaluation import Evaluation
 from actor_critic.process import Interrupted, begin_with, resume_command
 from actor_critic.ranks import check_is_alone, rank, remember
 from actor_critic.report import live_view
@@ -34,6 +38,7 @@ def train(
     begin: Callable[[], list[str]],
     is_verbose: bool,
     run_folder: str | None,
+    launcher: Launcher,
 ) -> int:
     """Set up and train a run, or one run per seed.
 
@@ -45,6 +50,7 @@ def train(
         begin: Called when the settings are known to be valid; returns messages to print first.
         is_verbose: Whether to print defaults as well.
         run_folder: The folder of the run, which continues a run that it holds; None for a new one.
+        launcher: What starts the processes of seeds.
 
     Returns:
         The exit code.
@@ -73,7 +79,7 @@ def train(
         if seeds:
             trainer.close()
             print_settings(screen, trainer.settings, resolution.sources | {"seed": "each of --seeds"}, is_verbose)
-            return run_seeds(trainer.settings, seeds, path, screen, again)
+            return run_seeds(trainer.settings, seeds, path, screen, again, launcher)
         if rank() == 0 and (note := set_aside(path)):
             say(screen, note)
             log.info(note)
@@ -161,27 +167,44 @@ def _run(trainer: Trainer, console: Console) -> int:
     return 128 + received[0] if received else 0
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A run that has ended, in its folder."""
+
+    folder: Path
+    settings: Settings
+    agent: ActorCriticAgent
+    epoch: int
+    evaluation: Evaluation | None
+    stop_reason: str | None
+
+
 def _print_closing_words(trainer: Trainer, console: Console) -> None:
     assert trainer.run_folder is not None
-    folder = as_typed(trainer.run_folder)
-    log.info("ended after epoch %d: %s", trainer.epoch, trainer.stop_reason)
-    if trainer.evaluation:
+    reason = trainer.stop_reason
+    run = Ended(trainer.run_folder, trainer.settings, trainer.agent, trainer.epoch, trainer.evaluation, reason)
+    print_closing_words(run, console)
+
+
+def print_closing_words(run: Ended, console: Console) -> None:
+    """Print what became of a run, and write its page."""
+    folder = as_typed(run.folder)
+    log.info("ended after epoch %d: %s", run.epoch, run.stop_reason)
+    if run.evaluation:
         console.print()
-        print_evaluation(
-            console, trainer.evaluation, f"last weights, {trainer.evaluation.episodes} fresh episodes each"
-        )
+        print_evaluation(console, run.evaluation, f"last weights, {run.evaluation.episodes} fresh episodes each")
         console.print()
-        print_findings(console, trainer.run_folder)
-    if trainer.evaluation and trainer.settings.report:
-        write_page_at_the_end(console, trainer.run_folder, trainer.agent)
-    if trainer.stop_reason != FINISHED:
-        say(console, f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
-    if trainer.evaluation and trainer.settings.is_annealed and trainer.stop_reason == FINISHED:
+        print_findings(console, run.folder)
+    if run.evaluation and run.settings.report:
+        write_page_at_the_end(console, run.folder, run.agent)
+    if run.stop_reason != FINISHED:
+        say(console, f"stopped after epoch {run.epoch}: {run.stop_reason}")
+    if run.evaluation and run.settings.is_annealed and run.stop_reason == FINISHED:
         more = begin_with(folder / "last.safetensors")
         say_as_is(console, f"annealed over its length, so resume cannot extend it; train on with {more}")
     say_as_is(console, f"kept in {folder}")
-    if not trainer.evaluation:
-        say_as_is(console, f"continue with: {resume_command(folder, bool(trainer.settings.code_to_trust))}")
+    if not run.evaluation:
+        say_as_is(console, f"continue with: {resume_command(folder, bool(run.settings.code_to_trust))}")
 
 
 def existing(path: str) -> Path:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from actor_critic.cli.findings import print_findings_of_seeds
+from actor_critic.cli.launcher import Launcher
 from actor_critic.cli.leaving import Leaving, noted_signals
 from actor_critic.cli.notes import log, notes
 from actor_critic.cli.pages import write_page_at_the_end
@@ -21,16 +22,23 @@ from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.files import write_durably
 from actor_critic.ops.comparison import summarize_seeds
 from actor_critic.ops.statistics import plainly
-from actor_critic.process import command_line, cores, resume_command
+from actor_critic.process import command_line, resume_command
 from actor_critic.seeding import Purpose, generator
 from actor_critic.storage import new_folder, newest_sound
-from actor_critic.training import SeedProcesses, train_seed
+from actor_critic.training import SeedProcesses, Start, train_seed
 
 _MEANING = "interquartile mean over seeds, with a 95% bootstrap interval whose unit is the seed"
 _PATIENCE = 0.2  # seconds until a signal is passed on
 
 
-def run_seeds(settings: Settings, seeds: tuple[int, ...], wanted: Path, screen: Console, again: list[str]) -> int:
+def run_seeds(
+    settings: Settings,
+    seeds: tuple[int, ...],
+    wanted: Path,
+    screen: Console,
+    again: list[str],
+    launcher: Launcher,
+) -> int:
     """Train every seed in its own process, one per core at a time, and print a summary.
 
     If one seed fails, the others continue. A signal ends all.
@@ -41,6 +49,7 @@ def run_seeds(settings: Settings, seeds: tuple[int, ...], wanted: Path, screen: 
         wanted: The folder to make, with a run folder ``seed_1`` … for each seed and ``seeds.json`` for all.
         screen: The console.
         again: The command that trains one seed alone, without its last word, the seed.
+        launcher: What starts the processes.
 
     Returns:
         The exit code.
@@ -49,12 +58,24 @@ def run_seeds(settings: Settings, seeds: tuple[int, ...], wanted: Path, screen: 
         ConfigError: The folder cannot be made.
         ActorCriticError: Some seeds failed; the exit code is that of the first failure.
     """
-    folder = new_folder(wanted)
-    at_a_time = max(1, min(len(seeds), cores.available() // settings.cores))
+    with launcher.processes(settings, settings.cores) as (start, places):
+        return _run(settings, seeds, new_folder(wanted), screen, again, start, min(len(seeds), places))
+
+
+def _run(
+    settings: Settings,
+    seeds: tuple[int, ...],
+    folder: Path,
+    screen: Console,
+    again: list[str],
+    start: Start,
+    at_a_time: int,
+) -> int:
+    """Train the seeds, print a summary, and return the exit code."""
     say(screen, f"{len(seeds)} seeds, {at_a_time} at a time, in {as_typed(folder)}")
     documents: dict[int, dict[str, Any]] = {}
     failures: dict[int, Exception] = {}
-    with noted_signals(screen, lambda: None) as received, SeedProcesses(_train_one) as processes:
+    with noted_signals(screen, lambda: None) as received, SeedProcesses(_train_one, start) as processes:
         waiting = [(seed, settings.replace(seed=seed), folder / f"seed_{seed}") for seed in seeds]
         while processes.running or (waiting and not processes.are_told):
             while waiting and len(processes.running) < at_a_time and not received and not processes.are_told:

@@ -1,11 +1,13 @@
 """`sweep`: search for better settings, and confirm the winner."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
+from actor_critic.cli.launcher import Launcher, launcher_options
 from actor_critic.cli.leaving import noted_signals
 from actor_critic.cli.loading import importing
 from actor_critic.cli.notes import log, notes
@@ -19,6 +21,7 @@ from actor_critic.process import command_line
 
 if TYPE_CHECKING:  # PyTorch is imported after the settings are checked
     from actor_critic.search import Plan, SweepResult
+    from actor_critic.training import Start
 
 
 @click.command("sweep", cls=SettingsCommand)
@@ -43,6 +46,7 @@ if TYPE_CHECKING:  # PyTorch is imported after the settings are checked
 @click.option("--sweep-seed", default=0, metavar="INTEGER", help="Seed of the proposals. Default: 0.")
 @click.option("--prune/--no-prune", default=True, help="End a trial whose learning curve is below the median. Default: "
               "on.")  # fmt: skip
+@launcher_options
 @click.argument("words", nargs=-1, metavar="[SPACE.json]")
 @setting_options()
 def command(config_path: str | None, has_seeds: bool, words: tuple[str, ...], **options: Any) -> int:
@@ -53,6 +57,8 @@ def command(config_path: str | None, has_seeds: bool, words: tuple[str, ...], **
     are those of `train`. The same command with --folder continues a sweep.
     """
     own = {name: options.pop(name) for name in _OWN}
+    launcher = Launcher(*(options.pop(name) for name in ("launcher", "ray_address", "max_failures")))
+    launcher.check(has_many_runs=True)
     space_path, seeds = _read_words(words, has_seeds)
     if options["seed"] is not None:
         raise ConfigError(
@@ -77,7 +83,10 @@ def command(config_path: str | None, has_seeds: bool, words: tuple[str, ...], **
     )
     for remark in remarks:
         say(screen, remark)
-    return _run(plan, screen, _again(config_path, space_path, seeds, own, flags))
+    again = [*_again(config_path, space_path, seeds, own, flags), *launcher.as_flags()]
+    each = 1 if plan.base.workers == "auto" else plan.base.cores
+    with launcher.processes(plan.base, each) as (start, places):
+        return _run(replace(plan, jobs=plan.jobs or places), screen, again, start)
 
 
 _OWN = ("trials", "jobs", "folder", "storage", "study", "objective", "score", "confirm_seeds", "sweep_seed", "prune")
@@ -119,7 +128,7 @@ def _again(
     return [*words, *(["--trial-seeds", *map(str, seeds)] if seeds != (1,) else [])]
 
 
-def _run(plan: "Plan", screen: Console, again: list[str]) -> int:
+def _run(plan: "Plan", screen: Console, again: list[str], start: "Start") -> int:
     """Search, print what is found, and return the exit code."""
     from actor_critic.search import begin
 
@@ -129,7 +138,7 @@ def _run(plan: "Plan", screen: Console, again: list[str]) -> int:
 
     with noted_signals(screen, lambda: None) as received:
         with notes(screen) as heard:
-            search = begin(plan, absolute(""), tell, lambda: bool(received))
+            search = begin(plan, absolute(""), tell, lambda: bool(received), start)
             heard.show_warnings_only()
             say(screen, f"{plan.trials} trials, {plan.at_a_time()} at a time, in {as_typed(search.folder)}")
             result = search.run()

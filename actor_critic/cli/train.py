@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from actor_critic.cli.launcher import Launcher, launcher_options
 from actor_critic.cli.loading import importing
 from actor_critic.cli.notes import check_is_no_settings_file
 from actor_critic.cli.options import CONFIG_FILE, SettingsCommand, as_flags, flags_layer, setting_options
@@ -21,6 +22,15 @@ from actor_critic.seeding import MAX_SEED
 @click.option(
     "--run-folder", metavar="DIR", help="Folder of the run; if it holds the same run already, the run continues."
 )
+@launcher_options
+@click.option(
+    "--ranks", type=int, metavar="INTEGER", help="With --launcher ray: processes that train one run together."
+)
+@click.option(
+    "--storage",
+    metavar="PATH_OR_URL",
+    help="With --launcher ray: where checkpoints are kept during the run, shared by all nodes.",
+)
 @click.option("--verbose", "is_verbose", is_flag=True, help="Print every setting, including defaults.")
 @click.argument("words", nargs=-1, metavar="")
 @setting_options()
@@ -28,6 +38,11 @@ def command(
     config_path: str | None,
     has_seeds: bool,
     run_folder: str | None,
+    launcher: str,
+    ray_address: str | None,
+    max_failures: int | None,
+    ranks: int | None,
+    storage: str | None,
     is_verbose: bool,
     words: tuple[str, ...],
     **flags: Any,
@@ -37,6 +52,8 @@ def command(
     If there is no config.json, one is written with the defaults. Each run gets a folder checkpoints_YYYYMMDD_HHMMSS/.
     """
     seeds = _read_seeds(has_seeds, words, flags["seed"])
+    started_by = Launcher(launcher, ray_address, max_failures, ranks, storage)
+    started_by.check(bool(seeds))
     given = flags_layer(flags)
     layers, remarks, new_file = settings_layers(config_path, given)
     resolution = resolve(*layers)
@@ -50,13 +67,17 @@ def command(
         return [*remarks, *written]
 
     screen = console()
+    if started_by.is_ray and not seeds:
+        with importing():
+            from actor_critic.cli.on_ray import train_on_ray
+        return train_on_ray(resolution, screen, begin, is_verbose, run_folder, started_by)
     if not resolution.settings.is_random_states:
         say(screen, f"setting up {resolution.settings.environment}")
     with importing():
         # PyTorch is imported after the settings are checked, so that a wrong one is refused at once.
         from actor_critic.cli.running import train
     again = ["train", *(["--config", config_path] if config_path else []), *as_flags(given.config), "--seed"]
-    return train(resolution, screen, seeds, again, begin, is_verbose, run_folder)
+    return train(resolution, screen, seeds, again, begin, is_verbose, run_folder, started_by)
 
 
 def _read_seeds(has_seeds: bool, words: tuple[str, ...], seed: Any) -> tuple[int, ...]:

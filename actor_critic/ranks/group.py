@@ -45,8 +45,9 @@ class ProcessGroup(Ranks):
         """
         self.index = dist.get_rank()
         self.size = dist.get_world_size()
-        # Ranks that different agents started count as on different machines, as they are in most cases.
-        self._host = socket.gethostname(), os.environ.get("GROUP_RANK", "")
+        # Ranks that different agents (of torchrun, or nodes of Ray) started count as on different machines, as they are
+        # in most cases.
+        self._host = socket.gethostname(), os.environ.get("GROUP_RANK") or os.environ.get("NODE_RANK", "")
         found: list[Any] = [None] * self.size
         with self._exchange("beginning"):
             dist.all_gather_object(found, (self._host, os.getpid()))

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +25,26 @@ _joined: "ProcessGroup | None" = None
 
 
 def is_launched() -> bool:
-    """Return whether a launcher started this process as one of several ranks."""
-    return _is_of_launcher() and os.environ["WORLD_SIZE"] != "1"
+    """Return whether a launcher started this process as one of several ranks.
+
+    Ray Train makes the default process group itself; torchrun sets variables from which :func:`join` makes it.
+    """
+    group = _existing_group()
+    return _is_of_launcher() and (os.environ["WORLD_SIZE"] != "1" if group is None else group[1] > 1)
 
 
 def _is_of_launcher() -> bool:
     """Return whether a launcher started this process, maybe as the only one."""
     own = os.environ.get(_JOINED, str(os.getpid())) == str(os.getpid())
-    return own and all(os.environ.get(name) for name in _NEEDED)
+    return own and (_existing_group() is not None or all(os.environ.get(name) for name in _NEEDED))
+
+
+def _existing_group() -> tuple[int, int] | None:
+    """Return rank and size of the default process group; None if there is none in this process."""
+    dist = sys.modules.get("torch.distributed")  # a process that has not imported it has no group
+    if dist is None or not dist.is_available() or not dist.is_initialized():
+        return None
+    return dist.get_rank(), dist.get_world_size()
 
 
 def check_is_alone(what: str) -> None:
@@ -52,12 +65,18 @@ def check_is_alone(what: str) -> None:
 
 def rank() -> int:
     """Return the number of this rank; 0 without a launcher."""
-    return _number("RANK", 0) if is_launched() else 0
+    if not is_launched():
+        return 0
+    group = _existing_group()
+    return _number("RANK", 0) if group is None else group[0]
 
 
 def size() -> int:
     """Return the number of ranks; 1 without a launcher."""
-    return _number("WORLD_SIZE", 1) if is_launched() else 1
+    if not is_launched():
+        return 1
+    group = _existing_group()
+    return _number("WORLD_SIZE", 1) if group is None else group[1]
 
 
 def rank_on_this_host() -> int:

@@ -17,7 +17,7 @@ from actor_critic.search.results import Confirmation, Scores
 from actor_critic.search.trial_process import why
 from actor_critic.seeding import Purpose, generator
 from actor_critic.storage import read_evaluation
-from actor_critic.training import SeedProcesses, train_seed
+from actor_critic.training import SeedProcesses, Start, train_seed
 
 FOLDER = "confirmation"
 _PATIENCE = 0.2  # seconds between two looks at signals
@@ -54,6 +54,7 @@ def confirm(
     settings: Settings,
     tell: Callable[[str], None],
     is_stopped: Callable[[], bool],
+    start: Start,
 ) -> Confirmation | None:
     """Train the winner and the settings without search on fresh seeds; runs that are there already are not repeated.
 
@@ -64,6 +65,7 @@ def confirm(
         settings: Its settings.
         tell: Takes lines for the user.
         is_stopped: Whether the user has asked to stop.
+        start: Starts the process of a run, here or on another machine.
 
     Returns:
         The comparison; None if it was stopped, or if too many runs failed.
@@ -84,7 +86,7 @@ def confirm(
             if is_stopped():
                 return None
     with lock:
-        failed = _train([run for run in runs if run.score(plan.score) is None], plan, tell, is_stopped)
+        failed = _train([run for run in runs if run.score(plan.score) is None], plan, tell, is_stopped, start)
     if failed is None:
         return None
     found = {(run.name, run.seed): score for run in runs if (score := run.score(plan.score)) is not None}
@@ -98,13 +100,13 @@ def confirm(
 
 
 def _train(
-    runs: list[_Run], plan: Plan, tell: Callable[[str], None], is_stopped: Callable[[], bool]
+    runs: list[_Run], plan: Plan, tell: Callable[[str], None], is_stopped: Callable[[], bool], start: Start
 ) -> dict[str, str] | None:
     """Train runs in parallel; return why some failed, or None if the user stopped them."""
     failed: dict[str, str] = {}
     waiting = list(enumerate(runs))
     has_stopped = False
-    with SeedProcesses(train_seed) as processes:
+    with SeedProcesses(train_seed, start) as processes:
         while processes.running or (waiting and not processes.are_told):
             while waiting and len(processes.running) < plan.at_a_time() and not is_stopped():
                 number, run = waiting.pop(0)

@@ -21,6 +21,7 @@ from actor_critic.search.results import Confirmation, SweepResult, TrialResult, 
 from actor_critic.search.study import POINTS, Study
 from actor_critic.search.trial_process import Outcome, TrialProcess, why
 from actor_critic.storage import new_folder
+from actor_critic.training import Start, start_here
 
 RECORD, WINNER = "sweep.json", "best.json"
 
@@ -44,7 +45,14 @@ class Search:
         folder: Its folder.
     """
 
-    def __init__(self, plan: Plan, folder: Path, tell: Callable[[str], None], is_stopped: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        tell: Callable[[str], None],
+        is_stopped: Callable[[], bool],
+        start: Start = start_here,
+    ) -> None:
         """Open the study, or begin it.
 
         Args:
@@ -52,6 +60,7 @@ class Search:
             folder: The folder; it exists.
             tell: Takes lines for the user.
             is_stopped: Whether the user has asked to stop.
+            start: Starts the process of a trial, here or on another machine.
 
         Raises:
             ConfigError: The storage cannot be used, or the study has another plan.
@@ -60,6 +69,7 @@ class Search:
         self._plan = plan
         self._tell = tell
         self._is_stopped = is_stopped
+        self._start = start
         self._study = Study(plan, folder)
         self._running: list[tuple[optuna.Trial, TrialProcess]] = []
         self._looked_after = 0.0
@@ -129,7 +139,7 @@ class Search:
             folder = new_folder(self.folder / f"trial_{trial.number:04d}")
             self._study.keep(trial, "folder", str(folder))
             points = POINTS if self._study.prunes else 0
-            self._running.append((trial, TrialProcess(settings, folder, self._plan.trial_seeds, points)))
+            self._running.append((trial, TrialProcess(settings, folder, self._plan.trial_seeds, points, self._start)))
 
     def _attend(self) -> None:
         """Answer the points of learning curves, and take outcomes."""
@@ -272,7 +282,15 @@ class Search:
             f"confirming trial {result.best.number} beside the settings without search on {len(seeds)} fresh seeds, "
             f"in {FOLDER}/"
         )
-        found = confirm(self._plan, self.folder, result.best.number, result.settings, self._tell, self._is_stopped)
+        found = confirm(
+            self._plan,
+            self.folder,
+            result.best.number,
+            result.settings,
+            self._tell,
+            self._is_stopped,
+            self._start,
+        )
         return found, found is not None or not self._is_stopped()
 
 

@@ -17,7 +17,7 @@ from actor_critic.search.plan import Plan
 from actor_critic.search.results import SweepResult
 from actor_critic.search.space import Space
 from actor_critic.storage import here, new_folder
-from actor_critic.training import Trainer
+from actor_critic.training import Start, Trainer, start_here
 
 if TYPE_CHECKING:  # Optuna is imported when it is used
     from actor_critic.search.loop import Search
@@ -123,7 +123,13 @@ def make_plan(layers: Sequence[Layer], space: Space | None, fixed: Mapping[str, 
     return plan
 
 
-def begin(plan: Plan, root: Path, tell: Callable[[str], None], is_stopped: Callable[[], bool]) -> "Search":
+def begin(
+    plan: Plan,
+    root: Path,
+    tell: Callable[[str], None],
+    is_stopped: Callable[[], bool],
+    start: Start = start_here,
+) -> "Search":
     """Try the environment, then begin the search in its folder; nothing is written if something is wrong.
 
     Args:
@@ -131,6 +137,7 @@ def begin(plan: Plan, root: Path, tell: Callable[[str], None], is_stopped: Calla
         root: Where the folder is made if the plan has none.
         tell: Takes lines for the user.
         is_stopped: Whether the user has asked to stop.
+        start: Starts the process of a trial, here or on another machine.
 
     Raises:
         ConfigError: Optuna is missing, a setting is wrong, or the study cannot be opened.
@@ -143,7 +150,7 @@ def begin(plan: Plan, root: Path, tell: Callable[[str], None], is_stopped: Calla
         pass
     folder, is_new = _folder_of(plan, root)
     try:
-        return Search(plan, folder, tell, is_stopped)
+        return Search(plan, folder, tell, is_stopped, start)
     except ConfigError:
         if is_new:
             _remove(folder)

@@ -12,7 +12,15 @@ from typing import Any
 
 from actor_critic.config import Settings
 from actor_critic.errors import ActorCriticError
-from actor_critic.training import SeedProcesses, StopRequest, Trainer, send_outcome
+from actor_critic.training import (
+    SeedProcesses,
+    Start,
+    StopRequest,
+    Trainer,
+    begun_or_continued,
+    send_outcome,
+    start_here,
+)
 
 Outcome = dict[str, Any] | Exception | None
 
@@ -48,7 +56,9 @@ class TrialProcess:
         curve: The pipe of the learning curve; None after its end.
     """
 
-    def __init__(self, settings: Settings, folder: Path, seeds: Sequence[int], points: int) -> None:
+    def __init__(
+        self, settings: Settings, folder: Path, seeds: Sequence[int], points: int, start: Start = start_here
+    ) -> None:
         """Start the process.
 
         Args:
@@ -56,12 +66,12 @@ class TrialProcess:
             folder: Its folder, with a run folder ``seed_1`` … for each seed.
             seeds: The seeds.
             points: Number of points of the learning curve.
+            start: Starts a process, here or on another machine.
         """
         ours, theirs = multiprocessing.get_context("spawn").Pipe()
         self.curve: Connection | None = ours
-        self._processes = SeedProcesses(functools.partial(_train, seeds=tuple(seeds), curve=Curve(points, theirs)))
-        self._processes.start(0, settings, folder)
-        theirs.close()  # otherwise the pipe would stay open after the process ends
+        self._processes = SeedProcesses(functools.partial(_train, seeds=tuple(seeds), points=points), start)
+        self._processes.start(0, settings, folder, theirs)
 
     @property
     def pipes(self) -> list[Connection]:
@@ -110,9 +120,11 @@ def why(error: Exception) -> str:
 # --- in the process of a trial ---
 
 
-def _train(settings: Settings, folder: Path, parent: Connection, seeds: Sequence[int], curve: Curve) -> None:
+def _train(
+    settings: Settings, folder: Path, parent: Connection, curve: Connection, seeds: Sequence[int], points: int
+) -> None:
     """Train the seeds in turn, and send their evaluations, an error, or None (if stopped) to the parent."""
-    send_outcome(parent, lambda stop: _train_seeds(settings, folder, stop, seeds, curve))
+    send_outcome(parent, lambda stop: _train_seeds(settings, folder, stop, seeds, Curve(points, curve)))
 
 
 def _train_seeds(
@@ -123,7 +135,7 @@ def _train_seeds(
     for seed in seeds:
         if stop.is_asked:
             return None
-        trainer = Trainer(settings.replace(seed=seed), folder / f"seed_{seed}")
+        trainer = begun_or_continued(settings.replace(seed=seed), folder / f"seed_{seed}")
         with stop.ends(trainer):
             is_first = not evaluations
             pruned_at, took = _train_one(trainer, curve if is_first else None)
@@ -144,7 +156,7 @@ def _train_one(trainer: Trainer, curve: Curve | None) -> tuple[float | None, flo
         The first epoch, which may compile, counts as the mean of the others.
     """
     total = trainer.settings.total_timesteps
-    point, pruned_at = 0, None
+    point, pruned_at = (curve.points * trainer.env_steps // total if curve else 0), None
     times = [time.perf_counter()]
     for report in trainer:
         times.append(time.perf_counter())

@@ -1,4 +1,4 @@
-"""Several seeds of one run, each in its own process."""
+"""Several seeds of one run, each in its own process: of this machine, or of another one."""
 
 import contextlib
 import logging
@@ -7,12 +7,11 @@ import multiprocessing.connection
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from actor_critic.config import Settings
 from actor_critic.errors import ActorCriticError
@@ -24,8 +23,39 @@ log = logging.getLogger("actor_critic")
 
 _SIGNALS = ending_signals()
 
-TrainSeed = Callable[[Settings, Path, Connection], None]
-"""Trains one seed in its process, and sends its evaluation, its error, or None (if it was stopped) to the parent."""
+TrainSeed = Callable[..., None]
+"""Trains one seed in its process, and sends its evaluation, its error, or None (if it was stopped) to the parent.
+
+Its arguments are the settings, the run folder, the pipe to the parent, and further pipes.
+"""
+
+
+class Started(Protocol):
+    """A process that was started."""
+
+    @property
+    def exitcode(self) -> int | None:
+        """Its exit code; None before its end."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for its end."""
+
+
+Start = Callable[[TrainSeed, Settings, Path, Sequence[Connection]], Started]
+"""Starts a process that trains a seed in a run folder, with its ends of the pipes."""
+
+
+def start_here(train: TrainSeed, settings: Settings, folder: Path, pipes: Sequence[Connection]) -> Started:
+    """Start a process of this machine that trains a seed."""
+    # Spawned, not forked: a fork would copy the thread pools of a process that has already computed something.
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=train, args=(Sent(settings, "seeds"), folder, *pipes))
+    # The new process also blocks signals until it has handlers: importing PyTorch takes seconds.
+    with _held_back_signals():
+        process.start()
+    for pipe in pipes:
+        pipe.close()  # otherwise the pipe would stay open after the process ends
+    return process
 
 
 class SeedProcesses:
@@ -38,15 +68,17 @@ class SeedProcesses:
         are_told: Whether the processes have been asked to stop.
     """
 
-    def __init__(self, train: TrainSeed) -> None:
+    def __init__(self, train: TrainSeed, start: Start = start_here) -> None:
         """Start without processes.
 
         Args:
             train: The function that each process runs; it is defined at the top level of a module.
+            start: Starts a process, here or on another machine.
         """
-        self.running: dict[Connection, tuple[int, SpawnProcess]] = {}
+        self.running: dict[Connection, tuple[int, Started]] = {}
         self.are_told = False
         self._train = train
+        self._start = start
 
     def __enter__(self) -> Self:
         return self
@@ -57,17 +89,17 @@ class SeedProcesses:
             for _seed, _outcome in self.ended(None):
                 pass
 
-    def start(self, seed: int, settings: Settings, folder: Path) -> None:
-        """Start the process of a seed."""
-        # Spawned, not forked: a fork would copy the thread pools of a process that has already computed something.
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=self._train, args=(Sent(settings, "seeds"), folder, theirs))
-        # The new process also blocks signals until it has handlers: importing PyTorch takes seconds.
-        with _held_back_signals():
-            process.start()
-        theirs.close()  # otherwise the pipe would stay open after the process ends
-        self.running[ours] = seed, process
+    def start(self, seed: int, settings: Settings, folder: Path, *others: Connection) -> None:
+        """Start the process of a seed.
+
+        Args:
+            seed: The seed.
+            settings: The settings of its run.
+            folder: Its run folder.
+            others: The process's ends of further pipes; they are closed here.
+        """
+        ours, theirs = multiprocessing.get_context("spawn").Pipe()
+        self.running[ours] = seed, self._start(self._train, settings, folder, [theirs, *others])
 
     def tell_to_stop(self) -> None:
         """Ask all running processes to stop after their epoch; a second call does nothing."""
@@ -110,13 +142,23 @@ def train_seed(
     def run(stop: StopRequest) -> dict[str, Any] | None:
         if stop.is_asked:
             return None
-        trainer = Trainer(settings, folder)
+        trainer = begun_or_continued(settings, folder)
         with recording(folder), stop.ends(trainer):
             for _ in trainer:
                 pass
         return trainer.evaluation.to_document() if trainer.evaluation else None
 
     send_outcome(parent, run)
+
+
+def begun_or_continued(settings: Settings, folder: Path) -> Trainer:
+    """Return a new run in a folder, or continue the run that the folder holds.
+
+    Runs of objects that a program passed begin anew, in a folder beside it.
+    """
+    if settings.objects.is_empty and any(folder.glob("*.safetensors")):
+        return Trainer.resume(folder, trust_code=True)
+    return Trainer(settings, folder)
 
 
 def send_outcome(parent: Connection, run: "Callable[[StopRequest], dict[str, Any] | None]") -> None:

@@ -105,6 +105,19 @@ def find_run(folder: Path) -> FoundRun:
     return FoundRun(folder, *newest_sound(folder), files)
 
 
+_CHOSEN: tuple[Any, ...] = ("auto", None, [], {})
+"""Values in the place of which a run has found others, and defaults that old runs may lack."""
+
+
+def other_setting(found: FoundRun, settings: Settings) -> tuple[str, Any, Any] | None:
+    """Return the first setting in which a saved run differs from a wanted one, with both values; None if none does."""
+    saved = found.checkpoint.settings
+    for name, wanted in settings.to_document().items():
+        if name != "device" and wanted not in _CHOSEN and saved.get(name, wanted) != wanted:
+            return name, saved[name], wanted
+    return None
+
+
 def saved_run(
     found: FoundRun,
     new: Config,
