@@ -38,7 +38,7 @@ check: $(VENV)/.installed-dev
 
 faults: $(VENV)/.installed-dev
 	rm -rf build/faults
-	FAULTS=1 $(BIN)/python -m pytest -n 2 tests/faults tests/odd tests/environments/functional
+	FAULTS=1 $(BIN)/python -m pytest -n 2 tests/faults tests/odd tests/environments/functional tests/launching
 	$(BIN)/python -m tests.faults.table
 
 learning: $(VENV)/.installed-dev

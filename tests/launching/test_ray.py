@@ -1,5 +1,6 @@
 """Runs on a Ray cluster."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def test_a_run_on_two_nodes_is_the_run_of_torchrun(cluster: LocalCluster, tmp_pa
     assert digests(folder) == digests(tmp_path / "torchrun/run")
 
 
+@pytest.mark.skipif("FAULTS" not in os.environ, reason="takes a minute; make faults runs it")
 def test_a_cluster_that_is_too_small_and_a_storage_that_is_none_are_one_line(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
@@ -45,6 +47,7 @@ def test_a_cluster_that_is_too_small_and_a_storage_that_is_none_are_one_line(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.skipif("FAULTS" not in os.environ, reason="takes a minute; make faults runs it")
 def test_a_setting_that_the_ranks_refuse_is_not_tried_again(cluster: LocalCluster, tmp_path: Path) -> None:
     ray = ["--launcher", "ray", "--ray-address", cluster.address, "--ranks", "2", "--run-folder", "run"]
     words = [word if word != "slow:Slow" else "slow:Missing" for word in RUN]
