@@ -6,17 +6,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from actor_critic.errors import ConfigError
+from actor_critic.ranks.interface import interface_to
 from actor_critic.ranks.meeting import meet
 from actor_critic.ranks.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:  # torch.distributed takes long to import, and most runs do not need it
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+    from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
     from actor_critic.ranks.group import ProcessGroup
 
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _JOINED = "ACTOR_CRITIC_JOINED"
 """The process that joined; its children inherit the launcher's variables, but are no ranks."""
+
+_INTERFACE = "GLOO_SOCKET_IFNAME"
 
 _SECONDS = 30.0  # to reach torchrun's agent, which runs already
 
@@ -94,11 +97,20 @@ def _place_to_meet(rank: int, size: int, timeout: float) -> dict[str, Any]:
     """Return the arguments of ``init_process_group`` that say where the ranks meet."""
     store = _agent_store()
     if store is None:  # the launcher's variables say so
+        _choose_interface(None, rank, size)
         return {}
     from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 
     name = meet(store, rank, size, timeout)
-    return {"store": PrefixStore(f"actor_critic/{name}", store), "rank": rank, "world_size": size}
+    own = PrefixStore(f"actor_critic/{name}", store)
+    _choose_interface(own, rank, size)
+    return {"store": own, "rank": rank, "world_size": size}
+
+
+def _choose_interface(store: "Store | None", rank: int, size: int) -> None:
+    """Let gloo use the interface by which the ranks reach each other, unless the user has chosen one."""
+    if _INTERFACE not in os.environ and (name := interface_to(os.environ["MASTER_ADDR"], store, rank, size)):
+        os.environ[_INTERFACE] = name
 
 
 def remember(name: str, value: str) -> None:
