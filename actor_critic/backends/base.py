@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,7 @@ from actor_critic.algorithm import (
     Targets,
     UpdateStatistics,
 )
-
-if TYPE_CHECKING:
-    from actor_critic.ranks import SharedMemory
+from actor_critic.ranks import Memory
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ class Backend(Protocol):
         """
 
     def update_in_memory(
-        self, batch: Batch, portions: Portions, coefficients: Coefficients, memory: "SharedMemory"
+        self, batch: Batch, portions: Portions, coefficients: Coefficients, memory: Memory
     ) -> UpdateStatistics | None:
         """Take one optimizer step per minibatch, with the sums over all ranks in their shared memory.
 

@@ -21,7 +21,7 @@ from actor_critic.cli.seeds import run_seeds
 from actor_critic.config import Resolution
 from actor_critic.errors import ConfigError
 from actor_critic.process import Interrupted, begin_with, resume_command
-from actor_critic.ranks import is_launched, rank, remember
+from actor_critic.ranks import check_is_alone, rank, remember
 from actor_critic.report import live_view
 from actor_critic.training import FINISHED, INTERRUPTED, FoundRun, Trainer
 
@@ -53,11 +53,8 @@ def train(
         ActorCriticError: The run cannot be set up, or failed.
     """
     settings = resolution.settings
-    if seeds and is_launched():
-        raise ConfigError(
-            "command line: --seeds trains several runs, and this process is one rank of a single run; start "
-            "train --seeds without torchrun"
-        )
+    if seeds:
+        check_is_alone("train --seeds")
     path, found = place_of_run(run_folder)
     if found:
         check_is_same(found, settings)

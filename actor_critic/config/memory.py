@@ -9,12 +9,14 @@ _FLOAT, _DOUBLE = 4, 8
 _STATES_AT_A_TIME = 4096  # size of a block of random states; a block has at least one state per environment
 
 
-def check_fits_in_memory(settings: Settings, is_flattened: bool = True) -> None:
+def check_fits_in_memory(settings: Settings, is_flattened: bool = True, ranks: int = 1, here: int = 1) -> None:
     """Estimate the least memory that a run needs, and compare it with the free memory.
 
     Args:
         settings: With ``input_dim`` and ``output_dim`` filled in.
         is_flattened: Whether the hidden layers see all ``input_dim`` numbers; False if they see the output of a CNN.
+        ranks: Number of ranks, which divide the batch.
+        here: How many of them run on this machine; each has all weights.
 
     Raises:
         ConfigError: The run cannot fit; the message names the setting that needs the most memory.
@@ -31,14 +33,15 @@ def check_fits_in_memory(settings: Settings, is_flattened: bool = True) -> None:
         trunk += gates * hidden * ((hidden if layers else seen) + hidden)
     weights = trunks * trunk + last * (outputs + 1)
     # A forward pass over the whole batch keeps the input and output of one layer, values and probabilities.
-    one_pass = _FLOAT * settings.batch_size * (2 * hidden * bool(layers) + 2 * outputs)
+    batch_size, minibatch_size = (size * here // ranks for size in (settings.batch_size, settings.minibatch_size))
+    one_pass = _FLOAT * batch_size * (2 * hidden * bool(layers) + 2 * outputs)
     # An optimizer step keeps the outputs of all layers and several arrays of the size of the logits.
-    one_step = _FLOAT * settings.minibatch_size * (trunks * hidden * layers + 6 * outputs)
+    one_step = _FLOAT * minibatch_size * (trunks * hidden * layers + 6 * outputs)
     needs = {
         # value, gradient and both of Adam's moments
-        "hidden_dim": 4 * _FLOAT * weights,
+        "hidden_dim": here * 4 * _FLOAT * weights,
         # observations, features and the other numbers of each transition; overlap adds a second rollout
-        "batch_size": _FLOAT * settings.batch_size * ((3 + settings.overlap) * inputs + 16) + one_pass,
+        "batch_size": _FLOAT * batch_size * ((3 + settings.overlap) * inputs + 16) + one_pass,
         "num_minibatches": max(one_step - one_pass, 0),
     }
     if settings.is_random_states:

@@ -1,17 +1,25 @@
 """The processes of a data-parallel run: which part each one has, and what they exchange."""
 
-from typing import TYPE_CHECKING
-
-from actor_critic.ranks.launched import is_launched, join, rank, rank_on_this_host, recall, remember, restarts
-from actor_critic.ranks.ranks import ALONE, Ranks, Share, is_shared, shared
-
-if TYPE_CHECKING:  # it loads Numba
-    from actor_critic.ranks.shared_memory import SharedMemory as SharedMemory
+from actor_critic.ranks.launched import (
+    check_is_alone,
+    is_launched,
+    join,
+    rank,
+    rank_on_this_host,
+    recall,
+    remember,
+    restarts,
+    share,
+    size,
+)
+from actor_critic.ranks.ranks import ALONE, Memory, Ranks, Share, is_shared, shared
 
 __all__ = [
     "ALONE",
+    "Memory",
     "Ranks",
     "Share",
+    "check_is_alone",
     "is_launched",
     "is_shared",
     "join",
@@ -20,5 +28,7 @@ __all__ = [
     "recall",
     "remember",
     "restarts",
+    "share",
     "shared",
+    "size",
 ]

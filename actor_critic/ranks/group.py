@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from actor_critic.errors import ActorCriticError, ConfigError, RankFault, describe
 from actor_critic.process import cores
+from actor_critic.ranks.network import Network
 from actor_critic.ranks.ranks import Ranks, Result, is_shared, joined_rows, shared
 
 HAS_NUMBA = importlib.util.find_spec("numba") is not None
@@ -33,8 +32,7 @@ _DONE, _ASK, _FAILED = 0, 1, 2
 class ProcessGroup(Ranks):
     """One of several ranks, connected by the default process group of ``torch.distributed``.
 
-    Numbers on the CPU travel by gloo, and numbers on a GPU by NCCL. Objects are pickled: they go only between processes
-    of the same program.
+    Numbers on the CPU travel by gloo, and numbers on a GPU by NCCL.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -43,13 +41,12 @@ class ProcessGroup(Ranks):
         Args:
             timeout: Seconds to wait for another rank.
         """
-        self.index = dist.get_rank()
-        self.size = dist.get_world_size()
+        self._network = Network(timeout)
+        self.index, self.size = self._network.rank, self._network.size
         # Ranks that different agents started count as on different machines, as they are in most cases.
         self._host = socket.gethostname(), os.environ.get("GROUP_RANK", "")
-        found: list[Any] = [None] * self.size
         with self._exchange("beginning"):
-            dist.all_gather_object(found, (self._host, os.getpid()))
+            found = self._network.objects((self._host, os.getpid()))
         self.hosts = [host for host, _ in found]
         self._members = {k: process for k, (host, process) in enumerate(found) if host == self._host}
         self.on_this_host = len(self._members)
@@ -57,7 +54,7 @@ class ProcessGroup(Ranks):
         firsts = sorted({self.hosts.index(host) for host in self.hosts})
         self._is_one_host = len(firsts) == 1
         self._leads_host = self.index in firsts
-        self._leaders = None if self._is_one_host else dist.new_group(firsts, backend="gloo")
+        self._leaders = None if self._is_one_host else self._network.make_group(firsts)
         self._memory = self._share_memory(timeout)
 
     def _share_memory(self, timeout: float) -> "SharedMemory | None":
@@ -78,44 +75,51 @@ class ProcessGroup(Ranks):
     def sum(self, numbers: Tensor) -> None:
         """See :class:`Ranks`; first on each machine through its memory, then among the machines."""
         with self._exchange("summing gradients"):
-            fits = numbers.is_cpu and numbers.nbytes <= LARGE
-            if not fits or (self._memory is None and self.on_this_host > 1):
-                dist.all_reduce(numbers)
+            memory = self._memory_for(numbers.nbytes) if numbers.is_cpu else None
+            if not numbers.is_cpu or (memory is None and self.on_this_host > 1):
+                self._network.sum(numbers)
                 return
             array = numbers.numpy()
-            if self._memory:
-                first, *others = self._memory.exchange(array.view(np.uint8)).view(array.dtype)
+            if memory:
+                first, *others = memory.exchange(array.view(np.uint8)).view(array.dtype)
                 array[:] = first
                 for other in others:
                     array += other
             if self._is_one_host:
                 return
             if self._leads_host:
-                dist.all_reduce(numbers, group=self._leaders)
-            if self._memory:
-                array[:] = self._memory.exchange(array.view(np.uint8)).view(array.dtype)[0]
+                self._network.sum(numbers, self._leaders)
+            if memory:
+                array[:] = memory.exchange(array.view(np.uint8)).view(array.dtype)[0]
+
+    def _memory_for(self, size: int) -> "SharedMemory | None":
+        """Return the memory that the ranks of this machine share, if it can hold some bytes of each."""
+        if self._memory is None or size > LARGE:
+            return None
+        try:
+            self._memory.reserve(size)
+        except OSError:  # on all ranks: there is not so much of it
+            self._memory = None
+        return self._memory
 
     def memory(self, size: int) -> "SharedMemory | None":
         """See :class:`Ranks`."""
-        if not self._memory or not self._is_one_host or size > LARGE:
+        if not self._is_one_host:
             return None
         with self._exchange("sharing memory"):
-            self._memory.reserve(size)
-        return self._memory
+            return self._memory_for(size)
 
     def copy_from_first(self, numbers: Tensor) -> None:
         """See :class:`Ranks`."""
         with self._exchange("copying from rank 0"):
-            dist.broadcast(numbers, 0)
+            self._network.copy_from_first(numbers)
 
     def _bytes_of_all(self, mine: npt.NDArray[np.uint8], what: str) -> npt.NDArray[np.uint8]:
         """Return the bytes of all ranks [K, n]; n is the same on all."""
         with self._exchange(what):
-            if self._memory and self._is_one_host and len(mine) <= LARGE:
-                return self._memory.exchange(mine)
-            found = torch.empty(self.size, len(mine), dtype=torch.uint8)
-            dist.all_gather(list(found), torch.from_numpy(mine))
-            return found.numpy()
+            if self._is_one_host and (memory := self._memory_for(len(mine))):
+                return memory.exchange(mine)
+            return self._network.bytes_of_all(mine)
 
     def gather(self, *arrays: npt.NDArray[Any], is_uneven: bool = False) -> list[npt.NDArray[Any]]:
         """See :class:`Ranks`; all arrays travel together, as bytes."""
@@ -141,10 +145,8 @@ class ProcessGroup(Ranks):
 
     def objects(self, mine: Result) -> list[Result]:
         """See :class:`Ranks`."""
-        found: list[Any] = [None] * self.size
         with self._exchange("exchanging objects"):
-            dist.all_gather_object(found, mine)
-        return found
+            return self._network.objects(mine)
 
     @contextlib.contextmanager
     def joint(self) -> Iterator[None]:
@@ -161,15 +163,9 @@ class ProcessGroup(Ranks):
 
     def _share(self, mine: Exception | None) -> Exception:
         """Exchange errors, mark the own one as shared, and return the error for this rank."""
-        known = isinstance(mine, ActorCriticError)
-        text = None if mine is None else str(mine) if known else describe(mine)
-        code = mine.exit_code if isinstance(mine, ActorCriticError) else 1
-        errors = self.objects((text, code))
+        errors = self.objects(_told(mine) if mine else None)
         if mine is None:
-            where, (text, code) = next((k, error) for k, error in enumerate(errors) if error[0] is not None)
-            fault = RankFault(f"rank {where}: {text}")
-            fault.exit_code = code
-            mine = fault
+            mine = next(_fault_of(rank, *error) for rank, error in enumerate(errors) if error)
         return shared(mine)
 
     def lead(self, work: Callable[[], Result], serve: Callable[[], Any] = lambda: None) -> Result:
@@ -180,9 +176,7 @@ class ProcessGroup(Ranks):
             result = work()
         except Exception as error:
             if not self.is_broken:
-                code = error.exit_code if isinstance(error, ActorCriticError) else 1
-                text = str(error) if isinstance(error, ActorCriticError) else describe(error)
-                self._tell(_FAILED, (text, code))
+                self._tell(_FAILED, _told(error))
                 shared(error)
             raise
         self._tell(_DONE, result)
@@ -194,35 +188,38 @@ class ProcessGroup(Ranks):
             if code == _DONE:
                 return result
             if code == _FAILED:
-                text, exit_code = result
-                fault = RankFault(f"rank 0: {text}")
-                fault.exit_code = exit_code
-                raise shared(fault)
+                raise shared(_fault_of(0, *result))
+            failure = None
+            try:
+                mine = serve()
+            except Exception as error:  # rank 0 raises it
+                mine, failure = None, _told(error)
             with self._exchange("gathering a checkpoint"):
-                dist.gather_object(serve(), None)
+                self._network.gather((mine, failure))
 
     def ask(self, mine: Any) -> list[Any]:
         """See :class:`Ranks`."""
         self._tell(_ASK, None)
-        found: list[Any] = [None] * self.size
         with self._exchange("gathering a checkpoint"):
-            dist.gather_object(mine, found)
-        return found
+            found = self._network.gather((mine, None))
+        for rank, (_, failure) in enumerate(found):
+            if failure:
+                raise _fault_of(rank, *failure)
+        return [theirs for theirs, _ in found]
 
     def _tell(self, code: int, result: Any) -> None:
         """Send a code and an object from rank 0 to the others."""
         self._bytes_of_all(np.array([code, result is not None], np.uint8), "telling the other ranks")
         if result is not None:
             with self._exchange("telling the other ranks"):
-                dist.broadcast_object_list([result], 0)
+                self._network.from_first(result)
 
     def _hear(self) -> tuple[int, Any]:
         code, has_result = self._bytes_of_all(np.zeros(2, np.uint8), "waiting for rank 0")[0].tolist()
-        found = [None]
-        if has_result:
-            with self._exchange("waiting for rank 0"):
-                dist.broadcast_object_list(found, 0)
-        return code, found[0]
+        if not has_result:
+            return code, None
+        with self._exchange("waiting for rank 0"):
+            return code, self._network.from_first(None)
 
     def check_equal(self, what: str, values: dict[str, Any]) -> None:
         """See :class:`Ranks`."""
@@ -241,6 +238,7 @@ class ProcessGroup(Ranks):
     def abandon(self) -> None:
         """See :class:`Ranks`."""
         self.is_broken = True
+        self._network.lose()
 
     @contextlib.contextmanager
     def _exchange(self, what: str) -> Iterator[None]:
@@ -250,10 +248,10 @@ class ProcessGroup(Ranks):
         try:
             yield
         except RankFault as fault:
-            self.is_broken = True
+            self.abandon()
             raise RankFault(f"rank {self.index}, {what}: {fault}") from None
         except (RuntimeError, OSError) as error:  # of torch.distributed
-            self.is_broken = True
+            self.abandon()
             reason = " ".join(str(error).split())
             late = "imed out" in reason or "imeout" in reason
             cause = (
@@ -265,6 +263,20 @@ class ProcessGroup(Ranks):
                 f"rank {self.index} ({socket.gethostname()}, process {os.getpid()}), {what}: another rank {cause} "
                 f"({reason:.200})"
             ) from None
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """Return the message and the exit code of an error."""
+    if isinstance(error, ActorCriticError):
+        return str(error), error.exit_code
+    return describe(error), 1
+
+
+def _fault_of(rank: int, text: str, exit_code: int) -> RankFault:
+    """Return the error for what another rank raised."""
+    fault = RankFault(text if text.startswith("rank ") else f"rank {rank}: {text}")
+    fault.exit_code = exit_code
+    return fault
 
 
 def _padded(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:

@@ -1,11 +1,12 @@
 """Joining the ranks that a launcher has started: torchrun, Ray Train, or Slurm with torchrun."""
 
 import atexit
+import contextlib
 import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from actor_critic.errors import ConfigError
+from actor_critic.errors import ActorCriticError, ConfigError, RankFault
 from actor_critic.ranks.interface import interface_to
 from actor_critic.ranks.meeting import meet
 from actor_critic.ranks.ranks import ALONE, Ranks
@@ -28,23 +29,56 @@ _joined: "ProcessGroup | None" = None
 
 def is_launched() -> bool:
     """Return whether a launcher started this process as one of several ranks."""
+    return _is_of_launcher() and os.environ["WORLD_SIZE"] != "1"
+
+
+def _is_of_launcher() -> bool:
+    """Return whether a launcher started this process, maybe as the only one."""
     own = os.environ.get(_JOINED, str(os.getpid())) == str(os.getpid())
-    return own and all(os.environ.get(name) for name in _NEEDED) and os.environ["WORLD_SIZE"] != "1"
+    return own and all(os.environ.get(name) for name in _NEEDED)
+
+
+def check_is_alone(what: str) -> None:
+    """Check that this process is no rank.
+
+    Args:
+        what: What it is about to do, for the error.
+
+    Raises:
+        ConfigError: It is one of several ranks.
+    """
+    if is_launched():
+        raise ConfigError(
+            f"ranks: {what} runs several trainings, and this process is rank {rank()} of a single one; start it "
+            f"without torchrun"
+        )
 
 
 def rank() -> int:
     """Return the number of this rank; 0 without a launcher."""
-    return int(os.environ["RANK"]) if is_launched() else 0
+    return _number("RANK", 0) if is_launched() else 0
+
+
+def size() -> int:
+    """Return the number of ranks; 1 without a launcher."""
+    return _number("WORLD_SIZE", 1) if is_launched() else 1
 
 
 def rank_on_this_host() -> int:
     """Return the number of this rank among those of this machine; 0 without a launcher."""
-    return int(os.environ.get("LOCAL_RANK", "0")) if is_launched() else 0
+    return _number("LOCAL_RANK", 0) if is_launched() else 0
 
 
 def restarts() -> int:
     """Return how often torchrun has restarted the ranks after one was lost."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) if is_launched() else 0
+    return _number("TORCHELASTIC_RESTART_COUNT", 0) if _is_of_launcher() else 0
+
+
+def _number(variable: str, default: int) -> int:
+    value = os.environ.get(variable, str(default))
+    if not value.isdecimal():
+        raise ConfigError(f"ranks: the environment variable {variable} is {value!r}; expected a whole number")
+    return int(value)
 
 
 def join(timeout: float) -> Ranks:
@@ -54,13 +88,15 @@ def join(timeout: float) -> Ranks:
         timeout: Seconds to wait for another rank, above 0.
 
     Raises:
-        ConfigError: The launcher's variables are wrong, or its port is in use.
-        RankFault: The other ranks do not come.
+        ConfigError: The launcher's port is in use, or the other ranks do not come.
+        RankFault: A rank was lost before.
     """
     global _joined
     if not is_launched():
         return ALONE
-    if _joined is not None and not _joined.is_broken:
+    if _joined is not None:
+        if _joined.is_broken:
+            raise RankFault(f"rank {rank()}: the connection to the other ranks is lost; start all of them again")
         return _joined
     import torch
     import torch.distributed as dist
@@ -69,14 +105,8 @@ def join(timeout: float) -> Ranks:
 
     if not dist.is_initialized():
         try:
-            rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-            assert 0 <= rank < size
-        except (ValueError, AssertionError):
-            found = ", ".join(f"{name}={os.environ[name]}" for name in _NEEDED[:2])
-            raise ConfigError(f"ranks: {found} is not allowed; expected RANK from 0 to WORLD_SIZE − 1") from None
-        try:
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-            meeting = _place_to_meet(rank, size, timeout)
+            meeting = _place_to_meet(timeout)
             dist.init_process_group(backend, timeout=timedelta(seconds=timeout), **meeting)
         except (RuntimeError, OSError, ValueError) as error:
             reason = " ".join(str(error).split())
@@ -86,30 +116,40 @@ def join(timeout: float) -> Ranks:
                 if "EADDRINUSE" in reason or "in use" in reason
                 else "the ranks do not reach each other; check address, port, firewall, and that all ranks started"
             )
-            raise ConfigError(f"ranks: rank {rank} cannot join at {place}: {remedy} ({reason:.200})") from None
+            raise ConfigError(f"ranks: rank {rank()} cannot join at {place}: {remedy} ({reason:.200})") from None
         atexit.register(_leave)
     os.environ[_JOINED] = str(os.getpid())
     _joined = ProcessGroup(timeout)
     return _joined
 
 
-def _place_to_meet(rank: int, size: int, timeout: float) -> dict[str, Any]:
+def share(error: ActorCriticError) -> None:
+    """Let all ranks raise an error that this one raised before it joined; without this, they would wait for it."""
+    if not is_launched() or _joined is not None:
+        return
+    with contextlib.suppress(ActorCriticError):
+        ranks = join(_SECONDS)
+        with ranks.joint():
+            raise error
+
+
+def _place_to_meet(timeout: float) -> dict[str, Any]:
     """Return the arguments of ``init_process_group`` that say where the ranks meet."""
     store = _agent_store()
     if store is None:  # the launcher's variables say so
-        _choose_interface(None, rank, size)
+        _choose_interface(None)
         return {}
     from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 
-    name = meet(store, rank, size, timeout)
+    name = meet(store, rank(), size(), timeout)
     own = PrefixStore(f"actor_critic/{name}", store)
-    _choose_interface(own, rank, size)
-    return {"store": own, "rank": rank, "world_size": size}
+    _choose_interface(own)
+    return {"store": own, "rank": rank(), "world_size": size()}
 
 
-def _choose_interface(store: "Store | None", rank: int, size: int) -> None:
+def _choose_interface(store: "Store | None") -> None:
     """Let gloo use the interface by which the ranks reach each other, unless the user has chosen one."""
-    if _INTERFACE not in os.environ and (name := interface_to(os.environ["MASTER_ADDR"], store, rank, size)):
+    if _INTERFACE not in os.environ and (name := interface_to(os.environ["MASTER_ADDR"], store, rank(), size())):
         os.environ[_INTERFACE] = name
 
 
@@ -131,7 +171,7 @@ def recall(name: str) -> str | None:
 
 def _agent_store() -> "TCPStore | None":
     """Return the store of torchrun's agent; None without torchrun."""
-    if not is_launched() or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+    if not _is_of_launcher() or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return None
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,6 @@ from actor_critic.errors import ConfigError
 
 if TYPE_CHECKING:  # commands import this module before PyTorch, which takes long
     from torch import Tensor
-
-    from actor_critic.ranks.shared_memory import SharedMemory
 
 Result = TypeVar("Result")
 Failure = TypeVar("Failure", bound=BaseException)
@@ -36,6 +34,39 @@ class Share:
     def is_whole(self) -> bool:
         """Whether these are all environments."""
         return self.count == self.total
+
+
+class Memory(Protocol):
+    """Memory that the ranks of one machine share: two halves, each with a place for every rank, and a barrier.
+
+    Each exchange writes to one of the halves in turn. A rank that is ahead by one exchange writes to the other half
+    than the one that slower ranks still read. It cannot be ahead by two.
+
+    Attributes:
+        flags: [K · STRIDE] int64, the flags of the barrier; see ``compiling.barrier``.
+        places: [2, K, bytes] uint8.
+        place: The place of this rank.
+        step: Exchanges so far; the next one uses half ``step % 2`` and sets the flag to ``step + 1``.
+        yields: How often to yield the core before napping.
+        naps: How often to nap before :meth:`check` is called.
+    """
+
+    flags: npt.NDArray[np.int64]
+    places: npt.NDArray[np.uint8]
+    place: int
+    step: int
+    yields: int
+    naps: int
+
+    def check(self, begun: float) -> None:
+        """Look at the ranks that have not come to exchange number ``step``.
+
+        Args:
+            begun: When this rank began to wait, as ``time.monotonic`` tells it.
+
+        Raises:
+            RankFault: One of them has ended, or does not come in time.
+        """
 
 
 class Ranks:
@@ -87,7 +118,7 @@ class Ranks:
     def sum(self, numbers: "Tensor") -> None:
         """Replace numbers by their sums over all ranks."""
 
-    def memory(self, size: int) -> "SharedMemory | None":
+    def memory(self, size: int) -> "Memory | None":
         """Return memory with a place of some bytes for each rank; None unless all ranks share memory."""
         return None
 

@@ -11,34 +11,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.compiling.barrier import STRIDE, YIELDS, wait
+from actor_critic.compiling import STRIDE, YIELDS, wait
 from actor_critic.errors import RankFault
 from actor_critic.process import cores
+from actor_critic.ranks.ranks import Memory
 
 _FOLDER = Path("/dev/shm")
 _PATIENT = 50_000  # yields before napping, some ten milliseconds, if every rank has a core
 _LEAST = 2**20
 
-NAPS = 1000
-"""Naps of some ten milliseconds together, between two looks at the other processes."""
+_NAPS = 1000  # some ten milliseconds together
 
 Tell = Callable[[str], list[str]]
 """Returns the texts of the ranks of this machine, given the own one."""
 
 
-class SharedMemory:
-    """A place in memory for each rank of one machine, and a barrier.
+class SharedMemory(Memory):
+    """A file in memory that the ranks of one machine map."""
 
-    Each exchange writes to one of two halves in turn. A rank that is ahead by one exchange writes to the other half
-    than the one that slower ranks still read. It cannot be ahead by two.
-
-    Attributes:
-        flags: The flags of the barrier; see ``compiling.barrier``.
-        places: [2, K, bytes], in each half a place for each rank.
-        place: The place of this rank.
-        step: Exchanges so far; the next one uses half ``step % 2`` and sets the flag to ``step + 1``.
-        yields: How often to yield the core before napping.
-    """
+    naps = _NAPS
 
     def __init__(self, place: int, members: Mapping[int, int], timeout: float, tell: Tell) -> None:
         """Map memory that the ranks of this machine share.
@@ -80,21 +71,14 @@ class SharedMemory:
     def _meet(self) -> None:
         self.step += 1
         flags, count = self.flags, len(self._processes)
-        if wait(flags, count, self.place, self.step, self.yields, NAPS):
+        if wait(flags, count, self.place, self.step, self.yields, self.naps):
             return
         begun = time.monotonic()
-        while not wait(flags, count, self.place, self.step, 0, NAPS):
+        while not wait(flags, count, self.place, self.step, 0, self.naps):
             self.check(begun)
 
     def check(self, begun: float) -> None:
-        """Look at the ranks that have not come to the current step.
-
-        Args:
-            begun: When this rank began to wait.
-
-        Raises:
-            RankFault: One of them has ended, or does not come in time.
-        """
+        """See :class:`Memory`."""
         late = [k for k in range(len(self._processes)) if self.flags[STRIDE * k] < self.step]
         for k in late:
             if not _is_alive(self._processes[k]) and self.flags[STRIDE * k] < self.step:
@@ -125,6 +109,8 @@ class SharedMemory:
 
 def _make_file(size: int) -> str:
     """Return the path of a new file whose memory is reserved; empty if there is not enough."""
+    if not hasattr(os, "posix_fallocate"):
+        return ""
     try:
         descriptor, name = tempfile.mkstemp(prefix="actor_critic_", dir=_FOLDER if _FOLDER.is_dir() else None)
     except OSError:

@@ -8,6 +8,7 @@ from typing import Unpack
 from actor_critic.config import Config, Passed, PassedObjects, Settings, settings_of
 from actor_critic.errors import ActorCriticError, ConfigError
 from actor_critic.process import cores
+from actor_critic.ranks import check_is_alone
 from actor_critic.runs.run import Run
 from actor_critic.storage import here, new_folder, timestamped_path
 from actor_critic.training import SeedProcesses, train_seed
@@ -46,6 +47,7 @@ def train_seeds(
         ConfigError: A setting is wrong, or the seeds are not different.
         ActorCriticError: Some seeds failed; the others have finished, and the message names their folder.
     """
+    check_is_alone("train_seeds")
     if not isinstance(seeds, Sequence) or len(set(seeds)) < len(seeds) or not seeds:
         raise ConfigError(f"seeds: {seeds!r} is not allowed; expected different seeds, such as [1, 2, 3, 4, 5]")
     settings = settings_of(config or Config(), Passed.of(objects))

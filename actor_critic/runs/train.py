@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Unpack
 
 from actor_critic.config import Config, PassedObjects, Settings, check_names
+from actor_critic.ranks import rank
 from actor_critic.report import live_view
 from actor_critic.runs.run import Run
 from actor_critic.training import EpochReport, Trainer
@@ -51,7 +52,7 @@ def run_to_end(trainer: Trainer, progress: bool = True) -> Run:
         progress: Whether to show the progress.
     """
     reports: list[EpochReport] = []
-    with live_view(trainer.settings, trainer.epoch) if progress else contextlib.nullcontext() as view:
+    with live_view(trainer.settings, trainer.epoch) if progress and rank() == 0 else contextlib.nullcontext() as view:
         try:
             for report in trainer:
                 reports.append(report)
@@ -64,7 +65,7 @@ def run_to_end(trainer: Trainer, progress: bool = True) -> Run:
                 reports.append(trainer.last_report)  # of the epoch that Ctrl-C let end
             trainer.stop("interrupted")
             log.warning("interrupted after epoch %d of %d", trainer.epoch, trainer.settings.num_epochs)
-    if trainer.run_folder and trainer.evaluation and trainer.settings.report:
+    if rank() == 0 and trainer.run_folder and trainer.evaluation and trainer.settings.report:
         from actor_critic.report import page  # imported here, because it takes long
 
         page.write_run_page(trainer.run_folder, trainer.agent)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from actor_critic.config import Config, Layer, Passed, PassedObjects, Settings
 from actor_critic.errors import ConfigError
 from actor_critic.imports import Objects
+from actor_critic.ranks import check_is_alone
 from actor_critic.search.default_space import default_space
 from actor_critic.search.plan import Plan
 from actor_critic.search.results import SweepResult
@@ -113,6 +114,7 @@ def make_plan(layers: Sequence[Layer], space: Space | None, fixed: Mapping[str, 
     Raises:
         ConfigError: Something is wrong.
     """
+    check_is_alone("sweep")
     plan = Plan(layers, space or Space({}), **how)
     plan.check()
     if space is None:

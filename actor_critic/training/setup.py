@@ -77,7 +77,7 @@ def prepare(config: Config | Settings | SavedRun, passed: Passed) -> Prepared:
         share = ranks.share_of(settings.num_envs, "batch_size" if settings.is_random_states else "num_envs")
         settings = settings.replace(device=str(choose_device(settings.device, rank_on_this_host())))
         if settings.is_random_states:
-            check_fits_in_memory(settings)
+            check_fits_in_memory(settings, ranks=ranks.size, here=ranks.on_this_host)
         seeds = GlobalSeeds(settings.seed, runs_code_of_others(settings), ranks.index)
         seeds(0)
     settings = settings.replace(**ranks.lead(lambda: _chosen(settings, share)))
@@ -99,7 +99,7 @@ def prepare(config: Config | Settings | SavedRun, passed: Passed) -> Prepared:
             environment.close()
             raise
     try:
-        _check_ranks_are_alike(state)
+        _check_ranks_are_alike(state, saved)
     except BaseException:
         environment.close()
         raise
@@ -113,8 +113,8 @@ def _chosen(settings: Settings, share: Share) -> dict[str, Any]:
     return {name: getattr(found, name) for name in ("vectorization", "workers", "replay")}
 
 
-def _check_ranks_are_alike(state: RunState) -> None:
-    """Check that all ranks have the same settings, versions and code.
+def _check_ranks_are_alike(state: RunState, saved: SavedRun | None) -> None:
+    """Check that all ranks have the same settings, versions, code and checkpoint.
 
     Raises:
         ConfigError: They have not.
@@ -124,7 +124,13 @@ def _check_ranks_are_alike(state: RunState) -> None:
     settings = {name: value for name, value in state.agent.settings.to_document().items() if name != "device"}
     versions = {f"the version of {name}": version for name, version in current_versions().items()}
     code = {f"the code of {name}": digest for name, digest in state.code.items()}
-    state.ranks.check_equal("command, files, libraries and kind of processor", settings | versions | code)
+    found = {
+        "the checkpoint to continue from": f"{saved.origin.name} ({saved.checkpoint.digest[:8]})" if saved else None
+    }
+    state.ranks.check_equal(
+        "command, libraries and kind of processor, and with files and run folders that all of them see",
+        found | settings | versions | code,
+    )
 
 
 def _build(
@@ -150,7 +156,7 @@ def _build(
     settings = settings.fitted(observations.num_features, actions.num_logits)
     is_encoded = bool(observations.convolved(settings.encoder))
     is_encoded |= settings.embedding_dim is not None or ":" in settings.encoder
-    check_fits_in_memory(settings, not is_encoded)
+    check_fits_in_memory(settings, not is_encoded, ranks.size, ranks.on_this_host)
     if settings.vectorization == "native":
         check_same_spaces(settings, space, action_space)
     rule = make_reward_rule(settings, space, action_space)

@@ -62,6 +62,7 @@ class Trainer(RecordedRun):
         if self.settings.logger and not self._folder_path:
             raise ConfigError(f"logger: {', '.join(self.settings.logger)} needs a run folder; pass one to the Trainer")
         self._phase = Phase.BETWEEN_EPOCHS
+        self._is_interrupted = False
         self._counters.start_clock()
         with contextlib.ExitStack() as stack:  # each is closed even if another one raises
             stack.callback(self._leave)

@@ -10,6 +10,7 @@ from typing import Unpack
 from actor_critic.agent import check_spaces, trusted_settings
 from actor_critic.config import Passed, PassedObjects, Settings
 from actor_critic.errors import CheckpointError, ConfigError, VerificationError
+from actor_critic.ranks import size
 from actor_critic.storage import (
     Checkpoint,
     check_is_run,
@@ -134,6 +135,12 @@ def _evidence(folder: Path) -> _Evidence:
         checkpoint = checkpoints.load(newest)
     if differences := different_versions(checkpoint.versions, newest):
         log.warning("%s", differences)
+    before, now = int(checkpoint.records.get("ranks") or 1), size()
+    if before != now:
+        raise ConfigError(
+            f"{folder} was trained on {before} rank(s), and here are {now}; the bits depend on the number: start "
+            f"verify with torchrun --nproc-per-node {before} -m actor_critic, or without torchrun for one"
+        )
     is_exact = checkpoint.settings.get("replay") != "none"
     kept = {epoch: path for epoch, path in kept.items() if is_exact and epoch < max(known, default=0)}
     return _Evidence(known, kept, left, newest, checkpoint)

@@ -401,7 +401,7 @@ def test_a_digest_covers_what_decides_the_next_epoch_and_nothing_else() -> None:
         "checkpoint_interval", "keep_checkpoints", "evaluation_interval", "evaluation_episodes",
         "evaluation_max_steps", "evaluation_environment", "evaluation_environment_kwargs", "video_interval", "logger",
         "report", "log_file", "target_return", "max_hours", "init_from", "preset", "vectorization", "workers",
-        "worker_timeout", "max_worker_restarts", "on_checkpoint_error",
+        "worker_timeout", "rank_timeout", "max_worker_restarts", "on_checkpoint_error",
         "observation_keys", "min_advantage_std",  # at the value of runs from before this setting
     }  # fmt: skip
     document = DEFAULT.to_document()

@@ -193,11 +193,13 @@ def test_a_rank_or_an_agent_of_another_host_is_killed(
         chance, ranks = random.Random(f"hosts {seed}"), 1 + seed % 2
         expected = undisturbed(2, ranks)
 
-        def disturb(agents: list[Agent], found: dict[int, Agent], seed: int = seed) -> None:
+        victim = chance.randrange(2 * ranks)
+
+        def disturb(agents: list[Agent], found: dict[int, Agent], seed: int = seed, victim: int = victim) -> None:
             if seed % 4 < 2:
-                _kill(chance.choice(sorted(found)), agents)
+                _kill(victim, agents)
             else:
-                chance.choice(agents).kill()
+                found[victim].kill()
 
         with two_hosts(tmp_path / str(seed)) as hosts:
             _on_two_hosts(hosts, launcher, chance, expected, disturb, ranks=ranks)

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,15 +28,10 @@ from actor_critic.algorithm import (
 from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy
 from actor_critic.backends.fused import kernels, targets
 from actor_critic.backends.fused.layers import ACTIVATION, COLUMNS, ELU, GELU, NONE, RELU, SIDE, SILU, TANH
-from actor_critic.compiling.barrier import HAS_BARRIER, STRIDE
+from actor_critic.compiling import HAS_BARRIER, STRIDE
 from actor_critic.errors import NumericalError
 from actor_critic.networks import FlatParameters, PartsEncoder, PolicyNetwork, ValueNetwork
-
-if TYPE_CHECKING:
-    from actor_critic.ranks import SharedMemory
-
-NAPS = 1000
-"""Naps of some ten milliseconds together, between two looks at the other ranks."""
+from actor_critic.ranks import Memory
 
 KINDS: dict[type[nn.Module], int] = {
     nn.Tanh: TANH,
@@ -242,7 +237,7 @@ class FusedBackend(Backend):
         return kernels.gradient(transitions, inputs, portion.rows, self._networks, objective)
 
     def update_in_memory(
-        self, batch: Batch, portions: Portions, coefficients: Coefficients, memory: "SharedMemory"
+        self, batch: Batch, portions: Portions, coefficients: Coefficients, memory: Memory
     ) -> UpdateStatistics | None:
         """Take all steps in one compiled function, which returns earlier if a rank is late; see :class:`Backend`."""
         transitions = _transitions(batch)._replace(advantages=np.zeros(len(batch.actions), np.float32))
@@ -254,7 +249,7 @@ class FusedBackend(Backend):
             _objective(coefficients)._replace(normalizes=False),
             _optimizer(coefficients, self.first_moment, self.second_moment, self.steps),
             kernels.Exchange(
-                memory.flags, memory.places.view(np.float32), memory.place, memory.step, memory.yields, NAPS
+                memory.flags, memory.places.view(np.float32), memory.place, memory.step, memory.yields, memory.naps
             ),
         )
         progress, totals = np.zeros(3, np.int64), np.zeros(6)

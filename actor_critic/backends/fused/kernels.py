@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from actor_critic.backends.fused.layers import BIASES, INPUTS, WEIGHTS, backward, forward, sparse, widths
-from actor_critic.compiling import Array, compiled, compiled_with
-from actor_critic.compiling.barrier import FOREVER, YIELDS, wait
+from actor_critic.compiling import FOREVER, YIELDS, Array, compiled, compiled_with, wait
 
 POLICY, VALUE, BOTH = range(3)
 
@@ -455,7 +454,7 @@ class Parts(NamedTuple):
 
 
 class Exchange(NamedTuple):
-    """Memory that the ranks of a machine share, as in :class:`actor_critic.ranks.SharedMemory`.
+    """Memory that the ranks of a machine share, as in :class:`actor_critic.ranks.Memory`.
 
     ``places`` [2, K, numbers] are float32. ``step`` is the number of exchanges before this update.
     """

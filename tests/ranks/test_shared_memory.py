@@ -1,0 +1,83 @@
+"""Exchange through memory that processes share; threads take the place of processes here."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from actor_critic.errors import RankFault
+from actor_critic.ranks import shared_memory
+from actor_critic.ranks.shared_memory import SharedMemory
+
+
+class Told:
+    """Passes texts among threads."""
+
+    def __init__(self, size: int) -> None:
+        self.texts = [""] * size
+        self.barrier = threading.Barrier(size)
+
+    def by(self, place: int) -> Callable[[str], list[str]]:
+        def tell(text: str) -> list[str]:
+            self.texts[place] = text
+            self.barrier.wait()
+            found = list(self.texts)
+            self.barrier.wait()
+            return found
+
+        return tell
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_each_exchange_gives_everyone_the_bytes_of_all(size: int) -> None:
+    told, members = Told(size), dict.fromkeys(range(size), os.getpid())
+
+    def run(place: int) -> None:
+        memory = SharedMemory(place, members, 20.0, told.by(place))
+        random = np.random.default_rng(place)
+        for turn, length in enumerate([1, 3, 10, 2**20 + 5, 7] * 20):
+            if place == turn % size:
+                time.sleep(float(random.random()) / 1000)  # another one is late each time
+            found = memory.exchange(np.full(length, (17 * turn + place) % 251, np.uint8))
+            assert found.shape == (size, length)
+            assert all((found[k] == (17 * turn + k) % 251).all() for k in range(size))
+
+    with ThreadPoolExecutor(size) as pool:
+        for each in [pool.submit(run, place) for place in range(size)]:
+            each.result()
+
+
+def test_a_process_that_ended_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    told = Told(1)
+    memory = SharedMemory(0, {3: os.getpid()}, 20.0, told.by(0))
+    memory._ranks, memory._processes = [3, 4], [os.getpid(), ended.pid]
+    memory.flags = np.zeros(2 * 8, np.int64)
+    with pytest.raises(RankFault, match=f"^rank 4, process {ended.pid}, has ended$"):
+        memory.exchange(np.zeros(1, np.uint8))
+
+
+def test_a_process_that_does_not_come_is_named() -> None:
+    memory = SharedMemory(0, {0: os.getpid()}, 0.2, Told(1).by(0))
+    memory._ranks, memory._processes = [0, 1], [os.getpid(), os.getpid()]
+    memory.flags = np.zeros(2 * 8, np.int64)
+    with pytest.raises(RankFault, match=r"^rank 1, process \d+, did not come within rank_timeout=0.2 s"):
+        memory.exchange(np.zeros(1, np.uint8))
+
+
+def test_without_enough_memory_every_rank_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shared_memory, "_FOLDER", tmp_path)
+    memory = SharedMemory(0, {0: os.getpid()}, 1.0, Told(1).by(0))
+    assert not list(tmp_path.iterdir())  # the file has lost its name
+    with pytest.raises(OSError, match="no memory that the ranks"):
+        memory.reserve(2**58)
+    assert not list(tmp_path.iterdir())
+    assert (memory.exchange(np.arange(3, dtype=np.uint8)) == [[0, 1, 2]]).all()  # what was there still works
