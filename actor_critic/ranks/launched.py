@@ -2,7 +2,10 @@
 
 import atexit
 import contextlib
+import ctypes
 import os
+import signal
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +24,8 @@ _JOINED = "ACTOR_CRITIC_JOINED"
 """The process that joined; its children inherit the launcher's variables, but are no ranks."""
 
 _INTERFACE = "GLOO_SOCKET_IFNAME"
+
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 _SECONDS = 30.0  # to reach torchrun's agent, which runs already
 
@@ -118,6 +123,7 @@ def join(timeout: float) -> Ranks:
             )
             raise ConfigError(f"ranks: rank {rank()} cannot join at {place}: {remedy} ({reason:.200})") from None
         atexit.register(_leave)
+    _end_with_launcher()
     os.environ[_JOINED] = str(os.getpid())
     _joined = ProcessGroup(timeout)
     return _joined
@@ -183,8 +189,12 @@ def _agent_store() -> "TCPStore | None":
 
 
 def _leave() -> None:
-    """Close the process group at exit, unless a rank was lost: closing would then wait for it."""
-    import torch.distributed as dist
+    """Leave the process group open at exit: closing waits for other ranks, and may end this process with a signal."""
+    if _joined is not None and not _joined.is_broken:
+        _joined.abandon()
 
-    if _joined is not None and not _joined.is_broken and dist.is_initialized():
-        dist.destroy_process_group()
+
+def _end_with_launcher() -> None:
+    """Let the system send SIGTERM to this rank when torchrun is killed; otherwise it would train on alone."""
+    if sys.platform == "linux" and "TORCHELASTIC_RUN_ID" in os.environ:
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
