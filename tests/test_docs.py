@@ -1,6 +1,7 @@
 """What the documentation shows is run."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -73,6 +74,19 @@ print(len(record_episode(trainer.agent).frames))
     output = _run("\n".join([*blocks, watched]), tmp_path, nursery).splitlines()
     assert output[-2:] == ["True", "10"]
     assert (tmp_path / "lake.gif").read_bytes().startswith(b"GIF89a")
+
+
+def test_the_first_command_of_several_machines_runs_and_continues(tmp_path: Path) -> None:
+    page = (ROOT / "docs/several_machines.md").read_text()
+    name, *words = re.findall(r"```console\n\$ (.*?)\n```", page)[0].split()
+    assert name == "torchrun"
+    command = [sys.executable, "-m", "torch.distributed.run", *words, "--num-epochs", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for told in ("kept in runs/pole", "the run is finished: 2 of 2 epochs"):
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=True
+        )
+        assert told in done.stdout
 
 
 @pytest.mark.parametrize(("name", "at_least"), [("custom_reward", 0.9), ("own_problem", 0.8)])

@@ -17,7 +17,7 @@ from actor_critic.cli.leaving import Leaving
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.imports import look_in
 from actor_critic.process import interrupts
-from actor_critic.ranks import is_launched, is_shared, rank
+from actor_critic.ranks import is_launched, is_shared, rank, share
 
 __all__ = ["main"]
 
@@ -37,6 +37,10 @@ _COMMANDS = {
     "presets": "List the tuned settings of the package.",
     "schema": "Print the JSON Schema of config.json.",
 }
+
+
+_OF_ALL_RANKS = ("train", "resume")
+"""The commands in which all ranks join; of the others, each process works alone."""
 
 
 class _LazyGroup(click.Group):
@@ -115,6 +119,8 @@ def _run(words: list[str]) -> tuple[int, str]:
         return error.exit_code, error.format_message()
     except ActorCriticError as error:
         logging.getLogger("actor_critic").debug("%s", error, exc_info=True)
+        if words[0] in _OF_ALL_RANKS:
+            share(error)
         return error.exit_code, _message(error)
     except (KeyboardInterrupt, click.Abort):
         return 130, "interrupted"

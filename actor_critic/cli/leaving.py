@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from actor_critic.process import ending_signals, here_alone
+from actor_critic.ranks import is_launched
 
 if TYPE_CHECKING:  # most commands do not need this import
     from rich.console import Console
@@ -63,7 +64,8 @@ class Leaving:
 
     def end(self, code: int) -> NoReturn:
         """End the process with an exit code."""
-        if not self.is_alone():
+        # A rank has threads of the network library, which may abort the process where its objects are destroyed.
+        if not self.is_alone() or is_launched():
             self._end_at_once(code)
         sys.exit(code)
 

@@ -9,6 +9,7 @@ from actor_critic.ranks.launched import (
     recall,
     remember,
     restarts,
+    share,
     size,
 )
 from actor_critic.ranks.ranks import ALONE, Memory, Ranks, Share, is_shared, shared
@@ -27,6 +28,7 @@ __all__ = [
     "recall",
     "remember",
     "restarts",
+    "share",
     "shared",
     "size",
 ]

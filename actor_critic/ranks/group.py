@@ -16,6 +16,7 @@ from torch import Tensor
 
 from actor_critic.errors import ActorCriticError, ConfigError, RankFault, describe
 from actor_critic.process import cores
+from actor_critic.ranks.network import Network
 from actor_critic.ranks.ranks import Ranks, Result, is_shared, joined_rows, shared
 
 HAS_NUMBA = importlib.util.find_spec("numba") is not None
@@ -34,7 +35,7 @@ class ProcessGroup(Ranks):
     """One of several ranks, connected by the default process group of ``torch.distributed``.
 
     Numbers on the CPU travel by gloo. Numbers on a GPU travel by NCCL if each rank has a GPU of its own, and else over
-    the CPU. Objects are pickled: they go only between processes of the same program.
+    the CPU.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -43,14 +44,13 @@ class ProcessGroup(Ranks):
         Args:
             timeout: Seconds to wait for another rank.
         """
-        self.index = dist.get_rank()
-        self.size = dist.get_world_size()
+        self._network = Network(timeout)
+        self.index, self.size = self._network.rank, self._network.size
         # Ranks that different agents (of torchrun, or nodes of Ray) started count as on different machines, as they are
         # in most cases.
         self._host = socket.gethostname(), os.environ.get("GROUP_RANK") or os.environ.get("NODE_RANK", "")
-        found: list[Any] = [None] * self.size
         with self._exchange("beginning"):
-            dist.all_gather_object(found, (self._host, os.getpid()))
+            found = self._network.objects((self._host, os.getpid()))
         self.hosts = [host for host, _ in found]
         self._members = {k: process for k, (host, process) in enumerate(found) if host == self._host}
         self.on_this_host = len(self._members)
@@ -58,7 +58,7 @@ class ProcessGroup(Ranks):
         firsts = sorted({self.hosts.index(host) for host in self.hosts})
         self._is_one_host = len(firsts) == 1
         self._leads_host = self.index in firsts
-        self._leaders = None if self._is_one_host else dist.new_group(firsts, backend="gloo")
+        self._leaders = None if self._is_one_host else self._network.make_group(firsts)
         self._memory = self._share_memory(timeout)
         self._uses_nccl = False
 
@@ -93,12 +93,9 @@ class ProcessGroup(Ranks):
             numbers.copy_(on_cpu)
             return
         with self._exchange("summing gradients"):
-            if not numbers.is_cpu:
-                dist.all_reduce(numbers)
-                return
-            memory = self._memory_for(numbers.nbytes)
-            if memory is None and self.on_this_host > 1:
-                dist.all_reduce(numbers)
+            memory = self._memory_for(numbers.nbytes) if numbers.is_cpu else None
+            if not numbers.is_cpu or (memory is None and self.on_this_host > 1):
+                self._network.sum(numbers)
                 return
             array = numbers.numpy()
             if memory:
@@ -109,7 +106,7 @@ class ProcessGroup(Ranks):
             if self._is_one_host:
                 return
             if self._leads_host:
-                dist.all_reduce(numbers, group=self._leaders)
+                self._network.sum(numbers, self._leaders)
             if memory:
                 array[:] = memory.exchange(array.view(np.uint8)).view(array.dtype)[0]
 
@@ -134,7 +131,7 @@ class ProcessGroup(Ranks):
         """See :class:`Ranks`."""
         sent = numbers if numbers.is_cpu or self._uses_nccl else numbers.cpu()
         with self._exchange("copying from rank 0"):
-            dist.broadcast(sent, 0)
+            self._network.copy_from_first(sent)
         if sent is not numbers:
             numbers.copy_(sent)
 
@@ -143,9 +140,7 @@ class ProcessGroup(Ranks):
         with self._exchange(what):
             if self._is_one_host and (memory := self._memory_for(len(mine))):
                 return memory.exchange(mine)
-            found = torch.empty(self.size, len(mine), dtype=torch.uint8)
-            dist.all_gather(list(found), torch.from_numpy(mine))
-            return found.numpy()
+            return self._network.bytes_of_all(mine)
 
     def gather(self, *arrays: npt.NDArray[Any], is_uneven: bool = False) -> list[npt.NDArray[Any]]:
         """See :class:`Ranks`; all arrays travel together, as bytes."""
@@ -171,10 +166,8 @@ class ProcessGroup(Ranks):
 
     def objects(self, mine: Result) -> list[Result]:
         """See :class:`Ranks`."""
-        found: list[Any] = [None] * self.size
         with self._exchange("exchanging objects"):
-            dist.all_gather_object(found, mine)
-        return found
+            return self._network.objects(mine)
 
     @contextlib.contextmanager
     def joint(self) -> Iterator[None]:
@@ -223,14 +216,13 @@ class ProcessGroup(Ranks):
             except Exception as error:  # rank 0 raises it
                 mine, failure = None, _told(error)
             with self._exchange("gathering a checkpoint"):
-                dist.gather_object((mine, failure), None)
+                self._network.gather((mine, failure))
 
     def ask(self, mine: Any) -> list[Any]:
         """See :class:`Ranks`."""
         self._tell(_ASK, None)
-        found: list[Any] = [None] * self.size
         with self._exchange("gathering a checkpoint"):
-            dist.gather_object((mine, None), found)
+            found = self._network.gather((mine, None))
         for rank, (_, failure) in enumerate(found):
             if failure:
                 raise _fault_of(rank, *failure)
@@ -241,15 +233,14 @@ class ProcessGroup(Ranks):
         self._bytes_of_all(np.array([code, result is not None], np.uint8), "telling the other ranks")
         if result is not None:
             with self._exchange("telling the other ranks"):
-                dist.broadcast_object_list([result], 0)
+                self._network.from_first(result)
 
     def _hear(self) -> tuple[int, Any]:
         code, has_result = self._bytes_of_all(np.zeros(2, np.uint8), "waiting for rank 0")[0].tolist()
-        found = [None]
-        if has_result:
-            with self._exchange("waiting for rank 0"):
-                dist.broadcast_object_list(found, 0)
-        return code, found[0]
+        if not has_result:
+            return code, None
+        with self._exchange("waiting for rank 0"):
+            return code, self._network.from_first(None)
 
     def check_equal(self, what: str, values: dict[str, Any]) -> None:
         """See :class:`Ranks`."""
@@ -268,6 +259,7 @@ class ProcessGroup(Ranks):
     def abandon(self) -> None:
         """See :class:`Ranks`."""
         self.is_broken = True
+        self._network.lose()
 
     @contextlib.contextmanager
     def _exchange(self, what: str) -> Iterator[None]:
@@ -277,10 +269,10 @@ class ProcessGroup(Ranks):
         try:
             yield
         except RankFault as fault:
-            self.is_broken = True
+            self.abandon()
             raise RankFault(f"rank {self.index}, {what}: {fault}") from None
         except (RuntimeError, OSError) as error:  # of torch.distributed
-            self.is_broken = True
+            self.abandon()
             reason = " ".join(str(error).split())
             late = "imed out" in reason or "imeout" in reason
             cause = (

@@ -1,23 +1,31 @@
 """Joining the ranks that a launcher has started: torchrun, Ray Train, or Slurm with torchrun."""
 
 import atexit
+import contextlib
+import ctypes
 import os
+import signal
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from actor_critic.errors import ConfigError, RankFault
+from actor_critic.errors import ActorCriticError, ConfigError, RankFault
+from actor_critic.ranks.interface import interface_to
 from actor_critic.ranks.meeting import meet
 from actor_critic.ranks.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:  # torch.distributed takes long to import, and most runs do not need it
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+    from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
     from actor_critic.ranks.group import ProcessGroup
 
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _JOINED = "ACTOR_CRITIC_JOINED"
 """The process that joined; its children inherit the launcher's variables, but are no ranks."""
+
+_INTERFACE = "GLOO_SOCKET_IFNAME"
+
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 _SECONDS = 30.0  # to reach torchrun's agent, which runs already
 
@@ -135,20 +143,40 @@ def join(timeout: float) -> Ranks:
             )
             raise ConfigError(f"ranks: rank {rank()} cannot join at {place}: {remedy} ({reason:.200})") from None
         atexit.register(_leave)
+    _end_with_launcher()
     os.environ[_JOINED] = str(os.getpid())
     _joined = ProcessGroup(timeout)
     return _joined
+
+
+def share(error: ActorCriticError) -> None:
+    """Let all ranks raise an error that this one raised before it joined; without this, they would wait for it."""
+    if not is_launched() or _joined is not None:
+        return
+    with contextlib.suppress(ActorCriticError):
+        ranks = join(_SECONDS)
+        with ranks.joint():
+            raise error
 
 
 def _place_to_meet(timeout: float) -> dict[str, Any]:
     """Return the arguments of ``init_process_group`` that say where the ranks meet."""
     store = _agent_store()
     if store is None:  # the launcher's variables say so
+        _choose_interface(None)
         return {}
     from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 
     name = meet(store, rank(), size(), timeout)
-    return {"store": PrefixStore(f"actor_critic/{name}", store), "rank": rank(), "world_size": size()}
+    own = PrefixStore(f"actor_critic/{name}", store)
+    _choose_interface(own)
+    return {"store": own, "rank": rank(), "world_size": size()}
+
+
+def _choose_interface(store: "Store | None") -> None:
+    """Let gloo use the interface by which the ranks reach each other, unless the user has chosen one."""
+    if _INTERFACE not in os.environ and (name := interface_to(os.environ["MASTER_ADDR"], store, rank(), size())):
+        os.environ[_INTERFACE] = name
 
 
 def remember(name: str, value: str) -> None:
@@ -181,8 +209,12 @@ def _agent_store() -> "TCPStore | None":
 
 
 def _leave() -> None:
-    """Close the process group at exit, unless a rank was lost: closing would then wait for it."""
-    import torch.distributed as dist
+    """Leave the process group open at exit: closing waits for other ranks, and may end this process with a signal."""
+    if _joined is not None and not _joined.is_broken:
+        _joined.abandon()
 
-    if _joined is not None and not _joined.is_broken and dist.is_initialized():
-        dist.destroy_process_group()
+
+def _end_with_launcher() -> None:
+    """Let the system send SIGTERM to this rank when torchrun is killed; otherwise it would train on alone."""
+    if sys.platform == "linux" and "TORCHELASTIC_RUN_ID" in os.environ:
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
