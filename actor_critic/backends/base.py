@@ -128,11 +128,8 @@ class Backend(Protocol):
 
     def update_in_memory(
         self, batch: Batch, portions: Portions, coefficients: Coefficients, memory: Memory
-    ) -> UpdateStatistics | None:
+    ) -> UpdateStatistics:
         """Take one optimizer step per minibatch, with the sums over all ranks in their shared memory.
-
-        Returns:
-            None if another rank failed.
 
         Raises:
             NumericalError: A gradient is not finite; its optimizer step is not taken.

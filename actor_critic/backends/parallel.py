@@ -40,10 +40,7 @@ def update_in_parallel(
     parameters.check()
     gradients = parameters.gradients
     if backend.is_compiled and (memory := ranks.memory(4 * (len(gradients) + _NUM_METRICS + 1))):
-        if statistics := backend.update_in_memory(batch, portions, coefficients, memory):
-            return statistics
-        with ranks.joint():
-            pass  # this rank learns which one failed
+        return backend.update_in_memory(batch, portions, coefficients, memory)
     exchanged = torch.empty(len(gradients) + _NUM_METRICS + 1, dtype=torch.float32, device=gradients.device)
     gradient, numbers = exchanged[: len(gradients)], exchanged[len(gradients) :]
     target_kl = math.inf if coefficients.target_kl is None else coefficients.target_kl
@@ -52,7 +49,7 @@ def update_in_parallel(
         failure = None
         exchanged.zero_()
         try:
-            if len(portion.rows):
+            if portion.weight:  # otherwise no row of it counts
                 metrics = backend.gradient(batch, portion, coefficients) * portion.weight
                 torch.mul(gradients, portion.weight, out=gradient)
                 numbers[:_NUM_METRICS] = torch.from_numpy(metrics)

@@ -1,6 +1,5 @@
 """`train` where a run has begun before: in the folder of --run-folder, or before torchrun restarted the ranks."""
 
-import os
 from pathlib import Path
 
 from actor_critic.cli.places import absolute, as_typed
@@ -26,8 +25,12 @@ def place_of_run(run_folder: str | None) -> tuple[Path, FoundRun | None]:
         path = Path(known)
     if path is None:
         return timestamped_path(absolute("")), None
-    if not path.exists() or not any(path.iterdir()):
-        return path, None
+    try:
+        if not path.exists() or not any(path.iterdir()):
+            return path, None
+    except OSError as error:
+        what = f"{as_typed(path)} cannot be used: {error.strerror or error}"
+        raise ConfigError(f"--run-folder: {what}; expected a run folder, or the name of a new one") from None
     try:
         return path, find_run(path)
     except CheckpointError:
@@ -49,12 +52,16 @@ def set_aside(path: Path) -> str | None:
         return None
     RunFolder(path).close()  # refuses a run that goes on
     aside = new_folder(path)
-    os.replace(path, aside)
+    aside.rmdir()
+    path.rename(aside)
     return f"{as_typed(path)} holds a run that ended before its first checkpoint; it is now {as_typed(aside)}"
 
 
-def check_is_same(found: FoundRun, settings: Settings) -> None:
+def check_is_same(found: FoundRun, settings: Settings) -> bool:
     """Check that a run in --run-folder is the one that the command would begin.
+
+    Returns:
+        Whether the run imports only code that the command names too.
 
     Raises:
         ConfigError: It has other settings; the message names the first one.
@@ -65,3 +72,4 @@ def check_is_same(found: FoundRun, settings: Settings) -> None:
             f"--run-folder: {as_typed(found.folder)} holds a run with {name}={saved!r}, and this command has "
             f"{name}={wanted!r}; name another folder, or give the same settings"
         )
+    return set(found.settings(True).code_to_trust) <= set(settings.code_to_trust)

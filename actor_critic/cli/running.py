@@ -63,26 +63,29 @@ def train(
         check_is_alone("train --seeds")
     path, found = place_of_run(run_folder)
     if found:
-        check_is_same(found, settings)
+        if seeds:
+            raise ConfigError(f"--run-folder: {as_typed(path)} holds a single run; --seeds needs a new folder")
+        is_trusted = check_is_same(found, settings)
         say(screen, f"continuing {as_typed(path)} after epoch {found.checkpoint.counters.get('epoch', 0)}")
-        return resume(found, screen, absolute(settings.log_file), trust_code=True)
+        return resume(found, screen, absolute(settings.log_file), trust_code=is_trusted)
     # Frames of imports, and their callers, may stay alive; so no frame that imports holds a trainer.
     with contextlib.ExitStack() as stack:
         heard = stack.enter_context(notes(screen))
         with without_collecting():
             trainer = Trainer(settings)
         stack.callback(trainer.close)
-        stack.enter_context(heard.log_to(absolute(settings.log_file)))
-        for remark in begin():
-            say(screen, remark)
-            log.info(remark)
+        with trainer.together():  # rank 0 alone writes files
+            stack.enter_context(heard.log_to(absolute(settings.log_file)))
+            for remark in begin():
+                say(screen, remark)
+                log.info(remark)
+            if rank() == 0 and not seeds and (note := set_aside(path)):
+                say(screen, note)
+                log.info(note)
         if seeds:
             trainer.close()
             print_settings(screen, trainer.settings, resolution.sources | {"seed": "each of --seeds"}, is_verbose)
             return run_seeds(trainer.settings, seeds, path, screen, again, launcher)
-        if rank() == 0 and (note := set_aside(path)):
-            say(screen, note)
-            log.info(note)
         folder = trainer.keep_in(path)
         remember("run_folder", str(folder))
         log.info("start of %s with settings %s", folder, trainer.settings.to_document())

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import socket
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,12 @@ from actor_critic.process import cores
 from actor_critic.ranks.network import Network
 from actor_critic.ranks.ranks import Ranks, Result, is_shared, joined_rows, shared
 
-HAS_NUMBA = importlib.util.find_spec("numba") is not None
-
-LARGE = 2**22
-"""Bytes from which the network library of PyTorch is as fast as shared memory."""
-
 if TYPE_CHECKING:
     from actor_critic.ranks.shared_memory import SharedMemory
+
+_HAS_NUMBA = importlib.util.find_spec("numba") is not None
+
+_LARGE = 2**22  # bytes from which the network library of PyTorch is as fast as shared memory
 
 _DONE, _ASK, _FAILED = 0, 1, 2
 """What rank 0 tells the others while it leads."""
@@ -49,33 +49,30 @@ class ProcessGroup(Ranks):
         # Ranks that different agents (of torchrun, or nodes of Ray) started count as on different machines, as they are
         # in most cases.
         self._host = socket.gethostname(), os.environ.get("GROUP_RANK") or os.environ.get("NODE_RANK", "")
+        able = _HAS_NUMBA and sys.platform != "win32"
         with self._exchange("beginning"):
-            found = self._network.objects((self._host, os.getpid()))
-        self.hosts = [host for host, _ in found]
-        self._members = {k: process for k, (host, process) in enumerate(found) if host == self._host}
+            found = self._network.objects((self._host, os.getpid(), able))
+        self.hosts = [host for host, _, _ in found]
+        self._members = {k: process for k, (host, process, _) in enumerate(found) if host == self._host}
         self.on_this_host = len(self._members)
         cores.divide_among(self.on_this_host)
         firsts = sorted({self.hosts.index(host) for host in self.hosts})
         self._is_one_host = len(firsts) == 1
         self._leads_host = self.index in firsts
         self._leaders = None if self._is_one_host else self._network.make_group(firsts)
-        self._memory = self._share_memory(timeout)
+        # All ranks use shared memory, or none does, so that all make the same calls.
+        is_useful = min(Counter(self.hosts).values()) > 1 and all(is_able for _, _, is_able in found)
+        self._memory = self._share_memory(timeout) if is_useful else None
         self._uses_nccl = False
 
     def _share_memory(self, timeout: float) -> "SharedMemory | None":
         """Return memory that the ranks of this machine share; None if there is none on some machine."""
-        memory, place = None, list(self._members).index(self.index)
-        if self.on_this_host > 1 and HAS_NUMBA and sys.platform != "win32":
-            from actor_critic.ranks.shared_memory import SharedMemory  # imported here because it loads Numba
+        from actor_critic.ranks.shared_memory import SharedMemory  # imported here because it loads Numba
 
-            with contextlib.suppress(OSError):
-                memory = SharedMemory(place, self._members, timeout, self._tell_host)
-        has_none = memory is None and self.on_this_host > 1
-        return None if True in self.objects(has_none) else memory
-
-    def _tell_host(self, text: str) -> list[str]:
-        """Return the texts of the ranks of this machine."""
-        return [told for k, told in enumerate(self.objects(text)) if k in self._members]
+        try:
+            return SharedMemory(list(self._members).index(self.index), self._members, timeout, self.objects)
+        except OSError:  # on all ranks
+            return None
 
     def use_device(self, device: torch.device) -> None:
         """See :class:`Ranks`; NCCL refuses ranks that share a GPU."""
@@ -94,25 +91,23 @@ class ProcessGroup(Ranks):
             return
         with self._exchange("summing gradients"):
             memory = self._memory_for(numbers.nbytes) if numbers.is_cpu else None
-            if not numbers.is_cpu or (memory is None and self.on_this_host > 1):
+            if memory is None:
                 self._network.sum(numbers)
                 return
-            array = numbers.numpy()
-            if memory:
-                first, *others = memory.exchange(array.view(np.uint8)).view(array.dtype)
-                array[:] = first
-                for other in others:
-                    array += other
+            array, what = numbers.numpy(), "a sum"
+            first, *others = memory.exchange(array.view(np.uint8), what).view(array.dtype)
+            array[:] = first
+            for other in others:
+                array += other
             if self._is_one_host:
                 return
             if self._leads_host:
                 self._network.sum(numbers, self._leaders)
-            if memory:
-                array[:] = memory.exchange(array.view(np.uint8)).view(array.dtype)[0]
+            array[:] = memory.exchange(array.view(np.uint8), what).view(array.dtype)[0]
 
     def _memory_for(self, size: int) -> "SharedMemory | None":
         """Return the memory that the ranks of this machine share, if it can hold some bytes of each."""
-        if self._memory is None or size > LARGE:
+        if self._memory is None or size > _LARGE:
             return None
         try:
             self._memory.reserve(size)
@@ -139,7 +134,7 @@ class ProcessGroup(Ranks):
         """Return the bytes of all ranks [K, n]; n is the same on all."""
         with self._exchange(what):
             if self._is_one_host and (memory := self._memory_for(len(mine))):
-                return memory.exchange(mine)
+                return memory.exchange(mine, what)
             return self._network.bytes_of_all(mine)
 
     def gather(self, *arrays: npt.NDArray[Any], is_uneven: bool = False) -> list[npt.NDArray[Any]]:
@@ -149,7 +144,7 @@ class ProcessGroup(Ranks):
             arrays = tuple(_padded(array, longest) for array in arrays)
         mine = np.concatenate([np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays])
         borders = np.cumsum([array.nbytes for array in arrays])[:-1]
-        pieces = [np.split(part, borders) for part in self._bytes_of_all(mine, "gathering a rollout")]
+        pieces = [np.split(part, borders) for part in self._bytes_of_all(mine, "gathering numbers of an epoch")]
         return [
             joined_rows([np.frombuffer(parts[k].tobytes(), array.dtype).reshape(array.shape) for parts in pieces])
             for k, array in enumerate(arrays)
@@ -161,7 +156,7 @@ class ProcessGroup(Ranks):
 
     def any(self, *flags: bool) -> list[bool]:
         """See :class:`Ranks`."""
-        found = self._bytes_of_all(np.array(flags, np.uint8), "between two epochs")
+        found = self._bytes_of_all(np.array(flags, np.uint8), "comparing flags")
         return [bool(flag) for flag in found.max(axis=0)]
 
     def objects(self, mine: Result) -> list[Result]:
@@ -255,6 +250,11 @@ class ProcessGroup(Ranks):
                             f"rank 0 ({self.hosts[0][0]}); start all ranks with the same {what}"
                         )
                     )
+
+    def close(self) -> None:
+        """Close the connection to the other ranks, when nothing is exchanged any more."""
+        self._leaders = self._memory = None
+        self._network.close()
 
     def abandon(self) -> None:
         """See :class:`Ranks`."""

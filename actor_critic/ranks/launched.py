@@ -209,9 +209,9 @@ def _agent_store() -> "TCPStore | None":
 
 
 def _leave() -> None:
-    """Leave the process group open at exit: closing waits for other ranks, and may end this process with a signal."""
+    """Close the process group at exit, unless a rank was lost: closing would then wait for it."""
     if _joined is not None and not _joined.is_broken:
-        _joined.abandon()
+        _joined.close()
 
 
 def _end_with_launcher() -> None:

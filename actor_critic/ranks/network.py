@@ -75,6 +75,11 @@ class Network:
         self.copy_from_first(numbers)
         return mine if self.rank == 0 else _unpacked(numbers.numpy())
 
+    def close(self) -> None:
+        """Close the groups. No reference to one may be left: its end during the exit of Python would be an abort."""
+        self._groups.clear()
+        dist.destroy_process_group()
+
     def lose(self) -> None:
         """Never close the groups, because closing waits for threads that may wait for a lost rank."""
         for group in self._groups:

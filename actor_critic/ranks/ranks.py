@@ -72,7 +72,7 @@ class Memory(Protocol):
 class Ranks:
     """The ranks of a run, seen from one of them. This class is a process alone; ``ProcessGroup`` is one of several.
 
-    Every rank calls the methods in the same order. All but :meth:`share_of` and :meth:`ask` wait for the other ranks.
+    Every rank makes the same calls in the same order. All but :meth:`share_of` and :meth:`abandon` wait for the others.
 
     Attributes:
         index: The number of this rank, from 0. Rank 0 writes files and prints.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ _LEAST = 2**20
 _NAPS = 1000  # some ten milliseconds together
 
 Tell = Callable[[str], list[str]]
-"""Returns the texts of the ranks of this machine, given the own one."""
+"""Returns the texts of all ranks of all machines, given the own one."""
 
 
 class SharedMemory(Memory):
@@ -38,35 +39,43 @@ class SharedMemory(Memory):
             place: The place of this rank among those of this machine.
             members: The ranks of this machine, and their processes.
             timeout: Seconds to wait for another rank.
-            tell: Passes texts among these ranks.
+            tell: Passes texts among all ranks, each of which makes such an object at the same time.
 
         Raises:
-            OSError: A rank cannot map the memory; the others raise this too.
+            OSError: A rank of any machine cannot map the memory; all others raise this too.
         """
         self.place, self._ranks, self._processes = place, list(members), list(members.values())
         self._timeout, self._tell = timeout, tell
         self.yields = YIELDS if len(members) > cores.of_machine() else _PATIENT
         self._allocate(_LEAST)
 
-    def exchange(self, mine: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Return the bytes of all ranks [K, n]; valid until the next exchange but one.
+    def exchange(self, mine: npt.NDArray[np.uint8], what: str) -> npt.NDArray[np.uint8]:
+        """Return the bytes of all ranks [K, n]; valid until the next exchange.
 
         Args:
             mine: [n], the bytes of this rank; n is the same on all ranks.
+            what: What this rank does; the others must do the same.
 
         Raises:
-            RankFault: Another rank has ended, or does not come in time.
+            RankFault: Another rank has ended, does not come in time, or does something else.
         """
         self.reserve(len(mine))
-        half = self.places[self.step % 2]
+        turn = self.step % 2
+        half, kinds = self.places[turn], self._kinds[turn]
         half[self.place, : len(mine)] = mine
+        kinds[self.place] = kind = crc32(what.encode()) * 2**31 + len(mine)
         self._meet()
+        if (kinds != kind).any():
+            other = self._ranks[int(np.argmax(kinds != kind))]
+            raise RankFault(
+                f"rank {other} does something else: all ranks must make the same calls, and leave the loop together"
+            )
         return half[:, : len(mine)]
 
     def reserve(self, size: int) -> None:
         """Make sure that each rank has a place of some bytes; all ranks ask for the same size."""
         if size > self.places.shape[2]:
-            self._allocate(2 * size)
+            self._allocate(-(-2 * size // 64) * 64)
 
     def _meet(self) -> None:
         self.step += 1
@@ -76,6 +85,8 @@ class SharedMemory(Memory):
         begun = time.monotonic()
         while not wait(flags, count, self.place, self.step, 0, self.naps):
             self.check(begun)
+            if time.monotonic() > begun + 1:  # rank 0 may evaluate, and needs the cores
+                time.sleep(0.005)
 
     def check(self, begun: float) -> None:
         """See :class:`Memory`."""
@@ -92,10 +103,10 @@ class SharedMemory(Memory):
     def _allocate(self, capacity: int) -> None:
         """Map new memory on all ranks; the first one makes it, as a file that loses its name at once."""
         count = len(self._processes)
-        flags = 8 * STRIDE * count
-        size = flags + 2 * count * capacity
+        flags, kinds = 8 * STRIDE * count, 8 * 2 * count
+        size = flags + kinds + 2 * count * capacity
         name = _make_file(size) if self.place == 0 else ""
-        name = self._tell(name)[0]
+        name = self._tell(name)[self._ranks[0]]
         memory = _map(name, size) if name else None
         has_failed = "" in self._tell("" if memory is None else "mapped")
         if self.place == 0 and name:
@@ -103,7 +114,8 @@ class SharedMemory(Memory):
         if memory is None or has_failed:
             raise OSError("there is no memory that the ranks of this machine can share")
         self.flags = np.frombuffer(memory, np.int64, STRIDE * count)
-        self.places = np.frombuffer(memory, np.uint8, offset=flags).reshape(2, count, capacity)
+        self._kinds = np.frombuffer(memory, np.int64, 2 * count, offset=flags).reshape(2, count)
+        self.places = np.frombuffer(memory, np.uint8, offset=flags + kinds).reshape(2, count, capacity)
         self.step = 0
 
 

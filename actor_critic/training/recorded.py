@@ -4,14 +4,19 @@ import contextlib
 import logging
 import re
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
+from zlib import crc32
+
+import numpy as np
 
 from actor_critic.errors import ConfigError, RankFault
 from actor_critic.evaluation import Evaluation
 from actor_critic.process import Interrupted, postponed, resume_command
 from actor_critic.ranks import is_shared, shared
-from actor_critic.storage import periodic
+from actor_critic.storage import periodic, to_documents
 from actor_critic.training.control import RunControl
 from actor_critic.training.recorder import Recorder
 from actor_critic.training.report import METRICS, EpochReport
@@ -59,8 +64,12 @@ class RecordedRun(RunControl):
         self._last_values[name] = number
         if self._recorder:
             self._recorder.log(self.epoch, name, number)
-        else:
+        elif self._ranks.is_first:
             self._unwritten.append((self.epoch, name, number))
+
+    def together(self) -> AbstractContextManager[None]:
+        """Wait at the end of the block for all ranks; if one raises an error in it, all raise it."""
+        return self._ranks.joint()
 
     def wait_for_ranks(self) -> None:
         """Wait until all ranks have come here: a launcher may end the others as soon as one has ended."""
@@ -95,15 +104,36 @@ class RecordedRun(RunControl):
 
         Raises:
             Interrupted: Ctrl-C reached a rank of a data-parallel run.
+            ConfigError: The ranks were changed differently.
         """
         reason = self.stop_reason  # read once, because a signal may set it at any time
         if not self._ranks.is_alone:
-            stops, is_interrupted = self._ranks.any(reason is not None, self._is_interrupted)
-            if is_interrupted:
-                raise shared(Interrupted())
-            reason = next(filter(None, self._ranks.objects(reason))) if stops else None
+            reason = self._agreed(reason)
         self._reason = reason
         return reason is None and self.epoch < self.settings.num_epochs
+
+    def _agreed(self, reason: str | None) -> str | None:
+        """Return the reason to stop of any rank, and compare what the program changed."""
+        changes = crc32(repr(to_documents(self._state.changes)).encode()) if self._state.changes else 0
+        found = self._ranks.rows(np.array([reason is not None, self._is_interrupted, changes], np.float64))
+        if found[:, 1].any():
+            raise shared(Interrupted())
+        if (found[:, 2] != found[0, 2]).any():
+            other = int(np.argmax(found[:, 2] != found[0, 2]))
+            raise shared(
+                ConfigError(f"change: rank {other} has made other changes than rank 0; make them on all ranks")
+            )
+        return next(filter(None, self._ranks.objects(reason))) if found[:, 0].any() else None
+
+    @contextlib.contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Let Ctrl-C wait for the end of the block where all ranks must stop together."""
+        if self._ranks.is_alone:
+            yield
+            return
+        with postponed() as is_interrupted:
+            yield
+        self._is_interrupted |= is_interrupted()
 
     def _keep(self, report: EpochReport) -> EpochReport:
         """Evaluate the weights if an evaluation is due, and record the epoch; return its report."""
@@ -155,16 +185,23 @@ class RecordedRun(RunControl):
         reason = self.stop_reason if self._ranks.is_alone else self._reason
         self.stop_reason = reason or FINISHED
         self.is_over = True
-        if self._folder_path and self.stop_reason != INTERRUPTED and not (self.evaluation and self.is_evaluated):
+        if self._folder_path and self.stop_reason != INTERRUPTED:
             self.evaluation = self._ranks.lead(self._evaluate)
 
     def _evaluate(self) -> Evaluation:
+        if self.evaluation and self.is_evaluated:
+            return self.evaluation
         assert self._recorder is not None
         evaluation = self._evaluations.after(self.epoch, self._counters.first_return)
         self._recorder.keep_evaluation(evaluation)
         if not self._recorder.has_video(self.epoch) and (video := self._videos.after(self.epoch)):
             self._recorder.keep_video(self.epoch, video)
         return evaluation
+
+    def _abandon_if_alone(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        """Exchange nothing any more after an error of which the other ranks do not know."""
+        if error is not None and ends_this_rank_alone(error):
+            self._ranks.abandon()
 
 
 def ends_this_rank_alone(error: BaseException) -> bool:

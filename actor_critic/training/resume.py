@@ -8,7 +8,7 @@ from typing import Any
 
 from actor_critic.agent import check_spaces, check_trust, trusted_settings
 from actor_critic.backends import moved
-from actor_critic.config import Config, Passed, Settings, settings_from_document
+from actor_critic.config import OLD_VALUES, Config, Passed, Settings, settings_from_document
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.evaluation import Evaluation
 from actor_critic.process import begin_with
@@ -105,16 +105,21 @@ def find_run(folder: Path) -> FoundRun:
     return FoundRun(folder, *newest_sound(folder), files)
 
 
-_CHOSEN: tuple[Any, ...] = ("auto", None, [], {})
-"""Values in the place of which a run has found others, and defaults that old runs may lack."""
+_OTHERWISE = {"device", "init_from"}
+"""Settings that a run may continue without: it can move to another device, and has read its first weights."""
+
+_FILLED_IN = {"input_dim", "output_dim"}
+"""Settings that a run takes from its environment where the command leaves them open."""
 
 
 def other_setting(found: FoundRun, settings: Settings) -> tuple[str, Any, Any] | None:
     """Return the first setting in which a saved run differs from a wanted one, with both values; None if none does."""
     saved = found.checkpoint.settings
     for name, wanted in settings.to_document().items():
-        if name != "device" and wanted not in _CHOSEN and saved.get(name, wanted) != wanted:
-            return name, saved[name], wanted
+        if name in _OTHERWISE or wanted == "auto" or (name in _FILLED_IN and wanted is None):
+            continue
+        if (before := saved.get(name, OLD_VALUES.get(name, wanted))) != wanted:
+            return name, before, wanted
     return None
 
 

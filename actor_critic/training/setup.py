@@ -1,9 +1,11 @@
 """The set-up of a run: complete the settings, then build environments and networks."""
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import torch
 
@@ -85,12 +87,13 @@ def prepare(config: Config | Settings | SavedRun, passed: Passed) -> Prepared:
         seeds(0)
     ranks.use_device(device)
     settings = settings.replace(**ranks.lead(lambda: _chosen(settings, share)))
-    with ranks.joint():
-        seeds.is_needed = runs_code_of_others(settings)
-        if saved is None and settings.vectorization == "compiled":
-            try_new_environment(settings)
-        environment = make_environments(settings, seeds, share)
-        try:
+    with contextlib.ExitStack() as stack:  # closes the environments after an error, also of another rank
+        with ranks.joint():
+            seeds.is_needed = runs_code_of_others(settings)
+            if saved is None and settings.vectorization == "compiled":
+                try_new_environment(settings)
+            environment = make_environments(settings, seeds, share)
+            stack.callback(environment.close)
             agent, rewards = _build(settings, environment, None if saved else started_in, ranks)
             torch.set_num_threads(agent.settings.torch_threads)
             _check_overlap(agent)
@@ -99,14 +102,8 @@ def prepare(config: Config | Settings | SavedRun, passed: Passed) -> Prepared:
                 restore(state, saved)
             elif ranks.is_first:
                 try_evaluation_environment(agent)
-        except BaseException:
-            environment.close()
-            raise
-    try:
         _check_ranks_are_alike(state, saved)
-    except BaseException:
-        environment.close()
-        raise
+        stack.pop_all()
     environments = TrainingEnvironments(agent.settings, seeds, environment, share)
     return Prepared(state, environments, rewards, seeds, started_in, ranks)
 
@@ -129,7 +126,8 @@ def _check_ranks_are_alike(state: RunState, saved: SavedRun | None) -> None:
     versions = {f"the version of {name}": version for name, version in current_versions().items()}
     code = {f"the code of {name}": digest for name, digest in state.code.items()}
     found = {
-        "the checkpoint to continue from": f"{saved.origin.name} ({saved.checkpoint.digest[:8]})" if saved else None
+        "the checkpoint to continue from": f"{saved.origin.name} ({saved.checkpoint.digest[:8]})" if saved else None,
+        "the checksum of the first weights": crc32(state.agent.parameters.values.cpu().numpy().tobytes()),
     }
     state.ranks.check_equal(
         "command, libraries and kind of processor, and with files and run folders that all of them see",

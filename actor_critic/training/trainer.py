@@ -66,6 +66,7 @@ class Trainer(RecordedRun):
         self._counters.start_clock()
         with contextlib.ExitStack() as stack:  # each is closed even if another one raises
             stack.callback(self._leave)
+            stack.push(self._abandon_if_alone)
             try:
                 self._open_records(stack)
                 self._repeat_changes()
@@ -95,16 +96,20 @@ class Trainer(RecordedRun):
         try:
             if self.epoch:  # a signal may have stopped the run in its last epoch
                 self._stop_if_a_rule_says_so()
-            while self._goes_on():
-                self._repeat_changes()
-                self._state.take_snapshot()
+            while True:
+                with self._undisturbed():
+                    if not self._goes_on():
+                        break
+                    self._repeat_changes()
+                    self._state.take_snapshot()
                 with postponed() as is_interrupted:
                     self._phase = Phase.IN_EPOCH
                     report = self._run_epoch(source)
                     self._phase = Phase.BETWEEN_EPOCHS
                 self._is_interrupted |= is_interrupted()
                 self._stop_if_a_rule_says_so()
-                report = self._keep(report)
+                with self._undisturbed():
+                    report = self._keep(report)
                 if self._is_interrupted and self._ranks.is_alone:  # several ranks stop together
                     raise Interrupted
                 yield report

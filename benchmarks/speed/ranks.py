@@ -2,10 +2,10 @@
 
     python -m benchmarks.speed.ranks [ROUNDS]
 
-Weak scaling: K ranks step K times as many environments as one, with minibatches K times as large. The steps per second
-are those of the training loop without the first epochs. One rank and two ranks are measured in turn, and so is
-Stable-Baselines3, if it is installed (python -m benchmarks.peers.install stable_baselines3). Each measurement runs in
-processes of its own. Writes benchmarks/results/ranks.json and docs/ranks.svg for docs/several_machines.md.
+Weak scaling: K ranks step K times as many environments as one, with minibatches K times as large. The steps per
+second are those of the training loop without the first epochs. One rank, two ranks and Stable-Baselines3, with the
+faster of its two vectorizations, are measured in turn, each in processes of its own. Writes
+benchmarks/results/ranks.json and docs/ranks.svg for docs/several_machines.md.
 """
 
 import json
@@ -32,6 +32,9 @@ WORK: dict[str, dict[str, Any]] = {
     },
     "CartPole-v1, compiled": {
         **_PPO, "environment": "CartPole-v1", "num_envs": 8, "num_steps": 128, "num_minibatches": 4, "num_epochs": 300,
+    },
+    "CartPole-v1, compiled, 64 environments": {
+        **_PPO, "environment": "CartPole-v1", "num_envs": 64, "num_steps": 128, "num_minibatches": 4, "num_epochs": 60,
     },
 }  # fmt: skip
 """The zoo's sizes of LunarLander, and those of CartPole in docs/benchmarks.md; per rank."""
@@ -63,12 +66,12 @@ def _train(settings: dict[str, Any]) -> dict[str, Any]:
 def _exchange() -> dict[str, Any]:
     """Return the microseconds of a sum over ranks, by the count of numbers: in memory, and through gloo."""
     import torch
-    import torch.distributed as dist
 
     from actor_critic.ranks import join
+    from actor_critic.ranks.group import Network
 
     ranks, found = join(600.0), {}
-    for name, run in (("memory", ranks.sum), ("gloo", dist.all_reduce)):
+    for name, run in (("memory", ranks.sum), ("gloo", Network(600.0).sum)):
         found[name] = {}
         for count in _NUMBERS:
             numbers, repeats = torch.zeros(count), 400 if count < 10**5 else 40
@@ -96,20 +99,40 @@ def _on_ranks(count: int, *words: str) -> dict[str, Any]:
     return answer
 
 
-def _peer(settings: dict[str, Any]) -> float | None:
-    """Return the steps per second of Stable-Baselines3 with the better of its two vectorizations."""
-    python = ROOT / "benchmarks/.peers/stable_baselines3/bin/python"
-    if not python.exists():
-        return None
-    work = {name: value for name, value in settings.items() if name not in ("preset", "num_epochs")}
-    job = {"task": "speed", "threads": 1, "seed": 1, "epochs": 3, "episodes": 1, "target": None, "work": work}
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    result = subprocess.run(
-        [str(python), "-m", "benchmarks.peers.stable_baselines3", json.dumps(job)], cwd=ROOT, env=environment,
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    rate: float = json.loads(result.stdout.splitlines()[-1])["rate"]
-    return rate
+def _peer(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the steps per second of Stable-Baselines3 with each of its vectorizations, without the first rollout."""
+    import torch
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
+
+    class Marks(BaseCallback):
+        marks: list[tuple[float, int]]
+
+        def _on_training_start(self) -> None:
+            self.marks = []
+
+        def _on_rollout_start(self) -> None:
+            self.marks.append((time.perf_counter(), self.num_timesteps))
+
+        def _on_step(self) -> bool:
+            return True
+
+    rates, envs, steps = {}, settings["num_envs"], settings["num_steps"]
+    for kind in (DummyVecEnv, SubprocVecEnv):
+        torch.set_num_threads(1 if kind is DummyVecEnv else 2)
+        vector = make_vec_env(settings["environment"], envs, vec_env_cls=kind)
+        model = PPO(
+            "MlpPolicy", vector, n_steps=steps, batch_size=envs * steps // settings["num_minibatches"],
+            n_epochs=settings["update_epochs"], device="cpu", seed=1,
+        )  # fmt: skip
+        marks, rollouts = Marks(), 3 if envs * steps > 10_000 else 16
+        model.learn(rollouts * envs * steps, callback=marks)
+        (began, before), (ended, after) = marks.marks[1], marks.marks[-1]
+        rates[kind.__name__] = (after - before) / (ended - began)
+        vector.close()
+    return {"rate": max(rates.values()), "rates": rates}
 
 
 def _model(one: dict[str, Any], exchange: dict[str, dict[str, float]]) -> dict[str, list[float]]:
@@ -155,6 +178,8 @@ def main() -> None:
         answer = _train(json.loads(sys.argv[2]))
     elif sys.argv[1:2] == ["--exchange"]:
         answer = _exchange()
+    elif sys.argv[1:2] == ["--peer"]:
+        answer = _peer(json.loads(sys.argv[2]))
     else:
         _measure(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
         return
@@ -171,16 +196,14 @@ def _measure(rounds: int) -> None:
             one = _on_ranks(1, "--train", json.dumps(settings))
             found["one"].append(one["rate"])
             found["two"].append(_on_ranks(2, "--train", json.dumps(settings))["rate"])
-            if rate := _peer(settings):
-                found["Stable-Baselines3"].append(rate)
-            print(name, {who: f"{rates[-1]:,.0f}" for who, rates in found.items() if rates}, flush=True)
+            found["Stable-Baselines3"].append(_on_ranks(1, "--peer", json.dumps(settings))["rate"])
+            print(name, {who: f"{rates[-1]:,.0f}" for who, rates in found.items()}, flush=True)
         ratio = statistics.median(two / one for one, two in zip(found["one"], found["two"], strict=True))
         results["scaling"][name] = {"rates": found, "ratio": ratio, **one}
-        if found["Stable-Baselines3"]:
-            beside = [two / peer for two, peer in zip(found["two"], found["Stable-Baselines3"], strict=True)]
-            results["scaling"][name]["beside"] = statistics.median(beside)
+        beside = [two / peer for two, peer in zip(found["two"], found["Stable-Baselines3"], strict=True)]
+        results["scaling"][name]["beside"] = statistics.median(beside)
         results["model"][name] = _model(one, results["exchange"])
-        print(name, "two ranks / one:", ratio, "/ Stable-Baselines3:", results["scaling"][name].get("beside"))
+        print(name, "two ranks / one:", ratio, "/ Stable-Baselines3:", results["scaling"][name]["beside"])
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     _draw(results)
 

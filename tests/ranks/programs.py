@@ -120,7 +120,7 @@ def fail(folder: Path) -> None:
         (folder / f"error_{rank()}.json").write_text(json.dumps(told))
 
 
-def average_buffers(folder: Path) -> None:
+def copy_buffers(folder: Path) -> None:
     """Train an encoder with buffers; all ranks end with the same ones."""
     trainer = Trainer(
         Config(environment="CartPole-v1", backend="eager", num_epochs=3, **SMALL), encoder=Noisy, environment=None
@@ -132,7 +132,7 @@ def average_buffers(folder: Path) -> None:
 
 
 PROGRAMS: dict[str, Callable[[Path], None]] = {
-    program.__name__: program for program in (train_all, stop_and_resume, stop_from_the_loop, fail, average_buffers)
+    program.__name__: program for program in (train_all, stop_and_resume, stop_from_the_loop, fail, copy_buffers)
 }
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def test_each_exchange_gives_everyone_the_bytes_of_all(size: int) -> None:
         for turn, length in enumerate([1, 3, 10, 2**20 + 5, 7] * 20):
             if place == turn % size:
                 time.sleep(float(random.random()) / 1000)  # another one is late each time
-            found = memory.exchange(np.full(length, (17 * turn + place) % 251, np.uint8))
+            found = memory.exchange(np.full(length, (17 * turn + place) % 251, np.uint8), "test")
             assert found.shape == (size, length)
             assert all((found[k] == (17 * turn + k) % 251).all() for k in range(size))
 
@@ -54,15 +54,15 @@ def test_each_exchange_gives_everyone_the_bytes_of_all(size: int) -> None:
             each.result()
 
 
-def test_a_process_that_ended_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_ended_is_named() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     told = Told(1)
-    memory = SharedMemory(0, {3: os.getpid()}, 20.0, told.by(0))
+    memory = SharedMemory(0, {0: os.getpid()}, 20.0, told.by(0))
     memory._ranks, memory._processes = [3, 4], [os.getpid(), ended.pid]
     memory.flags = np.zeros(2 * 8, np.int64)
     with pytest.raises(RankFault, match=f"^rank 4, process {ended.pid}, has ended$"):
-        memory.exchange(np.zeros(1, np.uint8))
+        memory.exchange(np.zeros(1, np.uint8), "test")
 
 
 def test_a_process_that_does_not_come_is_named() -> None:
@@ -70,7 +70,7 @@ def test_a_process_that_does_not_come_is_named() -> None:
     memory._ranks, memory._processes = [0, 1], [os.getpid(), os.getpid()]
     memory.flags = np.zeros(2 * 8, np.int64)
     with pytest.raises(RankFault, match=r"^rank 1, process \d+, did not come within rank_timeout=0.2 s"):
-        memory.exchange(np.zeros(1, np.uint8))
+        memory.exchange(np.zeros(1, np.uint8), "test")
 
 
 def test_without_enough_memory_every_rank_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -80,4 +80,24 @@ def test_without_enough_memory_every_rank_is_told(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(OSError, match="no memory that the ranks"):
         memory.reserve(2**58)
     assert not list(tmp_path.iterdir())
-    assert (memory.exchange(np.arange(3, dtype=np.uint8)) == [[0, 1, 2]]).all()  # what was there still works
+    assert (memory.exchange(np.arange(3, dtype=np.uint8), "test") == [[0, 1, 2]]).all()  # what was there still works
+
+
+def test_ranks_that_do_different_things_are_told_at_once() -> None:
+    told, members = Told(2), dict.fromkeys(range(2), os.getpid())
+
+    def run(place: int) -> str:
+        memory = SharedMemory(place, members, 20.0, told.by(place))
+        with pytest.raises(RankFault) as fault:
+            memory.exchange(np.zeros(1 + place, np.uint8), "leaving the loop" if place else "a sum")
+        return str(fault.value)
+
+    with ThreadPoolExecutor(2) as pool:
+        texts = [each.result() for each in [pool.submit(run, place) for place in range(2)]]
+    assert [text.partition(":")[0] for text in texts] == ["rank 1 does something else", "rank 0 does something else"]
+
+
+def test_places_hold_whole_numbers_after_an_odd_exchange() -> None:
+    memory = SharedMemory(0, {0: os.getpid()}, 1.0, Told(1).by(0))
+    memory.exchange(np.zeros(9 * 131073, np.uint8), "test")
+    assert memory.places.view(np.float32).shape[2] * 4 == memory.places.shape[2]

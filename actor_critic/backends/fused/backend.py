@@ -152,7 +152,7 @@ class FusedBackend(Backend):
         self.second_moment = torch.zeros_like(parameters.values)
         self.steps = 0
         self._entries = entries
-        self._transitions: tuple[Batch, kernels.Transitions, npt.NDArray[np.float32]] | None = None  # of the last batch
+        self._prepared: tuple[Batch, kernels.Transitions, npt.NDArray[np.float32]] | None = None  # of the last batch
 
         own, self._value = self._layers_of(policy), self._layers_of(value)
         # The update runs the shared layers once, then the own layers of each network.
@@ -228,17 +228,17 @@ class FusedBackend(Backend):
 
     def gradient(self, batch: Batch, portion: Portion, coefficients: Coefficients) -> npt.NDArray[np.float64]:
         """Write the gradient of a portion; see :class:`Backend`."""
-        if self._transitions is None or self._transitions[0] is not batch:
+        if self._prepared is None or self._prepared[0] is not batch:
             transitions = _transitions(batch)._replace(advantages=np.zeros(len(batch.actions), np.float32))
-            self._transitions = batch, transitions, kernels.network_inputs(transitions, self._networks)
-        _, transitions, inputs = self._transitions
+            self._prepared = batch, transitions, kernels.network_inputs(transitions, self._networks)
+        _, transitions, inputs = self._prepared
         transitions.advantages[portion.rows] = portion.advantages
         objective = _objective(coefficients)._replace(normalizes=False)
         return kernels.gradient(transitions, inputs, portion.rows, self._networks, objective)
 
     def update_in_memory(
         self, batch: Batch, portions: Portions, coefficients: Coefficients, memory: Memory
-    ) -> UpdateStatistics | None:
+    ) -> UpdateStatistics:
         """Take all steps in one compiled function, which returns earlier if a rank is late; see :class:`Backend`."""
         transitions = _transitions(batch)._replace(advantages=np.zeros(len(batch.actions), np.float32))
         arguments = (
@@ -262,8 +262,6 @@ class FusedBackend(Backend):
         exchanges, _, taken = progress.tolist()
         memory.step = first + exchanges
         self.steps += taken
-        if status == kernels.FAILED:
-            return None
         if status == kernels.NOT_FINITE:
             raise NumericalError(not_finite(self.steps + 1, _loss(totals, coefficients)))
         return _statistics(totals, taken)

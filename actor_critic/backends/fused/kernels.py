@@ -467,7 +467,7 @@ class Exchange(NamedTuple):
     naps: int
 
 
-DONE, LATE, FAILED, NOT_FINITE = range(4)
+DONE, LATE, NOT_FINITE = range(3)
 
 
 @compiled_with(nogil=True)
@@ -483,8 +483,8 @@ def update_in_memory(
     function continues where it returned LATE.
 
     Returns:
-        DONE; LATE if another rank did not come for some time; FAILED if one reported a failure; or NOT_FINITE, with the
-        metrics of the step that was not taken in ``totals``.
+        DONE; LATE if another rank did not come for some time; or NOT_FINITE, with the metrics of the step that was not
+        taken in ``totals``.
     """
     params, grads = networks.params, networks.grads
     size, count = grads.size, exchange.places.shape[1]
@@ -495,7 +495,7 @@ def update_in_memory(
         half = exchange.places[(exchange.step + k) % 2]
         if progress[1] == 0:
             mine = half[exchange.place]
-            mine[: size + 6] = np.float32(0.0)
+            mine[: size + 5] = np.float32(0.0)
             first, last = parts.borders[k], parts.borders[k + 1]
             if last > first:
                 rows = parts.rows[first:last]
@@ -511,17 +511,15 @@ def update_in_memory(
         if not wait(exchange.flags, count, exchange.place, exchange.step + k + 1, exchange.yields, exchange.naps):
             return LATE
         progress[0], progress[1] = k + 1, 0
-        for j in range(6):
+        for j in range(5):
             numbers[j] = half[0, size + j]
         grads[:] = half[0, :size]
         for rank in range(1, count):
             theirs = half[rank]
             for j in range(size):
                 grads[j] += theirs[j]
-            for j in range(6):
+            for j in range(5):
                 numbers[j] += theirs[size + j]
-        if numbers[5] > 0:
-            return FAILED
         if numbers[3] > 1.5 * objective.target_kl:
             break
         numbers[5] = clipped_step(params, grads, optimizer, progress[2])
