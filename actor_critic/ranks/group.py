@@ -225,13 +225,13 @@ class ProcessGroup(Ranks):
 
     def _tell(self, code: int, result: Any) -> None:
         """Send a code and an object from rank 0 to the others."""
-        self._bytes_of_all(np.array([code, result is not None], np.uint8), "telling the other ranks")
+        self._bytes_of_all(np.array([code, result is not None], np.uint8), "following rank 0")
         if result is not None:
             with self._exchange("telling the other ranks"):
                 self._network.from_first(result)
 
     def _hear(self) -> tuple[int, Any]:
-        code, has_result = self._bytes_of_all(np.zeros(2, np.uint8), "waiting for rank 0")[0].tolist()
+        code, has_result = self._bytes_of_all(np.zeros(2, np.uint8), "following rank 0")[0].tolist()
         if not has_result:
             return code, None
         with self._exchange("waiting for rank 0"):

@@ -33,9 +33,6 @@ WORK: dict[str, dict[str, Any]] = {
     "CartPole-v1, compiled": {
         **_PPO, "environment": "CartPole-v1", "num_envs": 8, "num_steps": 128, "num_minibatches": 4, "num_epochs": 300,
     },
-    "CartPole-v1, compiled, 64 environments": {
-        **_PPO, "environment": "CartPole-v1", "num_envs": 64, "num_steps": 128, "num_minibatches": 4, "num_epochs": 60,
-    },
 }  # fmt: skip
 """The zoo's sizes of LunarLander, and those of CartPole in docs/benchmarks.md; per rank."""
 
@@ -204,7 +201,7 @@ def _measure(rounds: int) -> None:
         results["scaling"][name]["beside"] = statistics.median(beside)
         results["model"][name] = _model(one, results["exchange"])
         print(name, "two ranks / one:", ratio, "/ Stable-Baselines3:", results["scaling"][name]["beside"])
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     _draw(results)
 
 
