@@ -7,7 +7,7 @@ from actor_critic.config import Settings
 from actor_critic.errors import CheckpointError, ConfigError
 from actor_critic.ranks import recall, restarts
 from actor_critic.storage import RunFolder, new_folder, timestamped_path
-from actor_critic.training import FoundRun, find_run, other_setting
+from actor_critic.training import FoundRun, find_run, names_no_other_code, other_setting
 
 
 def place_of_run(run_folder: str | None) -> tuple[Path, FoundRun | None]:
@@ -72,4 +72,4 @@ def check_is_same(found: FoundRun, settings: Settings) -> bool:
             f"--run-folder: {as_typed(found.folder)} holds a run with {name}={saved!r}, and this command has "
             f"{name}={wanted!r}; name another folder, or give the same settings"
         )
-    return set(found.settings(True).code_to_trust) <= set(settings.code_to_trust)
+    return names_no_other_code(found, settings)

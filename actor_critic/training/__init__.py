@@ -12,7 +12,14 @@ from actor_critic.training.many_seeds import (
     train_seed,
 )
 from actor_critic.training.report import METRICS, EpochReport
-from actor_critic.training.resume import FoundRun, ends_of, find_run, kept_evaluation, other_setting
+from actor_critic.training.resume import (
+    FoundRun,
+    ends_of,
+    find_run,
+    kept_evaluation,
+    names_no_other_code,
+    other_setting,
+)
 from actor_critic.training.stopping import FINISHED, INTERRUPTED
 from actor_critic.training.trainer import Trainer
 from actor_critic.training.verification import Verification, verify
@@ -34,6 +41,7 @@ __all__ = [
     "ends_of",
     "find_run",
     "kept_evaluation",
+    "names_no_other_code",
     "other_setting",
     "send_outcome",
     "start_here",

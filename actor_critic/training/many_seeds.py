@@ -16,6 +16,7 @@ from typing import Any, Protocol, Self
 from actor_critic.config import Settings
 from actor_critic.errors import ActorCriticError
 from actor_critic.process import Interrupted, Sent, ending_signals, here_alone
+from actor_critic.training.resume import find_run, names_no_other_code
 from actor_critic.training.stopping import INTERRUPTED
 from actor_critic.training.trainer import Trainer
 
@@ -157,7 +158,8 @@ def begun_or_continued(settings: Settings, folder: Path) -> Trainer:
     Runs of objects that a program passed begin anew, in a folder beside it.
     """
     if settings.objects.is_empty and any(folder.glob("*.safetensors")):
-        return Trainer.resume(folder, trust_code=True)
+        found = find_run(folder)
+        return Trainer.resume(found, trust_code=names_no_other_code(found, settings))
     return Trainer(settings, folder)
 
 

@@ -123,6 +123,11 @@ def other_setting(found: FoundRun, settings: Settings) -> tuple[str, Any, Any] |
     return None
 
 
+def names_no_other_code(found: FoundRun, settings: Settings) -> bool:
+    """Return whether a saved run imports only code that wanted settings name too."""
+    return set(found.settings(True).code_to_trust) <= set(settings.code_to_trust)
+
+
 def saved_run(
     found: FoundRun,
     new: Config,
