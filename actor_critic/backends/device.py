@@ -35,9 +35,7 @@ def choose_device(name: str, rank_on_this_host: int = 0) -> torch.device:
 
 
 def why_automatic(device: torch.device) -> str:
-    """Return why "auto" is this device, in words for the log."""
-    if device.type == "cpu":
-        return "cpu, because PyTorch sees no CUDA GPU"
+    """Return why "auto" is this GPU, in words for the log."""
     name = torch.cuda.get_device_name(device)
     return f"{device}, because PyTorch sees a CUDA GPU ({name}); small networks may be faster with device=cpu"
 

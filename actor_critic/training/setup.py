@@ -78,7 +78,7 @@ def prepare(config: Config | Settings | SavedRun, passed: Passed) -> Prepared:
     with ranks.joint():
         share = ranks.share_of(settings.num_envs, "batch_size" if settings.is_random_states else "num_envs")
         device = choose_device(settings.device, rank_on_this_host())
-        if settings.device == "auto":
+        if settings.device == "auto" and device.type != "cpu":
             log.info("device: %s", why_automatic(device))
         settings = settings.replace(device=str(device))
         if settings.is_random_states:
@@ -127,11 +127,11 @@ def _check_ranks_are_alike(state: RunState, saved: SavedRun | None) -> None:
     code = {f"the code of {name}": digest for name, digest in state.code.items()}
     found = {
         "the checkpoint to continue from": f"{saved.origin.name} ({saved.checkpoint.digest[:8]})" if saved else None,
-        "the checksum of the first weights": crc32(state.agent.parameters.values.cpu().numpy().tobytes()),
     }
+    weights = {"the checksum of the first weights": crc32(state.agent.parameters.values.cpu().numpy().tobytes())}
     state.ranks.check_equal(
         "command, libraries and kind of processor, and with files and run folders that all of them see",
-        found | settings | versions | code,
+        found | settings | versions | code | weights,
     )
 
 

@@ -107,7 +107,6 @@ def test_ranks_of_a_machine_take_its_gpus_in_turn(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_log_says_why_auto_is_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert why_automatic(torch.device("cpu")) == "cpu, because PyTorch sees no CUDA GPU"
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
     said = why_automatic(torch.device("cuda"))
     assert said.startswith("cuda, because PyTorch sees a CUDA GPU (NVIDIA H200)")

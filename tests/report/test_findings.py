@@ -243,7 +243,7 @@ def test_every_rule_has_a_case_and_a_row_on_the_page() -> None:
     names = {name for name, _, _ in CASES} | {"few-updates"}
     assert len(names) == len(CAUSES + RULES)
     page = (Path(__file__).parents[2] / "docs/findings.md").read_text()
-    assert set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)) == names
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)) == names | {"seeds-disagree"}  # of several runs
 
 
 def test_a_finding_is_one_line_with_a_remedy() -> None:
