@@ -7,7 +7,7 @@ import logging
 import sys
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import click
 
@@ -17,7 +17,7 @@ from actor_critic.cli.leaving import Leaving
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.imports import look_in
 from actor_critic.process import interrupts
-from actor_critic.ranks import is_launched, is_shared, rank, share
+from actor_critic.ranks import is_launched, is_shared, rank, share, wait_for_all
 
 __all__ = ["main"]
 
@@ -81,12 +81,16 @@ def main(*prefix: str) -> NoReturn:
             raise
         traceback.print_exc(file=errors)
         code, message = 1, ""
+    _print_error(message, errors)
+    leaving.end(code)
+
+
+def _print_error(message: str, errors: TextIO) -> None:
     if message:
         from actor_critic.cli.screen import printable  # imported here, because most commands do not need it
 
         with contextlib.suppress(OSError, ValueError):  # standard error may be closed
-            print("error:", printable(message), file=errors)
-    leaving.end(code)
+            print("error:", printable(message), file=errors, flush=True)
 
 
 def _run(words: list[str]) -> tuple[int, str]:
@@ -121,6 +125,11 @@ def _run(words: list[str]) -> tuple[int, str]:
         logging.getLogger("actor_critic").debug("%s", error, exc_info=True)
         if words[0] in _OF_ALL_RANKS:
             share(error)
+        if is_shared(error):
+            # A launcher ends the other ranks as soon as one has ended, so they wait until rank 0 has printed.
+            _print_error(_message(error), sys.stderr)
+            wait_for_all()
+            return error.exit_code, ""
         return error.exit_code, _message(error)
     except (KeyboardInterrupt, click.Abort):
         return 130, "interrupted"

@@ -11,6 +11,7 @@ from actor_critic.ranks.launched import (
     restarts,
     share,
     size,
+    wait_for_all,
 )
 from actor_critic.ranks.ranks import ALONE, Memory, Ranks, Share, is_shared, shared
 
@@ -31,4 +32,5 @@ __all__ = [
     "share",
     "shared",
     "size",
+    "wait_for_all",
 ]

@@ -159,6 +159,13 @@ def share(error: ActorCriticError) -> None:
             raise error
 
 
+def wait_for_all() -> None:
+    """Wait until all ranks call this, if they are still connected."""
+    if _joined is not None and not _joined.is_broken:
+        with contextlib.suppress(RankFault):
+            _joined.any(False)
+
+
 def _place_to_meet(timeout: float) -> dict[str, Any]:
     """Return the arguments of ``init_process_group`` that say where the ranks meet."""
     store = _agent_store()
