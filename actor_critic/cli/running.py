@@ -25,7 +25,7 @@ from actor_critic.config import Resolution, Settings
 from actor_critic.errors import ConfigError
 from actor_critic.evaluation import Evaluation
 from actor_critic.process import Interrupted, begin_with, resume_command
-from actor_critic.ranks import check_is_alone, rank, remember
+from actor_critic.ranks import check_is_alone, rank, remember, wait_for_all
 from actor_critic.report import live_view
 from actor_critic.training import FINISHED, INTERRUPTED, FoundRun, Trainer
 
@@ -164,7 +164,7 @@ def _run(trainer: Trainer, console: Console) -> int:
             view.show(report)
     if rank() == 0:
         _print_closing_words(trainer, console)
-    trainer.wait_for_ranks()
+    wait_for_all()  # a launcher ends the other ranks as soon as one has ended
     if trainer.stop_reason == INTERRUPTED and not received:  # another rank received the signal
         return 128 + signal.SIGTERM
     return 128 + received[0] if received else 0

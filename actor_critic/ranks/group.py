@@ -18,7 +18,7 @@ from torch import Tensor
 from actor_critic.errors import ActorCriticError, ConfigError, RankFault, describe
 from actor_critic.process import cores
 from actor_critic.ranks.network import Network
-from actor_critic.ranks.ranks import Ranks, Result, is_shared, joined_rows, shared
+from actor_critic.ranks.ranks import Ranks, Result, is_shared, shared
 
 if TYPE_CHECKING:
     from actor_critic.ranks.shared_memory import SharedMemory
@@ -146,7 +146,7 @@ class ProcessGroup(Ranks):
         borders = np.cumsum([array.nbytes for array in arrays])[:-1]
         pieces = [np.split(part, borders) for part in self._bytes_of_all(mine, "gathering numbers of an epoch")]
         return [
-            joined_rows([np.frombuffer(parts[k].tobytes(), array.dtype).reshape(array.shape) for parts in pieces])
+            np.concatenate([parts[k].copy().view(array.dtype).reshape(array.shape) for parts in pieces], axis=1)
             for k, array in enumerate(arrays)
         ]
 

@@ -1,7 +1,7 @@
 """The interface of the ranks of a run, and its simplest case: one process alone."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -206,8 +206,3 @@ def shared(error: Failure) -> Failure:
 def is_shared(error: BaseException) -> bool:
     """Return whether all ranks know of an error, and rank 0 reports it."""
     return getattr(error, "is_shared", False)
-
-
-def joined_rows(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Return arrays [T, n, ...] of the ranks as one [T, N, ...]."""
-    return np.concatenate(arrays, axis=1)

@@ -71,11 +71,6 @@ class RecordedRun(RunControl):
         """Wait at the end of the block for all ranks; if one raises an error in it, all raise it."""
         return self._ranks.joint()
 
-    def wait_for_ranks(self) -> None:
-        """Wait until all ranks have come here: a launcher may end the others as soon as one has ended."""
-        if not self._ranks.is_broken:
-            self._ranks.any(False)
-
     def _open_records(self, stack: contextlib.ExitStack) -> None:
         """Open the files of the run folder, if there is one, until the stack ends."""
         self._ranks.lead(lambda: self._open_files(stack))

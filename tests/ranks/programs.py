@@ -3,16 +3,18 @@
 import copy
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import pytest
 import torch
 
 from actor_critic import Config, Trainer
-from actor_critic.errors import ActorCriticError
+from actor_critic.errors import ActorCriticError, ConfigError, RankFault
 from actor_critic.ranks import is_shared, join, rank
 
 SMALL: dict[str, Any] = {"num_envs": 8, "batch_size": 128, "num_minibatches": 4, "update_epochs": 2, "seed": 5}
@@ -131,8 +133,44 @@ def copy_buffers(folder: Path) -> None:
     assert all(torch.equal(buffers, other) for other in join(60).objects(buffers))
 
 
+def change_alone(folder: Path) -> None:
+    """Change a setting on rank 0 alone; every rank is told before the next epoch."""
+    trainer = Trainer(Config(environment="CartPole-v1", num_epochs=9, **SMALL))
+    with pytest.raises(
+        ConfigError, match="^change: rank 1 has made other changes than rank 0; make them on all ranks$"
+    ):
+        for _ in trainer:
+            if rank() == 0:
+                trainer.change(learning_rate=1e-4)
+    assert trainer.epoch == 1
+
+
+def leave_alone(folder: Path) -> None:
+    """Leave the loop on rank 0 alone; rank 1 is told at once, and the run cannot go on."""
+    trainer, began = Trainer(Config(environment="CartPole-v1", num_epochs=9, **SMALL)), time.monotonic()
+    epochs = iter(trainer)
+    next(epochs)
+    if rank() == 0:
+        epochs.close()  # type: ignore[attr-defined]
+    else:
+        with pytest.raises(RankFault, match=r"rank 0 does something else: all ranks must make the same calls"):
+            next(epochs)
+    with pytest.raises(RankFault, match=r"the connection to the other ranks is lost"):
+        next(iter(trainer))
+    assert time.monotonic() - began < 60
+
+
 PROGRAMS: dict[str, Callable[[Path], None]] = {
-    program.__name__: program for program in (train_all, stop_and_resume, stop_from_the_loop, fail, copy_buffers)
+    program.__name__: program
+    for program in (
+        train_all,
+        stop_and_resume,
+        stop_from_the_loop,
+        fail,
+        copy_buffers,
+        change_alone,
+        leave_alone,
+    )
 }
 
 if __name__ == "__main__":
