@@ -137,7 +137,7 @@ def change_alone(folder: Path) -> None:
     """Change a setting on rank 0 alone; every rank is told before the next epoch."""
     trainer = Trainer(Config(environment="CartPole-v1", num_epochs=9, **SMALL))
     with pytest.raises(
-        ConfigError, match="^change: rank 1 has made other changes than rank 0; make them on all ranks$"
+        ConfigError, match=r"^change: rank 1 has made other changes than rank 0; make them on all ranks$"
     ):
         for _ in trainer:
             if rank() == 0:
