@@ -52,8 +52,13 @@ class _Seeds:
 
     def children(self) -> list[psutil.Process]:
         """The processes of the seeds, in the order of their seeds."""
+        (server,) = self.servers()
+        return sorted(server.children(), key=lambda each: each.pid)
+
+    def servers(self) -> list[psutil.Process]:
+        """The process that those of the seeds are forked from, as soon as there is one."""
         found = psutil.Process(self.process.pid).children()
-        return sorted((each for each in found if "spawn_main" in " ".join(each.cmdline())), key=lambda each: each.pid)
+        return [each for each in found if "forkserver" in " ".join(each.cmdline())]
 
     def wait_for_epochs(self) -> None:
         """Until two seeds have done an epoch."""
@@ -116,10 +121,10 @@ def test_a_signal_to_all_while_the_processes_of_the_seeds_still_begin_is_heard_b
     number: signal.Signals, begin: Callable[..., _Seeds]
 ) -> None:
     seeds = begin()
-    _wait(lambda: len(seeds.children()) > 0)
+    _wait(lambda: len(seeds.servers()) > 0)
     seeds.process.send(number, to_all=True)
     assert seeds.end() == 128 + number
-    assert seeds.kept() == {}
+    assert len(seeds.kept()) <= 1  # the first one may have begun
     assert "stopped; continue each seed" in seeds.out
     assert "Traceback" not in seeds.out
 
