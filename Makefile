@@ -1,4 +1,5 @@
-# train: one command from a fresh clone to a trained policy. test, check: what continuous integration runs.
+# train: one command from a fresh clone to a trained policy. check, test, test-slow: what continuous integration runs.
+# test-slow: the tests that take many processes, compilers, notebooks or a cluster.
 # test-newest: the tests without tests/faults and tests/odd, on another Python and in another virtual environment:
 # make test-newest VENV=.venv-newest PYTHON=python3.13
 # test-gpu: the tests and the benchmark that need a CUDA GPU, in six minutes; on a machine without a network, copy the
@@ -10,13 +11,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-newest test-gpu gpu-wheels check faults learning bench format clean
+.PHONY: train test test-slow test-newest test-gpu gpu-wheels check faults learning bench format clean
 
 train: $(VENV)/.installed
 	$(BIN)/python main.py
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 test-newest: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/faults --ignore=tests/odd

@@ -45,6 +45,7 @@ def test_the_python_of_getting_started_runs(nursery: Nursery, tmp_path: Path) ->
     assert float(reached.removeprefix("best possible 0.6, reached")) == pytest.approx(0.6)
 
 
+@pytest.mark.slow
 def test_the_python_of_notebooks_runs(nursery: Nursery, tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/notebooks.md").read_text(), re.DOTALL)
     (tmp_path / "page.py").write_text("\n".join(blocks))
@@ -76,6 +77,7 @@ print(len(record_episode(trainer.agent).frames))
     assert (tmp_path / "lake.gif").read_bytes().startswith(b"GIF89a")
 
 
+@pytest.mark.slow
 def test_the_first_command_of_several_machines_runs_and_continues(tmp_path: Path) -> None:
     page = (ROOT / "docs/several_machines.md").read_text()
     name, *words = re.findall(r"```console\n\$ (.*?)\n```", page)[0].split()
@@ -89,6 +91,7 @@ def test_the_first_command_of_several_machines_runs_and_continues(tmp_path: Path
         assert told in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "at_least"), [("custom_reward", 0.9), ("own_problem", 0.8)])
 def test_the_example_files_run(name: str, at_least: float, nursery: Nursery) -> None:
     output = _run((ROOT / f"docs/examples/{name}.py").read_text(), ROOT / "docs/examples", nursery)

@@ -11,6 +11,8 @@ import pytest
 
 from tests.nursery import Nursery
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/extending.md").read_text()
 

@@ -10,7 +10,10 @@ import pytest
 from tests import notebooks
 from tests.nursery import ROOT, Nursery
 
-pytestmark = pytest.mark.filterwarnings("default")  # of the kernel's own libraries
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),  # of the kernel's own libraries
+]
 
 
 def _outputs(notebook: nbformat.NotebookNode) -> tuple[str, list[dict[str, Any]]]:

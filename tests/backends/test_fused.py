@@ -705,6 +705,7 @@ def test_a_folder_that_somebody_else_can_put_something_into_is_not_used(
     assert found() == folder
 
 
+@pytest.mark.slow
 def test_a_planted_cache_is_never_unpickled(tmp_path: Path) -> None:
     code = (
         "import numpy as np\n"
@@ -728,6 +729,7 @@ def test_a_planted_cache_is_never_unpickled(tmp_path: Path) -> None:
     assert run(folder) == "[3. 3.]\n"
 
 
+@pytest.mark.slow
 def test_a_run_without_a_place_for_compiled_code_trains_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     code = (

@@ -592,6 +592,7 @@ def test_presets_are_listed_with_source_and_expectation(shell: Shell) -> None:
     assert {"environment", "algorithm", "source", "evaluation", "expected", "settings"} == documents[0].keys()
 
 
+@pytest.mark.slow
 def test_nothing_but_what_settings_name_is_imported_from_the_folder_one_is_in(shell: Shell) -> None:
     (shell.folder / "mine.py").write_text(
         "from actor_critic import LinearReward\nclass Mine(LinearReward):\n    pass\n"

@@ -195,6 +195,7 @@ def test_workers_ignore_the_signals_of_a_terminal_and_leave_when_they_are_left()
         next(reports)
 
 
+@pytest.mark.slow
 def test_how_many_workers_is_measured_and_changes_no_bit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = RUN | {"environment": "tests.toys:Slow-v0", "num_epochs": 1, "replay": "reset"}  # without a slow trial
     with caplog.at_level("INFO", "actor_critic"), pytest.MonkeyPatch.context() as patch:

@@ -13,6 +13,7 @@ pytest.importorskip("ray")
 from tests.launching.clusters import RUN, LocalCluster, command, digests, finished, when, with_torchrun
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not os.environ.get("FAULTS"), reason="takes minutes; make faults runs it"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray does not wait for the processes that it ends
 ]

@@ -13,6 +13,8 @@ from tests.faults.launched import Agent, Hosts, torchrun, two_hosts, why_no_host
 from tests.faults.short_runs import EPOCHS, best_is_kept, digests, metrics, temporaries, train
 from tests.nursery import wait_until
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 15  # rank_timeout
 COMMAND = (*train(rank_timeout=PATIENCE), "--run-folder=checkpoints_run")
 SLOW_TO_LEAVE = 90.0

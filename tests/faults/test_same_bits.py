@@ -15,6 +15,8 @@ from tests.faults.conftest import Campaign
 from tests.faults.short_runs import run_in, train
 from tests.nursery import ROOT, Nursery
 
+pytestmark = pytest.mark.slow
+
 AT_A_MOMENT = """
 import sys, time
 from pathlib import Path

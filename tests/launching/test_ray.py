@@ -10,7 +10,10 @@ pytest.importorskip("ray")
 
 from tests.launching.clusters import RUN, LocalCluster, command, digests, finished, with_torchrun
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray does not wait for the processes that it ends
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray does not wait for the processes that it ends
+]
 
 
 @pytest.fixture(scope="module")

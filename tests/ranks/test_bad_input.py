@@ -9,10 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from actor_critic.storage import checkpoints
 from tests.ranks.launch import ROOT, on_ranks
+
+pytestmark = pytest.mark.slow
 
 TRAIN = (
     "train", "--environment=CartPole-v1", "--num-envs=4", "--num-steps=8", "--num-epochs=4",

@@ -15,6 +15,8 @@ import pytest
 from actor_critic.training import find_run
 from tests.ranks.launch import ROOT, on_ranks
 
+pytestmark = pytest.mark.slow
+
 LONG = ("--environment", "CartPole-v1", "--num-envs", "8", "--batch-size", "512", "--num-epochs", "20000",
         "--checkpoint-interval", "10000", "--no-report", "--run-folder", "run")  # fmt: skip
 

@@ -14,6 +14,8 @@ from actor_critic.errors import ConfigError
 from tests.ranks import programs
 from tests.ranks.launch import on_ranks
 
+pytestmark = pytest.mark.slow
+
 ROUNDING = 2e-6
 """Ten epochs of up to eight steps move a weight by 0.01 or more; float32 rounds sums to 1e-7 of their size."""
 

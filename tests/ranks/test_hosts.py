@@ -9,6 +9,8 @@ import pytest
 
 from tests.ranks.launch import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("machines", ["001", "01", "0011"])
 def test_every_exchange_gives_all_ranks_the_same(machines: str) -> None:

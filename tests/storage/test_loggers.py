@@ -16,6 +16,8 @@ from actor_critic.storage import loggers
 from tests.line import Line
 from tests.nursery import ROOT, Nursery
 
+pytestmark = pytest.mark.slow
+
 RUN: dict[str, Any] = {"num_envs": 4, "batch_size": 128, "num_epochs": 6, "seed": 1, "evaluation_episodes": 4}
 SCRIPT = f"""
 import os, sys, signal

@@ -12,6 +12,8 @@ import pytest
 from actor_critic.environments.functional.compiled.user_code import UserCode
 from tests.environments.functional.problems import load, source
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 REPORT = """

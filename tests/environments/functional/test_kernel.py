@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 KERNEL = """
 from actor_critic.environments.functional import make_twin
 from actor_critic.environments.functional.compiled import Kernel
