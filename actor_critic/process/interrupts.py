@@ -1,14 +1,18 @@
 """Ctrl-C, as distinct from a KeyboardInterrupt that an environment raises."""
 
 import _signal  # type: ignore[import-not-found]  # the functions of signal convert to enumerations, which takes microseconds
+import _thread
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 _SIGINT = int(signal.SIGINT)
 _MAIN = threading.main_thread().ident
+
+_DESTRUCTOR = 0.01  # seconds, in which a destructor ends
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -27,12 +31,42 @@ def recognized() -> Iterator[None]:
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         raise Interrupted
 
-    is_replaced = _replace_handler(on_signal)
+    if not _replace_handler(on_signal):
+        yield
+        return
+    try:
+        with _raised_after_destructors():
+            yield
+    finally:
+        _signal.signal(_SIGINT, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def _raised_after_destructors() -> Iterator[None]:
+    """Raise Ctrl-C again if it arrived in a destructor: Python prints and drops what a destructor raises."""
+    before, again = sys.unraisablehook, threading.Timer(_DESTRUCTOR, _interrupt)
+    again.daemon = True
+
+    def on_unraisable(dropped: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(dropped.exc_value, Interrupted):
+            before(dropped)
+        elif again.ident is None:  # not begun
+            again.start()
+
+    sys.unraisablehook = on_unraisable
     try:
         yield
     finally:
-        if is_replaced:
-            _signal.signal(_SIGINT, signal.default_int_handler)
+        sys.unraisablehook = before
+        again.cancel()
+
+
+def _interrupt() -> None:
+    """Send Ctrl-C to the main thread."""
+    if hasattr(signal, "pthread_kill") and _MAIN is not None:
+        signal.pthread_kill(_MAIN, _SIGINT)  # wakes it from a system call, too
+    else:
+        _thread.interrupt_main()
 
 
 class postponed:  # noqa: N801 - used as a function, in every epoch: a generator would take twice as long
