@@ -194,7 +194,10 @@ def times(title: str, seconds: dict[str, dict[str, float]]) -> Chart | None:
         }
         for part, color in zip(parts, _colors(len(parts)), strict=True)
     ]  # fmt: skip
-    layout = {"barmode": "stack", "xaxis": {"title": {"text": "seconds"}}, "showlegend": True, "hovermode": "closest"}
+    layout = {
+        "barmode": "stack", "xaxis": {"title": {"text": "seconds"}}, "yaxis": {"autorange": "reversed"},
+        "showlegend": True, "hovermode": "closest",
+    }  # fmt: skip
     note = "without evaluations" + _ROLLOUT * ("rollout" in parts)
     return Chart(title, traces, layout, note, is_low=len(seconds) < _TALL_FROM)
 
