@@ -218,10 +218,10 @@ the others are skipped, so the mean KL stays small. Therefore the share of steps
 defaults it was 0.76 or more in the first half of 10 runs (CartPole, Acrobot, FrozenLake, MountainCar and Taxi, two
 seeds each), and 0.44 or less in 10 runs with learning rates that are too large.
 
-Which seeds fall short depends on the last bits of the sums, and so on the processor and on the kernels that its BLAS
-library chooses. With `OPENBLAS_CORETYPE=SkylakeX`, CliffWalking with seed 4 returns −13, with `OPENBLAS_CORETYPE=Haswell`
-on the same machine −200. So a seed that falls short here says nothing about a change of the code. Of 12 seeds (4 to 15)
-with each of the two kernels, this many were good:
+Which seeds fall short depends on the last bits of sums, and so on the processor, for which the BLAS library chooses its
+kernels. On one machine, CliffWalking with seed 4 returns −13 with `OPENBLAS_CORETYPE=SkylakeX`, and −200 with
+`OPENBLAS_CORETYPE=Haswell`. So one seed that falls short is no sign that a change of the code did harm. Of 12 seeds
+(4 to 15) with each of the two kernels, this many were good:
 
 | settings | SkylakeX | Haswell |
 |---|---|---|
