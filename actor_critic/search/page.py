@@ -18,6 +18,7 @@ from actor_critic.search.results import SweepResult
 log = logging.getLogger("actor_critic")
 
 PAGE = "sweep.html"
+_PARETO = ("trials", "no other is as good in both")  # the order in which Optuna draws them
 _FEWEST_TRIALS = 4  # for the importance of parameters
 
 
@@ -69,7 +70,11 @@ def _sections(study: optuna.Study) -> list[Section]:
         return []
     if len(study.directions) > 1:
         pareto = partial(visualization.plot_pareto_front, study, target_names=["score", "seconds"])
-        return [Section("The search", charts=_chart("score and time", pareto), is_wide=True)]
+        charts = _chart("score and time", pareto, {"marker": {"size": 8}, "showlegend": True})
+        for chart in charts:
+            for trace, name in zip(chart.data, _PARETO, strict=False):
+                trace["name"] = name
+        return [Section("The search", charts=charts, is_wide=True)]
     history = partial(visualization.plot_optimization_history, study, target_name="score")
     curves = partial(visualization.plot_intermediate_values, study)
     search = [
