@@ -303,7 +303,7 @@ class Config(BaseModel):
     """Other tools that get the figures of the run: "wandb" (Weights & Biases, offline unless WANDB_MODE says otherwise)
     and "mlflow" (mlflow.db beside the run folder, unless MLFLOW_TRACKING_URI says otherwise)."""
     report: Annotated[bool | None, Default(True, old=True)] = None
-    """Whether to write report.html into the run folder at the end, a page with charts and findings (2 MB). Default:
+    """Whether to write report.html into the run folder at the end, a page with charts and findings (0.7 MB). Default:
     true."""
     log_file: Annotated[_Path | None, Default("actor_critic_training.log")] = None
     """The log file that commands append to. Default: "actor_critic_training.log"."""

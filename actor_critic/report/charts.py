@@ -13,8 +13,12 @@ COLORS = ("#3b7ddd", "#e07b24", "#1a9c78", "#b35fc0", "#d2505a", "#8d8a1c", "#1f
 """One for each group; readable on light and on dark paper."""
 
 _POINTS = 150  # of a line; more are averaged
+_ROLLOUT = "; rollout is environment and policy in one compiled call"
+_TALL_FROM = 3  # groups
+_SMALL = 1e-3
 _HEATMAP_FROM = 9  # choices; fewer are stacked areas
-_BINS = 30
+_BINS = 31  # odd, so that the bar of equal values is in the middle
+_SHARES = [[0, "rgba(59,125,221,0)"], [1, "rgb(59,125,221)"]]  # from the paper, light or dark, to blue
 
 Array = npt.NDArray[np.float64]
 
@@ -28,12 +32,14 @@ class Chart:
         data: The traces.
         layout: What differs from the layout of the page.
         note: A line beneath the title.
+        is_low: Whether it needs little height.
     """
 
     title: str
     data: list[dict[str, Any]]
     layout: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    is_low: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,13 +83,18 @@ def lines(title: str, x_title: str, drawn: Sequence[Line], limit: float | None =
         traces.append({
             "x": rounded(x[kept]), "y": rounded(y[kept]), "name": line.name, "type": "scatter",
             "mode": "lines+markers" if line.is_marked else "lines", "showlegend": not line.is_thin,
-            "line": {"color": line.color, "width": 1 if line.is_thin else 2}, "opacity": 0.35 if line.is_thin else 1,
+            "line": {"color": line.color, "width": 1 if line.is_thin else 2}, "opacity": 0.5 if line.is_thin else 1,
             **({"hoverinfo": "skip"} if line.is_thin else {}),
         })  # fmt: skip
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": x_title}},
         "showlegend": len({each.name for each in known}) > 1,
     }
+    low, high = (float(f([f(line.y) for line in known])) for f in (np.nanmin, np.nanmax))
+    if low == high != 0:  # else the axis would reach from 1 below it to 1 above
+        layout["yaxis"] = {"range": sorted((0.0, 2 * low))}
+    if max(-low, high) < _SMALL:  # else Plotly writes 100µ for 1e-4
+        layout.setdefault("yaxis", {})["exponentformat"] = "e"
     if limit is not None and max(np.nanmax(line.y) for line in known) > limit / 2:  # else it would flatten the lines
         note = f"dashed: {limit:g}, a mean above it is a finding"
         dash = {"color": "#8a93a0", "width": 1, "dash": "dash"}
@@ -123,18 +134,17 @@ def histogram(title: str, x_title: str, samples: Mapping[str, Sequence[float]], 
     if not len(values):
         return None
     low, high = float(values.min()), float(values.max())
-    edges = np.linspace(low, high, _BINS + 1) if high > low else np.array([low - 0.5, low + 0.5])
+    edges = np.linspace(low, high, _BINS + 1) if high > low else np.linspace(low - 0.5, low + 0.5, _BINS + 1)
     traces = []
     for (name, sample), color in zip(samples.items(), _colors(len(samples)), strict=True):
         counts, _ = np.histogram(sample, edges)
         middle = (edges[1:] + edges[:-1]) / 2
         traces.append({
-            "x": rounded(middle), "y": counts.tolist(), "name": name, "type": "bar", "opacity": 0.7,
-            "marker": {"color": color}, "width": float(edges[1] - edges[0]),
+            "x": rounded(middle), "y": counts.tolist(), "name": name, "type": "bar", "marker": {"color": color},
         })  # fmt: skip
     layout = {
-        "barmode": "overlay", "xaxis": {"title": {"text": x_title}}, "yaxis": {"title": {"text": "episodes"}},
-        "showlegend": len(samples) > 1,
+        "barmode": "group", "bargap": 0.1, "showlegend": len(samples) > 1,
+        "xaxis": {"title": {"text": x_title}}, "yaxis": {"title": {"text": "episodes"}},
     }  # fmt: skip
     return Chart(title, traces, layout, note)
 
@@ -153,9 +163,10 @@ def choices(title: str, x: Array, frequencies: Array, names: Sequence[str], note
     if len(names) >= _HEATMAP_FROM:
         trace = {
             "x": rounded(x), "y": list(names), "z": [rounded(row) for row in frequencies.T], "type": "heatmap",
-            "colorscale": "Blues", "reversescale": False, "zmin": 0, "colorbar": {"thickness": 10},
+            "colorscale": _SHARES, "zmin": 0, "colorbar": {"thickness": 10, "tickformat": ".0%"},
         }  # fmt: skip
-        return Chart(title, [trace], {"xaxis": steps, "hovermode": "closest"}, note)
+        layout = {"xaxis": steps, "yaxis": {"type": "category"}, "hovermode": "closest"}
+        return Chart(title, [trace], layout, note)
     traces = [
         {
             "x": rounded(x), "y": rounded(share), "name": name, "type": "scatter", "mode": "lines", "stackgroup": "one",
@@ -166,13 +177,12 @@ def choices(title: str, x: Array, frequencies: Array, names: Sequence[str], note
     return Chart(title, traces, {"xaxis": steps, "yaxis": {"tickformat": ".0%"}, "showlegend": True}, note)
 
 
-def times(title: str, seconds: dict[str, dict[str, float]], note: str = "") -> Chart | None:
-    """Return a chart of where the time went.
+def times(title: str, seconds: dict[str, dict[str, float]]) -> Chart | None:
+    """Return a chart of where the time went; None if it is unknown.
 
     Args:
         title: Its title.
         seconds: By group, and then by part.
-        note: A line beneath the title.
     """
     parts = [part for part in next(iter(seconds.values()), {}) if any(group[part] > 0 for group in seconds.values())]
     if not parts:
@@ -184,8 +194,12 @@ def times(title: str, seconds: dict[str, dict[str, float]], note: str = "") -> C
         }
         for part, color in zip(parts, _colors(len(parts)), strict=True)
     ]  # fmt: skip
-    layout = {"barmode": "stack", "xaxis": {"title": {"text": "seconds"}}, "showlegend": True, "hovermode": "closest"}
-    return Chart(title, traces, layout, note)
+    layout = {
+        "barmode": "stack", "xaxis": {"title": {"text": "seconds"}}, "yaxis": {"autorange": "reversed"},
+        "showlegend": True, "hovermode": "closest",
+    }  # fmt: skip
+    note = "without evaluations" + _ROLLOUT * ("rollout" in parts)
+    return Chart(title, traces, layout, note, is_low=len(seconds) < _TALL_FROM)
 
 
 def picture(title: str, x: Array, y: Array, z: Array, x_title: str, y_title: str, note: str = "") -> Chart:

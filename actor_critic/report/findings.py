@@ -204,6 +204,11 @@ def _is_uniform(run: Records) -> bool:
     return run.is_new and run.mean("entropy", 0.9) > UNIFORM * float(run.metrics["entropy"].max())
 
 
+def _was_always_uniform(run: Records) -> bool:
+    entropy = run.metrics["entropy"]
+    return run.is_new and float(np.nanmin(entropy)) > UNIFORM * float(np.nanmax(entropy))
+
+
 def _critic_useless(run: Records) -> Finding | None:
     tenths = [run.mean("explained_variance", tenth / 10, (tenth + 1) / 10) for tenth in range(2, 10)]
     most = max((share for share in tenths if np.isfinite(share)), default=np.nan)
@@ -214,7 +219,8 @@ def _critic_useless(run: Records) -> Finding | None:
         "critic-useless",
         f"after the first fifth of the run the value function explained at most {max(0.0, most):.0%} of the variance "
         f"of the returns",
-        "it predicts returns no better than their mean would, so advantages are mostly noise",
+        "it predicts returns no better than their mean would, so advantages are mostly noise, or the observations do "
+        "not tell what follows",
         _scaled(run, f"--vf-coef {_twice(run.settings.vf_coef)} or more passes (--update-epochs)"),
     )
 
@@ -292,7 +298,7 @@ def _nothing_moves(run: Records) -> Finding | None:
 
 
 def _still_improving(run: Records) -> Finding | None:
-    if not run.improvement or run.is_near_the_optimum or run.has_reached_its_target:
+    if not run.is_over or not run.improvement or run.is_near_the_optimum or run.has_reached_its_target:
         return None
     before, rose = run.mean("mean_return", 0.6, 0.8), run.mean("mean_return", 0.8)
     last = float(run.metrics["mean_return"][-1])
@@ -309,7 +315,7 @@ def _still_improving(run: Records) -> Finding | None:
 
 
 def _was_better(run: Records) -> Finding | None:
-    if not run.improvement:
+    if not run.improvement or _was_always_uniform(run):  # random actions have lucky episodes too
         return None
     returns = run.metrics["mean_return"]
     best, last = float(np.nanmax(returns)), run.mean("mean_return", 0.9)

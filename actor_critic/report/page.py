@@ -71,10 +71,11 @@ def make_page(
         comparison = compare_groups(groups)
     settings = groups[0].settings
     runs = sum(len(group.runs) for group in groups)
+    environment = f"{settings.environment}, " if len(groups) > 1 else ""  # else it is in the title
     about, hidden = sections.about(groups, comparison)
     return render_page(
         sections.title(groups),
-        f"{settings.environment}, {settings.algorithm.upper()}, {runs} run{'s' if runs > 1 else ''}",
+        f"{environment}{settings.algorithm.upper()}, {runs} run{'s' if runs > 1 else ''}",
         sections.sections_of(groups, comparison, extra),
         about,
         notices=list(sections.notices(groups)),
@@ -175,7 +176,7 @@ def _numbered(shown: list[sections.Section]) -> list[dict[str, Any]]:
     for section in shown:
         drawn = []
         for chart in section.charts:
-            drawn.append({"title": chart.title, "note": chart.note, "number": number})
+            drawn.append({"title": chart.title, "note": chart.note, "number": number, "is_low": chart.is_low})
             number += 1
         found.append({"title": section.title, "tables": section.tables, "charts": drawn, "is_wide": section.is_wide})
     return found

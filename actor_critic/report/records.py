@@ -53,6 +53,11 @@ class Records:
         return self.settings.init_from is None
 
     @property
+    def is_over(self) -> bool:
+        """Whether the run has ended; one that was stopped or still runs has no evaluation of its last weights."""
+        return self.evaluation is not None
+
+    @property
     def has_reached_its_target(self) -> bool:
         """Whether the training return is at least ``target_return``, which then ended the run."""
         target = self.settings.target_return

@@ -20,6 +20,7 @@ from actor_critic.report.seeds import find_in_group
 from actor_critic.seeding import Purpose, generator
 from actor_critic.storage import SECONDS, find_checkpoint, read_changes, read_details, read_logged
 
+_OVER = "(95\N{NO-BREAK SPACE}% over {} episodes)"
 _LONG = 8  # rows; longer tables are folded
 _STEPS = "environment steps"
 _DIAGNOSTICS = {
@@ -92,7 +93,7 @@ def notices(groups: list[Group]) -> Iterator[str]:
             if run.evaluation is None:
                 yield (
                     f"{folder.name} is not over: {run.epochs} of {run.settings.num_epochs} epochs, and no evaluation "
-                    f"of its last weights"
+                    f"of its last weights. If it was stopped, actor-critic resume continues it."
                 )
 
 
@@ -104,7 +105,7 @@ def cards(group: Group) -> list[dict[str, str]]:
         means = np.array([each.modes[mode].returns.mean for each in evaluations])
         if len(runs) == 1:
             returns = evaluations[0].modes[mode].returns
-            note = f"{plainly(returns.low)} to {plainly(returns.high)} (95 % over {evaluations[0].episodes} episodes)"
+            note = f"{plainly(returns.low)} to {plainly(returns.high)} {_OVER.format(evaluations[0].episodes)}"
         else:
             note = f"median of {len(means)} seeds, {plainly(means.min())} to {plainly(means.max())}"
         cards.append({"name": f"{mode} return", "value": plainly(float(np.median(means))), "note": note})
@@ -210,7 +211,7 @@ def _comparison(comparison: Comparison | None) -> list[Section]:
     header, rows = comparison.table()
     scores = {each.name: each.scores for each in comparison.standings}
     caption = f"mean return of {comparison.score} actions in the final evaluation of each seed"
-    return [Section("Scores", [Table(rows, header, caption, True)], [_scores(scores)])]
+    return [Section("Scores", [Table(rows, header, caption, True)], [_scores(scores)], is_wide=True)]
 
 
 def _scores(scores: dict[str, list[float]]) -> Chart:
@@ -227,30 +228,27 @@ def _scores(scores: dict[str, list[float]]) -> Chart:
 
 
 def _evaluation(groups: list[Group]) -> Section:
-    rows, samples = [], {}
+    rows: list[list[str]] = []
+    pooled: dict[str, list[float]] = {"greedy": [], "sampled": []}
+    is_single = sum(len(group.runs) for group in groups) == 1
     for group in groups:
         for run in group.runs:
-            name = (f"{group.name}, " if len(groups) > 1 else "") + f"seed {run.settings.seed}"
+            owner = (f"{group.name}, " if len(groups) > 1 else "") + f"seed {run.settings.seed}, "
             for mode, result in run.evaluation.modes.items() if run.evaluation else ():
                 returns = result.returns
                 bounds = f"{plainly(returns.low)} to {plainly(returns.high)}"
                 cells = [plainly(returns.mean), bounds, plainly(returns.std), f"{result.mean_length:.1f}"]
-                rows.append([f"{name}, {mode}", *cells])
-                samples[f"{name}, {mode}"] = list(result.episode_returns)
+                rows.append([mode if is_single else owner + mode, *cells])
+                pooled.get(mode, []).extend(result.episode_returns)
     reference = groups[0].runs[0].evaluation.reference if groups[0].runs[0].evaluation else None
     if reference:
         rows += [[name, plainly(getattr(reference, name)), "", "", ""] for name in ("optimum", "uniform")]
     if not rows:
         return Section("Evaluation")
     header = ["policy", "mean return", "95 % interval over episodes", "standard deviation", "mean length"]
-    modes = ("greedy", "sampled")
-    pooled = {
-        mode: [each for name, sample in samples.items() if name.endswith(f", {mode}") for each in sample]
-        for mode in modes
-    }
     chart = charts.histogram("returns of single episodes", "return", pooled if len(groups) == 1 else {})
-    table = Table(rows, header, "every seed", is_numeric=True, is_folded=len(rows) > _LONG)
-    return Section("Evaluation of the last weights", [table], [chart] if chart else [])
+    table = Table(rows, header, "" if is_single else "every seed", is_numeric=True, is_folded=len(rows) > _LONG)
+    return Section("Evaluation of the last weights", [table], [chart] if chart else [], is_wide=True)
 
 
 def _actions(groups: list[Group]) -> Section:
@@ -294,9 +292,18 @@ def _diagnostics(groups: list[Group]) -> Section:
             target = targets.pop()
             limits["approx_kl"] = LARGE_KL if target is None else LARGE_KL_SHARE * target
         chart = charts.lines(title, _STEPS, drawn, limits.get(metric))
+        if metric == "explained_variance":
+            chart = _from_minus_one(chart)
         if chart and any(value for trace in chart.data for value in trace["y"]):  # not 0 throughout
             made.append(replace(chart, layout={**chart.layout, "showlegend": metric == "entropy" and len(drawn) > 1}))
     return Section("Losses and diagnostics", charts=made)
+
+
+def _from_minus_one(chart: Chart | None) -> Chart | None:
+    """Cut off what is below -1, where the value function is equally useless: it would flatten the rest."""
+    if chart is None or min(value for trace in chart.data for value in trace["y"]) >= -1:
+        return chart
+    return replace(chart, layout={**chart.layout, "yaxis": {"range": [-1, 1.05]}}, note="values below −1 are cut off")
 
 
 def _logged(groups: list[Group]) -> Section:
@@ -324,8 +331,7 @@ def _time(groups: list[Group]) -> Section:
             for part in SECONDS:
                 totals[part] += float(np.nansum(details.get(f"{part}_seconds", np.zeros(0)))) / len(group.folders)
         seconds[group.name if len(groups) > 1 else "a run"] = totals
-    note = "without evaluations; rollout is environment and policy in one compiled call"
-    chart = charts.times("where the time went", seconds, note)
+    chart = charts.times("where the time went", seconds)
     return Section("Time", charts=[chart] if chart else [], is_wide=True)
 
 

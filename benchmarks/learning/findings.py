@@ -171,8 +171,11 @@ THRESHOLDS = {
     "masks-leave-one-action": ("in more than half of the states the mask allowed a single action", "ours"),
     "policy-uniform": ("in the last tenth above 90 % of its largest value", "Jones; ML-Agents; share: ours"),
     "was-better": (
-        "the last tenth, and the evaluation, are below the best by more than 30 % of the whole improvement", "ours"),
-    "still-improving": ("the last fifth is above the one before by more than 25 % of the whole improvement", "ours"),
+        "the last tenth, and the evaluation, are below the best by more than 30 % of the whole improvement, and the "
+        "policy was not uniform throughout", "ours"),
+    "still-improving": (
+        "the last fifth of a run that was not stopped is above the one before by more than 25 % of the whole "
+        "improvement", "ours"),
     SEEDS_DISAGREE: (
         "of several seeds: the evaluation is more than half of the improvement below the median of three or more",
         "ours"),
@@ -214,6 +217,19 @@ would only name its effects.
 the others are skipped, so the mean KL stays small. Therefore the share of steps that were taken counts too. With the
 defaults it was 0.76 or more in the first half of 10 runs (CartPole, Acrobot, FrozenLake, MountainCar and Taxi, two
 seeds each), and 0.44 or less in 10 runs with learning rates that are too large.
+
+Which seeds fall short depends on the last bits of sums, and so on the processor, for which the BLAS library chooses its
+kernels. On one machine, CliffWalking with seed 4 returns −13 with `OPENBLAS_CORETYPE=SkylakeX`, and −200 with
+`OPENBLAS_CORETYPE=Haswell`. So one seed that falls short is no sign that a change of the code did harm. Of 12 seeds
+(4 to 15) with each of the two kernels, this many were good:
+
+| settings | SkylakeX | Haswell |
+|---|---|---|
+| CliffWalking, limit 200 | 11 of 12 | 11 of 12 |
+| one reward at the end | 11 of 12 | 12 of 12 |
+| Taxi with masks | 11 of 12 | 11 of 12 |
+| rewards in the thousands | 12 of 12 | 12 of 12 |
+| CartPole, small batches | 9 of 12 | 7 of 12 |
 
 `seeds-disagree` is about the runs of several seeds together (`train --seeds`, `report`). Here it counts for the seeds
 that fell short.

@@ -1,6 +1,7 @@
 """`sweep`: real processes, killed, stopped, two at once; and what it refuses."""
 
 import json
+import re
 import shlex
 import signal
 import sys
@@ -107,7 +108,10 @@ def test_a_sweep_finds_confirms_and_keeps_a_winner(begin: Callable[..., Process]
     assert "difference" in process.out and "without search: interquartile mean" in process.out
     page = (folder / "sweep.html").read_text()
     assert "2 seeds do not show that trial 0 is better than the settings without search" in page
-    assert "<h3>score of each trial</h3>" in page and "<h3>learning curves of the trials</h3>" in page
+    titles = ("score of each trial", "learning curves of the trials", "hidden_dim", "learning_rate")
+    assert all(f"<h3>{title}</h3>" in page for title in titles)
+    (charts,) = re.findall(r'id="charts">(.*?)</script>', page)
+    assert all("width" not in chart["layout"] for chart in json.loads(charts))  # so that they fit into the page
     settings = resolve(Layer("best.json", Config.load(folder / "best.json"))).settings
     for name, value in best["values"].items():
         assert getattr(settings, name) == value

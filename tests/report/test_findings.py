@@ -185,6 +185,11 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"mean_return": np.r_[10.0, _at(110.0, 78.0, 0.4, 0.5)[1:]], "evaluation": _evaluation(70, 60)},
         {"mean_return": np.r_[10.0, _at(110.0, 78.0, 0.4, 0.5)[1:]], "evaluation": _evaluation(85, 60)},
     ),
+    (
+        "was-better",
+        {"mean_return": _at(400.0, 100.0, 0.4, 0.5), "entropy": _at(0.62, 0.69, 0.4, 0.5)},
+        {"mean_return": _at(400.0, 100.0, 0.4, 0.5), "entropy": _at(0.63, 0.69, 0.4, 0.5)},  # random actions had luck
+    ),
     ("still-improving", {"mean_return": _RISING}, {"mean_return": _STEP}),
     ("still-improving", {"mean_return": _RISING}, {"mean_return": _RISING, "settings": {"target_return": 90.0}}),
 ]
@@ -204,6 +209,12 @@ def test_few_updates_are_found() -> None:
     assert "few-updates" not in _names(Records(whole.settings, ten, None))
     reached = whole.settings.replace(target_return=few["mean_return"][-1])
     assert "few-updates" not in _names(Records(reached, few, None))
+
+
+def test_a_run_that_was_stopped_is_not_told_that_it_still_improves() -> None:
+    whole = _records(mean_return=_RISING)
+    assert "still-improving" in _names(whole)
+    assert "still-improving" not in _names(Records(whole.settings, whole.metrics, None))
 
 
 def test_random_states_are_compared_with_a_uniform_choice() -> None:

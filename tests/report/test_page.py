@@ -117,6 +117,14 @@ def test_printing_draws_charts_that_were_never_in_view(browser: Browser, tmp_pat
     opened.view.evaluate("dispatchEvent(new Event('beforeprint'))")
     opened.view.wait_for_function("document.querySelectorAll('[data-drawn]').length == " + str(opened.charts.count()))
     assert opened.view.locator("details").first.get_attribute("open") is not None
+    widths = """[...document.querySelectorAll("[data-chart]")].map(
+        (place) => [place.clientWidth, place.querySelector(".main-svg").clientWidth])"""
+    printed = opened.view.evaluate(widths)
+    assert all(room == drawn for room, drawn in printed)
+    assert max(drawn for _, drawn in printed) <= 690  # A4 is 794 wide, with margins of 38 or more
+    opened.view.evaluate("dispatchEvent(new Event('afterprint'))")
+    opened.view.wait_for_function("document.querySelector('.main-svg').clientWidth > 1000")
+    assert opened.view.locator("details[open]").count() == 0
     opened.view.close()
 
 
@@ -164,6 +172,29 @@ def test_the_numbers_of_a_chart_are_those_of_the_run(tmp_path: Path) -> None:
     first = json.loads(document)[0]["data"][0]
     np.testing.assert_allclose(first["y"], np.linspace(10, 480, 20), rtol=1e-4)
     assert first["x"] == (2048 * np.arange(1, 21)).tolist()
+
+
+def test_axes_show_what_is_constant_and_leave_out_what_is_far_below() -> None:
+    x = np.arange(3.0)
+    constant = charts.lines("learning rate", "steps", [charts.Line("", x, np.full(3, 1e-4), "#000000")])
+    assert constant and constant.layout["yaxis"] == {"range": [0.0, 2e-4], "exponentformat": "e"}
+    rising = charts.lines("return", "steps", [charts.Line("", x, x, "#000000")])
+    assert rising and "yaxis" not in rising.layout
+
+
+def test_an_explained_variance_far_below_0_does_not_flatten_the_rest(tmp_path: Path) -> None:
+    def axis(folder: Path) -> Any:
+        section = next(each for each in sections.sections_of([read_group(folder, "run")], None) if each.charts[1:])
+        (chart,) = (each for each in section.charts if each.title.startswith("explained variance"))
+        return chart.layout.get("yaxis")
+
+    run = write_run(tmp_path / "run", 1, 480.0)
+    assert axis(run) is None
+    metrics = run / "metrics.csv"
+    header, first, *rest = metrics.read_text().splitlines()
+    cells = dict(zip(header.split(","), first.split(","), strict=True)) | {"explained_variance": "-20000"}
+    metrics.write_text("\n".join([header, ",".join(cells.values()), *rest]) + "\n")
+    assert axis(run) == {"range": [-1, 1.05]}
 
 
 def test_seeds_that_fall_short_are_named(tmp_path: Path) -> None:
