@@ -7,7 +7,9 @@ from typing import Any
 from actor_critic.config.config import MAX_BATCH_SIZE, MAX_ENVS
 from actor_critic.config.fields import DEFAULTS
 
-_MIN_EPOCHS, _MIN_BATCH = 16, 64  # a short run learns more from several small batches than from one large batch
+# A short run learns more from several small batches than from one large batch (docs/untuned.md).
+_MIN_EPOCHS, _MIN_BATCH = 16, 64
+_USUAL_EPOCHS = 48  # with fewer, rollouts are half as long
 _MEMORY_ENVS, _MEMORY_MINIBATCHES, _MEMORY_PASSES = 32, 4, 4  # on long sequences an update takes seconds
 _CLIP_COEF = 0.2  # the value of PPO, used if a setting of the user needs a clip range
 
@@ -136,14 +138,18 @@ def _adapt_batch_size(run: _Adaptable) -> None:
 
 
 def _adapt_to_budget(run: _Adaptable) -> None:
-    """Halve the rollouts of a preset until the run has ``_MIN_EPOCHS`` epochs, but keep ``_MIN_BATCH`` transitions."""
+    """Halve the rollouts of a preset in a short run, but keep ``_MIN_BATCH`` transitions.
+
+    They are halved once in a run of fewer than ``_USUAL_EPOCHS`` epochs, and until it has ``_MIN_EPOCHS``.
+    """
     values, total, num_envs = run.values, run.values.get("total_timesteps"), run.num_envs
     sizes = ("batch_size", "num_steps", "num_minibatches")
     if total is None or "num_steps" in values or num_envs is None or not all(map(run.is_open, sizes)):
         return
     steps = before = max(1, values["batch_size"] // num_envs)
-    while steps > 1 and num_envs * steps > max(_MIN_BATCH, total // _MIN_EPOCHS):
-        steps //= 2
+    epochs = _USUAL_EPOCHS
+    while steps > 1 and num_envs * steps > max(_MIN_BATCH, total // epochs):
+        steps, epochs = steps // 2, _MIN_EPOCHS
     if steps != before:
         run.change("batch_size", num_envs * steps, "total_timesteps")
 

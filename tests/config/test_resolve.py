@@ -197,11 +197,21 @@ def test_a_batch_larger_than_environments_are_allowed_is_spread_over_steps() -> 
         ({"num_minibatches": 5}, (8, 2040, 5), {"batch_size": (2040, "num_minibatches=5", 2048)}),
         ({"num_steps": 5, "num_envs": 3}, (3, 15, 32), {"num_minibatches": (1, "num_steps=5", 32)}),
         ({"num_steps": 5, "num_minibatches": 16}, (16, 80, 16), {"num_envs": (16, "num_minibatches=16", 8)}),
-        ({"total_timesteps": 32768}, (8, 2048, 32), {}),
+        ({"total_timesteps": 98304}, (8, 2048, 32), {}),
         (
-            {"total_timesteps": 32767},
+            {"total_timesteps": 98303},
             (8, 1024, 32),
-            {"batch_size": (1024, "total_timesteps=32767", 2048), "num_minibatches": (16, "batch_size=1024", 32)},
+            {"batch_size": (1024, "total_timesteps=98303", 2048), "num_minibatches": (16, "batch_size=1024", 32)},
+        ),
+        (
+            {"total_timesteps": 16384},
+            (8, 1024, 32),
+            {"batch_size": (1024, "total_timesteps=16384", 2048), "num_minibatches": (16, "batch_size=1024", 32)},
+        ),
+        (
+            {"total_timesteps": 16383},
+            (8, 512, 32),
+            {"batch_size": (512, "total_timesteps=16383", 2048), "num_minibatches": (8, "batch_size=512", 32)},
         ),
         (
             {"total_timesteps": 500},
