@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numba import from_dtype, int64, types
 
 from actor_critic.environments.functional.compiled.random import RANDOM
@@ -46,7 +45,9 @@ def _argument_types(layout: Layout) -> dict[str, tuple[Any, ...]]:
     element = from_dtype(layout.state)
     state = types.Array(element, len(layout.state_shape), "C") if layout.state_shape else element
     parameters = from_dtype(layout.parameters)
-    out = types.Array(from_dtype(np.dtype(layout.observations.dtype)), len(layout.out_shape), "C")
+    out = from_dtype(layout.written.dtype)
+    if not layout.written.is_nested:
+        out = types.Array(out, len(layout.out_shape), "C")
     action = int64 if layout.is_discrete else types.Array(int64, len(layout.action_shape), "C")
     return {
         "initial": (state, RANDOM, parameters),
