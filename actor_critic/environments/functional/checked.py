@@ -71,7 +71,8 @@ class Checked:
             found = describe(error.with_traceback(_own_lines(error, self._own[name])))
             raise self._wrong(name, f"raised {found}{hint}") from None
         if self.episodes.parameters.tobytes() != self._parameters:
-            raise self._wrong(name, "changed parameters; expected them unchanged: what changes belongs into the state")
+            remedy = "" if name == "reward" else ": what changes belongs into the state"
+            raise self._wrong(name, f"changed parameters; expected them unchanged{remedy}")
         return result
 
     def _known(self) -> str:
@@ -123,7 +124,8 @@ class Checked:
         before = np.asarray(state).tobytes()
         result = self._call(name, state, *arguments)
         if np.asarray(state).tobytes() != before:
-            raise self._wrong(name, "changed the state; expected that only initial and transition change it")
+            expected = "it unchanged" if name == "reward" else "that only initial and transition change it"
+            raise self._wrong(name, f"changed the state; expected {expected}")
         return result
 
     def _check_state(self, function: str, state: Any) -> None:

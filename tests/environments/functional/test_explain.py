@@ -100,7 +100,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "an array that is replaced": (
         source("state.stock = state.stock * 0.5"),
         "state.stock =",
-        "an array cannot replace state.stock; write state.stock[:] = ...",
+        "nothing can replace the array state.stock; write state.stock[:] = ...",
     ),
     "an index of a number": (source("x = action[0]"), "action[0]", "int64 has no entries, so it cannot be indexed"),
     "a mistake in a helper": (
