@@ -39,7 +39,9 @@ def check_observations(name: str, space: Any) -> None:
         if KEY in path:
             raise ConfigError(f"{at} would be the mask; leave it out, and define the function {KEY}")
         if not isinstance(part, _PARTS):
-            raise ConfigError(f"{at} is {part}, which functions cannot write; leave it out, or use a Box of numbers")
+            raise ConfigError(
+                f"{at} is a {type(part).__name__}, which functions cannot write; leave it out, or use a Box of numbers"
+            )
         dtype = np.dtype(part.dtype)
         if dtype.name not in NUMBERS:
             raise ConfigError(f"{at} has the dtype {dtype}; expected bool, integers, float32 or float64")

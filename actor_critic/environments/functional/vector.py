@@ -249,10 +249,8 @@ class FunctionalVectorEnv(
     def fault(self, code: int) -> EnvironmentFault:
         """Return the error for a result of a loop: no allowed action, a category outside its space, or an exception."""
         if code >= FAILED:
-            way = "a RewardModel, whose rewards run" if self.is_bandit else "--vectorization sync, which runs"
-            return EnvironmentFault(
-                f"{self._name}: one of its functions raised an exception; {way} in Python, shows it"
-            )
+            remedy = "a RewardModel (in Python)" if self.is_bandit else "--vectorization sync (in Python)"
+            return EnvironmentFault(f"{self._name}: one of its functions raised an exception; {remedy} shows it")
         index = code % OUTSIDE
         episode, steps = self.episodes.counts[index].tolist()
         number = self.episodes.stream[4] + index
