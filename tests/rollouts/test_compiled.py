@@ -100,7 +100,6 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 CASES: dict[str, dict[str, Any]] = {
     "choices, masks and an image": {"environment": f"{__name__}:Picking", "encoder": "mlp"},
-    "categories": {"environment": f"{__name__}:Counting"},
     "parts": {"environment": f"{__name__}:Sensing", "normalize_observations": True, "overlap": True},
     "chosen parts": {"environment": f"{__name__}:Sensing", "observation_keys": ["small", "inner.0", "inner.1"]},
     "a tuple": {"environment": "Blackjack-v1"},
@@ -134,7 +133,7 @@ def test_a_rollout_in_one_call_is_the_rollout_step_by_step(case: str, monkeypatc
     assert stepped.digest == compiled.digest
 
 
-@pytest.mark.parametrize("case", ["choices, masks and an image", "categories", "parts", "chosen parts"])
+@pytest.mark.parametrize("case", ["choices, masks and an image", "parts", "chosen parts"])
 def test_the_weights_are_those_of_single_environments_in_python(case: str) -> None:
     compiled, single = _run(**CASES[case]), _run(**CASES[case], vectorization="sync")
     assert (compiled.settings.vectorization, single.settings.vectorization) == ("compiled", "sync")

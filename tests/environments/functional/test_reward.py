@@ -11,6 +11,8 @@ import torch
 
 from actor_critic import Config, ConfigError, EnvironmentFault, FunctionalReward, RewardModel, Trainer, evaluate
 from actor_critic.environments import make_vector_environment
+from actor_critic.environments.functional import PythonExecutor, try_functions
+from actor_critic.environments.functional.bandit import random_spaces, random_states_with
 from actor_critic.rewards import make_reward_model
 from actor_critic.rollouts.compiled import CompiledCollector
 from actor_critic.training import setup
@@ -181,10 +183,21 @@ def test_a_trial_finds_what_is_wrong_before_the_run(name: str) -> None:
         Trainer(Config(**SIZES), reward_model=_of(function))
 
 
-class Rounding(FunctionalReward):
-    @staticmethod
-    def reward(state: Any, action: Any, parameters: Any) -> float:
-        return state[0] ** 3 * 0.1
+def test_a_reward_that_rounds_in_another_way_is_told_apart() -> None:
+    def made(function: Any) -> Any:
+        spaces = random_spaces(4, 3)
+        return random_states_with(_of(function)(*spaces), "own:Wrong", 4, 3)
+
+    exact, rounded, other = (
+        made(lambda state, action, parameters: 100.0 * float(state[0]) - 100.0 * float(state[1])),
+        made(lambda state, action, parameters: 100.0 * state[0] - 100.0 * state[1]),
+        made(lambda state, action, parameters: 100.0 * state[0] - 99.0 * state[1]),
+    )
+    for environment, is_rounding in ((rounded, True), (other, False)):
+        found = try_functions(environment, PythonExecutor(exact), steps=100, seconds=30.0).difference
+        assert found is not None
+        assert (found.is_rounding, found.text.startswith("Wrong: environment ")) == (is_rounding, True)
+        assert found.text.endswith("compiled code in 64 bits: write float(state[k])")
 
 
 def test_check_tries_the_function(
@@ -201,8 +214,6 @@ def test_check_tries_the_function(
     bad = shell("check", "random-states", "--reward-model", f"{HERE}:Margin", "--input-dim", "4", "--output-dim", "6")
     assert bad.code == 3
     assert "problem Margin: environment " in bad.out and "reward raised IndexError: index " in bad.out
-    rounded = shell("check", "random-states", "--reward-model", f"{HERE}:Rounding", *sizes)
-    assert (rounded.code, "write float(state[k])" in rounded.out) == (0, True)
     plain = shell("check", "random-states", "--reward-model", f"{HERE}:SameInNumPy")
     assert (plain.code, "only a run tries a model that is no FunctionalReward" in plain.out) == (0, True)
     other = shell("check", "CartPole-v1", "--output-dim", "3")
