@@ -78,7 +78,7 @@ def random_states_with(model: RewardModel, name: str, input_dim: int, output_dim
     if type(model) is LinearReward:
         kind = _with_reward("RandomStates", _linear, {"directions": model.directions})
     elif isinstance(model, FunctionalReward) and model.is_function:
-        values = {name: model.parameters[name] for name in type(model).parameters}
+        values = {key: model.parameters[key] for key in type(model).parameters}
         kind = _with_reward(type(model).__name__, type(model).reward, values)
     else:
         kind = _with_reward("RandomStates", _none, {})
@@ -94,12 +94,15 @@ def own_random_states(settings: Settings) -> RandomStates | None:
     Raises:
         ConfigError: The reward model cannot be made.
     """
-    sizes = settings.input_dim, settings.output_dim
-    assert sizes[0] is not None and sizes[1] is not None
-    given, spaces = settings.reward_model, random_spaces(sizes[0], sizes[1])
-    model = make_reward_model(given, settings.reward_model_kwargs, *spaces, objects=settings.objects)
-    is_function = isinstance(model, FunctionalReward) and model.is_function
-    return random_states_with(model, given, sizes[0], sizes[1]) if is_function else None
+    name, input_dim, output_dim = settings.reward_model, settings.input_dim, settings.output_dim
+    assert input_dim is not None and output_dim is not None
+    found = LinearReward if name == "linear" else settings.objects.load(name, "reward_model")
+    if not issubclass(found if isinstance(found, type) else type(found), FunctionalReward):
+        return None  # any other model is made only once, for the run
+    spaces = random_spaces(input_dim, output_dim)
+    model = make_reward_model(name, settings.reward_model_kwargs, *spaces, objects=settings.objects)
+    made = random_states_with(model, name, input_dim, output_dim)
+    return made if made.reward is not None else None
 
 
 def _linear(state: Any, action: Any, parameters: Any) -> float:
