@@ -49,7 +49,7 @@ def command(environment: str, **flags: Any) -> int:
     with notes(screen):
         show(check_functions_of(settings))
     if settings.is_random_states and not verdicts:
-        tried = "" if settings.reward_model == "linear" else "; only a run tries a model that is no FunctionalReward"
+        tried = "" if settings.reward_model == "linear" else "; only a run tries a reward model that is not compiled"
         say(screen, f"{environment} is built in and works with every setting of input_dim and output_dim{tried}")
         return 0
     if "problem" not in verdicts and not settings.is_random_states:

@@ -215,6 +215,6 @@ def test_check_tries_the_function(
     assert bad.code == 3
     assert "problem Margin: environment " in bad.out and "reward raised IndexError: index " in bad.out
     plain = shell("check", "random-states", "--reward-model", f"{HERE}:SameInNumPy")
-    assert (plain.code, "only a run tries a model that is no FunctionalReward" in plain.out) == (0, True)
+    assert (plain.code, "only a run tries a reward model that is not compiled" in plain.out) == (0, True)
     other = shell("check", "CartPole-v1", "--output-dim", "3")
     assert (other.code, other.err) == (2, "error: output_dim: 3 is checked with random-states only; leave it out\n")
