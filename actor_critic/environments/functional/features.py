@@ -10,18 +10,21 @@ from actor_critic.environments.functional.outputs import place_in
 from actor_critic.spaces import BYTE_SCALE, ObservationPart
 
 Encoder = Callable[[Any, Any], bool]
-"""Takes numbers in one axis, and writes their features; returns whether all categories are allowed."""
+"""Takes the numbers of a part in one axis, and writes their features; returns whether all categories are allowed."""
+
+FeatureMaker = Callable[[int, int, Any, Any], int]
+"""Takes the first environment, the end, and the arrays ``seen`` [N, bytes] and ``features`` [N, F]."""
 
 
-def feature_maker(layout: Layout) -> Encoder:
-    """Return the function that writes the features [F] of the bytes of an observation, as ``networks.encode`` does.
+def feature_maker(layout: Layout) -> FeatureMaker:
+    """Return the function that writes the features of observations, as ``networks.encode`` computes them.
 
-    It returns whether all categories are in their space.
+    It returns the first environment where a part has a category outside its space; −1 if there is none.
     """
     spec = layout.observations
     if spec.is_plain:  # the features are the observations
         return _nothing
-    made: Encoder = _nothing
+    made: FeatureMaker = _nothing
     stop = spec.num_features
     for part in reversed(spec.parts):
         begin, end = place_in(spec.dtype, part.path) if spec.is_nested else (0, layout.out_size)
@@ -31,21 +34,26 @@ def feature_maker(layout: Layout) -> Encoder:
     return made
 
 
-def _nothing(seen: Any, features: Any) -> bool:
-    return True
+def _nothing(first: int, last: int, seen: Any, features: Any) -> int:
+    return -1
 
 
 def _before(
-    rest: Encoder, encode: Encoder, dtype: np.dtype[Any], begin: int, end: int, start: int, stop: int
-) -> Encoder:
+    rest: FeatureMaker, encode: Encoder, dtype: np.dtype[Any], begin: int, end: int, start: int, stop: int
+) -> FeatureMaker:
     """Return the function that encodes the part in bytes ``begin`` to ``end`` − 1, and then the rest.
 
-    Compiled code has no list of functions, so each calls the next one.
+    Compiled code has no list of functions, so each calls the next one. All environments are viewed at once, because a
+    view takes longer than a small part.
     """
+    begin, end = begin // dtype.itemsize, end // dtype.itemsize  # parts are aligned
 
-    def encode_from(seen: Any, features: Any) -> bool:
-        is_allowed = encode(seen[begin:end].view(dtype), features[start:stop])
-        return rest(seen, features) and is_allowed
+    def encode_from(first: int, last: int, seen: Any, features: Any) -> int:
+        numbers = seen.view(dtype)
+        for i in range(first, last):
+            if not encode(numbers[i, begin:end], features[i, start:stop]):
+                return i
+        return rest(first, last, seen, features)
 
     return encode_from
 

@@ -61,14 +61,12 @@ def observe(
     """Write observations, features and masks of environments ``first`` to ``last`` − 1.
 
     Returns:
-        The first environment whose mask allows nothing, or ``OUTSIDE`` plus the first one whose observation has a
-        category outside its space; −1 if there is none.
+        ``OUTSIDE`` plus the first environment whose observation has a category outside its space; else the first one
+        whose mask allows nothing; else −1.
     """
     bad = -1
     for i in range(first, last):
         show(states[i], observations[i], seen[i], parameters[versions[i]])
-        if not encode(seen[i], features[i]) and bad < 0:
-            bad = i + OUTSIDE
         if HAS_MASKS:
             masks[i] = True
             action_mask(states[i], masks[i], parameters[versions[i]])
@@ -80,7 +78,8 @@ def observe(
                 place += size
                 if not allowed and bad < 0:
                     bad = i
-    return bad
+    outside: int = encode(first, last, seen, features)
+    return bad if outside < 0 else outside + OUTSIDE
 
 
 def reset(
