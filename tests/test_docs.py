@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import actor_critic
 from actor_critic.config import list_presets
+from actor_critic.environments.functional import make_executor, try_functions
 from tests.config import settings_page
 from tests.nursery import Nursery
 
@@ -100,9 +102,15 @@ def test_the_example_files_run(name: str, at_least: float, nursery: Nursery) -> 
 
 def test_the_corridor_of_the_page_on_compiled_environments_runs(tmp_path: Path, nursery: Nursery) -> None:
     page = (ROOT / "docs/functional_environments.md").read_text()
-    whole, _, debugging, _ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    whole, parts, _, debugging, _ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (tmp_path / "corridor.py").write_text(whole)
     assert _run(debugging, tmp_path, nursery) == "[0.2] -1.0 False 2\n"
+    scope: dict[str, Any] = {"__name__": "rover"}
+    exec(parts, scope)
+    rover = scope["Rover"]()
+    assert rover.observation_space.contains(rover.reset(seed=1)[0])
+    tried = try_functions(rover, make_executor(rover), steps=100, seconds=30.0)
+    assert (tried.problem, tried.compared, tried.episodes > 40) == (None, 300, True)
 
 
 def test_the_public_names_are_one_list_and_all_there() -> None:

@@ -129,16 +129,6 @@ def native_environments_are_not_wrapped(v: Values) -> str | None:
     )
 
 
-def compiled_environments_have_one_part(v: Values) -> str | None:
-    """Refuse to choose parts of the observations of compiled environments, which are one array."""
-    if v["vectorization"] != "compiled" or not v["observation_keys"]:
-        return None
-    return (
-        f"{v.culprit('observation_keys')} chooses parts of a Dict or Tuple, unlike {v.shown('vectorization')}, whose "
-        f"observations are one array; leave one of them out"
-    )
-
-
 def compiled_environments_are_saved_whole(v: Values) -> str | None:
     """Refuse to replay compiled environments, which checkpoints save completely."""
     if v["vectorization"] != "compiled" or v["replay"] not in ("fresh", "none"):
@@ -300,7 +290,6 @@ RULES: tuple[Rule, ...] = (
     one_process_has_one_worker,
     native_environments_are_not_replayed,
     native_environments_are_not_wrapped,
-    compiled_environments_have_one_part,
     compiled_environments_are_saved_whole,
     num_minibatches_divides_num_envs_with_memory,
     encoder_kwargs_need_a_custom_encoder,

@@ -96,7 +96,7 @@ def choose_vectorization(settings: Settings) -> Settings:
 
 def _why_not_compiled(settings: Settings) -> str | None:
     """Return why the environment cannot be compiled, or None if it can."""
-    for name, none in (("wrappers", []), ("observation_keys", []), ("frame_stack", 1)):
+    for name, none in (("wrappers", []), ("frame_stack", 1)):
         if (value := getattr(settings, name)) != none:
             return f"{name} {value} is for single environments"
     if settings.replay in ("fresh", "none"):
@@ -114,7 +114,7 @@ def _why_not_compiled(settings: Settings) -> str | None:
         return f"{settings.environment} with {settings.environment_kwargs} has no functional form"
     if settings.vectorization == "auto" and not has_numba():
         return "Numba is not installed; pip install numba"
-    usual = settings.replace(max_episode_steps=None)
+    usual = settings.replace(max_episode_steps=None, observation_keys=[])
     if reason := difference_from_original(twin, EnvironmentMaker(usual)):
         log.info("vectorization: not compiled, because the installed %s differs: %s", settings.environment, reason)
         return f"the installed {settings.environment} differs from the tested one: {reason}"

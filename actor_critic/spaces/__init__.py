@@ -2,7 +2,7 @@
 
 from actor_critic.spaces.actions import ActionSpec
 from actor_critic.spaces.left_out import NOT_CHOSEN, leave_out, left_out
-from actor_critic.spaces.nesting import Path, assemble, describe_path, parts_of, pick
+from actor_critic.spaces.nesting import Path, assemble, at_path, describe_path, parts_of, pick
 from actor_critic.spaces.observation_part import BYTE_SCALE, PICTURE_SIDE, ObservationPart, as_array
 from actor_critic.spaces.observations import ObservationSpec
 from actor_critic.spaces.read import Spec, read_spaces, spaces_of, spec_mismatch
@@ -19,6 +19,7 @@ __all__ = [
     "Spec",
     "as_array",
     "assemble",
+    "at_path",
     "describe_path",
     "leave_out",
     "left_out",

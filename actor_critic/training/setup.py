@@ -90,7 +90,7 @@ def prepare(config: Config | Settings | SavedRun, passed: Passed) -> Prepared:
     with contextlib.ExitStack() as stack:  # closes the environments after an error, also of another rank
         with ranks.joint():
             seeds.is_needed = runs_code_of_others(settings)
-            if saved is None and settings.vectorization == "compiled":
+            if saved is None and settings.is_saved_whole:
                 try_new_environment(settings)
             environment = make_environments(settings, seeds, share)
             stack.callback(environment.close)

@@ -40,11 +40,6 @@ CASES: dict[Rule, tuple[dict[str, Any], str]] = {
         {"environment": "CartPole-v1", "frame_stack": 2, "vectorization": "native"},
         "frame_stack: 2 (file) is for single environments, unlike vectorization=native (file); leave one of them out",
     ),
-    rules.compiled_environments_have_one_part: (
-        {"environment": "CartPole-v1", "observation_keys": ["a"], "vectorization": "compiled"},
-        "observation_keys: ['a'] (file) chooses parts of a Dict or Tuple, unlike vectorization=compiled (file), whose "
-        "observations are one array; leave one of them out",
-    ),
     rules.compiled_environments_are_saved_whole: (
         {"environment": "CartPole-v1", "replay": "none", "vectorization": "compiled"},
         "replay=none (file) does not apply to vectorization=compiled (file), whose state is saved whole; leave it out",

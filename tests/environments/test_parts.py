@@ -10,7 +10,7 @@ import torch
 
 from actor_critic import ActorCriticAgent, Config, RewardModel, Trainer, evaluate, verify
 from actor_critic.config import Layer, computed_fields, resolve, settings_from_document
-from actor_critic.environments import EnvironmentMaker, check_environment, choose_vectorization
+from actor_critic.environments import EnvironmentMaker, check_environment, choose_vectorization, make_vector_environment
 from actor_critic.errors import ConfigError
 from tests.plain import PLAIN
 from tests.toys import Wordy
@@ -176,9 +176,17 @@ def test_settings_of_older_runs_keep_all_parts_and_their_digest() -> None:
     assert computed_fields(document | {"observation_keys": ["a"]})["observation_keys"] == ["a"]
 
 
-def test_a_twin_is_not_used_for_some_parts() -> None:
-    chosen = resolve(Layer("", Config(environment="Blackjack-v1", observation_keys=["0"]))).settings
-    assert choose_vectorization(chosen).vectorization != "compiled"
+def test_a_twin_shows_some_parts() -> None:
+    chosen, whole = (
+        choose_vectorization(resolve(Layer("", Config(environment="Blackjack-v1", observation_keys=keys))).settings)
+        for keys in (["2", "0"], [])
+    )
+    assert chosen.vectorization == "compiled"
+    some, every = (make_vector_environment(settings, num_envs=50).begin(3).observations for settings in (chosen, whole))
+    assert some.dtype.names == ("0", "2")
+    assert all(np.array_equal(some[name], every[name]) for name in ("0", "2"))
+    with pytest.raises(ConfigError, match=r"observation_keys: \['0'\]: the observations of CartPole have no parts"):
+        Trainer(Config(environment="CartPole-v1", observation_keys=["0"]))
 
 
 @pytest.mark.parametrize("vectorization", ["auto", "sync", "native", "shared"])

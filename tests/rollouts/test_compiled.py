@@ -48,6 +48,30 @@ class Picking(FunctionalEnvironment):
         mask[3 + state.place[1]] = False
 
 
+class Sensing(Picking):
+    """The same, seen as a Dict of a grid of codes, a category, numbers, flags and a number of 16 bits."""
+
+    observation_space = gym.spaces.Dict(
+        {
+            "grid": gym.spaces.Box(0, 9, (3, 3, 2), np.uint8),
+            "inner": gym.spaces.Tuple(
+                [gym.spaces.Discrete(8), gym.spaces.Box(-9.0, 9.0, (2,)), gym.spaces.MultiBinary(3)]
+            ),
+            "small": gym.spaces.Box(-99, 99, (), np.int16),
+        }
+    )
+
+    @staticmethod
+    def observation(state: Any, out: Any, parameters: Any) -> None:
+        out.grid[state.place[0], state.place[1], 0] = 1
+        out.grid[0, 0, 1] = state.left
+        out.inner[0] = state.left
+        out.inner[1][0] = state.place[0] / 3
+        out.inner[1][1] = -state.left
+        out.inner[2][state.place[1]] = 1
+        out.small = 10 * state.left - 7
+
+
 class Counting(FunctionalEnvironment):
     """One category and one choice; episodes are only truncated."""
 
@@ -76,7 +100,8 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 CASES: dict[str, dict[str, Any]] = {
     "choices, masks and an image": {"environment": f"{__name__}:Picking", "encoder": "mlp"},
-    "categories": {"environment": f"{__name__}:Counting"},
+    "parts": {"environment": f"{__name__}:Sensing", "normalize_observations": True, "overlap": True},
+    "chosen parts": {"environment": f"{__name__}:Sensing", "observation_keys": ["small", "inner.0", "inner.1"]},
     "a tuple": {"environment": "Blackjack-v1"},
     "plain numbers": {"environment": "CartPole-v1"},
     "normalised": {"environment": "CartPole-v1", "normalize_observations": True, "normalize_rewards": True},
@@ -108,7 +133,7 @@ def test_a_rollout_in_one_call_is_the_rollout_step_by_step(case: str, monkeypatc
     assert stepped.digest == compiled.digest
 
 
-@pytest.mark.parametrize("case", ["choices, masks and an image", "categories"])
+@pytest.mark.parametrize("case", ["choices, masks and an image", "parts", "chosen parts"])
 def test_the_weights_are_those_of_single_environments_in_python(case: str) -> None:
     compiled, single = _run(**CASES[case]), _run(**CASES[case], vectorization="sync")
     assert (compiled.settings.vectorization, single.settings.vectorization) == ("compiled", "sync")
@@ -117,7 +142,7 @@ def test_the_weights_are_those_of_single_environments_in_python(case: str) -> No
         np.testing.assert_array_equal(tensor.numpy(), single.agent.state()[name].numpy(), err_msg=name)
 
 
-@pytest.mark.parametrize("case", ["choices, masks and an image", "overlapped", "random states"])
+@pytest.mark.parametrize("case", ["choices, masks and an image", "parts", "overlapped", "random states"])
 def test_a_run_that_is_left_after_every_epoch_is_the_whole_run(case: str) -> None:
     whole, parts = _run(**CASES[case]), Trainer(Config(**SMALL | CASES[case]))
     while not parts.is_over:
@@ -126,9 +151,9 @@ def test_a_run_that_is_left_after_every_epoch_is_the_whole_run(case: str) -> Non
     assert parts.digest == whole.digest
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_an_eager_agent_with_the_same_weights_collects_the_same_rollout(threads: int) -> None:
-    settings = SMALL | CASES["choices, masks and an image"] | {"threads": threads}
+@pytest.mark.parametrize(("case", "threads"), [("choices, masks and an image", 1), ("parts", 2)])
+def test_an_eager_agent_with_the_same_weights_collects_the_same_rollout(case: str, threads: int) -> None:
+    settings = SMALL | CASES[case] | {"threads": threads}
     trainers = [Trainer(Config(**settings, backend=backend)) for backend in ("fused", "eager")]
     trainers[1].agent.load_weights(trainers[0].agent.state())
     rollouts = []

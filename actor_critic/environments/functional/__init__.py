@@ -5,6 +5,7 @@ from actor_critic.environments.functional.executors import Episodes, Executor, O
 from actor_critic.environments.functional.loops import FAILED
 from actor_critic.environments.functional.named import (
     find_functional_class,
+    functions_to_try,
     has_numba,
     is_own,
     make_executor,
@@ -31,6 +32,7 @@ __all__ = [
     "difference_from_original",
     "find_functional_class",
     "functional_class",
+    "functions_to_try",
     "has_numba",
     "is_own",
     "make_executor",

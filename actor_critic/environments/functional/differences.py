@@ -8,12 +8,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from actor_critic.environments.functional.bandit import RandomStates
 from actor_critic.environments.functional.environment import FunctionalEnvironment
 from actor_critic.environments.functional.executors import Episodes, Outputs
 from actor_critic.environments.functional.source import has_power
+from actor_critic.spaces import ObservationSpec, describe_path
 
 _OF_STEP, _LAST = ("reward", "terminated", "truncated"), "the last observation"
 _ROUNDING = {"float32": 1e-5, "float64": 1e-9}
+_ROUNDING_OF_REWARDS = 1e-3  # Python may calculate them in float32, where differences of large numbers lose digits
 _ADDING = ("sum", "mean", "std", "var", "prod", "norm", "cumsum", "nansum", "average")
 _OTHER = {"tanh": "np.tanh (use math.tanh)", "hypot": "hypot (use math.sqrt(x * x + y * y))"}
 
@@ -52,9 +55,11 @@ def first_difference(
         shown = name + (str(entry) if entry else "")
         episode, step = python.episodes.counts[index].tolist()
         when = f"episode {episode}, step {step}"
-        if ended[index] and name in (*_OF_STEP, _LAST):  # the next episode has begun
+        if ended[index] and name.startswith((*_OF_STEP, _LAST)):  # the next episode has begun
             when = f"episode {episode - 1}, last step"
         tolerance = _ROUNDING.get(ours.dtype.name)
+        if tolerance and isinstance(environment, RandomStates):
+            tolerance = _ROUNDING_OF_REWARDS
         return Difference(
             f"{environment.layout.name}: environment {index}, {when}: {shown} is {left!s} in Python "
             f"and {right!s} in compiled code{_reason(name, ours.dtype, environment)}",
@@ -75,19 +80,29 @@ def _pairs(
             _OF_STEP, *((side.rewards, side.terminated, side.truncated) for side in (ours, theirs)), strict=True
         )
         if ended.any():
-            yield _LAST, ours.finals, theirs.finals
+            yield from _parts(_LAST, layout.observations, ours.finals, theirs.finals)
     for field in layout.state.names or ("",):
         states = [np.asarray(episodes.states) for episodes in (one, other)]
         left, right = [array[field] for array in states] if field else states
         yield f"state.{field}" if field else "state", left, right
     yield "the number of drawn random numbers", one.random[:, 1], other.random[:, 1]
-    yield "observation", ours.observations, theirs.observations
+    yield from _parts("observation", layout.observations, ours.observations, theirs.observations)
     yield "features", ours.features, theirs.features
     yield "action_mask", ours.masks, theirs.masks
 
 
+def _parts(
+    name: str, spec: ObservationSpec, ours: npt.NDArray[Any], theirs: npt.NDArray[Any]
+) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Yield the parts of observations with their names."""
+    for part, left, right in zip(spec.parts, spec.views(ours), spec.views(theirs), strict=True):
+        yield f"{name}{describe_path(part.path)}", left, right
+
+
 def _reason(name: str, dtype: np.dtype[Any], environment: FunctionalEnvironment) -> str:
     """Return the likely reason of a difference, and a remedy."""
+    if isinstance(environment, RandomStates):
+        return "; Python may calculate with state[k] in float32, compiled code in 64 bits: write float(state[k])"
     state = environment.layout.state
     fields = {key: state[key].base for key in state.names} if state.names else {"": state}
     small = {key: kind for key, kind in fields.items() if kind.itemsize < 8 and kind.kind != "b"}
@@ -113,7 +128,7 @@ def _suspects(functions: Any) -> list[str]:
 
 
 def _with_helpers(functions: Any) -> Iterator[types.FunctionType]:
-    """Yield functions, and the functions that they call by name."""
+    """Yield functions, and the functions that they call."""
     pending, seen = list(functions), set()
     while pending:
         function = pending.pop()
@@ -121,3 +136,4 @@ def _with_helpers(functions: Any) -> Iterator[types.FunctionType]:
             seen.add(function)
             yield function
             pending += [function.__globals__.get(name) for name in function.__code__.co_names]
+            pending += [cell.cell_contents for cell in function.__closure__ or ()]

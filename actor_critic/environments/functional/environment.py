@@ -1,6 +1,6 @@
 """FunctionalEnvironment: an environment written as functions over arrays, run here as an ordinary Gymnasium one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.environments.functional.layout import Layout, read_layout, read_parameters
+from actor_critic.environments.functional.outputs import as_returned, make_outs
 from actor_critic.environments.functional.random import WORDS, Random
 from actor_critic.errors import ConfigError
 
@@ -23,13 +24,15 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
     With ``vectorization: compiled`` the same functions are compiled, and give the same bits
     (docs/functional_environments.md lists the exceptions).
 
-    A subclass defines ``observation_space`` (Box, Discrete, MultiDiscrete or MultiBinary) and ``action_space``
-    (Discrete, MultiDiscrete or MultiBinary), here or in its constructor, and these functions:
+    A subclass defines ``observation_space`` (Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of these)
+    and ``action_space`` (Discrete, MultiDiscrete or MultiBinary), here or in its constructor, and these functions:
 
     - ``initial(state, random, parameters)`` writes the first state of an episode. The state is all zeros before.
     - ``transition(state, action, random, parameters)`` changes the state and returns ``(reward, terminated)``.
     - ``observation(state, out, parameters)`` writes the observation of a state into ``out``, an array of zeros of the
-      shape and dtype of the space. For a Discrete space it has one entry.
+      shape and dtype of the space. For a Discrete space it has one entry. For a Dict, ``out`` is a record with a field
+      for each part (``out.image[0, 1] = 3``, ``out.speed = 0.5``, ``out.inner.place = 2``), and ``out["a key"]`` takes
+      keys that are no names. Parts of a Tuple are ``out[0]``, ``out[1]``; these indices must be constants.
     - ``action_mask(state, mask, parameters)``, optional, sets entries of ``mask`` [A] to False. They are True before;
       A is the number of actions, or of all choices of a MultiDiscrete or MultiBinary action.
     - ``render(state, parameters)``, optional, returns a text or an image [H, W, 3]. It is never compiled.
@@ -42,8 +45,8 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
         state: The memory of one environment: a structured dtype, whose fields are ``state.name``, or a tuple
             ``(shape, dtype)``. Prefer float64 and int64: calculations in smaller types may differ in compiled code.
         max_episode_steps: The step that truncates an episode; None for no limit.
-        seen_as: The space that a vector of these declares instead of ``observation_space``; None for the same. Its
-            observations have the same memory, as a Tuple of Discrete spaces and a MultiDiscrete one do.
+        shown_parts: The parts of a Dict or Tuple observation that a vector of these shows; an empty sequence means
+            all. A run sets it.
         parameters: Names and default values: bool, int, float, or arrays of int or float. They are arguments of the
             constructor and fields of ``parameters`` in the functions.
     """
@@ -52,7 +55,7 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
     max_episode_steps: int | None = None
     parameters: Any = MappingProxyType({})
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 10}  # noqa: RUF012 - as in Gymnasium
-    seen_as: ClassVar[gym.Space[Any] | None] = None
+    shown_parts: Sequence[str] = ()
     picture: ClassVar[Callable[..., Any] | None] = None
 
     _layout: Layout | None = None
@@ -167,16 +170,21 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
         self.parameters = changed
         return True
 
+    def observed(self, state: Any) -> Any:
+        """Return the observation of a state, as ``reset`` and ``step`` return it."""
+        layout = self.layout
+        out = make_outs(layout.written, 1)[0]
+        self.observation(state, out, self.parameters)
+        return as_returned(out, layout.written, layout.dtypes)
+
     def _observed(self) -> tuple[Any, dict[str, Any]]:
         assert self._memory is not None
-        layout = self.layout
-        out = np.zeros(layout.out_shape, layout.observations.dtype)
-        self.observation(self._memory[0], out, self.parameters)
-        info = {}
+        layout, info = self.layout, {}
+        observation = self.observed(self._memory[0])
         if layout.has_masks:
             info["action_mask"] = np.ones(layout.actions.num_logits, np.bool_)
             self.action_mask(self._memory[0], info["action_mask"], self.parameters)
-        return (out[0] if layout.observations.shape == () else out), info
+        return observation, info
 
     initial: Callable[..., None]
     transition: Callable[..., tuple[float, bool]]

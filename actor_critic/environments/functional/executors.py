@@ -7,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from actor_critic.environments.functional.environment import FunctionalEnvironment
+from actor_critic.environments.functional.features import feature_maker
 from actor_critic.environments.functional.layout import Layout
-from actor_critic.environments.functional.loops import bind, feature_maker, number_maker
+from actor_critic.environments.functional.loops import bind, number_maker
+from actor_critic.environments.functional.outputs import make_outs
 from actor_critic.environments.functional.random import WORDS, Random
 from actor_critic.seeding import Purpose, episode_seed, episode_seed_range
 
@@ -39,7 +41,7 @@ class Episodes:
         self.versions = np.zeros(count, np.int64)
         self.first_version = 0
         self.states = self.layout.states(count)
-        self.memory = np.asarray(self.states).reshape(count, -1).view(np.uint8)
+        self.memory = _as_bytes(self.states)
         self.random = np.zeros((count, WORDS), np.uint64)
         self.counts = np.zeros((count, 2), np.int64)
         self.limit = np.iinfo(np.int64).max if limit is None else limit
@@ -68,19 +70,21 @@ class Outputs:
     """The arrays that N environments write into, for one step.
 
     Attributes:
-        observations: [N, *shape].
+        observations: [N, *shape], or [N] records for a Dict or Tuple.
+        seen: [N, bytes] uint8, the same memory.
         features: [N, F] float32; the observations themselves where these are features.
         masks: [N, A].
         rewards: [N] float32.
         terminated: [N].
         truncated: [N].
-        finals: [N, *shape], observations at the end of an episode, set where one ended.
+        finals: As ``observations``, at the end of an episode; set where one ended.
+        last: [N, bytes] uint8, the same memory.
     """
 
     def __init__(self, layout: Layout, count: int) -> None:
         """Make the arrays."""
-        kind = layout.observations.dtype
-        self.observations = np.zeros((count, *layout.out_shape), kind)
+        self.observations, self.finals = (make_outs(layout.observations, count) for _ in range(2))
+        self.seen, self.last = (_as_bytes(array) for array in (self.observations, self.finals))
         self.features: npt.NDArray[Any] = self.observations
         if not layout.observations.is_plain:
             self.features = np.zeros((count, layout.observations.num_features), np.float32)
@@ -88,7 +92,6 @@ class Outputs:
         self.rewards = np.zeros(count, np.float32)
         self.terminated = np.zeros(count, np.bool_)
         self.truncated = np.zeros(count, np.bool_)
-        self.finals = np.zeros((count, *layout.out_shape), kind)
 
 
 class Executor(Protocol):
@@ -139,6 +142,7 @@ class PythonExecutor(Executor):
                 0, len(episodes.counts), len(episodes.parameters), episodes.limit, episodes.stream,
                 episodes.parameters, episodes.versions, episodes.states, episodes.memory, episodes.random,
                 episodes.counts, actions, outputs.rewards, outputs.terminated, outputs.truncated, outputs.finals,
+                outputs.last,
             )  # fmt: skip
             return ended
 
@@ -147,9 +151,13 @@ class PythonExecutor(Executor):
         with np.errstate(all="ignore"):
             bad: int = self._loops["observe"](
                 0, len(episodes.counts), episodes.parameters, episodes.versions, episodes.states,
-                outputs.observations, outputs.features, outputs.masks,
+                outputs.observations, outputs.seen, outputs.features, outputs.masks,
             )  # fmt: skip
             return bad
+
+
+def _as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return np.asarray(array).reshape(len(array), -1).view(np.uint8)
 
 
 def _records(versions: Sequence[Any], layout: Layout) -> Any:

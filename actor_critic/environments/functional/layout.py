@@ -9,11 +9,10 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from actor_critic.environments.functional.outputs import NUMBERS, check_observations, out_shape, place_in
 from actor_critic.errors import ConfigError
-from actor_critic.spaces import ActionSpec, ObservationSpec, read_spaces
+from actor_critic.spaces import ActionSpec, ObservationSpec, leave_out, parts_of, read_spaces
 
-_KINDS = ("bool", "float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
-_OBSERVATIONS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
 _ACTIONS = (gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
 
 
@@ -25,7 +24,9 @@ class Layout:
         name: The name of the class, for messages.
         state: The dtype of a state: structured, or that of an array.
         state_shape: The shape of a state; () if it is structured.
-        observations: The observation space.
+        written: The observation space, all of which the functions write.
+        dtypes: The dtype of each part of an observation in its space.
+        observations: The parts of it that the networks see.
         actions: The action space.
         action_shape: The shape of an action; () if it is an integer.
         parameters: The dtype of the parameters.
@@ -35,6 +36,8 @@ class Layout:
     name: str
     state: np.dtype[Any]
     state_shape: tuple[int, ...]
+    written: ObservationSpec
+    dtypes: tuple[np.dtype[Any], ...]
     observations: ObservationSpec
     actions: ActionSpec
     action_shape: tuple[int, ...]
@@ -48,8 +51,30 @@ class Layout:
 
     @property
     def out_shape(self) -> tuple[int, ...]:
-        """The shape of the array for an observation."""
-        return self.observations.shape or (1,)
+        """The shape of the array for an observation; () for a record."""
+        return out_shape(self.observations)
+
+    @property
+    def out_size(self) -> int:
+        """The bytes of an observation."""
+        return self.observations.dtype.itemsize * int(np.prod(self.out_shape))
+
+    @property
+    def pieces(self) -> tuple[tuple[int, int, int], ...]:
+        """For each part that the networks see: its first byte and the end in what is written, its first byte in theirs.
+
+        Empty if the networks see all parts.
+        """
+        if not self.is_chosen:
+            return ()
+        written, seen = self.written.dtype, self.observations.dtype
+        paths = [part.path for part in self.observations.parts]
+        return tuple((*place_in(written, path), place_in(seen, path)[0]) for path in paths)
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether the networks see only some parts of what the functions write."""
+        return self.observations != self.written
 
     @property
     def state_size(self) -> int:
@@ -70,20 +95,23 @@ def read_layout(environment: Any) -> Layout:
     """
     name = type(environment).__name__
     check_functions(type(environment))
-    for field, kinds in (("observation_space", _OBSERVATIONS), ("action_space", _ACTIONS)):
-        space = getattr(environment, field, None)
-        if not isinstance(space, kinds):
-            expected = ", ".join(kind.__name__ for kind in kinds)
-            raise ConfigError(f"environment: {name}.{field} is {space}; expected {expected}")
+    check_observations(name, getattr(environment, "observation_space", None))
+    space = getattr(environment, "action_space", None)
+    if not isinstance(space, _ACTIONS):
+        expected = ", ".join(kind.__name__ for kind in _ACTIONS)
+        raise ConfigError(f"environment: {name}.action_space is {space}; expected {expected}")
     state, shape = _read_state(name, environment)
-    observations, actions = read_spaces(name, environment.observation_space, environment.action_space)
+    written, actions = read_spaces(name, environment.observation_space, space)
+    seen = leave_out(name, environment.observation_space, environment.shown_parts)
     return Layout(
         name,
         state,
         shape,
-        observations,
+        written,
+        tuple(np.dtype(part.dtype) for _, part in parts_of(environment.observation_space)),
+        ObservationSpec.from_space(seen),
         actions,
-        environment.action_space.shape if not isinstance(environment.action_space, gym.spaces.Discrete) else (),
+        space.shape if not isinstance(space, gym.spaces.Discrete) else (),
         environment.parameters.dtype,
         getattr(type(environment), "action_mask", None) is not None,
     )
@@ -152,7 +180,7 @@ def _read_state(name: str, environment: Any) -> tuple[np.dtype[Any], tuple[int, 
         raise ConfigError(f"environment: {name}.state is {given!r}, which is empty; {_EXPECTED}")
     fields: dict[str, Any] = {key: dtype[key] for key in dtype.names} if dtype.names else {"": dtype}  # type: ignore[misc]
     for key, kind in fields.items():
-        if kind.base.name not in _KINDS:
+        if kind.base.name not in NUMBERS:
             where = f".{key}" if key else ""
             raise ConfigError(f"environment: {name}.state{where} has the dtype {kind}; {_EXPECTED}")
         if key and kind.shape and kind.base == np.bool_:

@@ -1,7 +1,8 @@
 """The loops over N functional environments: one source, run in plain Python or compiled.
 
 Each template uses the names of an environment's functions and constants as global variables. ``bind`` returns the
-templates with these set.
+templates with these set. Where an argument is an array of records, another one has the same memory as bytes, since
+compiled code cannot set a whole record to 0.
 """
 
 import types
@@ -11,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from actor_critic.environments.functional.layout import Layout
-from actor_critic.spaces import BYTE_SCALE
 
 LOOPS = ("reset", "step", "observe")
 
@@ -28,29 +28,45 @@ observation: Any = None
 action_mask: Any = None
 number_of: Any = None
 encode: Any = None
+show: Any = None
 random_at: Any = None
 start: Any = None
 episode_seed: Any = None
 SIZES: Any = None
 ACTION_SHAPE: Any = None
 HAS_MASKS: Any = None
+OUT: Any = None
+OUT_SIZE: Any = None
+PIECES: Any = None
+
+
+def show_all(state: Any, out: Any, seen: Any, parameters: Any) -> None:
+    """Write an observation; ``seen`` has its bytes."""
+    seen[:] = 0
+    observation(state, out, parameters)
+
+
+def show_chosen(state: Any, out: Any, seen: Any, parameters: Any) -> None:
+    """Write an observation elsewhere, and copy the bytes of the chosen parts into ``seen``."""
+    whole = np.zeros(OUT_SIZE, np.uint8)
+    observation(state, whole.view(OUT)[0], parameters)
+    for begin, end, target in PIECES:
+        seen[target : target + end - begin] = whole[begin:end]
 
 
 def observe(
-    first: int, last: int, parameters: Any, versions: Any, states: Any, observations: Any, features: Any, masks: Any
-) -> int:
+    first: int, last: int, parameters: Any, versions: Any, states: Any, observations: Any, seen: Any, features: Any,
+    masks: Any,
+) -> int:  # fmt: skip
     """Write observations, features and masks of environments ``first`` to ``last`` − 1.
 
     Returns:
-        The first environment whose mask allows nothing, or ``OUTSIDE`` plus the first one whose observation has a
-        category outside its space; −1 if there is none.
+        ``OUTSIDE`` plus the first environment whose observation has a category outside its space; else the first one
+        whose mask allows nothing; else −1.
     """
     bad = -1
     for i in range(first, last):
-        observations[i] = 0
-        observation(states[i], observations[i], parameters[versions[i]])
-        if not encode(observations[i], features[i]) and bad < 0:
-            bad = i + OUTSIDE
+        show(states[i], observations[i], seen[i], parameters[versions[i]])
         if HAS_MASKS:
             masks[i] = True
             action_mask(states[i], masks[i], parameters[versions[i]])
@@ -62,7 +78,8 @@ def observe(
                 place += size
                 if not allowed and bad < 0:
                     bad = i
-    return bad
+    outside: int = encode(first, last, seen, features)
+    return bad if outside < 0 else outside + OUTSIDE
 
 
 def reset(
@@ -85,6 +102,7 @@ def reset(
 def step(
     first: int, last: int, num_versions: int, limit: int, stream: Any, parameters: Any, versions: Any, states: Any,
     memory: Any, random: Any, counts: Any, actions: Any, rewards: Any, terminated: Any, truncated: Any, finals: Any,
+    finals_seen: Any,
 ) -> int:  # fmt: skip
     """Step environments ``first`` to ``last`` − 1, and begin the next episode where one ended.
 
@@ -102,8 +120,7 @@ def step(
         truncated[i] = counts[i, 1] >= limit
         if terminated[i] or truncated[i]:
             ended += 1
-            finals[i] = 0
-            observation(states[i], finals[i], parameter)
+            show(states[i], finals[i], finals_seen[i], parameter)
             counts[i, 0] += 1
             reset(i, i + 1, num_versions, stream, parameters, versions, states, memory, random, counts)
     return ended
@@ -123,10 +140,14 @@ def bind(layout: Layout, names: Mapping[str, Any], wrap: Callable[[Any], Any] = 
         "SIZES": np.array(layout.actions.sizes, np.int64),
         "ACTION_SHAPE": layout.action_shape or (1,),
         "HAS_MASKS": layout.has_masks,
+        "OUT": np.dtype((np.record, layout.written.dtype)) if layout.is_chosen else None,
+        "OUT_SIZE": layout.written.dtype.itemsize,
+        "PIECES": layout.pieces,
         **names,
     }
-    for name in LOOPS:  # reset comes first, since step calls it
-        loop = types.FunctionType(globals()[name].__code__, dict(scope), name)
+    shown = show_chosen if layout.is_chosen else show_all
+    for name, template in (("show", shown), ("reset", reset), ("step", step), ("observe", observe)):
+        loop = types.FunctionType(template.__code__, dict(scope), name)  # with those before, which it calls
         loop.__module__ = __name__
         scope[name] = wrap(loop)
     return {name: scope[name] for name in LOOPS}
@@ -147,66 +168,3 @@ def number_maker(layout: Layout) -> Callable[[Any, Any], Any]:
         return number
 
     return one if layout.is_discrete else several
-
-
-def feature_maker(layout: Layout) -> Callable[[Any, Any], Any]:
-    """Return the function that writes the features [F] of an observation, as ``networks.encode`` computes them.
-
-    It returns whether all categories are in their space.
-    """
-    part = layout.observations.parts[0]
-    if layout.observations.is_plain:
-
-        def nothing(observation: Any, features: Any) -> bool:  # the features are the observations
-            return True
-
-        return nothing
-    if part.kind == "categories":
-        offsets, starts = np.cumsum([0, *part.sizes[:-1]]), np.array(part.starts, np.int64)
-        sizes = np.array(part.sizes, np.int64)
-
-        def one_hot(observation: Any, features: Any) -> bool:
-            flat = observation.reshape(-1)
-            features[:] = 0.0
-            for k in range(flat.size):
-                category = flat[k] - starts[k]
-                if category < 0 or category >= sizes[k]:
-                    return False
-                features[category + offsets[k]] = 1.0
-            return True
-
-        return one_hot
-    if part.codes:
-        channels, height, width = part.grid
-        indices = np.arange(channels * height * width).reshape(part.shape)
-        sources = (indices.transpose(part.order) if part.order else indices).reshape(-1).copy()
-        area, codes, lowest, planes = height * width, part.codes, part.lowest, part.planes
-        has_others, brightness = part.has_other_numbers, np.float32(BYTE_SCALE)
-
-        def one_hot_codes(observation: Any, features: Any) -> bool:
-            flat = observation.reshape(-1)
-            features[:] = 0.0
-            for k in range(flat.size):
-                number = flat[sources[k]]
-                code, first = np.int64(number) - lowest, k // area * planes * area + k % area
-                if 0 <= code < codes:
-                    features[first + code * area] = 1.0
-                elif has_others:
-                    features[first + codes * area] = np.float32(number) * brightness
-                else:
-                    return False
-            return True
-
-        return one_hot_codes
-    places = np.arange(part.num_features).reshape(part.shape)
-    if part.order:
-        places = places.transpose(part.order)
-    order, scale = places.reshape(-1).copy(), np.float32(part.scale)
-
-    def converted(observation: Any, features: Any) -> bool:
-        flat = observation.reshape(-1)
-        for k in range(flat.size):
-            features[k] = np.float32(flat[order[k]]) * scale
-        return True
-
-    return converted

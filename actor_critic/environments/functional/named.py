@@ -9,13 +9,14 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from actor_critic.config import Settings
+from actor_critic.environments.functional.bandit import RandomStates, own_random_states
 from actor_critic.environments.functional.environment import FunctionalEnvironment, functional_class
 from actor_critic.environments.functional.executors import Executor, PythonExecutor
 from actor_critic.environments.functional.trial import try_functions
 from actor_critic.environments.functional.twins import make_twin
 from actor_critic.environments.functional.vector import FunctionalVectorEnv
 from actor_critic.environments.named import find_spec
-from actor_critic.errors import ActorCriticError, EnvironmentFault, NotMadeError, describe
+from actor_critic.errors import ActorCriticError, ConfigError, EnvironmentFault, NotMadeError, describe
 from actor_critic.process import Interrupted, boundary
 from actor_critic.seeding import Purpose
 
@@ -52,7 +53,10 @@ def make_functional(settings: Settings) -> FunctionalEnvironment | None:
     """
     found = find_functional_class(settings)
     if found is None:
-        return make_twin(settings.environment, settings.environment_kwargs)
+        twin = make_twin(settings.environment, settings.environment_kwargs)
+        if twin is not None:
+            twin.shown_parts = tuple(settings.observation_keys)
+        return twin
     kind, spec = found
     try:
         with boundary.inside():
@@ -61,6 +65,7 @@ def make_functional(settings: Settings) -> FunctionalEnvironment | None:
         raise
     except BaseException as error:  # user code may raise anything
         raise NotMadeError(f"environment: {settings.environment!r} cannot be made: {describe(error)}") from error
+    made.shown_parts = tuple(settings.observation_keys)
     limits = [limit for limit in (made.max_episode_steps, spec.max_episode_steps) if limit is not None]
     made.max_episode_steps = min(limits, default=None)
     return made
@@ -79,15 +84,27 @@ def make_functional_vector(settings: Settings, count: int, purpose: Purpose, fir
     return FunctionalVectorEnv(environment, count, executor, max_episode_steps=limit, purpose=purpose, first=first)
 
 
-def try_new_environment(settings: Settings) -> None:
-    """Try the user's own functional environment before a new run, for a fraction of a second.
+def functions_to_try(settings: Settings) -> FunctionalEnvironment | None:
+    """Return the user's own functional environment, or random states with the user's own function as their reward.
 
     Raises:
-        ConfigError: It cannot be made, or a function cannot be compiled.
+        ConfigError: It cannot be made.
+    """
+    if settings.is_random_states:
+        return own_random_states(settings)
+    environment = make_functional(settings)
+    return environment if environment is not None and is_own(type(environment)) else None
+
+
+def try_new_environment(settings: Settings) -> None:
+    """Try the functions that :func:`functions_to_try` finds before a new run, for a fraction of a second.
+
+    Raises:
+        ConfigError: They cannot be made, or a function cannot be compiled.
         EnvironmentFault: A function writes a wrong value, or the compiled functions differ from those in Python.
     """
-    environment = make_functional(settings)
-    if environment is None or not is_own(type(environment)):
+    environment = functions_to_try(settings)
+    if environment is None:
         return
     limit = settings.max_episode_steps
     # A mistake that Python finds has the better message, so a few steps in Python come first.
@@ -110,7 +127,11 @@ def is_own(kind: type[FunctionalEnvironment]) -> bool:
 
 
 def make_executor(environment: FunctionalEnvironment) -> Executor:
-    """Compile the functions of an environment; without Numba, return them in Python, with a warning."""
+    """Compile the functions of an environment; without Numba, return them in Python, with a warning.
+
+    Raises:
+        ConfigError: A function cannot be compiled.
+    """
     if not has_numba():
         log.warning(
             "vectorization: compiled needs Numba, which is not installed, so the functions run in Python; "
@@ -119,7 +140,10 @@ def make_executor(environment: FunctionalEnvironment) -> Executor:
         return PythonExecutor(environment)
     from actor_critic.environments.functional.compiled import CompiledExecutor  # imported here because it loads Numba
 
-    return CompiledExecutor(environment)
+    try:
+        return CompiledExecutor(environment)
+    except ConfigError as error:
+        raise (environment.not_compiled(error) if isinstance(environment, RandomStates) else error) from None
 
 
 def has_numba() -> bool:

@@ -19,7 +19,7 @@ from actor_critic.environments.vector.contract import GymnasiumInterface, Observ
 from actor_critic.errors import ActorCriticError, ChangeFault, ConfigError, EnvironmentFault, describe
 from actor_critic.process import Interrupted
 from actor_critic.seeding import Purpose
-from actor_critic.spaces import ObservationSpec
+from actor_critic.spaces import at_path, leave_out
 
 _SAVED = ("memory", "random", "counts")
 
@@ -68,7 +68,7 @@ class FunctionalVectorEnv(
         limit = environment.max_episode_steps if max_episode_steps is None else max_episode_steps
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
         self.num_envs = num_envs
-        self.single_observation_space = environment.seen_as or environment.observation_space
+        self.single_observation_space = leave_out(layout.name, environment.observation_space, environment.shown_parts)
         self.single_action_space = environment.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -81,11 +81,11 @@ class FunctionalVectorEnv(
         self._changes: list[dict[str, Any]] = []
         self._changed = copy.copy(environment)  # with the parameters of the next episodes
         self._outputs = out = Outputs(layout, num_envs)
-        self._seen = seen = ObservationSpec.from_space(self.single_observation_space)
+        self._seen = seen = layout.observations
         shape = (num_envs, *seen.shape)
         self._masks = out.masks if layout.has_masks else None
         self._observations, self._finals = (
-            array.view(seen.dtype).reshape(shape) for array in (out.observations, out.finals)
+            np.asarray(array).view(seen.dtype).reshape(shape) for array in (out.observations, out.finals)
         )
         self._step = Step(self._observations, out.rewards, out.terminated, out.truncated, self._masks)
 
@@ -128,8 +128,8 @@ class FunctionalVectorEnv(
             if not part.contains(array):
                 what, limits = part.misfit
                 raise EnvironmentFault(
-                    f"{self._name} returned an observation with {what} outside {limits} at the end of an episode, "
-                    f"from observation"
+                    f"{self._name} returned an observation with {what} outside {limits}{at_path(part.path)} at the end "
+                    f"of an episode, from observation"
                 )
 
     def change(self, changes: list[dict[str, Any]]) -> None:
@@ -249,17 +249,19 @@ class FunctionalVectorEnv(
     def fault(self, code: int) -> EnvironmentFault:
         """Return the error for a result of a loop: no allowed action, a category outside its space, or an exception."""
         if code >= FAILED:
-            return EnvironmentFault(
-                f"{self._name}: one of its functions raised an exception; --vectorization sync (in Python) shows it"
-            )
+            remedy = "a RewardModel (in Python)" if self.is_bandit else "--vectorization sync (in Python)"
+            return EnvironmentFault(f"{self._name}: one of its functions raised an exception; {remedy} shows it")
         index = code % OUTSIDE
         episode, steps = self.episodes.counts[index].tolist()
         number = self.episodes.stream[4] + index
         what = "an action_mask that allows no action, from action_mask"
         if code >= OUTSIDE:
-            found = self._observations[index].tolist()
-            misfit, limits = self._seen.parts[0].misfit  # a functional environment has one part
-            what = f"an observation with {misfit} outside {limits}: {found}, from observation"
+            views = self._seen.views(self._observations[index : index + 1])
+            pairs = zip(self._seen.parts, views, strict=True)
+            part, found = next((part, view[0]) for part, view in pairs if not part.contains(view))
+            misfit, limits = part.misfit
+            at = at_path(part.path)
+            what = f"an observation with {misfit} outside {limits}{at}: {found.tolist()}, from observation"
         return EnvironmentFault(
             f"environment {number} ({self._name}) returned {what} after step {steps} of its episode {episode}"
         )

@@ -13,9 +13,8 @@ from actor_critic.environments.functional import (
     FunctionalEnvironment,
     Outputs,
     PythonExecutor,
-    is_own,
+    functions_to_try,
     make_executor,
-    make_functional,
     try_functions,
 )
 from actor_critic.environments.trials.check import Finding
@@ -29,13 +28,13 @@ _COMPILED_COUNT = 64  # environments whose speed is measured in compiled code
 
 
 def check_functions_of(settings: Settings) -> Iterator[Finding]:
-    """Try the functions of a user's functional environment in Python and compiled; for any other, yield nothing.
+    """Try the user's own functions, of an environment or a reward, in Python and compiled; without any, yield nothing.
 
     Raises:
         ConfigError: The environment cannot be made.
     """
-    environment = make_functional(settings)
-    if environment is None or not is_own(type(environment)):
+    environment = functions_to_try(settings)
+    if environment is None:
         return
     try:
         _ = environment.layout

@@ -1,5 +1,7 @@
 """Functional environments put together from parts: state types, spaces, masks and parameters of many kinds."""
 
+import types
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +29,20 @@ OBSERVATIONS: dict[str, gym.Space[Any]] = {
     "discrete": gym.spaces.Discrete(5, start=-2),
     "several": gym.spaces.MultiDiscrete([[3, 2], [4, 7]], start=[[0, 5], [-3, 1]]),
     "binary": gym.spaces.MultiBinary((2, 2)),
+    "number": gym.spaces.Box(-8.0, 8.0, ()),
+    "flag": gym.spaces.Box(0, 1, (), np.bool_),
+    "large": gym.spaces.Box(0, 2**40, (2,), np.uint64),
 }
+PARTS = tuple(name for name in OBSERVATIONS if name != "flags")  # a record cannot have an array of bool
+Tree = str | tuple[tuple[str, Any], ...]
+"""An observation space: a name in ``OBSERVATIONS``, or the parts of a Dict; of a Tuple if their keys are "0", "1", …"""
+
+DEEP: Tree = (
+    ("image", "bytes"),
+    ("inner", (("0", "discrete"), ("1", (("a key", "several"), ("board", "board"), ("size", "matrix"))), ("2", "box"))),
+    ("on", "flag"),
+    ("speed", "number"),
+)
 ACTIONS: dict[str, gym.Space[Any]] = {
     "discrete": gym.spaces.Discrete(4, start=-1),
     "several": gym.spaces.MultiDiscrete([[3, 2]], start=[[1, -4]]),
@@ -40,7 +55,7 @@ class Parts:
     """What an environment is made of."""
 
     state: str
-    observation: str
+    observation: Tree
     action: str
     has_masks: bool
 
@@ -55,15 +70,50 @@ def _bounds(space: gym.Space[Any]) -> tuple[Any, Any]:
         case gym.spaces.Box():
             low, high = (bound.reshape(-1).astype(np.int64) for bound in (space.low, space.high))
             return low, high - low + 1
-    assert space.shape is not None
+    assert isinstance(space, gym.spaces.MultiBinary)
     count = int(np.prod(space.shape))
     return np.zeros(count, np.int64), np.full(count, 2, np.int64)
 
 
+def space_of(tree: Tree) -> gym.Space[Any]:
+    """Return the space that a tree describes."""
+    if isinstance(tree, str):
+        return OBSERVATIONS[tree]
+    if tree[0][0] == "0":
+        return gym.spaces.Tuple([space_of(inner) for _, inner in tree])
+    return gym.spaces.Dict([(key, space_of(inner)) for key, inner in tree])
+
+
+def _leaves(tree: Tree, place: str = "out") -> Iterator[tuple[str, gym.Space[Any]]]:
+    """Yield how a function names each part of an observation, and its space."""
+    if isinstance(tree, str):
+        yield place, OBSERVATIONS[tree]
+        return
+    for key, inner in tree:
+        index = f"[{key}]" if key.isdigit() else f".{key}" if key in ("image", "inner", "speed") else f'["{key}"]'
+        yield from _leaves(inner, place + index)
+
+
+def _observation(tree: Tree) -> Any:
+    """Return a function that writes all parts of an observation, each with a line or two of its own."""
+    lines = ["def observation(state, out, parameters):"]
+    scope: dict[str, Any] = {"__name__": __name__}
+    for number, (place, space) in enumerate(_leaves(tree)):
+        scope[f"low_{number}"], scope[f"span_{number}"] = _bounds(space)
+        drawn = f"int(state.count) * (k + {number + 1}) + int(state.a) + int(state.b.reshape(-1)[k % state.b.size])"
+        value = f"low_{number}[k] + ({drawn}) % span_{number}[k]"
+        if place == "out" or space.shape:
+            lines += [f"    flat = {place}.reshape(-1)", "    for k in range(flat.size):", f"        flat[k] = {value}"]
+        else:
+            lines += ["    k = 0", f"    {place} = {value}"]
+    exec("\n".join(lines), scope)
+    found: types.FunctionType = scope["observation"]
+    return found
+
+
 def make(parts: Parts) -> type[FunctionalEnvironment]:
     """Return an environment class that draws, counts and ends, and writes all of its space."""
-    space, actions = OBSERVATIONS[parts.observation], ACTIONS[parts.action]
-    low, span = _bounds(space)
+    actions = ACTIONS[parts.action]
     is_one = isinstance(actions, gym.spaces.Discrete)
     sizes = (4,) if is_one else (3, 2) if parts.action == "several" else (2, 2, 2)
 
@@ -95,12 +145,6 @@ def make(parts: Parts) -> type[FunctionalEnvironment]:
             state.a = min(3, random.poisson(parameters.rate))
         return number * 0.25 + float(state.a), random.uniform() < parameters.end
 
-    def observation(state: Any, out: Any, parameters: Any) -> None:
-        flat = out.reshape(-1)
-        for k in range(flat.size):
-            value = int(state.count) * (k + 1) + int(state.a) + int(state.b.reshape(-1)[k % state.b.size])
-            flat[k] = low[k] + value % span[k]
-
     def action_mask(state: Any, mask: Any, parameters: Any) -> None:
         place = 0
         for size in sizes:
@@ -109,13 +153,13 @@ def make(parts: Parts) -> type[FunctionalEnvironment]:
             place += size
 
     members: dict[str, Any] = {
-        "observation_space": space,
+        "observation_space": space_of(parts.observation),
         "action_space": actions,
         "state": np.dtype(STATES[parts.state]),
         "parameters": {"gain": 1.0, "rate": 0.75, "end": 0.125, "table": [[1, 2], [3, 4]]},
         "initial": staticmethod(initial),
         "transition": staticmethod(transition),
-        "observation": staticmethod(observation),
+        "observation": staticmethod(_observation(parts.observation)),
     }
     if parts.has_masks:
         members["action_mask"] = staticmethod(action_mask)

@@ -100,7 +100,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "an array that is replaced": (
         source("state.stock = state.stock * 0.5"),
         "state.stock =",
-        "an array cannot replace state.stock; write state.stock[:] = ...",
+        "nothing can replace the array state.stock; write state.stock[:] = ...",
     ),
     "an index of a number": (source("x = action[0]"), "action[0]", "int64 has no entries, so it cannot be indexed"),
     "a mistake in a helper": (
@@ -111,8 +111,28 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
 }
 
 
-def _explained(environment: Any) -> str:
-    functions = {"transition": environment.functions["transition"]}
+PARTS = {
+    "a part": ("out.sped = 1", "out has no 'sped'; it has image, speed"),
+    "an array that is replaced": ("out.image = 3", "nothing can replace the array out.image; write out.image[:] = ..."),
+    "a position": (
+        "for k in range(2): out[k] = 1",
+        "the index of a record is a variable; expected a constant, such as",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_mistake_with_a_part_of_an_observation_is_one_line(name: str, folder: Path) -> None:
+    shown, reason = PARTS[name]
+    space = "gym.spaces.Dict(image=gym.spaces.Box(0, 9, (2, 3), np.uint8), speed=gym.spaces.Box(0, 1, ()))"
+    text = source(space=space, shown=shown)
+    found = _explained(make(folder, text), "observation")
+    assert found.startswith("environment: Walk.observation (walk_")
+    assert f"line {line_of(text, shown)}) cannot be compiled: {reason}" in found
+
+
+def _explained(environment: Any, function: str = "transition") -> str:
+    functions = {function: environment.functions[function]}
     with pytest.raises(ConfigError) as caught:
         explain(functions, environment.layout, ValueError("unknown"))
     return str(caught.value)

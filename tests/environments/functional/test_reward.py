@@ -11,8 +11,12 @@ import torch
 
 from actor_critic import Config, ConfigError, EnvironmentFault, FunctionalReward, RewardModel, Trainer, evaluate
 from actor_critic.environments import make_vector_environment
+from actor_critic.environments.functional import PythonExecutor, try_functions
+from actor_critic.environments.functional.bandit import random_spaces, random_states_with
 from actor_critic.rewards import make_reward_model
 from actor_critic.rollouts.compiled import CompiledCollector
+from actor_critic.training import setup
+from tests.cli.running import Shell
 
 HERE = __name__
 SIZES: dict[str, Any] = {"input_dim": 4, "output_dim": 3, "batch_size": 16, "num_epochs": 6, "seed": 3}
@@ -125,7 +129,8 @@ def test_on_another_environment_it_runs_in_python() -> None:
     assert len(reports) == 2 and np.isfinite(reports[-1].value_loss)
 
 
-def test_a_wrong_reward_is_reported() -> None:
+def test_a_wrong_reward_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "try_new_environment", lambda settings: None)  # which finds it before the run
     with pytest.raises(EnvironmentFault, match=r"the reward of step 0 of this rollout is not finite"):
         _run("NotFinite")
     with pytest.raises(
@@ -133,3 +138,83 @@ def test_a_wrong_reward_is_reported() -> None:
     ) as found:
         _run("NotCompiled")
     assert len(str(found.value).splitlines()) == 1, Path(HERE)
+
+
+class Wrong(FunctionalReward):
+    """A mistake in the reward of states that a trial soon finds."""
+
+    parameters = {"scale": 1.0}  # noqa: RUF012
+
+
+def _of(function: Any) -> type[FunctionalReward]:
+    return type("Wrong", (Wrong,), {"reward": staticmethod(function)})
+
+
+def _outside(state: Any, action: Any, parameters: Any) -> float:
+    return state[action + 2]
+
+
+def _changes_the_state(state: Any, action: Any, parameters: Any) -> float:
+    state[0] = 0.0
+    return 1.0
+
+
+def _changes_parameters(state: Any, action: Any, parameters: Any) -> float:
+    parameters.scale = 2.0
+    return 1.0
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "an index outside the state": (
+        _outside, r"reward raised IndexError: index 4 is out of bounds for axis 0 with size 4 \(test_reward",
+    ),
+    "a number that is not finite": (lambda *given: np.nan, "reward returned nan; expected a finite number$"),
+    "a number beyond float32": (lambda *given: 1e39, "reward returned 1e\\+39; expected a finite number$"),
+    "a text": (lambda *given: "much", "reward returned 'much'; expected a finite number$"),
+    "a changed state": (_changes_the_state, "reward changed the state; expected it unchanged$"),
+    "changed parameters": (_changes_parameters, "reward changed parameters; expected them unchanged$"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_trial_finds_what_is_wrong_before_the_run(name: str) -> None:
+    function, words = WRONG[name]
+    with pytest.raises(EnvironmentFault, match=rf"^Wrong: environment \d, episode \d+, step 1: {words}"):
+        Trainer(Config(**SIZES), reward_model=_of(function))
+
+
+def test_a_reward_that_rounds_in_another_way_is_told_apart() -> None:
+    def made(function: Any) -> Any:
+        spaces = random_spaces(4, 3)
+        return random_states_with(_of(function)(*spaces), "own:Wrong", 4, 3)
+
+    exact, rounded, other = (
+        made(lambda state, action, parameters: 100.0 * float(state[0]) - 100.0 * float(state[1])),
+        made(lambda state, action, parameters: 100.0 * state[0] - 100.0 * state[1]),
+        made(lambda state, action, parameters: 100.0 * state[0] - 99.0 * state[1]),
+    )
+    for environment, is_rounding in ((rounded, True), (other, False)):
+        found = try_functions(environment, PythonExecutor(exact), steps=100, seconds=30.0).difference
+        assert found is not None
+        assert (found.is_rounding, found.text.startswith("Wrong: environment ")) == (is_rounding, True)
+        assert found.text.endswith("compiled code in 64 bits: write float(state[k])")
+
+
+def test_check_tries_the_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, seconds in (("_SECONDS", 0.3), ("_SECONDS_OF_SPEED", 0.05)):
+        monkeypatch.setattr(f"actor_critic.environments.trials.functions.{name}", seconds)
+    shell = Shell(tmp_path, monkeypatch, capsys)
+    sizes = ("--input-dim", "4", "--output-dim", "3")
+    good = shell("check", "random-states", "--reward-model", f"{HERE}:Margin", *sizes)
+    assert good.code == 0
+    assert "Python and compiled functions agree bit by bit over" in good.out
+    assert good.out.endswith("random-states can be trained on\n")
+    bad = shell("check", "random-states", "--reward-model", f"{HERE}:Margin", "--input-dim", "4", "--output-dim", "6")
+    assert bad.code == 3
+    assert "problem Margin: environment " in bad.out and "reward raised IndexError: index " in bad.out
+    plain = shell("check", "random-states", "--reward-model", f"{HERE}:SameInNumPy")
+    assert (plain.code, "only a run tries a reward model that is not compiled" in plain.out) == (0, True)
+    other = shell("check", "CartPole-v1", "--output-dim", "3")
+    assert (other.code, other.err) == (2, "error: output_dim: 3 is checked with random-states only; leave it out\n")

@@ -158,6 +158,11 @@ def test_an_exception_in_compiled_code_ends_the_run(folder: Path) -> None:
             "out[1, 1] = state.steps",
             "with a number outside the bounds 0 to 3: ",
         ),
+        (
+            "gym.spaces.Dict(a=gym.spaces.Discrete(2), b=gym.spaces.Tuple([gym.spaces.Discrete(4)]))",
+            "out.b[0] = state.steps",
+            r'with a category outside its space at \["b"\]\[0\]: 4',
+        ),
     ],
 )
 def test_a_category_outside_its_space_ends_the_run(folder: Path, space: str, shown: str, message: str) -> None:

@@ -5,6 +5,7 @@ With FAULTS, more kinds are made at random and compiled.
 
 import functools
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,33 @@ from actor_critic.environments import SameStepVectorEnv, VectorEnvironment
 from actor_critic.environments.functional import Executor, FunctionalVectorEnv, PythonExecutor, make_executor
 from actor_critic.environments.masks.reading import random_action_indices
 from actor_critic.networks.encoders import encode
-from tests.environments.functional.made import ACTIONS, OBSERVATIONS, STATES, Parts, make
+from actor_critic.spaces import ObservationSpec, pick
+from tests.environments.functional.made import ACTIONS, DEEP, OBSERVATIONS, PARTS, STATES, Parts, Tree, make
 
 FEW = (
     Parts("floats", "box", "discrete", True),
-    Parts("mixed", "board", "several", False),
-    Parts("one", "bytes", "discrete", False),
+    Parts("mixed", DEEP, "several", False),
     Parts("integers", "several", "binary", True),
 )
-MANY = st.builds(
-    Parts, st.sampled_from([*STATES]), st.sampled_from([*OBSERVATIONS]), st.sampled_from([*ACTIONS]), st.booleans()
-)
+
+
+def _groups(inner: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
+    """Return Tuples and Dicts of trees."""
+    several = st.lists(inner, min_size=1, max_size=3)
+    names = st.permutations(("image", "inner", "speed", "size", "a key", "ö"))
+    return several.map(lambda parts: tuple((str(k), part) for k, part in enumerate(parts))) | st.builds(
+        lambda keys, parts: tuple(zip(keys, parts, strict=False)), names, several
+    )
+
+
+def _trees(leaves: Sequence[str]) -> st.SearchStrategy[Tree]:
+    """Return spaces of which some are deep."""
+    return st.sampled_from(leaves) | _groups(st.recursive(st.sampled_from(leaves), _groups, max_leaves=4))
+
+
+SMALL = [name for name in PARTS if name not in ("picture", "channels first")]
+TREES = st.sampled_from([*OBSERVATIONS]) | _trees(PARTS)
+MANY = st.builds(Parts, st.sampled_from([*STATES]), TREES, st.sampled_from([*ACTIONS]), st.booleans())
 RUNS = st.fixed_dictionaries(
     {
         "seed": st.integers(0, 2**32 - 1),
@@ -44,7 +61,13 @@ def _compiled(parts: Parts) -> Executor:
 
 
 def _bytes(*arrays: Any) -> list[bytes]:
-    return [b"" if array is None else np.asarray(array).tobytes() for array in arrays]
+    """Return the bytes of arrays, of records without those between their fields."""
+    return [b"" if array is None else b"".join(_fields(np.asarray(array))) for array in arrays]
+
+
+def _fields(array: np.ndarray[Any, Any]) -> list[bytes]:
+    names = array.dtype.names
+    return _bytes(*(array[name] for name in names)) if names else [array.tobytes()]
 
 
 def _result(environment: VectorEnvironment, actions: np.ndarray[Any, Any]) -> list[bytes]:
@@ -94,7 +117,7 @@ def _compare(parts: Parts, run: dict[str, Any], steps: int) -> None:
         masks = sides[0].observe().masks
 
 
-@pytest.mark.parametrize("parts", FEW, ids=lambda parts: f"{parts.state}-{parts.observation}-{parts.action}")
+@pytest.mark.parametrize("parts", FEW, ids=lambda parts: f"{parts.state}-{parts.action}")
 @settings(deadline=None, max_examples=5, suppress_health_check=[HealthCheck.too_slow])
 @given(run=RUNS)
 def test_few_kinds_of_environment_give_the_same_bits(parts: Parts, run: dict[str, Any]) -> None:
@@ -111,3 +134,17 @@ def test_few_kinds_of_environment_give_the_same_bits(parts: Parts, run: dict[str
 @given(parts=MANY, run=RUNS)
 def test_many_kinds_of_environment_give_the_same_bits(parts: Parts, run: dict[str, Any]) -> None:
     _compare(parts, run, 8)
+
+
+@settings(max_examples=30)
+@given(tree=_trees(SMALL), seed=st.integers(0, 99))
+def test_an_instance_returns_observations_that_are_in_its_space(tree: Tree, seed: int) -> None:
+    environment = make(Parts("floats", tree, "discrete", False))()
+    returned = [environment.reset(seed=seed)[0], environment.step(0)[0], environment.step(1)[0]]
+    assert all(environment.observation_space.contains(each) for each in returned)
+    spec = ObservationSpec.from_space(environment.observation_space)
+    views = spec.views(np.zeros(1, spec.dtype)) if spec.is_nested else [np.zeros(spec.shape, spec.dtype)[None]]
+    for part, view in zip(spec.parts, views, strict=True):
+        found = np.asarray(pick(returned[-1], part.path))
+        assert (found.dtype, found.shape) == (view.dtype, part.shape)
+        assert found.flags.owndata and not np.shares_memory(found, np.asarray(pick(returned[0], part.path)))

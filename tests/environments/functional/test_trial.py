@@ -15,6 +15,11 @@ def _try(environment: Any, compiled: Any = None, steps: int = 30) -> Trial:
     return try_functions(environment, compiled, steps=steps, seconds=30.0)
 
 
+DICT = (
+    "gym.spaces.Dict({'image': gym.spaces.Box(0, 200, (2, 3), np.uint8), 'speed': gym.spaces.Box(-1, 1, ()), "
+    "'in ner': gym.spaces.Tuple([gym.spaces.Dict(size=gym.spaces.Box(-1, 1, (2,))), gym.spaces.Discrete(4)])})"
+)
+
 WRONG = {
     "an index outside a field": (
         source("state.stock[3] = 1.0"),
@@ -59,6 +64,29 @@ WRONG = {
         source(space="gym.spaces.Discrete(3, start=2)", shown="out[0] = 1"),
         "observation wrote out[0] = 1; expected 2 to 4",
     ),
+    "a part outside its bounds": (
+        source(space=DICT, shown="out.image[0, 1] = 300 if state.steps else 201"),
+        'wrote out.image[0, 1] = 201; expected 0 to 200, the bounds in observation_space["image"]',
+    ),
+    "a category of a Tuple in a Dict": (
+        source(space=DICT, shown='out["in ner"][1] = 4'),
+        'wrote out["in ner"][1] = 4; expected 0 to 3, the bounds in observation_space["in ner"][1]',
+    ),
+    "a part of NaN": (
+        source(space=DICT, shown='out["in ner"][0]["size"][1] = math.nan'),
+        'wrote out["in ner"][0]["size"][1] = nan; expected a finite number',
+    ),
+    "a part of one number": (source(space=DICT, shown="out.speed = -math.inf"), "wrote out.speed = -inf; expected a f"),
+    "an index outside a part": (
+        source(space=DICT, shown="out.image[2, 0] = 1"),
+        "observation raised IndexError: index 2 is out of bounds for axis 0 with size 2 (walk_",
+    ),
+    "a part that is not there": (
+        source(space=DICT, shown="out.sped = 1"),
+        "the state has the fields position, stock, steps, "
+        'out has out.image, out["in ner"][0]["size"], out["in ner"][1], out.speed, and parameters are in parameters',
+    ),
+    "a position that is not there": (source(space=DICT, shown='out["in ner"][2] = 1'), "IndexError: invalid index (2)"),
     "a mask of nothing": (
         source(mask="mask[:] = False"),
         "action_mask wrote [0, 0, 0], which allows no action; expected at least one True for every choice",
@@ -200,7 +228,30 @@ CLASSES = {
     "a number as state": (source(state="5"), "Walk.state is 5: Cannot interpret '5' as a data type; expected a struct"),
     "an empty state": (source(state="((0,), float)"), "which is empty; expected a structured dtype"),
     "no state": (source(state="None"), "Walk.state is None; expected a structured dtype"),
-    "space": (source(space="gym.spaces.Dict()"), "Walk.observation_space is Dict(); expected Box, Discrete, MultiD"),
+    "space": (
+        source(space="gym.spaces.Text(3)"),
+        "observation_space is Text(1, 3, charset=0123456789ABCDEFGHIJKLMNOPQRS",
+    ),
+    "an empty space": (
+        source(space="gym.spaces.Dict()"),
+        "observation_space: the space Dict() is empty; expected at least",
+    ),
+    "a part of text": (
+        source(space="gym.spaces.Dict(a=gym.spaces.Discrete(2), b=gym.spaces.Tuple([gym.spaces.Text(3)]))"),
+        'Walk.observation_space["b"][0] is a Text, which functions cannot write; leave it out, or use a Box of numbers',
+    ),
+    "a part of flags": (
+        source(space="gym.spaces.Dict(a=gym.spaces.Box(0, 1, (2,), bool))"),
+        'Walk.observation_space["a"] is an array of bool, which compiled code cannot have in a Dict or Tuple; use Mult',
+    ),
+    "a part of 16 bits": (
+        source(space="gym.spaces.Tuple([gym.spaces.Box(0, 1, (2,), np.float16)])"),
+        "Walk.observation_space[0] has the dtype float16; expected bool, integers, float32 or float64",
+    ),
+    "a part for the mask": (
+        source(space="gym.spaces.Dict(a=gym.spaces.Discrete(2), action_mask=gym.spaces.MultiBinary(3))"),
+        'Walk.observation_space["action_mask"] would be the mask; leave it out, and define the function action_mask',
+    ),
     "actions": (
         source(actions="gym.spaces.Box(0, 1)"),
         "Walk.action_space is Box(0.0, 1.0, (1,), float32); expected Discrete, MultiDiscrete, MultiBinary",
@@ -220,6 +271,20 @@ def test_a_class_that_is_not_as_it_should_be_is_one_error(name: str, folder: Pat
     assert words in str(caught.value)
     with pytest.raises(ConfigError):
         make(folder, text).reset()
+
+
+def test_a_difference_names_the_part(folder: Path) -> None:
+    for text, words in (
+        (
+            source(space=DICT, shown="out.image[1, 2] = 7"),
+            'observation["image"][1, 2] is 0 in Python and 7 in compiled',
+        ),
+        (source(space=DICT, shown="out.speed = 0.5"), 'observation["speed"] is 0.0 in Python and 0.5 in compiled'),
+    ):
+        one = make(folder, source(space=DICT, shown="pass"))
+        difference = _try(one, PythonExecutor(make(folder, text))).difference
+        assert difference is not None
+        assert f"step 0: {words}" in difference.text
 
 
 @pytest.mark.parametrize(

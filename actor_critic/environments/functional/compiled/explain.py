@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numba import from_dtype, int64, types
 
 from actor_critic.environments.functional.compiled.random import RANDOM
@@ -46,7 +45,9 @@ def _argument_types(layout: Layout) -> dict[str, tuple[Any, ...]]:
     element = from_dtype(layout.state)
     state = types.Array(element, len(layout.state_shape), "C") if layout.state_shape else element
     parameters = from_dtype(layout.parameters)
-    out = types.Array(from_dtype(np.dtype(layout.observations.dtype)), len(layout.out_shape), "C")
+    out = from_dtype(layout.written.dtype)
+    if not layout.written.is_nested:
+        out = types.Array(out, len(layout.out_shape), "C")
     action = int64 if layout.is_discrete else types.Array(int64, len(layout.action_shape), "C")
     return {
         "initial": (state, RANDOM, parameters),
@@ -72,7 +73,7 @@ def _describe(layout: Layout, name: str, code: UserCode, function: Callable[...,
     """Return one line: the function, the line, the reason and the remedy."""
     text = str(error)
     used = [each for each in code.functions if isinstance(each, python_types.FunctionType)]
-    place, reason = _in_source(layout, function, used, text) or (None, plain_reason(text))
+    place, reason = _in_source(layout, name, function, used, text) or (None, plain_reason(text))
     if place is None:
         place = _place(function)
         files = {Path(each.__code__.co_filename).name for each in used}
@@ -85,11 +86,11 @@ def _describe(layout: Layout, name: str, code: UserCode, function: Callable[...,
 
 
 def _in_source(
-    layout: Layout, function: Callable[..., Any], used: list[python_types.FunctionType], text: str
+    layout: Layout, name: str, function: Callable[..., Any], used: list[python_types.FunctionType], text: str
 ) -> tuple[str, str] | None:
     """Find what the compiler does not place in the source; return the place and the reason."""
-    fields = _fields_of(function, layout)
-    stored = "" if text else "array"  # Numba has no text for an array that is assigned to a field
+    fields = _fields_of(name, function, layout)
+    is_replaced = not text or "to nestedarray" in text  # Numba has no text for an array that is assigned to a field
     for found in attributes_in(function):
         known = fields.get(found.variable)
         if known is None:
@@ -97,18 +98,16 @@ def _in_source(
         owner, names = known
         if found.name not in names:
             return _place(function, found.line), f"{owner} has no {found.name!r}; it has {', '.join(names)}"
-        if found.is_stored and stored and _is_array(found, owner, layout):
-            return (
-                _place(function, found.line),
-                f"an array cannot replace {found.variable}.{found.name}; write {found.variable}.{found.name}[:] = ...",
-            )
+        if found.is_stored and is_replaced and _is_array(found, owner, layout):
+            field = f"{found.variable}.{found.name}"
+            return _place(function, found.line), f"nothing can replace the array {field}; write {field}[:] = ..."
     for each in used:
-        for name, line in undefined_names(each):
-            return _place(each, line), f"the name {name!r} is not defined"
+        for unknown, line in undefined_names(each):
+            return _place(each, line), f"the name {unknown!r} is not defined"
     return None
 
 
-def _fields_of(function: Callable[..., Any], layout: Layout) -> dict[str, tuple[str, tuple[str, ...]]]:
+def _fields_of(name: str, function: Callable[..., Any], layout: Layout) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return for the arguments of a function, by their names in it, what they are called and what they have."""
     names = list(inspect.signature(function).parameters)
     fields = {names[-1]: ("parameters", layout.parameters.names or ())}
@@ -116,8 +115,11 @@ def _fields_of(function: Callable[..., Any], layout: Layout) -> dict[str, tuple[
         fields[names[0]] = ("the state", layout.state.names)
     if "random" in names:
         fields["random"] = ("random", RANDOM_METHODS)
+    if name == "observation" and layout.written.is_nested:
+        fields[names[1]] = ("out", layout.written.dtype.names or ())
     return fields
 
 
 def _is_array(found: Attribute, owner: str, layout: Layout) -> bool:
-    return owner == "the state" and layout.state[found.name].shape != ()
+    records = {"the state": layout.state, "out": layout.written.dtype}
+    return owner in records and records[owner][found.name].shape != ()

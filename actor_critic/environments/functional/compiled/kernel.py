@@ -28,8 +28,9 @@ from actor_critic.compiling import cache_folder, unused
 from actor_critic.environments.functional.compiled import random
 from actor_critic.environments.functional.compiled.explain import explain
 from actor_critic.environments.functional.compiled.user_code import ForeignRandomError, UserCode, rename
+from actor_critic.environments.functional.features import feature_maker
 from actor_critic.environments.functional.layout import Layout
-from actor_critic.environments.functional.loops import FAILED, LOOPS, bind, feature_maker, number_maker
+from actor_critic.environments.functional.loops import FAILED, LOOPS, bind, number_maker
 from actor_critic.environments.functional.random import WORDS
 from actor_critic.errors import ConfigError
 
@@ -190,7 +191,7 @@ def _machine() -> str:
 def _entry_points(loop: Any, layout: Layout, digest: str) -> dict[str, Any]:
     """Return for each loop the function with pointers that calls it."""
     state, state_shape, size = layout.state, layout.state_shape, layout.state_size
-    out, out_shape = layout.observations.dtype, layout.out_shape
+    out, out_shape, out_size = layout.observations.dtype, layout.out_shape, layout.out_size
     num_features, num_logits, num_groups = (
         layout.observations.num_features,
         layout.actions.num_logits,
@@ -216,15 +217,15 @@ def _entry_points(loop: Any, layout: Layout, digest: str) -> dict[str, Any]:
             carray(states, (last, size), byte), carray(words, (last, WORDS), u64), carray(counts, (last, 2), i64),
             carray(actions, (last, num_groups), i64), carray(rewards, (last,), f32),
             carray(terminated, (last,), flag), carray(truncated, (last,), flag),
-            carray(finals, (last, *out_shape), out),
+            carray(finals, (last, *out_shape), out), carray(finals, (last, out_size), byte),
         )  # fmt: skip
 
     def observe(first, last, num, parameters, versions, states, observations, features, masks):
         return loop(
             first, last, carray(parameters, (num,), parameters_type), carray(versions, (last,), i64),
             carray(states, (last, *state_shape), state),
-            carray(observations, (last, *out_shape), out), carray(features, (last, num_features), f32),
-            carray(masks, (last, num_logits), flag),
+            carray(observations, (last, *out_shape), out), carray(observations, (last, out_size), byte),
+            carray(features, (last, num_features), f32), carray(masks, (last, num_logits), flag),
         )  # fmt: skip
 
     return {function.__name__: _guarded(function, digest) for function in (reset, step, observe)}

@@ -76,6 +76,8 @@ def _collection(name: str, kind: str) -> str:
 def _call(found: _Match) -> str:
     signature = plain_type(" ".join(found[1].split()))
     name = signature.partition("(")[0]
+    if signature.startswith(("getitem(record", "setitem(record")):
+        return "the index of a record is a variable; expected a constant, such as out[0]"
     if name == "getitem":
         what = signature.partition("(")[2].rpartition(",")[0]
         return f"{what} has no entries, so it cannot be indexed"

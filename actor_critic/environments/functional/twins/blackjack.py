@@ -21,13 +21,9 @@ def worth(total: Any, has_ace: Any) -> Any:
 
 
 class Blackjack(Twin):
-    """A game of cards against a dealer.
+    """A game of cards against a dealer."""
 
-    The original's observation is a Tuple of three Discrete spaces; here it is a MultiDiscrete one of the same sizes.
-    """
-
-    observation_space = gym.spaces.MultiDiscrete([32, 11, 2])
-    seen_as = gym.spaces.Tuple([gym.spaces.Discrete(size) for size in (32, 11, 2)])
+    observation_space = gym.spaces.Tuple([gym.spaces.Discrete(size) for size in (32, 11, 2)])
     action_space = gym.spaces.Discrete(2)
     state = np.dtype(
         [

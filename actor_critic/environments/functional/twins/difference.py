@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from actor_critic.environments.functional.random import WORDS, Random
 from actor_critic.environments.functional.twins.twin import Twin
+from actor_critic.spaces import at_path, pick
 
 SEGMENT = 10
 """Transitions before the next first state, or the next state of any kind."""
@@ -92,13 +93,13 @@ class Pair:
         if _bits(ours) != _bits(theirs):
             return f"the {name} state is {tuple(map(float, theirs))}, the twin's {ours}"
         layout = twin.layout
-        out = np.zeros(layout.out_shape, layout.observations.dtype)
-        twin.observation(self.state, out, twin.parameters)
-        out, found = out.reshape(layout.observations.shape), np.asarray(observation)
-        if (found.dtype, found.shape) != (out.dtype, out.shape):
-            return f"the {name} observation is {found.dtype} {found.shape}, the twin's {out.dtype} {out.shape}"
-        if found.tobytes() != out.tobytes() and not (tolerance and np.abs(found - out).max() <= tolerance):
-            return f"the {name} observation is {found}, the twin's {out}"
+        shown = twin.observed(self.state)
+        for part in layout.written.parts:
+            at, found, out = at_path(part.path), np.asarray(pick(observation, part.path)), pick(shown, part.path)
+            if (found.dtype, found.shape) != (out.dtype, out.shape):
+                return f"the {name} observation{at} is {found.dtype} {found.shape}, the twin's {out.dtype} {out.shape}"
+            if found.tobytes() != out.tobytes() and not (tolerance and np.abs(found - out).max() <= tolerance):
+                return f"the {name} observation{at} is {found}, the twin's {out}"
         if (info.get("action_mask") is not None) != layout.has_masks:
             return "one has action masks, the other has none"
         if layout.has_masks:
@@ -172,7 +173,6 @@ def _fixed_differences(twin: Twin, made: Any) -> Iterator[str]:
             yield f"it has no attribute {name}"
     for name in ("observation_space", "action_space"):
         theirs, ours = getattr(made, name), getattr(twin, name)
-        ours = twin.seen_as or ours if name == "observation_space" else ours
         if theirs != ours:
             yield f"{name} is {theirs}, the twin's {ours}"
 
