@@ -14,7 +14,6 @@ import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from actor_critic.compiling.barrier import STRIDE, generated, give_way, load, sleep, store
 from actor_critic.compiling.functions import Array, compiled, compiled_with
