@@ -14,11 +14,11 @@ class FixedAttributes:
     _fixed: ClassVar[dict[str, str]]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        kind = type(self).__name__
         if name in self._fixed:
             if name in vars(self):
-                raise AttributeError(f"{kind}.{name} cannot be assigned; {self._fixed[name]}")
+                raise AttributeError(f"{type(self).__name__}.{name} cannot be assigned; {self._fixed[name]}")
         elif name in SETTING_NAMES:
+            kind = type(self).__name__
             raise AttributeError(
                 f"{name} is a setting, and {kind}.settings cannot be changed; make a new {kind} from a new Config"
             )

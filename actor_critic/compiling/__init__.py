@@ -3,21 +3,24 @@
 Importing this package loads Numba, so import it only where it is used.
 """
 
-from actor_critic.compiling.barrier import FOREVER, HAS_BARRIER, STRIDE, YIELDS, wait
+from actor_critic.compiling.barrier import HAS_BARRIER, STRIDE, YIELDS, wait
 from actor_critic.compiling.blas import multiply
 from actor_critic.compiling.cache import cache_folder, unused
 from actor_critic.compiling.functions import Array, compiled, compiled_with, when_compiling
+from actor_critic.compiling.helper import NOBODY, Helper, side_by_side
 
 __all__ = [
-    "FOREVER",
     "HAS_BARRIER",
+    "NOBODY",
     "STRIDE",
     "YIELDS",
     "Array",
+    "Helper",
     "cache_folder",
     "compiled",
     "compiled_with",
     "multiply",
+    "side_by_side",
     "unused",
     "wait",
     "when_compiling",

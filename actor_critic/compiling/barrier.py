@@ -1,4 +1,4 @@
-"""A spin barrier for the threads of a process, or for processes that share memory."""
+"""A spin barrier for processes that share memory, and the operations that threads and processes meet with."""
 
 import sys
 from typing import Any
@@ -13,24 +13,21 @@ HAS_BARRIER = sys.platform != "win32"  # Windows has no sched_yield
 STRIDE = 8
 """Numbers between two flags, so that each has its own cache line."""
 
-FOREVER = 2**62
-"""Naps without end."""
-
 YIELDS = 500
 """Some hundred microseconds, in which the others may get a core."""
 
 _SPINS = 4000  # some microseconds; the others usually arrive sooner
-_NAP = 20  # microseconds; another thread, such as one that collects the next rollout, needs the core
+_NAP = 20  # microseconds
 
-_give_way: Any = types.ExternalFunction("sched_yield", types.int32())
-_sleep: Any = types.ExternalFunction("usleep", types.int32(types.uint32))
+give_way: Any = types.ExternalFunction("sched_yield", types.int32())
+sleep: Any = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
 generated: Any = intrinsic  # untyped, because the compiled functions take other arguments
 
 
 @generated
-def _load(context: Any, flags: Any, place: Any) -> Any:
+def load(context: Any, flags: Any, place: Any) -> Any:
     """Read a flag with acquire order: all writes before the flag are then visible."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -41,7 +38,7 @@ def _load(context: Any, flags: Any, place: Any) -> Any:
 
 
 @generated
-def _store(context: Any, flags: Any, place: Any, number: Any) -> Any:
+def store(context: Any, flags: Any, place: Any, number: Any) -> Any:
     """Write a flag with release order, after all earlier writes of this thread."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -58,7 +55,7 @@ def wait(flags: Any, count: int, place: int, step: int, yields: int, naps: int) 
 
     Args:
         flags: [count · STRIDE] int64, zeros at first.
-        count: How many threads or processes meet.
+        count: How many meet.
         place: The place of this one.
         step: A number that grows by one each time.
         yields: How often to yield the core before napping.
@@ -67,16 +64,16 @@ def wait(flags: Any, count: int, place: int, step: int, yields: int, naps: int) 
     Returns:
         Whether all have come. If not, this may be called again with the same step.
     """
-    _store(flags, STRIDE * place, step)
+    store(flags, STRIDE * place, step)
     spins = slept = 0
     for other in range(count):
-        while _load(flags, STRIDE * other) < step:
+        while load(flags, STRIDE * other) < step:
             spins += 1
             if spins > _SPINS + yields:
                 if slept >= naps:
                     return False
                 slept += 1
-                _sleep(_NAP)
+                sleep(_NAP)
             elif spins > _SPINS:
-                _give_way()
+                give_way()
     return True

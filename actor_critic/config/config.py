@@ -264,8 +264,8 @@ class Config(BaseModel):
     backend. Default: "auto"."""
     threads: Annotated[int | None, Field(ge=1, le=1024), Default(1)] = None
     """Threads for learning on the CPU. Fused backend: with 2, policy and value function learn in parallel, with the
-    same bits. This is faster for CNNs, wide networks and large minibatches if a core is idle. Short updates (a few
-    hundred microseconds), shared encoders and Windows use one thread. Eager backend: the threads of
+    same bits, if a core is idle. The second thread waits awake for about a millisecond after each update. Very short
+    updates (a hundred microseconds), shared encoders and Windows use one thread. Eager backend: the threads of
     PyTorch; the bits depend on their number. Default: 1."""
     overlap: Annotated[bool | None, Default(False)] = None
     """Collect the next rollout on another core during the update. Its policy is exactly one update old; the ratios

@@ -18,52 +18,54 @@ class RunningMoments:
     (Chan, Golub and LeVeque, 1979, "Updating formulae and a pairwise algorithm for computing sample variances".)
 
     Attributes:
-        count: Number of samples; a float64 scalar tensor.
+        count: Number of samples.
         mean: [*shape] float64.
         squares: [*shape] float64, sum of squared deviations from the mean.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        self.count = torch.zeros((), dtype=torch.float64)
-        self.mean = torch.zeros(shape, dtype=torch.float64)
-        self.squares = torch.zeros(shape, dtype=torch.float64)
+        self.count = 0.0
+        self.mean: npt.NDArray[np.float64] = np.zeros(shape)
+        self.squares: npt.NDArray[np.float64] = np.zeros(shape)
 
     def update(self, batch: Tensor, ranks: Ranks = ALONE) -> None:
         """Merge a batch [B, *shape], and those of the other ranks."""
         size = len(batch)
         batch = batch.to(torch.float64)
-        mean = batch.mean(0) if size else torch.zeros_like(self.mean)
-        squares = (batch - mean).square().sum(0)
+        means = batch.mean(0) if size else torch.zeros(self.mean.shape, dtype=torch.float64)
+        mean, squares = means.numpy(), (batch - means).square_().sum(0).numpy()
         if ranks.is_alone:
             self._merge(size, mean, squares)
             return
-        mine = np.concatenate([[float(size)], mean.reshape(-1).numpy(), squares.reshape(-1).numpy()])
-        for row in torch.from_numpy(ranks.rows(mine)):
-            its_mean, its_squares = (part.reshape(self.mean.shape) for part in row[1:].chunk(2))
+        mine = np.concatenate([[float(size)], mean.reshape(-1), squares.reshape(-1)])
+        for row in ranks.rows(mine):
+            its_mean, its_squares = row[1:].reshape(2, *self.mean.shape)
             self._merge(int(row[0]), its_mean, its_squares)
 
-    def _merge(self, size: int, mean: Tensor, squares: Tensor) -> None:
+    def _merge(self, size: int, mean: npt.NDArray[np.float64], squares: npt.NDArray[np.float64]) -> None:
         """Merge the count, the mean and the squared deviations of some samples."""
         if not size:
             return
         delta = mean - self.mean
         total = self.count + size
-        self.squares += squares + delta.square() * self.count * size / total
-        self.mean += delta * size / total
+        self.squares = self.squares + (squares + delta * delta * self.count * size / total)
+        self.mean = self.mean + delta * size / total
         self.count = total
 
     @property
-    def variance(self) -> Tensor:
+    def variance(self) -> npt.NDArray[np.float64]:
         """[*shape] population variance; 1 before the first sample."""
-        return self.squares / self.count if self.count > 0 else torch.ones_like(self.squares)
+        return self.squares / self.count if self.count else np.ones_like(self.squares)
 
     def state(self) -> dict[str, Tensor]:
         """Return the statistics as tensors by name."""
-        return {"count": self.count, "mean": self.mean, "squares": self.squares}
+        numbers = {"count": self.count, "mean": self.mean, "squares": self.squares}
+        return {name: torch.tensor(number, dtype=torch.float64) for name, number in numbers.items()}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Load what :meth:`state` returned."""
-        self.count, self.mean, self.squares = (state[name].clone() for name in ("count", "mean", "squares"))
+        self.count = float(state["count"])
+        self.mean, self.squares = (state[name].numpy().copy() for name in ("mean", "squares"))
 
 
 class ObservationNormalizer:
@@ -79,14 +81,15 @@ class ObservationNormalizer:
         """
         self.moments = RunningMoments((num_features,))
         self._device = device
-        self._left_out = torch.zeros(num_features, dtype=torch.bool) if left_out is None else left_out
-        self._wide_limit = torch.full((num_features,), _CLIP).masked_fill(self._left_out, torch.inf)  # on the CPU
-        self._limit = self._wide_limit.to(device)
+        self._left_out = np.zeros(num_features, np.bool_) if left_out is None else left_out.numpy()
+        self._bound = np.where(self._left_out, np.float32(np.inf), np.float32(_CLIP))
+        self._wide_limit = torch.from_numpy(self._bound)
+        self._limit, self._low = self._wide_limit.to(device), (-self._wide_limit).to(device)
         self.refresh()
 
     def copy(self) -> "ObservationNormalizer":
         """Return an independent copy with the same statistics."""
-        other = ObservationNormalizer(len(self.moments.mean), self._device, self._left_out)
+        other = ObservationNormalizer(len(self.moments.mean), self._device, torch.from_numpy(self._left_out))
         other.moments.load(self.moments.state())
         other.refresh()
         return other
@@ -98,27 +101,27 @@ class ObservationNormalizer:
 
     def refresh(self) -> None:
         """Recompute shift and scale from the moments."""
-        self._deviation = (self.moments.variance + _EPSILON).sqrt().masked_fill(self._left_out, 1.0)
-        self._mean = self.moments.mean.masked_fill(self._left_out, 0.0)
-        self._shift = self._mean.to(self._device, torch.float32)
-        self._scale = (1 / self._deviation).to(self._device, torch.float32)
+        self._deviation = np.where(self._left_out, 1.0, np.sqrt(self.moments.variance + _EPSILON))
+        self._mean = np.where(self._left_out, 0.0, self.moments.mean)
+        self._shifts, self._scales = self._mean.astype(np.float32), (1 / self._deviation).astype(np.float32)
+        self._shift = torch.from_numpy(self._shifts).to(self._device)
+        self._scale = torch.from_numpy(self._scales).to(self._device)
 
     @property
     def affine(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
         """Shift, scale and limit, [F] each, as arrays on the CPU; None before the first update."""
-        if not self.moments.count:
-            return None
-        return self._shift.cpu().numpy(), self._scale.cpu().numpy(), self._limit.cpu().numpy()
+        return (self._shifts, self._scales, self._bound) if self.moments.count else None
 
     def __call__(self, features: Tensor) -> Tensor:
         """Return normalised features [B, num_features] float32, from float32, or from float64 on the CPU."""
         if features.dtype == torch.float64:
             if self.moments.count:
-                features = ((features - self._mean) / self._deviation).clamp(-self._wide_limit, self._wide_limit)
+                mean, deviation = torch.from_numpy(self._mean), torch.from_numpy(self._deviation)
+                features = ((features - mean) / deviation).clamp_(-self._wide_limit, self._wide_limit)
             return features.to(self._device, torch.float32)
         if not self.moments.count:
             return features
-        return ((features - self._shift) * self._scale).clamp(-self._limit, self._limit)
+        return (features - self._shift).mul_(self._scale).clamp_(self._low, self._limit)
 
 
 class RewardNormalizer:
@@ -145,7 +148,7 @@ class RewardNormalizer:
     @property
     def has_scale(self) -> bool:
         """Whether returns have differed, as they do after the first reward."""
-        return bool(self.moments.count > 0 and self.moments.variance != 0)
+        return bool(self.moments.count and self.moments.squares)
 
     @property
     def scale(self) -> float:

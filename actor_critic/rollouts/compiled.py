@@ -38,7 +38,6 @@ class CompiledCollector(Collector):
         """Allocate the arrays of rollouts; the arguments are those of :class:`Collector`."""
         super().__init__(environment, observations, actions, num_steps, 0, buffers)
         self._has_categories = any(part.is_categorical for part in observations.parts)
-        self._has_floats = any(part.dtype.startswith("float") for part in observations.parts)
         steps, count = num_steps, environment.num_envs
         self._finals = np.zeros((steps, count, *observations.shape), observations.dtype)
         self._finals_as_bytes = as_bytes(self._finals).reshape(steps, -1)
@@ -89,11 +88,14 @@ class CompiledCollector(Collector):
         finals = [self._finals[arrays.terminated | arrays.truncated]] if ended else []
         rollout = self._rollout(arrays, finals, before)
         rollout.seconds["rollout"] = time.perf_counter() - started
-        if not is_finite or (ended and self._has_floats):
-            self._check_finite(rollout)
+        if not is_finite or (ended and not self._are_finite(rollout.final_observations)):
+            self._check_finite(rollout)  # raises an error
         if ended and self._has_categories:
             environment.check_finals(rollout.final_observations)
         return rollout
+
+    def _are_finite(self, observations: npt.NDArray[Any]) -> bool:
+        return all(np.isfinite(array).all() for array in self._observation_spec.floats(observations))
 
 
 @compiled_with(nogil=True)

@@ -92,7 +92,7 @@ class EpisodeTotals:
         if name not in self._names or not self.recent.shape[1]:
             return None
         if self._averaged is not self.recent:
-            self._averaged, self._means = self.recent, [float(sums.mean()) for sums in self.recent]
+            self._averaged, self._means = self.recent, self.recent.mean(1).tolist()
         return self._means[self._names.index(name)]
 
 

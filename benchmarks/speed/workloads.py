@@ -36,6 +36,8 @@ A2C = {
     "gae_lambda": 1.0,
 }
 OURS = "speed.ours"  # the module of our own contenders
+PLAIN = {"normalize_observations": False, "normalize_rewards": False, "min_advantage_std": 0.0, "target_kl": "off"}
+"""What our general presets add to the work of the others."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def _peer(name: str, epochs: int) -> Contender:
 
 
 def _ours(words: str, epochs: int, **settings: Any) -> Contender:
-    return Contender(f"ours{words}", OURS, epochs, settings={"vectorization": "sync"} | settings)
+    return Contender(f"ours{words}", OURS, epochs, settings=PLAIN | {"vectorization": "sync"} | settings)
 
 
 def _alone(epochs: int) -> Contender:

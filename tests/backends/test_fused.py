@@ -26,6 +26,7 @@ from actor_critic.backends import Backend, EagerBackend, Estimates, choose
 from actor_critic.backends.fused import kernels, targets
 from actor_critic.backends.fused.backend import FusedBackend
 from actor_critic.compiling import cache, when_compiling
+from actor_critic.compiling.helper import POSTED
 from actor_critic.errors import ConfigError, NumericalError
 from actor_critic.networks.encoders import CNNS, PartsEncoder
 from actor_critic.networks.networks import ACTIVATIONS, PolicyNetwork, Trunk, ValueNetwork
@@ -267,25 +268,24 @@ def test_two_threads_compute_the_same_bits_as_one(
     for threads in (1, 2):
         case = _Case(5, 16, layers, sizes, count=count, masked=masked, seed=seed, threads=threads)
         backend, flat = case.backends[1], case.flats[1]
-        assert (backend._beside is None) == (threads == 1)
-        with patch("actor_critic.backends.fused.backend._WORTH_WAKING", 0):
+        assert (backend._helper is None) == (threads == 1)
+        with patch("actor_critic.backends.fused.backend._WORTH_SHARING", 0):
             figures = backend.update(case.batch, parts, Coefficients(**(RULES | {"target_kl": target_kl})))
         found.append((flat.values, backend.first_moment, backend.second_moment, backend.steps, figures))
     for one, two in zip(*found, strict=True):
         assert torch.equal(one, two) if isinstance(one, torch.Tensor) else one == two
 
 
-def test_no_thread_is_woken_for_an_update_that_takes_no_longer_than_waking_it() -> None:
-    for rows, is_woken in ((64, False), (20_000, True)):
+def test_only_work_that_is_worth_it_is_shared() -> None:
+    for rows, is_shared in ((64, False), (20_000, True)):
         case = _Case(4, 32, 1, (3,), count=rows, threads=2)
-        backend = case.backends[1]
-        with patch.object(backend._beside, "submit", wraps=backend._beside.submit) as submit:
-            backend.update(case.batch, [np.arange(rows)] * 2, Coefficients(**RULES))
-        assert submit.called == is_woken
+        helper = case.backends[1]._helper
+        case.backends[1].update(case.batch, [np.arange(rows)] * 2, Coefficients(**RULES))
+        assert helper.post[POSTED] == (4 if is_shared else 0)  # the gradients and the step of two minibatches
 
 
 @pytest.mark.parametrize("where", ["advantages", "returns"])
-@patch("actor_critic.backends.fused.backend._WORTH_WAKING", 0)
+@patch("actor_critic.backends.fused.backend._WORTH_SHARING", 0)
 def test_either_of_two_threads_stops_both(where: str) -> None:
     case = _Case(4, 8, 1, (3,), threads=2)
     getattr(case.batch, where)[7] = np.inf
@@ -410,7 +410,7 @@ def test_extreme_logits_stay_finite() -> None:
 
 
 @pytest.mark.parametrize("environment", ["CartPole-v1", "Lamp-v0"])
-@patch("actor_critic.backends.fused.backend._WORTH_WAKING", 0)
+@patch("actor_critic.backends.fused.backend._WORTH_SHARING", 0)
 def test_a_run_on_two_threads_is_the_run_on_one(environment: str) -> None:
     settings: dict[str, Any] = {
         **PLAIN, "environment": environment, "num_epochs": 3, "num_envs": 4, "batch_size": 256, "num_minibatches": 4,

@@ -1,10 +1,8 @@
 """The backend that calls the compiled functions: it converts their arguments and results."""
 
-import contextlib
 import math
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +26,7 @@ from actor_critic.algorithm import (
 from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy
 from actor_critic.backends.fused import kernels, targets
 from actor_critic.backends.fused.layers import ACTIVATION, COLUMNS, ELU, GELU, NONE, RELU, SIDE, SILU, TANH
-from actor_critic.compiling import HAS_BARRIER, STRIDE
+from actor_critic.compiling import HAS_BARRIER, NOBODY, Helper
 from actor_critic.errors import NumericalError
 from actor_critic.networks import FlatParameters, PartsEncoder, PolicyNetwork, ValueNetwork
 from actor_critic.ranks import Memory
@@ -41,12 +39,16 @@ KINDS: dict[type[nn.Module], int] = {
     nn.GELU: GELU,
 }
 
-# Rows times parameters from which a second thread is faster; a smaller update ends before the thread wakes up.
-_WORTH_WAKING = 10**7
+# Rows times parameters from which an update is worth sharing; a smaller one takes about 100 microseconds.
+_WORTH_SHARING = 10**6
 
 
 class FusedPolicy(ExecutedPolicy):
-    """A policy whose parameters are in a flat buffer."""
+    """A policy whose parameters are in a flat buffer.
+
+    Attributes:
+        layers: Sizes of its layers and their places in the buffer; see ``fused.layers``.
+    """
 
     def __init__(self, parameters: Tensor, layers: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> None:
         """Wrap layers whose parameters are in a buffer.
@@ -58,6 +60,7 @@ class FusedPolicy(ExecutedPolicy):
         """
         self._parameters = parameters
         self._values = parameters.numpy()
+        self.layers = layers
         self._network = layers, _convolves(layers)
         self._sizes = sizes
 
@@ -138,12 +141,12 @@ class FusedBackend(Backend):
             value: The critic; it may share its trunk with the policy.
             parameters: The buffer of both.
             sizes: Number of choices in each action group.
-            threads: With two or more, policy and value function learn in parallel if an update is large enough.
+            threads: With two or more, policy and value function learn in parallel, unless they share a trunk.
             entries: The most features of a row that are not 0, if they are few enough for sparse products; else 0.
         """
         threadpool_limits(limits=1, user_api="blas")  # otherwise the order of sums, and so their bits, depends on it
         is_apart = policy.trunk is not value.trunk
-        self._beside = ThreadPoolExecutor(1, "value") if threads > 1 and is_apart and HAS_BARRIER else None
+        self._helper = Helper() if threads > 1 and is_apart and HAS_BARRIER else None
         self._parameters = parameters
         self._values = parameters.values.numpy()
         self._gradients = parameters.gradients.numpy()
@@ -167,12 +170,15 @@ class FusedBackend(Backend):
         """Return values, targets and log-probabilities; see :class:`Backend`."""
         features, count = experience.features, len(experience.actions)
         finals, valid = experience.final_features, experience.valid
-        is_large = len(features) * len(self._values) >= _WORTH_WAKING
-        beside = self._beside.submit(self._states, features) if self._beside and log_probs and is_large else None
         found = None
         if log_probs:
-            found = self.policy.log_probs(features[:count], experience.actions, experience.masks, None)
-        values = beside.result() if beside else self._states(features)
+            chosen, values = kernels.estimates(
+                features.numpy(), experience.actions.numpy(), *_mask(experience.masks), self._networks,
+                self.policy.layers, self._value, self._post(count),
+            )  # fmt: skip
+            found = torch.from_numpy(chosen)
+        else:
+            values = self._states(features)
         advantages, returns, moments = targets.targets(
             values, np.ascontiguousarray(experience.rewards), experience.terminated, experience.ended,
             valid is not None, experience.ended if valid is None else valid,
@@ -196,31 +202,12 @@ class FusedBackend(Backend):
         """
         self._parameters.check()
         rows = np.concatenate([np.zeros(0, np.int64), *minibatches])  # the zeros handle an empty list
-        arguments = (
-            _transitions(batch),
-            rows,
-            np.cumsum([0, *map(len, minibatches)]),
-            self._networks,
-            _objective(coefficients),
-            _optimizer(coefficients, self.first_moment, self.second_moment, self.steps),
-        )
-        flags, shared = np.zeros(2 * STRIDE, np.int64), np.zeros((len(minibatches), 3))
         totals = np.zeros(6)
-        if self._beside is None or len(rows) * len(self._values) < _WORTH_WAKING:
-            taken, is_bad = kernels.update(*arguments, kernels.BOTH, flags, shared, totals)
-        else:
-            theirs = np.zeros(6)
-
-            def run(side: int, sums: npt.NDArray[np.float64]) -> tuple[int, bool]:
-                with _releasing(flags, shared):
-                    found: tuple[int, bool] = kernels.update(*arguments, side, flags, shared, sums)
-                return found
-
-            with _releasing(flags, shared):
-                value = self._beside.submit(run, kernels.VALUE, theirs)
-                taken, is_bad = run(kernels.POLICY, totals)
-            value.result()
-            totals += theirs
+        taken, is_bad = kernels.update(
+            _transitions(batch), rows, np.cumsum([0, *map(len, minibatches)]), self._networks,
+            _objective(coefficients), _optimizer(coefficients, self.first_moment, self.second_moment, self.steps),
+            self._post(len(rows)), totals,
+        )  # fmt: skip
         self.steps += taken
         if is_bad:
             raise NumericalError(not_finite(self.steps + 1, _loss(totals, coefficients)))
@@ -273,6 +260,13 @@ class FusedBackend(Backend):
         self.steps += math.isfinite(norm)
         return norm
 
+    def _post(self, rows: int) -> npt.NDArray[np.int64]:
+        """Return the post of the helper, and wake it, if there is one and the work on some rows is worth sharing."""
+        if self._helper is None or rows * len(self._values) < _WORTH_SHARING:
+            return NOBODY
+        self._helper.wake()
+        return self._helper.post
+
     def _states(self, features: Tensor) -> npt.NDArray[np.float32]:
         found: npt.NDArray[np.float32] = kernels.state_values(
             features.numpy(), self._values, self._value, _convolves(self._value)
@@ -307,17 +301,6 @@ class FusedBackend(Backend):
 def _convolves(layers: npt.NDArray[np.int64]) -> bool | None:
     """Return True if a layer is a convolution, else None; see :mod:`fused.layers`."""
     return True if layers[:, SIDE].any() else None
-
-
-@contextlib.contextmanager
-def _releasing(flags: npt.NDArray[np.int64], shared: npt.NDArray[np.float64]) -> Iterator[None]:
-    """Release the other side from the barrier if this one fails before it (out of memory, Ctrl-C)."""
-    try:
-        yield
-    except BaseException:
-        shared[:, 2] = 1.0
-        flags[:] = np.iinfo(np.int64).max
-        raise
 
 
 _NO_NUMBERS = np.zeros((1, 1), np.float32)

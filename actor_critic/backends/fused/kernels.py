@@ -12,9 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from actor_critic.backends.fused.layers import BIASES, INPUTS, WEIGHTS, backward, forward, sparse, widths
-from actor_critic.compiling import FOREVER, YIELDS, Array, compiled, compiled_with, wait
-
-POLICY, VALUE, BOTH = range(3)
+from actor_critic.compiling import Array, compiled, compiled_with, side_by_side, wait
 
 CHUNK = 512  # rows processed at a time, so that layer outputs fit in the CPU cache
 
@@ -352,62 +350,85 @@ def gradients(
                 networks.grads[j] += work.part[j]
 
 
+@compiled
+def adam_part(
+    params: Array, grads: Array, optimizer: Optimizer, first: int, last: int, scale: float, taken: int
+) -> tuple[Array, Array, Array, Array, float, int, float, float, float, float]:
+    """Return the arguments of :func:`adam_step` for entries ``first`` to ``last``."""
+    return (
+        params[first:last], grads[first:last], optimizer.first_moment[first:last], optimizer.second_moment[first:last],
+        scale, optimizer.steps + taken, optimizer.learning_rate, optimizer.beta1, optimizer.beta2, optimizer.epsilon,
+    )  # fmt: skip
+
+
+@compiled
+def part_of_gradients(
+    batch: Transitions, inputs: Array, rows: Array, networks: Networks, objective: Objective, has_policy: bool,
+    work: Workspace, first: int, last: int, metrics: Array,
+) -> None:  # fmt: skip
+    """Write the gradients of one network, entries ``first`` to ``last``; their squared norm is the last metric."""
+    gradients(batch, inputs, rows, networks, objective, has_policy, not has_policy, work, first, last, metrics)
+    metrics[5] = square_sum(networks.grads[first:last])
+
+
+two_gradients = side_by_side(part_of_gradients, part_of_gradients)
+two_adam_steps = side_by_side(adam_step, adam_step)
+
+
 @compiled_with(nogil=True)
 def update(
     batch: Transitions, rows: Array, borders: Array, networks: Networks, objective: Objective, optimizer: Optimizer,
-    side: int, flags: Array, shared: Array, totals: Array,
+    post: Array, totals: Array,
 ) -> tuple[int, bool]:  # fmt: skip
     """Take one optimizer step per minibatch: entries ``borders[k]`` to ``borders[k + 1]`` of ``rows``.
 
     Adds the metrics of each step to ``totals``: policy loss, value loss, entropy, KL, clip fraction, gradient norm.
 
-    ``side`` is BOTH, or two threads call this function at the same time: one with POLICY, one with VALUE. Each thread
-    then computes only its own network. Once per step, both threads wait at a barrier on ``flags``. They exchange
-    the squared norms of their gradients, and whether to stop, in ``shared`` [steps, 3]. The results are the same in
-    both cases.
+    With the ``post`` of a helper, another thread does the part of the value function; the results are the same.
 
     Returns:
         The steps taken, and whether the gradient of the next step was not finite; ``totals`` then contains the metrics
         of that step.
     """
-    has_policy, has_value = side != VALUE, side != POLICY
-    work = workspace(networks, borders, has_policy, has_value)
     params, grads, value = networks.params, networks.grads, networks.value
+    has_helper = post.size > 0
+    work = workspace(networks, borders, True, not has_helper)
+    their_work = workspace(networks, borders if has_helper else borders[:1], False, True)
     inputs = sparse(batch.features, networks.trunk if networks.trunk.shape[0] > 0 else value)
-    metrics = np.empty(6)
+    metrics, theirs = np.empty(6), np.empty(6)
     # The parameters that only the value function has come last.
     split = value[0, WEIGHTS]
     for index in range(value.shape[0]):
         split = min(split, value[index, WEIGHTS], value[index, BIASES])
-    first, last = (split if side == VALUE else 0), (split if side == POLICY else params.size)
     taken = 0
     for k in range(borders.size - 1):
         minibatch = rows[borders[k] : borders[k + 1]]
         if minibatch.size == 0:
             continue
-        gradients(batch, inputs, minibatch, networks, objective, has_policy, has_value, work, first, last, metrics)
-        if has_policy:
-            shared[k, 2] = 1.0 if metrics[3] > 1.5 * objective.target_kl else 0.0
-            shared[k, 0] = square_sum(grads[:split])
-        if has_value:
-            shared[k, 1] = square_sum(grads[split:])
-        if side != BOTH:
-            wait(flags, 2, side, k + 1, YIELDS, FOREVER)
-        if shared[k, 2] > 0:
+        if has_helper:
+            two_gradients(
+                post,
+                (batch, inputs, minibatch, networks, objective, True, work, 0, split, metrics),
+                (batch, inputs, minibatch, networks, objective, False, their_work, split, params.size, theirs),
+            )
+            metrics[1] = theirs[1]
+            squares = metrics[5] + theirs[5]
+        else:
+            gradients(batch, inputs, minibatch, networks, objective, True, True, work, 0, params.size, metrics)
+            squares = square_sum(grads[:split]) + square_sum(grads[split:])
+        if metrics[3] > 1.5 * objective.target_kl:
             break
-        norm = math.sqrt(shared[k, 0] + shared[k, 1])
-        if has_policy:
-            metrics[5] = norm
+        metrics[5] = norm = math.sqrt(squares)
         if not math.isfinite(norm):
             totals[:] = metrics
             return taken, True
         scale = min(1.0, optimizer.max_grad_norm / (norm + 1e-6))
         taken += 1
-        adam_step(
-            params[first:last], grads[first:last],
-            optimizer.first_moment[first:last], optimizer.second_moment[first:last], scale, optimizer.steps + taken,
-            optimizer.learning_rate, optimizer.beta1, optimizer.beta2, optimizer.epsilon,
-        )  # fmt: skip
+        two_adam_steps(
+            post,
+            adam_part(params, grads, optimizer, 0, split, scale, taken),
+            adam_part(params, grads, optimizer, split, params.size, scale, taken),
+        )
         totals += metrics
     return taken, False
 
@@ -437,10 +458,7 @@ def clipped_step(params: Array, grads: Array, optimizer: Optimizer, taken: int) 
     norm = math.sqrt(square_sum(grads))
     if math.isfinite(norm):
         scale = min(1.0, optimizer.max_grad_norm / (norm + 1e-6))
-        adam_step(
-            params, grads, optimizer.first_moment, optimizer.second_moment, scale, optimizer.steps + taken + 1,
-            optimizer.learning_rate, optimizer.beta1, optimizer.beta2, optimizer.epsilon,
-        )  # fmt: skip
+        adam_step(*adam_part(params, grads, optimizer, 0, params.size, scale, taken + 1))
     return norm
 
 
@@ -546,33 +564,71 @@ def act(
     return action_indices
 
 
-@compiled_with(nogil=True)
-def action_log_probs(
+@compiled
+def write_log_probs(
     features: Array, actions: Array, masks: Array, has_mask: bool, sizes: Array,
-    params: Array, layers: Array, convolves: bool | None,
-) -> Array:  # fmt: skip
-    """Return log-probabilities [n] of actions [n, G]."""
+    params: Array, layers: Array, convolves: bool | None, found: Array,
+) -> None:  # fmt: skip
+    """Write the log-probabilities of actions [n, G] into ``found`` [n]."""
     count = features.shape[0]
     units = widths(layers)[1]
     zs, ys = np.empty(min(count, CHUNK) * units, np.float32), np.empty(min(count, CHUNK) * units, np.float32)
-    found = np.empty(count, np.float32)
     for first in range(0, count, CHUNK):
         rows = slice(first, min(first + CHUNK, count))
         logits = forward(sparse(features[rows], layers), params, layers, convolves, zs, ys)
         log_probs, probs = np.empty_like(logits), np.empty_like(logits)
         normalize(logits, sizes, masks[rows] if has_mask else masks, has_mask, log_probs, probs)
         log_prob_of(log_probs, sizes, actions[rows], found[rows])
+
+
+@compiled_with(nogil=True)
+def action_log_probs(
+    features: Array, actions: Array, masks: Array, has_mask: bool, sizes: Array,
+    params: Array, layers: Array, convolves: bool | None,
+) -> Array:  # fmt: skip
+    """Return log-probabilities [n] of actions [n, G]."""
+    found = np.empty(features.shape[0], np.float32)
+    write_log_probs(features, actions, masks, has_mask, sizes, params, layers, convolves, found)
     return found
+
+
+@compiled
+def write_values(features: Array, params: Array, layers: Array, convolves: bool | None, found: Array) -> None:
+    """Write the values of features [n, F] into ``found`` [n]."""
+    count = features.shape[0]
+    units = widths(layers)[1]
+    zs, ys = np.empty(min(count, CHUNK) * units, np.float32), np.empty(min(count, CHUNK) * units, np.float32)
+    for first in range(0, count, CHUNK):
+        rows = slice(first, min(first + CHUNK, count))
+        found[rows] = forward(sparse(features[rows], layers), params, layers, convolves, zs, ys)[:, 0]
 
 
 @compiled_with(nogil=True)
 def state_values(features: Array, params: Array, layers: Array, convolves: bool | None) -> Array:
     """Return the values [n] of features [n, F]."""
-    count = features.shape[0]
-    units = widths(layers)[1]
-    zs, ys = np.empty(min(count, CHUNK) * units, np.float32), np.empty(min(count, CHUNK) * units, np.float32)
-    found = np.empty(count, np.float32)
-    for first in range(0, count, CHUNK):
-        rows = slice(first, min(first + CHUNK, count))
-        found[rows] = forward(sparse(features[rows], layers), params, layers, convolves, zs, ys)[:, 0]
+    found = np.empty(features.shape[0], np.float32)
+    write_values(features, params, layers, convolves, found)
     return found
+
+
+log_probs_and_values = side_by_side(write_log_probs, write_values)
+
+
+@compiled_with(nogil=True)
+def estimates(
+    features: Array, actions: Array, masks: Array, has_mask: bool, networks: Networks, policy: Array, value: Array,
+    post: Array,
+) -> tuple[Array, Array]:  # fmt: skip
+    """Return the log-probabilities [m] of actions [m, G] for the first m of the features [n, F], and all values [n].
+
+    ``policy`` and ``value`` are all layers of both networks. With the ``post`` of a helper, another thread computes the
+    values.
+    """
+    params, convolves, seen = networks.params, networks.convolves, features[: actions.shape[0]]
+    log_probs, values = np.empty(seen.shape[0], np.float32), np.empty(features.shape[0], np.float32)
+    log_probs_and_values(
+        post,
+        (seen, actions, masks, has_mask, networks.sizes, params, policy, convolves, log_probs),
+        (features, params, value, convolves, values),
+    )
+    return log_probs, values
