@@ -215,8 +215,8 @@ class Learner:
         settings, valid = self._settings, rollout.valid
         if valid is None:
             valid = np.ones(targets.advantages.shape, np.bool_)
-        steps, is_uneven = len(valid), settings.has_uneven_rollouts
-        advantages, returns, valid = self._ranks.gather(targets.advantages, targets.returns, valid, is_uneven=is_uneven)
+        steps = len(valid)
+        advantages, returns, valid = self._ranks.gather(targets.advantages, targets.returns, valid)
         whole = None if valid.all() else valid
         explained = whole_targets(advantages, returns, whole, settings.gamma * settings.gae_lambda).explained_variance
         mine = portions(

@@ -307,8 +307,8 @@ class RunControl(FixedAttributes):
         """
         if self._phase in (Phase.IN_EPOCH, Phase.BROKEN):
             raise RuntimeError("a run changes between two epochs: call change in the loop, or before it")
-        change = new_change(self.settings, self._state.changes, self.epoch, settings, environment or {})
-        self._record(change)
+        with self._ranks.joint("changing settings"):
+            self._record(new_change(self.settings, self._state.changes, self.epoch, settings, environment or {}))
 
     def _record(self, change: Change) -> None:
         changes = [*self._state.changes, change]
@@ -330,7 +330,8 @@ class RunControl(FixedAttributes):
     def _repeat_changes(self) -> None:
         """Make the changes that a verification repeats after this epoch."""
         while self._coming and self._coming[0].epoch <= self.epoch:
-            self._record(self._coming.pop(0))
+            with self._ranks.joint("changing settings"):
+                self._record(self._coming.pop(0))
 
     def close(self) -> None:
         """Close the environments and the run folder; iterating opens them again."""

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from actor_critic import Config, Trainer
-from actor_critic.errors import ActorCriticError, ConfigError, RankFault
+from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError, RankFault
 from actor_critic.ranks import is_shared, join, rank
 
 SMALL: dict[str, Any] = {"num_envs": 8, "batch_size": 128, "num_minibatches": 4, "update_epochs": 2, "seed": 5}
@@ -133,31 +133,57 @@ def copy_buffers(folder: Path) -> None:
     assert all(torch.equal(buffers, other) for other in join(60).objects(buffers))
 
 
-def change_alone(folder: Path) -> None:
-    """Change a setting on rank 0 alone; every rank is told before the next epoch."""
+def change_differently(folder: Path) -> None:
+    """Change a setting to another value on each rank; every rank is told before the next epoch."""
     trainer = Trainer(Config(environment="CartPole-v1", num_epochs=9, **SMALL))
     with pytest.raises(
         ConfigError, match=r"^change: rank 1 has made other changes than rank 0; make them on all ranks$"
     ):
         for _ in trainer:
-            if rank() == 0:
-                trainer.change(learning_rate=1e-4)
+            trainer.change(learning_rate=1e-4 * (1 + rank()))
     assert trainer.epoch == 1
 
 
+def change_on_a_full_disk(folder: Path) -> None:
+    """Let the disk refuse the record of a change, which rank 0 alone writes; every rank raises this error."""
+    trainer = Trainer(Config(environment="CartPole-v1", num_epochs=9, **SMALL), folder / "run")
+    with pytest.raises(ActorCriticError) as raised:
+        for _ in trainer:
+            if rank() == 0:
+                (folder / "run" / "changes.json").unlink(missing_ok=True)
+                (folder / "run" / "changes.json").mkdir()
+            trainer.change(learning_rate=1e-4)
+    assert is_shared(raised.value)
+    assert raised.value.exit_code == CheckpointError.exit_code
+    assert "changes.json cannot be written: Is a directory" in str(raised.value)
+    assert str(raised.value).startswith("rank 0: ") == (rank() == 1)
+    trainer.close()
+    assert join(60).any(False) == [False]  # the ranks are still connected
+
+
 def leave_alone(folder: Path) -> None:
-    """Leave the loop on rank 0 alone; rank 1 is told at once, and the run cannot go on."""
+    """Leave the loop on rank 0 alone; both ranks are told at once, and the run cannot go on."""
     trainer, began = Trainer(Config(environment="CartPole-v1", num_epochs=9, **SMALL)), time.monotonic()
+    doing = "leaving the loop", "going on with the loop"
+    told = rf"rank {1 - rank()} does something else \({doing[1 - rank()]}\); all ranks must make the same calls"
     epochs = iter(trainer)
     next(epochs)
     if rank() == 0:
         epochs.close()  # type: ignore[attr-defined]
     else:
-        with pytest.raises(RankFault, match=r"rank 0 does something else: all ranks must make the same calls"):
+        with pytest.raises(RankFault, match=told):
             next(epochs)
-    with pytest.raises(RankFault, match=r"the connection to the other ranks is lost"):
+    with pytest.raises(RankFault, match=rf"the connection to the other ranks is lost: {told}"):
         next(iter(trainer))
     assert time.monotonic() - began < 60
+
+
+def leave_alone_and_end(folder: Path) -> None:
+    """Leave the loop on rank 0 alone, and exchange nothing afterwards."""
+    for report in Trainer(Config(environment="CartPole-v1", num_epochs=9, **SMALL)):
+        if report.epoch == 2 and rank() == 0:
+            break
+    (folder / "after").touch()
 
 
 PROGRAMS: dict[str, Callable[[Path], None]] = {
@@ -168,8 +194,10 @@ PROGRAMS: dict[str, Callable[[Path], None]] = {
         stop_from_the_loop,
         fail,
         copy_buffers,
-        change_alone,
+        change_differently,
+        change_on_a_full_disk,
         leave_alone,
+        leave_alone_and_end,
     )
 }
 
