@@ -316,17 +316,17 @@ class ProcessGroup(Ranks):
             ) from None
 
 
-def _told(error: Exception) -> tuple[str, int]:
-    """Return the message and the exit code of an error."""
+def _told(error: Exception) -> tuple[str, int, bool]:
+    """Return the message and the exit code of an error, and whether it drops changes."""
     if isinstance(error, ActorCriticError):
-        return str(error), error.exit_code
-    return describe(error), 1
+        return str(error), error.exit_code, error.drops_changes
+    return describe(error), 1, False
 
 
-def _fault_of(rank: int, text: str, exit_code: int) -> RankFault:
+def _fault_of(rank: int, text: str, exit_code: int, drops_changes: bool) -> RankFault:
     """Return the error for what another rank raised."""
     fault = RankFault(text if text.startswith("rank ") else f"rank {rank}: {text}")
-    fault.exit_code = exit_code
+    fault.exit_code, fault.drops_changes = exit_code, drops_changes
     return fault
 
 

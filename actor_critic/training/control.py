@@ -322,9 +322,10 @@ class RunControl(FixedAttributes):
 
     def drop_last_changes(self) -> None:
         """Drop the changes after the last epoch, because the environments refuse them."""
-        self._state.set_changes([change for change in self._state.changes if change.epoch < self.epoch])
-        if self._folder:
-            self._folder.write_changes(self._state.changes)
+        with self._ranks.joint("dropping changes"):
+            self._state.set_changes([change for change in self._state.changes if change.epoch < self.epoch])
+            if self._folder:
+                self._folder.write_changes(self._state.changes)
         log.error("the changes after epoch %d are dropped", self.epoch)
 
     def _repeat_changes(self) -> None:

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Generator, Iterator
 
-from actor_critic.errors import ActorCriticError, ChangeFault, ConfigError, NumericalError, RankFault
+from actor_critic.errors import ActorCriticError, ConfigError, NumericalError, RankFault
 from actor_critic.process import Interrupted, postponed, recognized
 from actor_critic.ranks import is_shared, shared
 from actor_critic.rollouts import RolloutSource
@@ -80,10 +80,10 @@ class Trainer(RecordedRun):
                     raise fault
                 with recognized():
                     self._finish()
-            except ChangeFault:
-                self.drop_last_changes()
-                raise
-            except Exception:
+            except Exception as error:
+                if isinstance(error, ActorCriticError) and error.drops_changes:
+                    self.drop_last_changes()
+                    raise
                 log.error("the run failed in epoch %d", max(self.epoch, self.epoch_begun), exc_info=True)
                 raise
 

@@ -16,6 +16,7 @@ import torch
 from actor_critic import Config, Trainer
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError, RankFault
 from actor_critic.ranks import is_shared, join, rank
+from actor_critic.storage import read_changes
 
 SMALL: dict[str, Any] = {"num_envs": 8, "batch_size": 128, "num_minibatches": 4, "update_epochs": 2, "seed": 5}
 CASES: dict[str, dict[str, Any]] = {
@@ -68,6 +69,16 @@ class FailsOnRank(gym.Env[Any, Any]):
         if (self.episodes, self.steps) == (3, 5) and rank() == self.where:
             raise RuntimeError("the simulator is gone")
         return self.np_random.uniform(-1, 1, 2).astype(np.float32), 1.0, self.steps >= 10, False, {}
+
+
+class Refuses(FailsOnRank):
+    """Refuses to become harder on rank 1."""
+
+    where = -1  # never fails otherwise
+
+    def harder(self, by: float) -> None:
+        if rank() == 1:
+            raise ValueError("too hard")
 
 
 def train_all(folder: Path) -> None:
@@ -161,6 +172,18 @@ def change_on_a_full_disk(folder: Path) -> None:
     assert join(60).any(False) == [False]  # the ranks are still connected
 
 
+def refuse_a_change(folder: Path) -> None:
+    """Refuse a change of the environments on rank 1; every rank drops it, and the run goes on."""
+    trainer = Trainer(Config(num_epochs=5, **SMALL), folder / "run", environment=Refuses)
+    with pytest.raises(ActorCriticError, match=r"raised in the change harder=2.0 ValueError"):
+        for report in trainer:
+            if report.epoch == 2:
+                trainer.change(learning_rate=1e-4, environment={"harder": 2.0})
+    assert (trainer.epoch, trainer.changes) == (2, [])
+    assert read_changes(folder / "run") == []
+    assert [report.epoch for report in trainer] == [3, 4, 5]
+
+
 def leave_alone(folder: Path) -> None:
     """Leave the loop on rank 0 alone; both ranks are told at once, and the run cannot go on."""
     trainer, began = Trainer(Config(environment="CartPole-v1", num_epochs=9, **SMALL)), time.monotonic()
@@ -196,6 +219,7 @@ PROGRAMS: dict[str, Callable[[Path], None]] = {
         copy_buffers,
         change_differently,
         change_on_a_full_disk,
+        refuse_a_change,
         leave_alone,
         leave_alone_and_end,
     )

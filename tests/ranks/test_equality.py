@@ -43,7 +43,7 @@ def test_k_ranks_take_the_steps_of_one_process(size: int, alone: dict[str, Any],
 def test_two_ranks_stop_resume_and_fail_together(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     words = (
         "stop_and_resume", "stop_from_the_loop", "fail", "copy_buffers", "change_differently", "change_on_a_full_disk",
-        "leave_alone",
+        "refuse_a_change", "leave_alone",
     )  # fmt: skip
     done = on_ranks(2, "tests.ranks.programs", str(tmp_path), *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
