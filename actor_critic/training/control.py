@@ -303,6 +303,7 @@ class RunControl(FixedAttributes):
             ConfigError: A setting cannot change, a value is not allowed, or the environment has no such method or
                 attribute.
             CheckpointError: The disk refused.
+            RankFault: On several ranks, which must all make the change: another one failed, or does something else.
             RuntimeError: The run is in the middle of an epoch.
         """
         if self._phase in (Phase.IN_EPOCH, Phase.BROKEN):

@@ -135,7 +135,10 @@ class RecordedRun(RunControl):
 
     def _keep(self, report: EpochReport) -> EpochReport:
         """Evaluate the weights if an evaluation is due, and record the epoch; return its report."""
-        evaluation = self._ranks.lead(lambda: self._keep_epoch(report), self._state.contribute)
+        if self._folder_path or self._evaluations.is_due(self.epoch):
+            evaluation = self._ranks.lead(lambda: self._keep_epoch(report), self._state.contribute)
+        else:  # nothing that can fail, or that takes long enough to wait for it
+            evaluation = self._keep_epoch(report) if self._ranks.is_first else None
         self.last_report = report = replace(report, evaluation=evaluation) if evaluation else report
         return report
 
