@@ -2,11 +2,12 @@
 
 import contextlib
 import importlib.util
+import math
 import os
 import socket
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,22 +143,10 @@ class ProcessGroup(Ranks):
     def gather(self, *arrays: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """See :class:`Ranks`; all arrays travel together, as bytes."""
         mine = np.concatenate([np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays])
-        found = self._bytes_of_all(mine, "gathering numbers of an epoch")
-        per_step = [array[:1].nbytes for array in arrays]
-        steps = [len(part) // sum(per_step) for part in found]
-        pieces = [
-            np.split(part, np.cumsum([count * size for size in per_step])[:-1])
-            for part, count in zip(found, steps, strict=True)
-        ]
+        found = [_arrays_in(data, arrays) for data in self._bytes_of_all(mine, "gathering numbers of an epoch")]
+        longest = max(len(theirs[0]) for theirs in found)
         return [
-            np.concatenate(
-                [
-                    _padded(parts[k].copy().view(array.dtype).reshape(count, *array.shape[1:]), max(steps))
-                    for parts, count in zip(pieces, steps, strict=True)
-                ],
-                axis=1,
-            )
-            for k, array in enumerate(arrays)
+            np.concatenate([_padded(part, longest) for part in parts], axis=1) for parts in zip(*found, strict=True)
         ]
 
     def rows(self, numbers: npt.NDArray[np.float64], what: str = "gathering statistics") -> npt.NDArray[np.float64]:
@@ -330,7 +319,17 @@ def _fault_of(rank: int, text: str, exit_code: int, drops_changes: bool) -> Rank
     return fault
 
 
+def _arrays_in(data: Bytes, like: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    """Return the arrays in some bytes; only their first axis, which they have in common, differs from ``like``."""
+    per_step = [array.itemsize * math.prod(array.shape[1:]) for array in like]
+    steps = len(data) // sum(per_step)
+    parts = np.split(data, np.cumsum(per_step)[:-1] * steps)
+    return [part.view(array.dtype).reshape(steps, *array.shape[1:]) for part, array in zip(parts, like, strict=True)]
+
+
 def _padded(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
     """Return an array with zeros at its end, up to a length."""
+    if len(array) == length:
+        return array
     rest = np.zeros((length - len(array), *array.shape[1:]), array.dtype)
     return np.concatenate([array, rest])

@@ -226,10 +226,10 @@ def _leave() -> None:
 def _fail_if_untold() -> None:
     """End with the exit code of an error that this rank could not raise; only this way, Python lets a program fail."""
     if _joined is not None and (fault := _joined.untold) is not None:
-        print("error:", fault, file=sys.stderr)
+        with contextlib.suppress(OSError, ValueError):  # they may be closed
+            print("error:", fault, file=sys.stderr, flush=True)
+            sys.stdout.flush()
         logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(fault.exit_code)
 
 

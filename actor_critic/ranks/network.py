@@ -40,6 +40,9 @@ class Network:
         """
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self._timeout = timedelta(seconds=timeout)
+        # The last exchange. If gloo's thread were the last to hold it, freeing its arrays would need Python in that
+        # thread, which would abort a process that ends meanwhile.
+        self._last: Any = None
         self._groups: list[Any] = [dist.group.WORLD]
         self._cpu = dist.group.WORLD if _sends_from_cpu() else self.make_group(list(range(self.size)))
 
@@ -113,13 +116,13 @@ class Network:
     def close(self) -> None:
         """Close the groups. No reference to one may be left: its end during the exit of Python would be an abort."""
         self._groups.clear()
-        self._cpu = None
+        self._cpu = self._last = None
         dist.destroy_process_group()
 
     def lose(self) -> None:
         """Never close the groups, because closing waits for threads that may wait for a lost rank."""
-        for group in self._groups:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(group))
+        for kept in (*self._groups, self._last):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
         self._groups.clear()
         self._cpu = None
 
@@ -139,6 +142,7 @@ class Network:
             RuntimeError: It failed, or did not end in time.
         """
         if work is not None:  # None where this rank is not in the group
+            self._last = work
             work.wait(self._timeout)
 
 
