@@ -9,9 +9,15 @@ _ON_THE_WAY = (str(Path(__file__).parent), str(Path("gymnasium", "envs", "regist
 
 
 class ActorCriticError(Exception):
-    """Base class of all errors that this package reports to the user."""
+    """Base class of all errors that this package reports to the user.
+
+    Attributes:
+        exit_code: The exit code of a command that ends with it.
+        drops_changes: Whether the run drops the last changes of its environments, because they were refused.
+    """
 
     exit_code = 1
+    drops_changes = False
 
 
 class ConfigError(ActorCriticError):
@@ -36,6 +42,8 @@ class EnvironmentFault(ActorCriticError):  # noqa: N818 - a fault of the environ
 
 class ChangeFault(EnvironmentFault):
     """A change of the environments failed where it took effect; the run drops the change."""
+
+    drops_changes = True
 
 
 class ReplayFault(EnvironmentFault):

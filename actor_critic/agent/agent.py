@@ -236,8 +236,7 @@ class ActorCriticAgent(Predictions, FixedAttributes):
             network.load_state_dict({key: tensor for (owner, key), tensor in weights.items() if owner == name})
         for name, moments in self._moments().items():
             moments.load(statistics[name])
-        if self._features.normalizer:
-            self._features.normalizer.refresh()
+        self._features.refresh()
         self.parameters.check()
         self.parameters.check_finite()
 

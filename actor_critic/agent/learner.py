@@ -24,7 +24,7 @@ from actor_critic.algorithm import (
 )
 from actor_critic.backends import Backend, enough_memory, update_in_parallel
 from actor_critic.config import Settings
-from actor_critic.networks import FeatureMaker, FlatParameters, RewardNormalizer
+from actor_critic.networks import FeatureMaker, FlatParameters, RewardNormalizer, update_moments
 from actor_critic.ranks import ALONE, Ranks
 from actor_critic.rollouts import Actor, Rollout
 
@@ -100,7 +100,7 @@ class Learner:
         self._ranks = ranks
         self._share = ranks.share_of(settings.num_envs)
         self.reward_normalizer = (
-            RewardNormalizer(self._share.count, settings.gamma, ranks) if settings.normalize_rewards else None
+            RewardNormalizer(self._share.count, settings.gamma) if settings.normalize_rewards else None
         )
         self.value_states = np.zeros((self._share.count, state_dim), np.float32)
         self._parameters = parameters
@@ -125,8 +125,9 @@ class Learner:
             actor: The policy that chose the actions, if it is not the current one.
         """
         rewards = clip_rewards(rewards, self._settings.clip_rewards)
+        self._update_statistics(rollout, rewards)
         if self.reward_normalizer:
-            rewards = self.reward_normalizer(rewards, rollout.ended, rollout.valid)
+            rewards = self.reward_normalizer(rewards)
         batch, targets = self._batch(rollout, rewards, actor)
         coefficients = self._coefficients(epoch)
         if self._ranks.is_alone:
@@ -165,14 +166,26 @@ class Learner:
             self.reward_normalizer.sums[:] = 0.0
 
     @np.errstate(over="ignore", invalid="ignore")  # the update reports numbers that are not finite
+    def _update_statistics(self, rollout: Rollout, rewards: npt.NDArray[np.float32]) -> None:
+        """Merge a rollout, and those of the other ranks, into the running statistics of observations and returns.
+
+        This happens before the forward pass, so that the ratios compare two policies with the same statistics.
+        """
+        (steps, envs), observed = rewards.shape, rollout.observations
+        seen = observed[:-1].reshape(steps * envs, *observed.shape[2:])
+        batches = self._features.seen(seen if rollout.valid is None else seen[rollout.valid.reshape(-1)])
+        if self.reward_normalizer:
+            returns = self.reward_normalizer.returns_of(rewards, rollout.ended, rollout.valid)
+            batches.append((self.reward_normalizer.moments, returns))
+        update_moments(batches, self._ranks)
+        self._features.refresh()
+
+    @np.errstate(over="ignore", invalid="ignore")  # the update reports numbers that are not finite
     def _batch(self, rollout: Rollout, rewards: npt.NDArray[np.float32], actor: Actor | None) -> tuple[Batch, Targets]:
         """Return the batch for an epoch's optimizer steps, and the targets [T, N]."""
         steps, envs = rewards.shape
         count = steps * envs
         observed = rollout.observations.reshape((steps + 1) * envs, *rollout.observations.shape[2:])
-        # Before the forward pass, so that the ratios compare two policies with the same statistics.
-        seen = observed[:count]
-        self._features.update(seen if rollout.valid is None else seen[rollout.valid.reshape(-1)], self._ranks)
         features = self._features(observed)
         actions = self._tensor(rollout.actions.reshape(count, -1))
         masks = None if rollout.masks is None else self._tensor(rollout.masks.reshape(count, -1))
@@ -215,8 +228,8 @@ class Learner:
         settings, valid = self._settings, rollout.valid
         if valid is None:
             valid = np.ones(targets.advantages.shape, np.bool_)
-        steps, is_uneven = len(valid), settings.has_uneven_rollouts
-        advantages, returns, valid = self._ranks.gather(targets.advantages, targets.returns, valid, is_uneven=is_uneven)
+        steps = len(valid)
+        advantages, returns, valid = self._ranks.gather(targets.advantages, targets.returns, valid)
         whole = None if valid.all() else valid
         explained = whole_targets(advantages, returns, whole, settings.gamma * settings.gae_lambda).explained_variance
         mine = portions(

@@ -230,11 +230,6 @@ class Settings:
         return self.is_random_states or self.vectorization == "compiled"
 
     @property
-    def has_uneven_rollouts(self) -> bool:
-        """Whether rollouts may differ in length, because native vector environments may pause between two episodes."""
-        return self.vectorization == "native"
-
-    @property
     def episode_figures(self) -> list[str]:
         """Names of the per-episode sums in training; those that only some runs have come last."""
         has_model = not self.is_random_states and self.reward_model != "environment"

@@ -353,7 +353,7 @@ def _train(work: _Work, folder: Path, reports: _Reports | None) -> None:
                 f"--storage: it holds a run {work.name} with {name}={saved!r}, and this command has {name}={wanted!r}; "
                 f"name another --run-folder, or give the same settings"
             )
-    with contextlib.closing(begun_or_continued(settings, folder)) as trainer:
+    with contextlib.closing(begun_or_continued(settings, folder, found)) as trainer:
         if reports:
             reports.add(Begun(trainer.settings, trainer.epoch))
         if trainer.epoch < trainer.settings.num_epochs or not trainer.is_evaluated:

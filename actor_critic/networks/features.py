@@ -8,8 +8,7 @@ from torch import Tensor
 
 from actor_critic.config import Settings
 from actor_critic.networks.encoders import encode
-from actor_critic.networks.normalization import ObservationNormalizer
-from actor_critic.ranks import ALONE, Ranks
+from actor_critic.networks.normalization import ObservationNormalizer, RunningMoments
 from actor_critic.spaces import ObservationSpec
 
 
@@ -51,10 +50,14 @@ class FeatureMaker:
         features = self._encode(observations)
         return self.normalizer(features) if self.normalizer else features
 
-    def update(self, observations: npt.NDArray[Any], ranks: Ranks = ALONE) -> None:
-        """Merge observations [B, *shape] into the running statistics, and those of the other ranks."""
-        if self.normalizer and (len(observations) or not ranks.is_alone):
-            self.normalizer.update(self._encode(observations), ranks)
+    def seen(self, observations: npt.NDArray[Any]) -> list[tuple[RunningMoments, Tensor]]:
+        """Return the running statistics and what observations [B, *shape] add to them; nothing without statistics."""
+        return [(self.normalizer.moments, self._encode(observations).cpu())] if self.normalizer else []
+
+    def refresh(self) -> None:
+        """Follow the running statistics after they have changed."""
+        if self.normalizer:
+            self.normalizer.refresh()
 
     def frozen(self) -> "FeatureMaker":
         """Return a copy with the current statistics, which later updates do not change."""

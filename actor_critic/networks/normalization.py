@@ -1,5 +1,7 @@
 """Running statistics of observations and returns. The agent saves them; evaluation does not update them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -13,7 +15,7 @@ _EPSILON = 1e-8
 
 
 class RunningMoments:
-    """Mean and variance of all samples so far, updated batch by batch.
+    """Mean and variance of all samples so far; :func:`update_moments` merges batches into them.
 
     (Chan, Golub and LeVeque, 1979, "Updating formulae and a pairwise algorithm for computing sample variances".)
 
@@ -28,19 +30,19 @@ class RunningMoments:
         self.mean: npt.NDArray[np.float64] = np.zeros(shape)
         self.squares: npt.NDArray[np.float64] = np.zeros(shape)
 
-    def update(self, batch: Tensor, ranks: Ranks = ALONE) -> None:
-        """Merge a batch [B, *shape], and those of the other ranks."""
+    def summary(self, batch: Tensor) -> npt.NDArray[np.float64]:
+        """Return the count, the mean and the squared deviations of a batch [B, *shape], one after the other."""
         size = len(batch)
         batch = batch.to(torch.float64)
         means = batch.mean(0) if size else torch.zeros(self.mean.shape, dtype=torch.float64)
         mean, squares = means.numpy(), (batch - means).square_().sum(0).numpy()
-        if ranks.is_alone:
-            self._merge(size, mean, squares)
-            return
-        mine = np.concatenate([[float(size)], mean.reshape(-1), squares.reshape(-1)])
-        for row in ranks.rows(mine):
-            its_mean, its_squares = row[1:].reshape(2, *self.mean.shape)
-            self._merge(int(row[0]), its_mean, its_squares)
+        return np.concatenate([[float(size)], mean.reshape(-1), squares.reshape(-1)])
+
+    def merge(self, summaries: npt.NDArray[np.float64]) -> None:
+        """Merge the summaries [K, 1 + 2 · samples' size] of K batches."""
+        for row in summaries:
+            mean, squares = row[1:].reshape(2, *self.mean.shape)
+            self._merge(int(row[0]), mean, squares)
 
     def _merge(self, size: int, mean: npt.NDArray[np.float64], squares: npt.NDArray[np.float64]) -> None:
         """Merge the count, the mean and the squared deviations of some samples."""
@@ -68,6 +70,16 @@ class RunningMoments:
         self.mean, self.squares = (state[name].numpy().copy() for name in ("mean", "squares"))
 
 
+def update_moments(batches: Sequence[tuple[RunningMoments, Tensor]], ranks: Ranks = ALONE) -> None:
+    """Merge a batch [B, *shape] into each of some moments, and the batches of the other ranks, with one exchange."""
+    if not batches:
+        return
+    mine = [moments.summary(batch) for moments, batch in batches]
+    found = np.split(ranks.rows(np.concatenate(mine)), np.cumsum([len(one) for one in mine])[:-1], axis=1)
+    for (moments, _), summaries in zip(batches, found, strict=True):
+        moments.merge(summaries)
+
+
 class ObservationNormalizer:
     """Normalise features with their running moments and clip them to ±10; no change before the first update."""
 
@@ -93,11 +105,6 @@ class ObservationNormalizer:
         other.moments.load(self.moments.state())
         other.refresh()
         return other
-
-    def update(self, features: Tensor, ranks: Ranks = ALONE) -> None:
-        """Merge features [B, num_features] into the statistics, and those of the other ranks."""
-        self.moments.update(features.cpu(), ranks)
-        self.refresh()
 
     def refresh(self) -> None:
         """Recompute shift and scale from the moments."""
@@ -127,21 +134,23 @@ class ObservationNormalizer:
 class RewardNormalizer:
     """Divide rewards by the running standard deviation of the discounted return (Engstrom et al., 2020, section 3)."""
 
-    def __init__(self, num_envs: int, gamma: float, ranks: Ranks = ALONE) -> None:
+    def __init__(self, num_envs: int, gamma: float) -> None:
         self.moments = RunningMoments(())
         self.sums: npt.NDArray[np.float64] = np.zeros(num_envs)
         self._gamma = gamma
-        self._ranks = ranks
 
-    def __call__(
+    def returns_of(
         self,
         rewards: npt.NDArray[np.float32],
         ended: npt.NDArray[np.bool_],
         live: npt.NDArray[np.bool_] | None = None,
-    ) -> npt.NDArray[np.float32]:
-        """Merge the rewards [T, N] of a rollout (only ``live`` steps, if given), and return them scaled [T, N]."""
+    ) -> Tensor:
+        """Continue the discounted sums with the rewards [T, N] of a rollout, and return them (only ``live`` steps)."""
         sums, self.sums = discounted_sums(rewards, ended, self.sums, self._gamma)
-        self.moments.update(torch.from_numpy(sums.reshape(-1) if live is None else sums[live]), self._ranks)
+        return torch.from_numpy(sums.reshape(-1) if live is None else sums[live])
+
+    def __call__(self, rewards: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return rewards scaled by the moments so far."""
         scale = self.scale
         return rewards if scale == 1.0 else (rewards / np.float64(scale)).astype(np.float32)
 

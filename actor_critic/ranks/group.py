@@ -2,11 +2,12 @@
 
 import contextlib
 import importlib.util
+import math
 import os
 import socket
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,15 +18,14 @@ from torch import Tensor
 
 from actor_critic.errors import ActorCriticError, ConfigError, RankFault, describe
 from actor_critic.process import cores
-from actor_critic.ranks.network import Network
+from actor_critic.ranks.heads import FAILURE, OtherRankFailed
+from actor_critic.ranks.network import Bytes, Network, packed, unpacked
 from actor_critic.ranks.ranks import Ranks, Result, is_shared, shared
 
 if TYPE_CHECKING:
     from actor_critic.ranks.shared_memory import SharedMemory
 
 _HAS_NUMBA = importlib.util.find_spec("numba") is not None
-
-_LARGE = 2**22  # bytes from which the network library of PyTorch is as fast as shared memory
 
 _DONE, _ASK, _FAILED = 0, 1, 2
 """What rank 0 tells the others while it leads."""
@@ -50,8 +50,10 @@ class ProcessGroup(Ranks):
         # in most cases.
         self._host = socket.gethostname(), os.environ.get("GROUP_RANK") or os.environ.get("NODE_RANK", "")
         able = _HAS_NUMBA and sys.platform != "win32"
+        self._lost = ""  # why the connection to the other ranks is lost
+        self.untold: RankFault | None = None
         with self._exchange("beginning"):
-            found = self._network.objects((self._host, os.getpid(), able))
+            found = self._network.objects((self._host, os.getpid(), able), "beginning")
         self.hosts = [host for host, _, _ in found]
         self._members = {k: process for k, (host, process, _) in enumerate(found) if host == self._host}
         self.on_this_host = len(self._members)
@@ -70,9 +72,12 @@ class ProcessGroup(Ranks):
         from actor_critic.ranks.shared_memory import SharedMemory  # imported here because it loads Numba
 
         try:
-            return SharedMemory(list(self._members).index(self.index), self._members, timeout, self.objects)
+            return SharedMemory(list(self._members).index(self.index), self._members, timeout, self._tell_all)
         except OSError:  # on all ranks
             return None
+
+    def _tell_all(self, text: str) -> list[str]:
+        return self._network.objects(text, "sharing memory")
 
     def use_device(self, device: torch.device) -> None:
         """See :class:`Ranks`; NCCL refuses ranks that share a GPU."""
@@ -95,25 +100,20 @@ class ProcessGroup(Ranks):
                 self._network.sum(numbers)
                 return
             array, what = numbers.numpy(), "a sum"
-            first, *others = memory.exchange(array.view(np.uint8), what).view(array.dtype)
-            array[:] = first
+            first, *others = memory.exchange(array.view(np.uint8), what) or []
+            array[:] = first.view(array.dtype)
             for other in others:
-                array += other
+                array += other.view(array.dtype)
             if self._is_one_host:
                 return
             if self._leads_host:
                 self._network.sum(numbers, self._leaders)
-            array[:] = memory.exchange(array.view(np.uint8), what).view(array.dtype)[0]
+            first, *_ = memory.exchange(array.view(np.uint8), what) or []
+            array[:] = first.view(array.dtype)
 
     def _memory_for(self, size: int) -> "SharedMemory | None":
         """Return the memory that the ranks of this machine share, if it can hold some bytes of each."""
-        if self._memory is None or size > _LARGE:
-            return None
-        try:
-            self._memory.reserve(size)
-        except OSError:  # on all ranks: there is not so much of it
-            self._memory = None
-        return self._memory
+        return self._memory if self._memory and self._memory.has_room_for(size) else None
 
     def memory(self, size: int) -> "SharedMemory | None":
         """See :class:`Ranks`."""
@@ -130,56 +130,62 @@ class ProcessGroup(Ranks):
         if sent is not numbers:
             numbers.copy_(sent)
 
-    def _bytes_of_all(self, mine: npt.NDArray[np.uint8], what: str) -> npt.NDArray[np.uint8]:
-        """Return the bytes of all ranks [K, n]; n is the same on all."""
-        with self._exchange(what):
-            if self._is_one_host and (memory := self._memory_for(len(mine))):
-                return memory.exchange(mine, what)
-            return self._network.bytes_of_all(mine)
+    def _bytes_of_all(self, mine: Bytes, what: str) -> list[Bytes]:
+        """Return the bytes of every rank.
 
-    def gather(self, *arrays: npt.NDArray[Any], is_uneven: bool = False) -> list[npt.NDArray[Any]]:
+        Raises:
+            RankFault: Another rank has raised an error, does something else, or was lost.
+        """
+        with self._exchange(what):
+            found = self._memory.exchange(mine, what) if self._memory and self._is_one_host else None
+            return self._network.exchange(mine, what) if found is None else found
+
+    def gather(self, *arrays: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """See :class:`Ranks`; all arrays travel together, as bytes."""
-        if is_uneven:
-            longest = int(self.rows(np.array([len(arrays[0])], np.float64)).max())
-            arrays = tuple(_padded(array, longest) for array in arrays)
         mine = np.concatenate([np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays])
-        borders = np.cumsum([array.nbytes for array in arrays])[:-1]
-        pieces = [np.split(part, borders) for part in self._bytes_of_all(mine, "gathering numbers of an epoch")]
+        found = [_arrays_in(data, arrays) for data in self._bytes_of_all(mine, "gathering numbers of an epoch")]
+        longest = max(len(theirs[0]) for theirs in found)
         return [
-            np.concatenate([parts[k].copy().view(array.dtype).reshape(array.shape) for parts in pieces], axis=1)
-            for k, array in enumerate(arrays)
+            np.concatenate([_padded(part, longest) for part in parts], axis=1) for parts in zip(*found, strict=True)
         ]
 
-    def rows(self, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def rows(self, numbers: npt.NDArray[np.float64], what: str = "gathering statistics") -> npt.NDArray[np.float64]:
         """See :class:`Ranks`."""
-        return self._bytes_of_all(numbers.view(np.uint8), "gathering statistics").copy().view(np.float64)
+        return np.array([row.view(np.float64) for row in self._bytes_of_all(numbers.view(np.uint8), what)])
 
     def any(self, *flags: bool) -> list[bool]:
         """See :class:`Ranks`."""
-        found = self._bytes_of_all(np.array(flags, np.uint8), "comparing flags")
+        found = np.array(self._bytes_of_all(np.array(flags, np.uint8), "comparing flags"))
         return [bool(flag) for flag in found.max(axis=0)]
 
     def objects(self, mine: Result) -> list[Result]:
         """See :class:`Ranks`."""
-        with self._exchange("exchanging objects"):
-            return self._network.objects(mine)
+        return self._objects(mine, "exchanging objects")
+
+    def _objects(self, mine: Any, what: str) -> list[Any]:
+        return [unpacked(data) for data in self._bytes_of_all(packed(mine), what)]
 
     @contextlib.contextmanager
-    def joint(self) -> Iterator[None]:
+    def telling(self) -> Iterator[None]:
         """See :class:`Ranks`."""
         try:
             yield
         except Exception as error:
             if not is_shared(error) and not self.is_broken:
-                self.any(True)
+                self._bytes_of_all(np.zeros(0, np.uint8), FAILURE)
                 self._share(error)
             raise
-        if self.any(False)[0]:
-            raise self._share(None)
+
+    @contextlib.contextmanager
+    def joint(self, what: str = "meeting the other ranks") -> Iterator[None]:
+        """See :class:`Ranks`."""
+        with self.telling():
+            yield
+        self._bytes_of_all(np.zeros(0, np.uint8), what)
 
     def _share(self, mine: Exception | None) -> Exception:
         """Exchange errors, mark the own one as shared, and return the error for this rank."""
-        errors = self.objects(_told(mine) if mine else None)
+        errors = self._objects(_told(mine) if mine else None, "exchanging errors")
         if mine is None:
             mine = next(_fault_of(rank, *error) for rank, error in enumerate(errors) if error)
         return shared(mine)
@@ -210,18 +216,21 @@ class ProcessGroup(Ranks):
                 mine = serve()
             except Exception as error:  # rank 0 raises it
                 mine, failure = None, _told(error)
-            with self._exchange("gathering a checkpoint"):
-                self._network.gather((mine, failure))
+            self._gather((mine, failure))
 
     def ask(self, mine: Any) -> list[Any]:
         """See :class:`Ranks`."""
         self._tell(_ASK, None)
-        with self._exchange("gathering a checkpoint"):
-            found = self._network.gather((mine, None))
+        found = self._gather((mine, None))
         for rank, (_, failure) in enumerate(found):
             if failure:
                 raise _fault_of(rank, *failure)
         return [theirs for theirs, _ in found]
+
+    def _gather(self, mine: Any) -> list[Any]:
+        what = "gathering a checkpoint"
+        with self._exchange(what):
+            return self._network.gather(mine, what)
 
     def _tell(self, code: int, result: Any) -> None:
         """Send a code and an object from rank 0 to the others."""
@@ -258,21 +267,30 @@ class ProcessGroup(Ranks):
 
     def abandon(self) -> None:
         """See :class:`Ranks`."""
-        self.is_broken = True
+        self._lose("this rank has ended its run alone")
+
+    def _lose(self, why: str) -> None:
+        self.is_broken, self._lost = True, self._lost or why
         self._network.lose()
+
+    def fail_at_the_end(self, fault: RankFault) -> None:
+        """See :class:`Ranks`."""
+        self.untold = fault
 
     @contextlib.contextmanager
     def _exchange(self, what: str) -> Iterator[None]:
         """Report a failed exchange as RankFault: a rank has died, or did not come within the time limit."""
         if self.is_broken:
-            raise RankFault(f"rank {self.index}: the connection to the other ranks is lost")
+            self.untold = None
+            raise RankFault(f"rank {self.index}: the connection to the other ranks is lost: {self._lost}")
         try:
             yield
+        except OtherRankFailed:
+            raise self._share(None) from None
         except RankFault as fault:
-            self.abandon()
+            self._lose(str(fault))
             raise RankFault(f"rank {self.index}, {what}: {fault}") from None
         except (RuntimeError, OSError) as error:  # of torch.distributed
-            self.abandon()
             reason = " ".join(str(error).split())
             late = "imed out" in reason or "imeout" in reason
             cause = (
@@ -280,27 +298,38 @@ class ProcessGroup(Ranks):
                 if late
                 else "has ended or cannot be reached"
             )
+            self._lose(f"another rank {cause}")
             raise RankFault(
                 f"rank {self.index} ({socket.gethostname()}, process {os.getpid()}), {what}: another rank {cause} "
                 f"({reason:.200})"
             ) from None
 
 
-def _told(error: Exception) -> tuple[str, int]:
-    """Return the message and the exit code of an error."""
+def _told(error: Exception) -> tuple[str, int, bool]:
+    """Return the message and the exit code of an error, and whether it drops changes."""
     if isinstance(error, ActorCriticError):
-        return str(error), error.exit_code
-    return describe(error), 1
+        return str(error), error.exit_code, error.drops_changes
+    return describe(error), 1, False
 
 
-def _fault_of(rank: int, text: str, exit_code: int) -> RankFault:
+def _fault_of(rank: int, text: str, exit_code: int, drops_changes: bool) -> RankFault:
     """Return the error for what another rank raised."""
     fault = RankFault(text if text.startswith("rank ") else f"rank {rank}: {text}")
-    fault.exit_code = exit_code
+    fault.exit_code, fault.drops_changes = exit_code, drops_changes
     return fault
+
+
+def _arrays_in(data: Bytes, like: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    """Return the arrays in some bytes; only their first axis, which they have in common, differs from ``like``."""
+    per_step = [array.itemsize * math.prod(array.shape[1:]) for array in like]
+    steps = len(data) // sum(per_step)
+    parts = np.split(data, np.cumsum(per_step)[:-1] * steps)
+    return [part.view(array.dtype).reshape(steps, *array.shape[1:]) for part, array in zip(parts, like, strict=True)]
 
 
 def _padded(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
     """Return an array with zeros at its end, up to a length."""
+    if len(array) == length:
+        return array
     rest = np.zeros((length - len(array), *array.shape[1:]), array.dtype)
     return np.concatenate([array, rest])

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import sys
@@ -143,6 +144,7 @@ def join(timeout: float) -> Ranks:
             )
             raise ConfigError(f"ranks: rank {rank()} cannot join at {place}: {remedy} ({reason:.200})") from None
         atexit.register(_leave)
+    atexit.register(_fail_if_untold)
     _end_with_launcher()
     os.environ[_JOINED] = str(os.getpid())
     _joined = ProcessGroup(timeout)
@@ -219,6 +221,16 @@ def _leave() -> None:
     """Close the process group at exit, unless a rank was lost: closing would then wait for it."""
     if _joined is not None and not _joined.is_broken:
         _joined.close()
+
+
+def _fail_if_untold() -> None:
+    """End with the exit code of an error that this rank could not raise; only this way, Python lets a program fail."""
+    if _joined is not None and (fault := _joined.untold) is not None:
+        with contextlib.suppress(OSError, ValueError):  # they may be closed
+            print("error:", fault, file=sys.stderr, flush=True)
+            sys.stdout.flush()
+        logging.shutdown()
+        os._exit(fault.exit_code)
 
 
 def _end_with_launcher() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.errors import ConfigError
+from actor_critic.errors import ConfigError, RankFault
 
 if TYPE_CHECKING:  # commands import this module before PyTorch, which takes long
     from torch import Tensor, device
@@ -128,17 +128,22 @@ class Ranks:
     def copy_from_first(self, numbers: "Tensor") -> None:
         """Replace numbers by those of rank 0."""
 
-    def gather(self, *arrays: npt.NDArray[Any], is_uneven: bool = False) -> list[npt.NDArray[Any]]:
+    def gather(self, *arrays: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """Return the arrays [T, n, ...] of all ranks as [T, N, ...].
 
         Args:
-            arrays: Arrays of numbers. The k-th one has the same shape and dtype on all ranks.
-            is_uneven: Whether T may differ; shorter arrays then end with zeros.
+            arrays: Arrays of numbers, all with the same T. The k-th one has the same n, ... and dtype on all ranks.
+                Where T differs among ranks, the shorter arrays end with zeros.
         """
         return list(arrays)
 
-    def rows(self, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return the numbers [n] of all ranks as [K, n]."""
+    def rows(self, numbers: npt.NDArray[np.float64], what: str = "") -> npt.NDArray[np.float64]:
+        """Return the numbers [n] of all ranks as [K, n].
+
+        Args:
+            numbers: Those of this rank.
+            what: What all ranks do, for the error if one does something else.
+        """
         return numbers[None]
 
     def any(self, *flags: bool) -> list[bool]:
@@ -150,8 +155,20 @@ class Ranks:
         return [mine]
 
     @contextlib.contextmanager
-    def joint(self) -> Iterator[None]:
+    def telling(self) -> Iterator[None]:
+        """If this rank raises an error in the block, let the others raise it in their next exchange of bytes.
+
+        Only :meth:`gather`, :meth:`rows`, :meth:`any`, :meth:`objects`, :meth:`joint` and :meth:`lead` are such. One of
+        them must follow before any other exchange.
+        """
+        yield
+
+    @contextlib.contextmanager
+    def joint(self, what: str = "") -> Iterator[None]:
         """Wait at the end of the block for all ranks; if one raised an error in it, all raise it.
+
+        Args:
+            what: What all ranks do, for the error if one does something else.
 
         Raises:
             RankFault: Another rank raised an error.
@@ -191,6 +208,13 @@ class Ranks:
 
     def abandon(self) -> None:
         """Exchange nothing any more, because this rank ends alone; the others notice when it has ended."""
+
+    def fail_at_the_end(self, fault: RankFault) -> None:
+        """Let the process fail at its end, unless the program sees before that the connection is lost.
+
+        Args:
+            fault: Why it was lost, where Python cannot raise an error: while a loop is left.
+        """
 
 
 ALONE = Ranks()

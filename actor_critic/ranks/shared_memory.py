@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +14,13 @@ import numpy.typing as npt
 from actor_critic.compiling import STRIDE, YIELDS, wait
 from actor_critic.errors import RankFault
 from actor_critic.process import cores
+from actor_critic.ranks.heads import HEAD, agreed_sizes
 from actor_critic.ranks.ranks import Memory
 
 _FOLDER = Path("/dev/shm")
 _PATIENT = 50_000  # yields before napping, some ten milliseconds, if every rank has a core
-_LEAST = 2**20
+_LEAST, _MOST = 2**20, 2**22
+"""Bytes of a place: at first, and from which PyTorch's network library is as fast as memory."""
 
 _NAPS = 1000  # some ten milliseconds together
 
@@ -46,36 +47,47 @@ class SharedMemory(Memory):
         """
         self.place, self._ranks, self._processes = place, list(members), list(members.values())
         self._timeout, self._tell = timeout, tell
+        self._most = _MOST
         self.yields = YIELDS if len(members) > cores.of_machine() else _PATIENT
         self._allocate(_LEAST)
 
-    def exchange(self, mine: npt.NDArray[np.uint8], what: str) -> npt.NDArray[np.uint8]:
-        """Return the bytes of all ranks [K, n]; valid until the next exchange.
+    def exchange(self, mine: npt.NDArray[np.uint8], what: str) -> list[npt.NDArray[np.uint8]] | None:
+        """Return the bytes of every rank, valid until the next exchange; None if these are too many for memory.
 
         Args:
-            mine: [n], the bytes of this rank; n is the same on all ranks.
+            mine: The bytes of this rank.
             what: What this rank does; the others must do the same.
 
         Raises:
+            OtherRankFailed: Another rank has raised an error.
             RankFault: Another rank has ended, does not come in time, or does something else.
         """
-        self.reserve(len(mine))
         turn = self.step % 2
-        half, kinds = self.places[turn], self._kinds[turn]
-        half[self.place, : len(mine)] = mine
-        kinds[self.place] = kind = crc32(what.encode()) * 2**31 + len(mine)
+        half, heads = self.places[turn], self._heads[turn]
+        heads[self.place] = len(mine), what.encode()
+        if len(mine) <= half.shape[1]:
+            half[self.place, : len(mine)] = mine
         self._meet()
-        if (kinds != kind).any():
-            other = self._ranks[int(np.argmax(kinds != kind))]
-            raise RankFault(
-                f"rank {other} does something else: all ranks must make the same calls, and leave the loop together"
-            )
-        return half[:, : len(mine)]
+        sizes = agreed_sizes(heads, self.place, self._ranks)
+        if max(sizes) <= half.shape[1]:
+            return [row[:size] for row, size in zip(half, sizes, strict=True)]
+        return self.exchange(mine, what) if self.has_room_for(max(sizes)) else None
 
-    def reserve(self, size: int) -> None:
-        """Make sure that each rank has a place of some bytes; all ranks ask for the same size."""
+    def has_room_for(self, size: int) -> bool:
+        """Make places of this many bytes, unless there are larger ones; all ranks ask for the same.
+
+        Returns:
+            Whether memory can hold so many.
+        """
+        if size > self._most:
+            return False
         if size > self.places.shape[2]:
-            self._allocate(-(-2 * size // 64) * 64)
+            try:
+                self._allocate(-(-2 * size // 64) * 64)
+            except OSError:  # on all ranks
+                self._most = self.places.shape[2]
+                return False
+        return True
 
     def _meet(self) -> None:
         self.step += 1
@@ -103,8 +115,8 @@ class SharedMemory(Memory):
     def _allocate(self, capacity: int) -> None:
         """Map new memory on all ranks; the first one makes it, as a file that loses its name at once."""
         count = len(self._processes)
-        flags, kinds = 8 * STRIDE * count, 8 * 2 * count
-        size = flags + kinds + 2 * count * capacity
+        flags, heads = 8 * STRIDE * count, HEAD.itemsize * 2 * count
+        size = flags + heads + 2 * count * capacity
         name = _make_file(size) if self.place == 0 else ""
         name = self._tell(name)[self._ranks[0]]
         memory = _map(name, size) if name else None
@@ -114,8 +126,8 @@ class SharedMemory(Memory):
         if memory is None or has_failed:
             raise OSError("there is no memory that the ranks of this machine can share")
         self.flags = np.frombuffer(memory, np.int64, STRIDE * count)
-        self._kinds = np.frombuffer(memory, np.int64, 2 * count, offset=flags).reshape(2, count)
-        self.places = np.frombuffer(memory, np.uint8, offset=flags + kinds).reshape(2, count, capacity)
+        self._heads = np.frombuffer(memory, HEAD, 2 * count, offset=flags).reshape(2, count)
+        self.places = np.frombuffer(memory, np.uint8, offset=flags + heads).reshape(2, count, capacity)
         self.step = 0
 
 

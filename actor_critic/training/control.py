@@ -303,12 +303,13 @@ class RunControl(FixedAttributes):
             ConfigError: A setting cannot change, a value is not allowed, or the environment has no such method or
                 attribute.
             CheckpointError: The disk refused.
+            RankFault: On several ranks, which must all make the change: another one failed, or does something else.
             RuntimeError: The run is in the middle of an epoch.
         """
         if self._phase in (Phase.IN_EPOCH, Phase.BROKEN):
             raise RuntimeError("a run changes between two epochs: call change in the loop, or before it")
-        change = new_change(self.settings, self._state.changes, self.epoch, settings, environment or {})
-        self._record(change)
+        with self._ranks.joint("changing settings"):
+            self._record(new_change(self.settings, self._state.changes, self.epoch, settings, environment or {}))
 
     def _record(self, change: Change) -> None:
         changes = [*self._state.changes, change]
@@ -322,15 +323,17 @@ class RunControl(FixedAttributes):
 
     def drop_last_changes(self) -> None:
         """Drop the changes after the last epoch, because the environments refuse them."""
-        self._state.set_changes([change for change in self._state.changes if change.epoch < self.epoch])
-        if self._folder:
-            self._folder.write_changes(self._state.changes)
+        with self._ranks.joint("dropping changes"):
+            self._state.set_changes([change for change in self._state.changes if change.epoch < self.epoch])
+            if self._folder:
+                self._folder.write_changes(self._state.changes)
         log.error("the changes after epoch %d are dropped", self.epoch)
 
     def _repeat_changes(self) -> None:
         """Make the changes that a verification repeats after this epoch."""
         while self._coming and self._coming[0].epoch <= self.epoch:
-            self._record(self._coming.pop(0))
+            with self._ranks.joint("changing settings"):
+                self._record(self._coming.pop(0))
 
     def close(self) -> None:
         """Close the environments and the run folder; iterating opens them again."""

@@ -124,11 +124,11 @@ class Outcomes(NamedTuple):
             sums = [rollout.own_rewards, live, *between, rollout.rewards]
         return cls(np.array(sums, np.float32), rollout.game_ended)
 
-    def of_all(self, ranks: Ranks, is_uneven: bool) -> "Outcomes":
-        """Return the outcomes of all ranks; ``is_uneven`` says that rollouts may differ in length."""
+    def of_all(self, ranks: Ranks) -> "Outcomes":
+        """Return the outcomes of all ranks."""
         if ranks.is_alone:
             return self
-        *quantities, ended = ranks.gather(*self.quantities, self.ended, is_uneven=is_uneven)
+        *quantities, ended = ranks.gather(*self.quantities, self.ended)
         return Outcomes(np.array(quantities), ended)
 
 

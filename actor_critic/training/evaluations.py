@@ -59,10 +59,14 @@ class Evaluations:
         log.info("evaluation after training: %s", evaluation.describe())
         return evaluation
 
+    def is_due(self, epoch: int) -> bool:
+        """Return whether the weights are evaluated after an epoch."""
+        interval = self._agent.settings.evaluation_interval
+        return interval is not None and epoch % interval == 0
+
     def if_due(self, epoch: int) -> Evaluation | None:
         """Evaluate the weights after an epoch if an evaluation is due; else return None."""
-        interval = self._agent.settings.evaluation_interval
-        if interval is None or epoch % interval:
+        if not self.is_due(epoch):
             return None
         with recognized():
             self._seeds(epoch, EVALUATING)

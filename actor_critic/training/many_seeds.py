@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 from actor_critic.config import Settings
 from actor_critic.errors import ActorCriticError
 from actor_critic.process import Interrupted, Sent, ending_signals, here_alone, ready_process
-from actor_critic.training.resume import find_run, names_no_other_code
+from actor_critic.training.resume import FoundRun, find_run, names_no_other_code
 from actor_critic.training.stopping import INTERRUPTED
 from actor_critic.training.trainer import Trainer
 
@@ -154,13 +154,18 @@ def train_seed(
     send_outcome(parent, run)
 
 
-def begun_or_continued(settings: Settings, folder: Path) -> Trainer:
+def begun_or_continued(settings: Settings, folder: Path, found: FoundRun | None = None) -> Trainer:
     """Return a new run in a folder, or continue the run that the folder holds.
 
     Runs of objects that a program passed begin anew, in a folder beside it.
+
+    Args:
+        settings: The settings of a new run.
+        folder: The folder.
+        found: The run that the folder holds, if it has been read before.
     """
     if settings.objects.is_empty and any(folder.glob("*.safetensors")):
-        found = find_run(folder)
+        found = found or find_run(folder)
         return Trainer.resume(found, trust_code=names_no_other_code(found, settings))
     return Trainer(settings, folder)
 

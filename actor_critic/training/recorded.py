@@ -12,7 +12,7 @@ from zlib import crc32
 
 import numpy as np
 
-from actor_critic.errors import ConfigError, RankFault
+from actor_critic.errors import ActorCriticError, ConfigError, RankFault
 from actor_critic.evaluation import Evaluation
 from actor_critic.process import Interrupted, postponed, resume_command
 from actor_critic.ranks import is_shared, shared
@@ -69,7 +69,7 @@ class RecordedRun(RunControl):
 
     def together(self) -> AbstractContextManager[None]:
         """Wait at the end of the block for all ranks; if one raises an error in it, all raise it."""
-        return self._ranks.joint()
+        return self._ranks.joint("together")
 
     def _open_records(self, stack: contextlib.ExitStack) -> None:
         """Open the files of the run folder, if there is one, until the stack ends."""
@@ -102,15 +102,18 @@ class RecordedRun(RunControl):
             ConfigError: The ranks were changed differently.
         """
         reason = self.stop_reason  # read once, because a signal may set it at any time
+        self._wants_snapshot = self._state.wants_snapshot
         if not self._ranks.is_alone:
             reason = self._agreed(reason)
         self._reason = reason
         return reason is None and self.epoch < self.settings.num_epochs
 
     def _agreed(self, reason: str | None) -> str | None:
-        """Return the reason to stop of any rank, and compare what the program changed."""
+        """Return the reason to stop of any rank, compare what the program changed, and agree on a snapshot."""
         changes = crc32(repr(to_documents(self._state.changes)).encode()) if self._state.changes else 0
-        found = self._ranks.rows(np.array([reason is not None, self._is_interrupted, changes], np.float64))
+        mine = [reason is not None, self._is_interrupted, changes, self._wants_snapshot]
+        found = self._ranks.rows(np.array(mine, np.float64), "going on with the loop")
+        self._wants_snapshot = bool(found[:, 3].any())
         if found[:, 1].any():
             raise shared(Interrupted())
         if (found[:, 2] != found[0, 2]).any():
@@ -132,7 +135,10 @@ class RecordedRun(RunControl):
 
     def _keep(self, report: EpochReport) -> EpochReport:
         """Evaluate the weights if an evaluation is due, and record the epoch; return its report."""
-        evaluation = self._ranks.lead(lambda: self._keep_epoch(report), self._state.contribute)
+        if self._folder_path or self._evaluations.is_due(self.epoch):
+            evaluation = self._ranks.lead(lambda: self._keep_epoch(report), self._state.contribute)
+        else:  # nothing that can fail, or that takes long enough to wait for it
+            evaluation = self._keep_epoch(report) if self._ranks.is_first else None
         self.last_report = report = replace(report, evaluation=evaluation) if evaluation else report
         return report
 
@@ -170,6 +176,11 @@ class RecordedRun(RunControl):
             return RankFault(f"{where}, before its first checkpoint")
         command = resume_command(self._folder_path, bool(self.settings.code_to_trust))
         return RankFault(f"{where}; it continues after epoch {newest} with: {command}")
+
+    def _fail_later(self, fault: ActorCriticError | None) -> None:
+        """Keep the fault of a loop that was left on this rank alone; Python drops an error that is raised there."""
+        if isinstance(fault, RankFault) and not is_shared(fault):
+            self._ranks.fail_at_the_end(self._ended_by(fault))
 
     def _keep_last_checkpoint(self) -> None:
         if self._recorder:

@@ -96,11 +96,10 @@ class RunState:
         return self._spent <= _SNAPSHOT_SECONDS + _SNAPSHOT_SHARE * (time.monotonic() - self._began)
 
     def take_snapshot(self) -> None:
-        """Keep a snapshot to restore, unless snapshots have taken too much time since the loop started."""
-        if self.ranks.any(self.wants_snapshot)[0]:
-            now = time.monotonic()
-            self._take_snapshot()
-            self._spent += time.monotonic() - now
+        """Keep a snapshot to restore."""
+        now = time.monotonic()
+        self._take_snapshot()
+        self._spent += time.monotonic() - now
 
     def _take_snapshot(self) -> None:
         counts = {"optimizer_steps": self.agent.optimizer_steps, **self.counters.counts()}
@@ -120,7 +119,7 @@ class RunState:
         fault: ActorCriticError | None = None
         if source is not None and not is_cut_short:
             try:
-                with self.ranks.joint():
+                with self.ranks.joint("leaving the loop"):
                     self.running_episodes = source.save_state()
                 return None
             except (EnvironmentFault, RankFault) as error:  # its workers are dead, and their episodes lost

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Generator, Iterator
 
-from actor_critic.errors import ActorCriticError, ChangeFault, ConfigError, NumericalError, RankFault
+from actor_critic.errors import ActorCriticError, ConfigError, NumericalError, RankFault
 from actor_critic.process import Interrupted, postponed, recognized
 from actor_critic.ranks import is_shared, shared
 from actor_critic.rollouts import RolloutSource
@@ -80,10 +80,10 @@ class Trainer(RecordedRun):
                     raise fault
                 with recognized():
                     self._finish()
-            except ChangeFault:
-                self.drop_last_changes()
-                raise
-            except Exception:
+            except Exception as error:
+                if isinstance(error, ActorCriticError) and error.drops_changes:
+                    self.drop_last_changes()
+                    raise
                 log.error("the run failed in epoch %d", max(self.epoch, self.epoch_begun), exc_info=True)
                 raise
 
@@ -93,6 +93,7 @@ class Trainer(RecordedRun):
         Returns:
             Why the running episodes could not be saved at the end; None if they were.
         """
+        is_left = False
         try:
             if self.epoch:  # a signal may have stopped the run in its last epoch
                 self._stop_if_a_rule_says_so()
@@ -101,7 +102,8 @@ class Trainer(RecordedRun):
                     if not self._goes_on():
                         break
                     self._repeat_changes()
-                    self._state.take_snapshot()
+                    if self._wants_snapshot:
+                        self._state.take_snapshot()
                 with postponed() as is_interrupted:
                     self._phase = Phase.IN_EPOCH
                     report = self._run_epoch(source)
@@ -114,6 +116,7 @@ class Trainer(RecordedRun):
                     raise Interrupted
                 yield report
         except BaseException as error:
+            is_left = isinstance(error, GeneratorExit)
             if ends_this_rank_alone(error):
                 self._ranks.abandon()
             if isinstance(error, RankFault) and not is_shared(error):
@@ -125,6 +128,8 @@ class Trainer(RecordedRun):
                 if is_cut_short:
                     source.close()  # otherwise another thread might still train
                 fault = self._state.detach(is_cut_short)
+                if is_left:
+                    self._fail_later(fault)
                 self._phase = Phase.BETWEEN_EPOCHS
                 self._keep_last()
         return fault
@@ -134,10 +139,11 @@ class Trainer(RecordedRun):
         started = time.perf_counter()
         self.epoch_begun = epoch = self.epoch + 1
         self._seeds(epoch)
-        with self._ranks.joint():
+        with self._ranks.telling():
             rollout, actor = source.next()
             collected = time.perf_counter()
             rewards, model_rewards = self._rewards.of(rollout)
+        outcomes = Outcomes.of(rollout, model_rewards).of_all(self._ranks)
         update = self.agent.prepare(rollout, rewards, epoch, actor)  # advantages and minibatches
         if self._learns_by_code_of_others:  # its random numbers must not depend on the environments'
             self._seeds(epoch, LEARNING)
@@ -148,7 +154,7 @@ class Trainer(RecordedRun):
                 raise shared(error) from None
             raise shared(keep_failed_batch(self._folder.path, epoch, update.batch.tensors(), error)) from None
         before = self.env_steps
-        self._counters.count(Outcomes.of(rollout, model_rewards).of_all(self._ranks, self.settings.has_uneven_rollouts))
+        self._counters.count(outcomes)
         ended = time.perf_counter()
         self._seconds |= rollout.seconds | {"update": ended - collected}
         counted = are_counted(epoch, self.settings.num_epochs)

@@ -36,14 +36,13 @@ class Threads(Ranks):
         self._memory = SharedMemory(index, dict.fromkeys(range(size), os.getpid()), 20.0, tell)
 
     def memory(self, size: int) -> Memory | None:
-        self._memory.reserve(size)
-        return self._memory if self._compiled else None
+        return self._memory if self._memory.has_room_for(size) and self._compiled else None
 
     def sum(self, numbers: torch.Tensor) -> None:
-        first, *others = self._memory.exchange(numbers.numpy().view(np.uint8), "test").view(np.float32)
-        numbers.numpy()[:] = first
+        first, *others = self._memory.exchange(numbers.numpy().view(np.uint8), "test") or []
+        numbers.numpy()[:] = first.view(np.float32)
         for other in others:
-            numbers.numpy()[:] += other
+            numbers.numpy()[:] += other.view(np.float32)
 
 
 def rules(**changes: Any) -> Coefficients:

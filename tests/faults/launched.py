@@ -85,8 +85,8 @@ class Agent:
 
     @property
     def codes(self) -> list[int]:
-        """The exit codes of the failed ranks, as torchrun tells them."""
-        return [int(code) for code in re.findall(r"exitcode\s*: (-?\d+)", self.err)]
+        """The exit codes of the failed ranks, as torchrun's last words tell them."""
+        return [int(code) for code in re.findall(r"^ *exitcode +: (-?\d+) ", self.err, re.MULTILINE)]
 
     def processes(self) -> list[psutil.Process]:
         """Return the processes that it started and that still run, and itself."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actor_critic.networks.features import FeatureMaker
-from actor_critic.networks.normalization import ObservationNormalizer, RewardNormalizer, RunningMoments
+from actor_critic.networks.normalization import ObservationNormalizer, RewardNormalizer, RunningMoments, update_moments
 from actor_critic.spaces import ObservationSpec
 
 CPU = torch.device("cpu")
@@ -21,7 +21,7 @@ def test_moments_of_batches_are_those_of_all_at_once(sizes: list[int], offset: f
     batches = [offset + random.standard_normal((size, 2, 3)) for size in sizes]
     moments = RunningMoments((2, 3))
     for batch in batches:
-        moments.update(torch.from_numpy(batch))
+        update_moments([(moments, torch.from_numpy(batch))])
     everything = np.concatenate(batches)
     assert moments.count == len(everything)
     np.testing.assert_allclose(moments.mean, everything.mean(0), rtol=1e-12, atol=1e-12)
@@ -33,7 +33,7 @@ def test_small_deviations_around_a_large_mean_keep_their_digits() -> None:
     samples = (1e6 + np.random.default_rng(0).standard_normal(300)).astype(np.float32)
     moments = RunningMoments(())
     for batch in torch.from_numpy(samples).split(7):
-        moments.update(batch)
+        update_moments([(moments, batch)])
     assert float(moments.mean) == pytest.approx(samples.mean(dtype=np.float64), rel=1e-13)
     assert float(moments.variance) == pytest.approx(samples.var(dtype=np.float64), rel=1e-9)
 
@@ -42,11 +42,11 @@ def test_moments_go_on_from_a_loaded_state_and_leave_that_state_alone() -> None:
     random = torch.Generator().manual_seed(0)
     first, second = torch.randn(2, 5, 3, generator=random)
     whole, resumed = RunningMoments((3,)), RunningMoments((3,))
-    whole.update(first)
+    update_moments([(whole, first)])
     state = {name: tensor.clone() for name, tensor in whole.state().items()}
     resumed.load(state)
-    whole.update(second)
-    resumed.update(second)
+    update_moments([(whole, second)])
+    update_moments([(resumed, second)])
     for name, tensor in whole.state().items():
         assert torch.equal(resumed.state()[name], tensor)
         assert not torch.equal(state[name], tensor)
@@ -69,7 +69,8 @@ def test_normalised_features_have_mean_zero_and_deviation_one() -> None:
     )
     normalizer = ObservationNormalizer(2, CPU)
     for batch in features.split(100):
-        normalizer.update(batch)
+        update_moments([(normalizer.moments, batch)])
+        normalizer.refresh()
     normalized = normalizer(features)
     assert normalized.dtype == torch.float32
     np.testing.assert_allclose(normalized.mean(0), [0, 0], atol=1e-4)
@@ -78,20 +79,23 @@ def test_normalised_features_have_mean_zero_and_deviation_one() -> None:
 
 def test_normalised_features_are_clipped_at_ten_deviations() -> None:
     normalizer = ObservationNormalizer(1, CPU)
-    normalizer.update(torch.tensor([[-1.0], [1.0]]))  # mean 0, deviation 1
+    update_moments([(normalizer.moments, torch.tensor([[-1.0], [1.0]]))])  # mean 0, deviation 1
+    normalizer.refresh()
     found = normalizer(torch.tensor([[9.0], [11.0], [-1e6]]))
     torch.testing.assert_close(found, torch.tensor([[9.0], [10.0], [-10.0]]))
 
 
 def test_feature_that_never_varies_becomes_zero() -> None:
     normalizer = ObservationNormalizer(1, CPU)
-    normalizer.update(torch.full((10, 1), 3.0))
+    update_moments([(normalizer.moments, torch.full((10, 1), 3.0))])
+    normalizer.refresh()
     assert normalizer(torch.tensor([[3.0]])).item() == 0
 
 
 def test_loaded_moments_are_used_after_a_refresh() -> None:
     one, other = ObservationNormalizer(2, CPU), ObservationNormalizer(2, CPU)
-    one.update(torch.tensor([[1.0, 2.0], [3.0, 8.0]]))
+    update_moments([(one.moments, torch.tensor([[1.0, 2.0], [3.0, 8.0]]))])
+    one.refresh()
     other.moments.load(one.moments.state())
     other.refresh()
     features = torch.tensor([[0.0, 5.0]])
@@ -112,7 +116,8 @@ def test_rewards_are_divided_by_the_deviation_of_all_discounted_sums_so_far(gamm
                 seen.append(running[n])
                 if ended[t, n]:
                     running[n] = 0.0
-        found = normalizer(rewards, ended)
+        update_moments([(normalizer.moments, normalizer.returns_of(rewards, ended))])
+        found = normalizer(rewards)
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, rewards / np.sqrt(np.var(seen) + 1e-8), rtol=1e-5)
 
@@ -128,7 +133,8 @@ def test_numbers_that_32_bits_cannot_tell_apart_are_centred_before(dtype: Any) -
     bounds = (-(2**31), 2**31 - 1) if dtype is np.int32 else (-np.inf, np.inf)
     make, _ = _features(gym.spaces.Box(*bounds, (2,), dtype))
     seen = np.array([[1_700_000_000, 4], [1_700_000_010, 4]], dtype)  # mean 1,700,000,005, deviation 5
-    make.update(seen)
+    update_moments(make.seen(seen))
+    make.refresh()
     for maker in (make, make.frozen()):
         found = maker(seen)
         assert found.dtype == torch.float32
@@ -140,7 +146,8 @@ def test_a_part_of_64_bits_is_centred_among_others() -> None:
     make, spec = _features(gym.spaces.Dict(inner))
     seen = np.zeros(2, spec.dtype)
     seen["a"][:, 0], seen["b"] = [1.7e9, 1.7e9 + 10], [0, 1]
-    make.update(seen)
+    update_moments(make.seen(seen))
+    make.refresh()
     np.testing.assert_allclose(make(seen), [[-1, 1, -1], [1, -1, 1]], rtol=1e-4)
 
 

@@ -3,7 +3,6 @@
 import copy
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ import pytest
 import torch
 
 from actor_critic import Config, Trainer
-from actor_critic.errors import ActorCriticError, ConfigError, RankFault
+from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.ranks import is_shared, join, rank
+from actor_critic.storage import read_changes
 
 SMALL: dict[str, Any] = {"num_envs": 8, "batch_size": 128, "num_minibatches": 4, "update_epochs": 2, "seed": 5}
 CASES: dict[str, dict[str, Any]] = {
@@ -68,6 +68,16 @@ class FailsOnRank(gym.Env[Any, Any]):
         if (self.episodes, self.steps) == (3, 5) and rank() == self.where:
             raise RuntimeError("the simulator is gone")
         return self.np_random.uniform(-1, 1, 2).astype(np.float32), 1.0, self.steps >= 10, False, {}
+
+
+class Refuses(FailsOnRank):
+    """Refuses to become harder on rank 1."""
+
+    where = -1  # never fails otherwise
+
+    def harder(self, by: float) -> None:
+        if rank() == 1:
+            raise ValueError("too hard")
 
 
 def train_all(folder: Path) -> None:
@@ -133,31 +143,52 @@ def copy_buffers(folder: Path) -> None:
     assert all(torch.equal(buffers, other) for other in join(60).objects(buffers))
 
 
-def change_alone(folder: Path) -> None:
-    """Change a setting on rank 0 alone; every rank is told before the next epoch."""
+def change_differently(folder: Path) -> None:
+    """Change a setting to another value on each rank; every rank is told before the next epoch."""
     trainer = Trainer(Config(environment="CartPole-v1", num_epochs=9, **SMALL))
     with pytest.raises(
         ConfigError, match=r"^change: rank 1 has made other changes than rank 0; make them on all ranks$"
     ):
         for _ in trainer:
-            if rank() == 0:
-                trainer.change(learning_rate=1e-4)
+            trainer.change(learning_rate=1e-4 * (1 + rank()))
     assert trainer.epoch == 1
 
 
+def change_on_a_full_disk(folder: Path) -> None:
+    """Let the disk refuse the record of a change, which rank 0 alone writes; every rank raises this error."""
+    trainer = Trainer(Config(environment="CartPole-v1", num_epochs=9, **SMALL), folder / "run")
+    with pytest.raises(ActorCriticError) as raised:
+        for _ in trainer:
+            if rank() == 0:
+                (folder / "run" / "changes.json").unlink(missing_ok=True)
+                (folder / "run" / "changes.json").mkdir()
+            trainer.change(learning_rate=1e-4)
+    assert is_shared(raised.value)
+    assert raised.value.exit_code == CheckpointError.exit_code
+    assert "changes.json cannot be written: Is a directory" in str(raised.value)
+    assert str(raised.value).startswith("rank 0: ") == (rank() == 1)
+    trainer.close()
+    assert join(60).any(False) == [False]  # the ranks are still connected
+
+
+def refuse_a_change(folder: Path) -> None:
+    """Refuse a change of the environments on rank 1; every rank drops it, and the run goes on."""
+    trainer = Trainer(Config(num_epochs=5, **SMALL), folder / "run", environment=Refuses)
+    with pytest.raises(ActorCriticError, match=r"raised in the change harder=2.0 ValueError"):
+        for report in trainer:
+            if report.epoch == 2:
+                trainer.change(learning_rate=1e-4, environment={"harder": 2.0})
+    assert (trainer.epoch, trainer.changes) == (2, [])
+    assert read_changes(folder / "run") == []
+    assert [report.epoch for report in trainer] == [3, 4, 5]
+
+
 def leave_alone(folder: Path) -> None:
-    """Leave the loop on rank 0 alone; rank 1 is told at once, and the run cannot go on."""
-    trainer, began = Trainer(Config(environment="CartPole-v1", num_epochs=9, **SMALL)), time.monotonic()
-    epochs = iter(trainer)
-    next(epochs)
-    if rank() == 0:
-        epochs.close()  # type: ignore[attr-defined]
-    else:
-        with pytest.raises(RankFault, match=r"rank 0 does something else: all ranks must make the same calls"):
-            next(epochs)
-    with pytest.raises(RankFault, match=r"the connection to the other ranks is lost"):
-        next(iter(trainer))
-    assert time.monotonic() - began < 60
+    """Leave the loop on rank 0 alone, and exchange nothing afterwards."""
+    for report in Trainer(Config(environment="CartPole-v1", num_epochs=9, **SMALL)):
+        if report.epoch == 2 and rank() == 0:
+            break
+    (folder / "after").touch()
 
 
 PROGRAMS: dict[str, Callable[[Path], None]] = {
@@ -168,7 +199,9 @@ PROGRAMS: dict[str, Callable[[Path], None]] = {
         stop_from_the_loop,
         fail,
         copy_buffers,
-        change_alone,
+        change_differently,
+        change_on_a_full_disk,
+        refuse_a_change,
         leave_alone,
     )
 }

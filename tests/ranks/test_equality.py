@@ -12,7 +12,7 @@ import torch
 from actor_critic import Trainer, verify
 from actor_critic.errors import ConfigError
 from tests.ranks import programs
-from tests.ranks.launch import on_ranks
+from tests.ranks.launch import on_ranks, without_torchrun
 
 pytestmark = pytest.mark.slow
 
@@ -42,10 +42,25 @@ def test_k_ranks_take_the_steps_of_one_process(size: int, alone: dict[str, Any],
     assert any(alone[name]["digest"] != together[name]["digest"] for name in alone)  # sums are rounded otherwise
 
 
-def test_two_ranks_stop_resume_and_fail_together(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    words = ("stop_and_resume", "stop_from_the_loop", "fail", "copy_buffers", "change_alone", "leave_alone")
-    done = on_ranks(2, "tests.ranks.programs", str(tmp_path), *words, folder=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_two_ranks_stop_resume_change_and_fail_together(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    words = (
+        "stop_and_resume", "stop_from_the_loop", "fail", "copy_buffers", "change_differently", "change_on_a_full_disk",
+        "refuse_a_change", "leave_alone",
+    )  # fmt: skip
+    (first, told), (second, raised) = without_torchrun(
+        "00", "tests.ranks.programs", str(tmp_path), *words, folder=tmp_path
+    )
+
+    # Rank 0 has left its loop alone, where it cannot raise the error, and its program has gone on to its end.
+    assert (first, second) == (8, 1), told[-3000:] + raised[-3000:]
+    assert (tmp_path / "leave_alone" / "after").exists()
+    what = "all ranks must make the same calls, and leave the loop together; the run ends in epoch 2"
+    assert told.splitlines()[-1] == (
+        f"error: rank 0, leaving the loop: rank 1 does something else (going on with the loop); {what}"
+    )
+    assert raised.splitlines()[-1].endswith(
+        f"RankFault: rank 1, going on with the loop: rank 0 does something else (leaving the loop); {what}"
+    )
 
     # One process continues a run of two ranks, says that the bits differ, and takes the same steps.
     run = tmp_path / "stop_and_resume" / "run"

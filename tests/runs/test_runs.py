@@ -10,10 +10,13 @@ import pandas
 import pytest
 
 from actor_critic import Config, Run, Table, Trainer, evaluate, train, train_seeds
+from actor_critic.config import settings_of
 from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
-from actor_critic.training import METRICS
+from actor_critic.storage import checkpoints
+from actor_critic.training import METRICS, begun_or_continued, find_run
 from tests.line import OBJECTS, RUN, Line
 from tests.nursery import Nursery
+from tests.plain import PLAIN
 
 
 def _train(folder: Path | None = None, **settings: Any) -> Run:
@@ -170,3 +173,19 @@ def test_seeds_that_are_equal_or_fail_are_one_error(nursery: Nursery, tmp_path: 
     assert not (tmp_path / "runs").exists()
     with pytest.raises(ActorCriticError, match=r"2 of 2 seeds failed, in .*: seed 1: environment: 'No-v0' is not"):
         train_seeds(Config(**RUN, environment="No-v0"), [1, 2], tmp_path / "runs")
+
+
+def test_a_run_that_was_read_before_is_continued_without_reading_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(Config(environment="CartPole-v1", **PLAIN, num_epochs=2, checkpoint_interval=1))
+    trainer = begun_or_continued(settings, tmp_path / "run")
+    next(iter(trainer))
+    trainer.close()
+    reads, load = [], checkpoints.load
+    monkeypatch.setattr(checkpoints, "load", lambda path: (reads.append(path), load(path))[1])
+    for found, count in ((None, 1), (find_run(tmp_path / "run"), 0)):
+        reads.clear()
+        trainer = begun_or_continued(settings, tmp_path / "run", found)
+        assert (trainer.epoch, len(reads)) == (1, count)
+        trainer.close()
