@@ -141,18 +141,15 @@ def side_by_side(own: Any, other: Any) -> Any:
 
     @compiled
     def both(post: Array, own_arguments: Any, other_arguments: Any) -> None:
-        if post.size == 0:
-            own(*own_arguments)
-            other(*other_arguments)
-            return
-        put(post, other_arguments)
-        store(post, POSTED, post[POSTED] + 1)
-        is_done = True
+        has_helper, is_done = post.size > 0, True
+        if has_helper:
+            put(post, other_arguments)
+            store(post, POSTED, post[POSTED] + 1)
         try:
             own(*own_arguments)
         except Exception:
             is_done = False
-        if _claim(post, post[POSTED]):  # the helper sleeps, or is late
+        if not has_helper or _claim(post, post[POSTED]):  # the helper sleeps, or is late
             other(*other_arguments)
         else:
             is_done &= _wait_for_helper(post)

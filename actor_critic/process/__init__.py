@@ -2,7 +2,6 @@
 
 from actor_critic.process.commands import begin_with, command_line, resume_command
 from actor_critic.process.interrupts import Interrupted, postponed, recognized
-from actor_critic.process.ready import ready_process
 from actor_critic.process.sending import Sent
 from actor_critic.process.signals import ALL_ENDING_SIGNALS, ending_signals, here_alone
 
@@ -15,7 +14,6 @@ __all__ = [
     "ending_signals",
     "here_alone",
     "postponed",
-    "ready_process",
     "recognized",
     "resume_command",
 ]

@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 
 from actor_critic.config import Settings
 from actor_critic.errors import ActorCriticError
-from actor_critic.process import Interrupted, Sent, ending_signals, here_alone, ready_process
+from actor_critic.process import Interrupted, Sent, ending_signals, here_alone
 from actor_critic.training.resume import FoundRun, find_run, names_no_other_code
 from actor_critic.training.stopping import INTERRUPTED
 from actor_critic.training.trainer import Trainer
@@ -23,9 +23,6 @@ from actor_critic.training.trainer import Trainer
 log = logging.getLogger("actor_critic")
 
 _SIGNALS = ending_signals()
-
-_IMPORTS = ("actor_critic.training", "actor_critic.backends.fused.backend", "actor_critic.rollouts.compiled")
-"""What a process imports before its seed can begin: PyTorch and Numba take seconds."""
 
 TrainSeed = Callable[..., None]
 """Trains one seed in its process, and sends its evaluation, its error, or None (if it was stopped) to the parent.
@@ -51,9 +48,10 @@ Start = Callable[[TrainSeed, Settings, Path, Sequence[Connection]], Started]
 
 def start_here(train: TrainSeed, settings: Settings, folder: Path, pipes: Sequence[Connection]) -> Started:
     """Start a process of this machine that trains a seed."""
-    # Not forked from this process: a fork would copy the thread pools of one that has already computed something.
-    process = ready_process(train, (Sent(settings, "seeds"), folder, *pipes), _IMPORTS)
-    # The new process also blocks signals until it has handlers.
+    # Spawned, not forked: a fork would copy the thread pools of a process that has already computed something.
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=train, args=(Sent(settings, "seeds"), folder, *pipes))
+    # The new process also blocks signals until it has handlers: importing PyTorch takes seconds.
     with _held_back_signals():
         process.start()
     for pipe in pipes:

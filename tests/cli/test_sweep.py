@@ -16,6 +16,8 @@ from actor_critic.config import Config, Layer, resolve
 from tests.cli.running import Shell
 from tests.nursery import Nursery, Process
 
+pytestmark = pytest.mark.slow
+
 _SPACE: dict[str, Any] = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "hidden_dim": [4, 8]}
 _RUN = ["--num-epochs", "5", "--hidden-layers", "1", "--evaluation-episodes", "20", "--backend", "eager"]
 

@@ -238,6 +238,7 @@ def test_a_replay_may_take_longer_than_an_answer() -> None:
         vector.close()
 
 
+@pytest.mark.slow
 def test_workers_that_stood_still_with_their_program_are_not_taken_for_dead(nursery: Nursery, tmp_path: Path) -> None:
     words = ["--environment", "tests.toys:Slow-v0", "--vectorization", "workers", "--workers", "2", "--num-envs", "2"]
     words += [

@@ -14,6 +14,8 @@ from tests.odd.each import refused_kinds, sound_kinds
 from tests.odd.judge import judge, judge_commands
 from tests.odd.strategies import Case, cases
 
+pytestmark = pytest.mark.slow
+
 FAULT = "odd environments"
 PARTS = 8
 

@@ -28,7 +28,12 @@ def write_run(folder: Path, seed: int, score: float | None, speed: float = 1000.
     """Write a run that rises from 10 to its score; a score of None is a run that is not over."""
     folder.mkdir(parents=True)
     run = resolve(
-        Layer("test", Config(**{"environment": "CartPole-v1", "total_timesteps": 40_960, **config, "seed": seed}))
+        Layer(
+            "test",
+            Config(
+                **{"environment": "CartPole-v1", "total_timesteps": 40_960, "batch_size": 2048, **config, "seed": seed}
+            ),
+        )
     ).settings
     run = run.replace(input_dim=4, output_dim=2)
     (folder / "settings.json").write_bytes(run.to_json())

@@ -103,6 +103,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_script_resumes_in_a_new_process_though_other_lines_of_it_have_changed(
     nursery: Nursery, tmp_path: Path
 ) -> None:
@@ -126,6 +127,7 @@ def test_a_script_resumes_in_a_new_process_though_other_lines_of_it_have_changed
     assert "was trained with another version of __main__:bonus: its code has changed since" in process.out
 
 
+@pytest.mark.slow
 def test_an_environment_registered_in_a_program_goes_to_its_workers(nursery: Nursery, tmp_path: Path) -> None:
     source = (ROOT / "tests/line.py").read_text().partition("RUN:")[0]
     (tmp_path / "script.py").write_text(f"""

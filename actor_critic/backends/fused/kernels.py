@@ -400,6 +400,8 @@ def update(
     split = value[0, WEIGHTS]
     for index in range(value.shape[0]):
         split = min(split, value[index, WEIGHTS], value[index, BIASES])
+    # Not constants: Numba compiles a function again for each set of them, for seconds.
+    parts, sides = np.array([0, split, params.size]), np.array([True, False])
     taken = 0
     for k in range(borders.size - 1):
         minibatch = rows[borders[k] : borders[k + 1]]
@@ -408,13 +410,15 @@ def update(
         if has_helper:
             two_gradients(
                 post,
-                (batch, inputs, minibatch, networks, objective, True, work, 0, split, metrics),
-                (batch, inputs, minibatch, networks, objective, False, their_work, split, params.size, theirs),
+                (batch, inputs, minibatch, networks, objective, sides[0], work, parts[0], parts[1], metrics),
+                (batch, inputs, minibatch, networks, objective, sides[1], their_work, parts[1], parts[2], theirs),
             )
             metrics[1] = theirs[1]
             squares = metrics[5] + theirs[5]
         else:
-            gradients(batch, inputs, minibatch, networks, objective, True, True, work, 0, params.size, metrics)
+            gradients(
+                batch, inputs, minibatch, networks, objective, sides[0], sides[0], work, parts[0], parts[2], metrics
+            )
             squares = square_sum(grads[:split]) + square_sum(grads[split:])
         if metrics[3] > 1.5 * objective.target_kl:
             break
@@ -426,8 +430,8 @@ def update(
         taken += 1
         two_adam_steps(
             post,
-            adam_part(params, grads, optimizer, 0, split, scale, taken),
-            adam_part(params, grads, optimizer, split, params.size, scale, taken),
+            adam_part(params, grads, optimizer, parts[0], parts[1], scale, taken),
+            adam_part(params, grads, optimizer, parts[1], parts[2], scale, taken),
         )
         totals += metrics
     return taken, False

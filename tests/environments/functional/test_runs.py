@@ -63,6 +63,7 @@ for report in trainer:
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_digest_of_an_undisturbed_one(folder: Path) -> None:
     name = load(folder, COUNTING).__name__
     script = KILLED.format(folder=str(folder), name=name, settings=SHORT, run=str(folder / "run"))
@@ -221,6 +222,7 @@ def test_the_commands_tell_mistakes_in_one_line_each(shell: Shell) -> None:
     assert not [path for path in shell.folder.iterdir() if path.name.startswith("checkpoints")]
 
 
+@pytest.mark.slow
 def test_the_template_runs_as_it_is(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     for module, seconds in (("check._SECONDS", 0.3), ("check._SECONDS_OF_SPEED", 0.05), ("functions._SECONDS", 0.3)):
         monkeypatch.setattr(f"actor_critic.environments.trials.{module}", seconds)

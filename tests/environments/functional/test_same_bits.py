@@ -20,6 +20,8 @@ from actor_critic.networks.encoders import encode
 from actor_critic.spaces import ObservationSpec, pick
 from tests.environments.functional.made import ACTIONS, DEEP, OBSERVATIONS, PARTS, STATES, Parts, Tree, make
 
+pytestmark = pytest.mark.slow
+
 FEW = (
     Parts("floats", "box", "discrete", True),
     Parts("mixed", DEEP, "several", False),
