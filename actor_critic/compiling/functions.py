@@ -19,7 +19,7 @@ Array = Any
 
 def compiled_with(**options: Any) -> Any:
     """Return a decorator that compiles a function, with extra options of Numba."""
-    return njit(cache=_IS_KEPT, error_model="numpy", **options)
+    return njit(**{"cache": _IS_KEPT, "error_model": "numpy", **options})
 
 
 compiled = compiled_with()

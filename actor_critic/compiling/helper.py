@@ -5,6 +5,8 @@ it has not claimed it by then, the function makes the call itself, so nobody wai
 are the same in both cases, because the two parts write to different places.
 """
 
+import os
+import queue
 import threading
 import weakref
 from typing import Any
@@ -31,42 +33,65 @@ _NAPS = 1000  # about a second
 
 
 class Helper:
-    """A thread that helps compiled functions; it ends with this object.
+    """A thread that helps compiled functions; it begins with the first :meth:`wake` and ends with this object.
 
     Attributes:
-        post: Where compiled functions post their calls.
+        post: Where compiled functions post their calls, after :meth:`wake`.
     """
 
     def __init__(self) -> None:
-        """Start the thread, which sleeps until :meth:`wake`."""
-        self.post: npt.NDArray[np.int64] = np.zeros(5 * STRIDE, np.int64)
-        self.post[SLEEPS] = 1
-        self._bell = bell = threading.Event()
-        thread = threading.Thread(target=_help, args=(self.post, bell), name="helper", daemon=True)
-        thread.start()
-        weakref.finalize(self, _dismiss, self.post, bell, thread)
+        """Make a helper without a thread."""
+        self.post = NOBODY
+        self._process = 0  # the one that the thread is in
 
     def wake(self) -> None:
-        """Wake the thread if it sleeps, as it does a second after the last call."""
-        if self.post[SLEEPS]:
+        """Start the thread, or wake it if it sleeps, as it does a second after the last call.
+
+        A forked process has no thread, so it starts one of its own. Without one, functions make all calls themselves.
+        """
+        if self._process != os.getpid():
+            self._begin()
+        elif self.post.size and self.post[SLEEPS]:
             self.post[SLEEPS] = 0
-            self._bell.set()
+            self._bell.put(None)
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
+        self.post = post = _new_post()
+        post[LEAVES] = 1
+        serve(post)  # compiles it here, and returns at once
+        post[[LEAVES, SLEEPS]] = 0
+        self._bell = bell = queue.SimpleQueue[None]()  # unlike an event, it may be used by a destructor
+        thread = threading.Thread(target=_help, args=(post, bell), name="helper", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system allows no more threads
+            self.post = NOBODY
+            return
+        bell.put(None)
+        weakref.finalize(self, _dismiss, post, bell, thread)
 
 
 NOBODY: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 """The post of no helper."""
 
 
-def _help(post: npt.NDArray[np.int64], bell: threading.Event) -> None:
+def _new_post() -> npt.NDArray[np.int64]:
+    """Return zeros that begin with a cache line."""
+    numbers = np.zeros(6 * STRIDE, np.int64)
+    first = -numbers.ctypes.data // numbers.itemsize % STRIDE
+    return numbers[first : first + 5 * STRIDE]
+
+
+def _help(post: npt.NDArray[np.int64], bell: "queue.SimpleQueue[None]") -> None:
     while not post[LEAVES]:
-        bell.wait()
-        bell.clear()
+        bell.get()
         serve(post)
 
 
-def _dismiss(post: npt.NDArray[np.int64], bell: threading.Event, thread: threading.Thread) -> None:
+def _dismiss(post: npt.NDArray[np.int64], bell: "queue.SimpleQueue[None]", thread: threading.Thread) -> None:
     post[LEAVES] = 1
-    bell.set()
+    bell.put(None)
     if thread is not threading.current_thread():
         thread.join(1.0)
 
@@ -111,8 +136,8 @@ def side_by_side(own: Any, other: Any) -> Any:
     It takes the post of a helper, and the arguments of each function as a tuple. The second call is posted, and the
     first one is made meanwhile. The post :data:`NOBODY` makes one after the other.
 
-    It raises MemoryError if either call fails, since compiled functions fail only without memory. Both calls have ended
-    then: the helper reads the arguments on this function's stack.
+    If the first call fails, or the helper's, it raises MemoryError, since compiled functions fail only without memory.
+    Both calls have ended then: the helper reads the arguments on this function's stack.
     """
 
     @generated
@@ -139,7 +164,7 @@ def side_by_side(own: Any, other: Any) -> Any:
 
         return types.none(post, arguments), generate
 
-    @compiled
+    @compiled_with(cache=False)  # the cache does not find a closure again; it holds the functions that call this one
     def both(post: Array, own_arguments: Any, other_arguments: Any) -> None:
         has_helper, is_done = post.size > 0, True
         if has_helper:
@@ -150,7 +175,8 @@ def side_by_side(own: Any, other: Any) -> Any:
         except Exception:
             is_done = False
         if not has_helper or _claim(post, post[POSTED]):  # the helper sleeps, or is late
-            other(*other_arguments)
+            if is_done:
+                other(*other_arguments)
         else:
             is_done &= _wait_for_helper(post)
         if not is_done:

@@ -106,6 +106,7 @@ class ObservationNormalizer:
         other.refresh()
         return other
 
+    @np.errstate(over="ignore", invalid="ignore")  # numbers beyond 32 bits become infinite
     def refresh(self) -> None:
         """Recompute shift and scale from the moments."""
         self._deviation = np.where(self._left_out, 1.0, np.sqrt(self.moments.variance + _EPSILON))

@@ -12,7 +12,7 @@ from types import FrameType
 _SIGINT = int(signal.SIGINT)
 _MAIN = threading.main_thread().ident
 
-_DESTRUCTOR = 0.01  # seconds, in which a destructor ends
+_WAIT = 0.01  # seconds until Ctrl-C is raised again, outside the destructor
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -44,21 +44,28 @@ def recognized() -> Iterator[None]:
 @contextlib.contextmanager
 def _raised_after_destructors() -> Iterator[None]:
     """Raise Ctrl-C again if it arrived in a destructor: Python prints and drops what a destructor raises."""
-    before, again = sys.unraisablehook, threading.Timer(_DESTRUCTOR, _interrupt)
-    again.daemon = True
+    before = sys.unraisablehook
+    again: list[threading.Timer] = []  # the last one
 
     def on_unraisable(dropped: "sys.UnraisableHookArgs") -> None:
         if not isinstance(dropped.exc_value, Interrupted):
             before(dropped)
-        elif again.ident is None:  # not begun
-            again.start()
+            return
+        again[:] = [threading.Timer(_WAIT, _interrupt)]
+        again[0].daemon = True
+        again[0].start()
 
     sys.unraisablehook = on_unraisable
+    is_pending = False
     try:
         yield
+        is_pending = bool(again) and again[0].is_alive()
     finally:
         sys.unraisablehook = before
-        again.cancel()
+        for timer in again:
+            timer.cancel()
+    if is_pending:
+        raise Interrupted
 
 
 def _interrupt() -> None:

@@ -26,7 +26,7 @@ from actor_critic.backends import Backend, EagerBackend, Estimates, choose
 from actor_critic.backends.fused import kernels, targets
 from actor_critic.backends.fused.backend import FusedBackend
 from actor_critic.compiling import cache, when_compiling
-from actor_critic.compiling.helper import POSTED
+from actor_critic.compiling.helper import DONE, POSTED
 from actor_critic.errors import ConfigError, NumericalError
 from actor_critic.networks.encoders import CNNS, PartsEncoder
 from actor_critic.networks.networks import ACTIVATIONS, PolicyNetwork, Trunk, ValueNetwork
@@ -269,7 +269,7 @@ def test_two_threads_compute_the_same_bits_as_one(
         case = _Case(5, 16, layers, sizes, count=count, masked=masked, seed=seed, threads=threads)
         backend, flat = case.backends[1], case.flats[1]
         assert (backend._helper is None) == (threads == 1)
-        with patch("actor_critic.backends.fused.backend._WORTH_SHARING", 0):
+        with patch.multiple("actor_critic.backends.fused.backend", _WORTH_SHARING=0, _PART_WORTH_SHARING=0):
             figures = backend.update(case.batch, parts, Coefficients(**(RULES | {"target_kl": target_kl})))
         found.append((flat.values, backend.first_moment, backend.second_moment, backend.steps, figures))
     for one, two in zip(*found, strict=True):
@@ -281,11 +281,37 @@ def test_only_work_that_is_worth_it_is_shared() -> None:
         case = _Case(4, 32, 1, (3,), count=rows, threads=2)
         helper = case.backends[1]._helper
         case.backends[1].update(case.batch, [np.arange(rows)] * 2, Coefficients(**RULES))
-        assert helper.post[POSTED] == (4 if is_shared else 0)  # the gradients and the step of two minibatches
+        assert helper.post.size == 0 if not is_shared else helper.post[POSTED] == 4  # gradients and steps of two parts
+
+
+def test_minibatches_are_shared_if_each_is_worth_it() -> None:
+    case = _Case(4, 32, 1, (3,), count=20_000, threads=2)
+    case.backends[1].update(case.batch, np.split(np.arange(20_000), 2_500), Coefficients(**RULES))
+    assert case.backends[1]._helper.post.size == 0
+
+
+@patch("actor_critic.backends.fused.backend._WORTH_SHARING", 0)
+@patch("actor_critic.backends.fused.backend._PART_WORTH_SHARING", 0)
+def test_what_the_helper_has_computed_has_the_same_bits() -> None:
+    one, two = (_Case(5, 64, 2, (3, 2), count=2000, seed=4, threads=threads) for threads in (1, 2))
+    parts = np.split(np.arange(2000), 4)
+    deadline, done, rounds = time.monotonic() + 60, 0, 0
+    while rounds < 5:  # in which it has made a call
+        for case in (one, two):
+            case.backends[1].update(case.batch, parts, Coefficients(**RULES))
+        assert torch.equal(one.flats[1].values, two.flats[1].values)
+        assert torch.equal(one.flats[1].gradients, two.flats[1].gradients)
+        found, expected = (case.evaluate_actions(case.backends[1]) for case in (two, one))
+        assert torch.equal(found.values, expected.values)
+        assert torch.equal(found.log_probs, expected.log_probs)
+        before, done = done, int(two.backends[1]._helper.post[DONE])
+        rounds += done > before
+        assert time.monotonic() < deadline
 
 
 @pytest.mark.parametrize("where", ["advantages", "returns"])
 @patch("actor_critic.backends.fused.backend._WORTH_SHARING", 0)
+@patch("actor_critic.backends.fused.backend._PART_WORTH_SHARING", 0)
 def test_either_of_two_threads_stops_both(where: str) -> None:
     case = _Case(4, 8, 1, (3,), threads=2)
     getattr(case.batch, where)[7] = np.inf
@@ -411,6 +437,7 @@ def test_extreme_logits_stay_finite() -> None:
 
 @pytest.mark.parametrize("environment", ["CartPole-v1", "Lamp-v0"])
 @patch("actor_critic.backends.fused.backend._WORTH_SHARING", 0)
+@patch("actor_critic.backends.fused.backend._PART_WORTH_SHARING", 0)
 def test_a_run_on_two_threads_is_the_run_on_one(environment: str) -> None:
     settings: dict[str, Any] = {
         **PLAIN, "environment": environment, "num_epochs": 3, "num_envs": 4, "batch_size": 256, "num_minibatches": 4,

@@ -38,8 +38,22 @@ def _until(is_so: Callable[[], Any]) -> None:
         time.sleep(0.001)
 
 
+def _asleep() -> Helper:
+    """A helper whose thread sleeps."""
+    helper = Helper()
+    helper.wake()
+    _until(lambda: helper.post[SLEEPS])
+    return helper
+
+
+def test_a_helper_that_nobody_woke_has_no_thread() -> None:
+    before = threading.active_count()
+    helper = Helper()
+    assert (threading.active_count(), helper.post.size) == (before, 0)
+
+
 def test_a_sleeping_helper_leaves_the_call_to_the_function() -> None:
-    helper, numbers = Helper(), np.arange(10.0)
+    helper, numbers = _asleep(), np.arange(10.0)
     for count in (1, 2):
         assert (_squares(numbers, helper.post) == numbers**2).all()
         assert helper.post[[POSTED, CLAIMED, DONE]].tolist() == [count, count, 0]
@@ -58,7 +72,7 @@ def test_an_awake_helper_makes_calls_with_the_same_results() -> None:
 
 
 def test_an_error_in_either_thread_ends_the_function() -> None:
-    helper, numbers = Helper(), np.append(np.ones(10_000), -np.ones(10_000))
+    helper, numbers = _asleep(), np.append(np.ones(10_000), -np.ones(10_000))
     with pytest.raises(ValueError, match="a negative number"):
         _squares(numbers, helper.post)  # the helper sleeps, so this thread fails
 
@@ -72,8 +86,8 @@ def test_an_error_in_either_thread_ends_the_function() -> None:
     assert (_squares(-numbers[:10_000:-1], helper.post) == 1).all()  # and it goes on
 
 
-def test_after_an_error_in_its_own_part_the_call_is_still_made() -> None:
-    helper = Helper()
+def test_an_error_in_its_own_part_leaves_no_open_call() -> None:
+    helper = _asleep()
     for count in (1, 2):
         with pytest.raises(MemoryError, match="too little memory"):
             _squares(np.array([-1.0, 1.0]), helper.post)
@@ -81,9 +95,22 @@ def test_after_an_error_in_its_own_part_the_call_is_still_made() -> None:
 
 
 def test_a_helper_without_calls_falls_asleep_and_can_be_woken() -> None:
-    helper = Helper()
+    helper, numbers = _asleep(), np.arange(10_000.0)
+
+    def has_helped() -> bool:
+        helper.wake()
+        _squares(numbers, helper.post)
+        return bool(helper.post[DONE])
+
+    _until(has_helped)
+
+
+def test_a_forked_process_has_a_helper_of_its_own() -> None:
+    helper = _asleep()
+    parent = helper.post
+    helper._process = 0  # as in a fork, whose process has another number
     helper.wake()
-    assert not helper.post[SLEEPS]
+    assert helper.post is not parent
     _until(lambda: helper.post[SLEEPS])
 
 
@@ -91,9 +118,10 @@ def test_a_helper_without_calls_falls_asleep_and_can_be_woken() -> None:
 def test_the_thread_ends_with_its_object(is_awake: bool) -> None:
     before = set(threading.enumerate())
     helper = Helper()
-    (thread,) = set(threading.enumerate()) - before
-    if is_awake:
-        helper.wake()
+    helper.wake()
+    (thread,), post = set(threading.enumerate()) - before, helper.post
+    if not is_awake:
+        _until(lambda: post[SLEEPS])
     del helper
     gc.collect()
     thread.join(10)

@@ -27,10 +27,21 @@ def test_ctrl_c_in_a_destructor_is_raised_after_it(capfd: pytest.CaptureFixture[
     assert (sys.unraisablehook, signal.getsignal(signal.SIGINT)) == before
 
 
-def test_after_the_block_no_ctrl_c_follows() -> None:
-    with recognized():
+def test_it_is_raised_at_the_end_of_a_block_that_ends_at_once() -> None:
+    with pytest.raises(Interrupted), recognized():
         Freed()
-    time.sleep(0.1)
+    time.sleep(0.1)  # and not again
+
+
+def test_a_second_one_in_a_destructor_is_raised_as_well() -> None:
+    def caught() -> None:
+        with pytest.raises(Interrupted):
+            Freed()
+            time.sleep(10)
+
+    with recognized():
+        for _ in range(2):
+            caught()
 
 
 def test_what_else_a_destructor_raises_is_printed_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:

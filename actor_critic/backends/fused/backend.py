@@ -39,8 +39,8 @@ KINDS: dict[type[nn.Module], int] = {
     nn.GELU: GELU,
 }
 
-# Rows times parameters from which an update is worth sharing; a smaller one takes about 100 microseconds.
-_WORTH_SHARING = 10**6
+# Rows times parameters from which an update, and a minibatch of it, is worth sharing: about 100 and 10 microseconds.
+_WORTH_SHARING, _PART_WORTH_SHARING = 10**6, 10**5
 
 
 class FusedPolicy(ExecutedPolicy):
@@ -206,7 +206,7 @@ class FusedBackend(Backend):
         taken, is_bad = kernels.update(
             _transitions(batch), rows, np.cumsum([0, *map(len, minibatches)]), self._networks,
             _objective(coefficients), _optimizer(coefficients, self.first_moment, self.second_moment, self.steps),
-            self._post(len(rows)), totals,
+            self._post(len(rows), len(minibatches)), totals,
         )  # fmt: skip
         self.steps += taken
         if is_bad:
@@ -260,9 +260,10 @@ class FusedBackend(Backend):
         self.steps += math.isfinite(norm)
         return norm
 
-    def _post(self, rows: int) -> npt.NDArray[np.int64]:
-        """Return the post of the helper, and wake it, if there is one and the work on some rows is worth sharing."""
-        if self._helper is None or rows * len(self._values) < _WORTH_SHARING:
+    def _post(self, rows: int, parts: int = 1) -> npt.NDArray[np.int64]:
+        """Return the post of the helper, and wake it, if there is one and the work on rows is worth sharing."""
+        work = rows * len(self._values)
+        if self._helper is None or work < _WORTH_SHARING or work < _PART_WORTH_SHARING * parts:
             return NOBODY
         self._helper.wake()
         return self._helper.post
