@@ -20,8 +20,9 @@ RESULTS = ROOT / "benchmarks/results"
 _PAGE = """# Benchmarks
 
 Environment steps per second of training (collecting and updating), in steady state. Each figure is the median of
-interleaved rounds of `python -m benchmarks.speed`, in which all libraries do the same work: ours without the normalisation
-that its general presets add. `make bench` measures everything on this page. The absolute figures are from one machine ({machine}). Compare the ratios.
+interleaved rounds of `python -m benchmarks.speed`, in which all libraries do the same work: ours without the
+normalisation that its general presets add. `make bench` measures everything on this page. The absolute figures are
+from one machine ({machine}). Compare the ratios.
 
 ![Rates beside Stable-Baselines3](benchmarks.svg)
 
