@@ -1,9 +1,7 @@
 """The end of a command: stop signals, and remaining threads and processes."""
 
 import contextlib
-import logging
 import multiprocessing
-import os
 import signal
 import sys
 import threading
@@ -12,7 +10,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from actor_critic.process import ending_signals, here_alone
+from actor_critic.process import end_at_once, ending_signals, here_alone
 from actor_critic.ranks import is_launched
 
 if TYPE_CHECKING:  # most commands do not need this import
@@ -66,7 +64,7 @@ class Leaving:
         """End the process with an exit code."""
         # A rank has threads of the network library, which may abort the process where its objects are destroyed.
         if not self.is_alone() or is_launched():
-            self._end_at_once(code)
+            end_at_once(code, *self._streams, sys.stdout, sys.stderr)
         sys.exit(code)
 
     def is_alone(self) -> bool:
@@ -84,10 +82,3 @@ class Leaving:
         for thread in threads - {threading.current_thread()}:
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in threads - {threading.current_thread()})
-
-    def _end_at_once(self, code: int) -> NoReturn:
-        logging.shutdown()
-        for stream in {id(each): each for each in (*self._streams, sys.stdout, sys.stderr)}.values():
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                stream.flush()
-        os._exit(code)

@@ -263,10 +263,10 @@ class Config(BaseModel):
     code, for multilayer perceptrons and CNNs on the CPU. "auto": "fused" where it is faster. The bits depend on the
     backend. Default: "auto"."""
     threads: Annotated[int | None, Field(ge=1, le=1024), Default(1)] = None
-    """Threads for learning on the CPU. Fused backend: with 2, policy and value function learn in parallel, with the
-    same bits, if a core is idle. The second thread waits awake for about a millisecond after each update. Very short
-    updates (a hundred microseconds), shared encoders and Windows use one thread. Eager backend: the threads of
-    PyTorch; the bits depend on their number. Default: 1."""
+    """Threads for learning on the CPU. Fused backend: with 2, policy and value function learn in parallel if a core is
+    idle; the bits stay the same. With several ranks, only the estimates of an epoch use the second thread. It waits
+    awake for about a millisecond after each update. Very short updates (a hundred microseconds), shared encoders and
+    Windows use one thread. Eager backend: the threads of PyTorch; the bits depend on their number. Default: 1."""
     overlap: Annotated[bool | None, Default(False)] = None
     """Collect the next rollout on another core during the update. Its policy is exactly one update old; the ratios
     correct for that, so clip_coef must be set. The bits depend on this setting, but never on timing. Each epoch copies

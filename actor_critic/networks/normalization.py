@@ -75,7 +75,9 @@ def update_moments(batches: Sequence[tuple[RunningMoments, Tensor]], ranks: Rank
     if not batches:
         return
     mine = [moments.summary(batch) for moments, batch in batches]
-    found = np.split(ranks.rows(np.concatenate(mine)), np.cumsum([len(one) for one in mine])[:-1], axis=1)
+    found = np.split(
+        ranks.rows(np.concatenate(mine), "gathering statistics"), np.cumsum([len(one) for one in mine])[:-1], axis=1
+    )
     for (moments, _), summaries in zip(batches, found, strict=True):
         moments.merge(summaries)
 

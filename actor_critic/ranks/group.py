@@ -36,6 +36,11 @@ class ProcessGroup(Ranks):
 
     Numbers on the CPU travel by gloo. Numbers on a GPU travel by NCCL if each rank has a GPU of its own, and else over
     the CPU.
+
+    Attributes:
+        hosts: The machine of each rank: its name, and the number of the agent that started the rank.
+        unraised: Why the connection was lost, if Python could not raise this error and the program has not seen it
+            since; else None.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -51,7 +56,7 @@ class ProcessGroup(Ranks):
         self._host = socket.gethostname(), os.environ.get("GROUP_RANK") or os.environ.get("NODE_RANK", "")
         able = _HAS_NUMBA and sys.platform != "win32"
         self._lost = ""  # why the connection to the other ranks is lost
-        self.untold: RankFault | None = None
+        self.unraised: RankFault | None = None
         with self._exchange("beginning"):
             found = self._network.objects((self._host, os.getpid(), able), "beginning")
         self.hosts = [host for host, _, _ in found]
@@ -100,7 +105,9 @@ class ProcessGroup(Ranks):
                 self._network.sum(numbers)
                 return
             array, what = numbers.numpy(), "a sum"
-            first, *others = memory.exchange(array.view(np.uint8), what) or []
+            found = memory.exchange(array.view(np.uint8), what)
+            assert found is not None  # there is room, as _memory_for says
+            first, *others = found
             array[:] = first.view(array.dtype)
             for other in others:
                 array += other.view(array.dtype)
@@ -108,8 +115,9 @@ class ProcessGroup(Ranks):
                 return
             if self._leads_host:
                 self._network.sum(numbers, self._leaders)
-            first, *_ = memory.exchange(array.view(np.uint8), what) or []
-            array[:] = first.view(array.dtype)
+            found = memory.exchange(array.view(np.uint8), what)
+            assert found is not None  # it has as many bytes as before
+            array[:] = found[0].view(array.dtype)
 
     def _memory_for(self, size: int) -> "SharedMemory | None":
         """Return the memory that the ranks of this machine share, if it can hold some bytes of each."""
@@ -149,7 +157,7 @@ class ProcessGroup(Ranks):
             np.concatenate([_padded(part, longest) for part in parts], axis=1) for parts in zip(*found, strict=True)
         ]
 
-    def rows(self, numbers: npt.NDArray[np.float64], what: str = "gathering statistics") -> npt.NDArray[np.float64]:
+    def rows(self, numbers: npt.NDArray[np.float64], what: str) -> npt.NDArray[np.float64]:
         """See :class:`Ranks`."""
         return np.array([row.view(np.float64) for row in self._bytes_of_all(numbers.view(np.uint8), what)])
 
@@ -197,7 +205,7 @@ class ProcessGroup(Ranks):
         try:
             result = work()
         except Exception as error:
-            if not self.is_broken:
+            if not self.is_broken and not is_shared(error):
                 self._tell(_FAILED, _told(error))
                 shared(error)
             raise
@@ -275,14 +283,22 @@ class ProcessGroup(Ranks):
 
     def fail_at_the_end(self, fault: RankFault) -> None:
         """See :class:`Ranks`."""
-        self.untold = fault
+        self.unraised = fault
+
+    def check_connection(self) -> None:
+        """Check that no rank was lost.
+
+        Raises:
+            RankFault: One was; the message says why.
+        """
+        if self.is_broken:
+            self.unraised = None  # the program sees it now
+            raise RankFault(f"rank {self.index}: the connection to the other ranks is lost: {self._lost}")
 
     @contextlib.contextmanager
     def _exchange(self, what: str) -> Iterator[None]:
         """Report a failed exchange as RankFault: a rank has died, or did not come within the time limit."""
-        if self.is_broken:
-            self.untold = None
-            raise RankFault(f"rank {self.index}: the connection to the other ranks is lost: {self._lost}")
+        self.check_connection()
         try:
             yield
         except OtherRankFailed:

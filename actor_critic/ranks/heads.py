@@ -30,17 +30,18 @@ def agreed_sizes(heads: npt.NDArray[Any], mine: int, ranks: Sequence[int]) -> li
         OtherRankFailed: Another rank has raised an error, and this one has not.
         RankFault: Another rank does something else.
     """
-    all_of_them = heads["what"]
-    own = bytes(all_of_them[mine])
+    kinds = heads["what"]
+    own = bytes(kinds[mine])
     if own == FAILURE.encode():
         return [0] * len(heads)
-    different = np.flatnonzero(all_of_them != own)
+    different = np.flatnonzero(kinds != own)
     if not len(different):
-        return list(heads["size"].tolist())
-    if (all_of_them == FAILURE.encode()).any():
+        sizes: list[int] = heads["size"].tolist()
+        return sizes
+    if (kinds == FAILURE.encode()).any():
         raise OtherRankFailed
     first = int(different[0])
-    theirs = bytes(all_of_them[first]).decode(errors="replace")
+    theirs = bytes(kinds[first]).decode(errors="replace")
     raise RankFault(
         f"rank {ranks[first]} does something else ({theirs}); all ranks must make the same calls, and leave the loop "
         f"together"

@@ -3,7 +3,8 @@
 import atexit
 import contextlib
 import ctypes
-import logging
+import gc
+import io
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from actor_critic.errors import ActorCriticError, ConfigError, RankFault
+from actor_critic.process import end_at_once
 from actor_critic.ranks.interface import interface_to
 from actor_critic.ranks.meeting import meet
 from actor_critic.ranks.ranks import ALONE, Ranks
@@ -119,8 +121,7 @@ def join(timeout: float) -> Ranks:
     if not is_launched():
         return ALONE
     if _joined is not None:
-        if _joined.is_broken:
-            raise RankFault(f"rank {rank()}: the connection to the other ranks is lost; start all of them again")
+        _joined.check_connection()
         return _joined
     import torch
     import torch.distributed as dist
@@ -144,7 +145,6 @@ def join(timeout: float) -> Ranks:
             )
             raise ConfigError(f"ranks: rank {rank()} cannot join at {place}: {remedy} ({reason:.200})") from None
         atexit.register(_leave)
-    atexit.register(_fail_if_untold)
     _end_with_launcher()
     os.environ[_JOINED] = str(os.getpid())
     _joined = ProcessGroup(timeout)
@@ -223,14 +223,21 @@ def _leave() -> None:
         _joined.close()
 
 
-def _fail_if_untold() -> None:
+def _fail_if_unraised() -> None:
     """End with the exit code of an error that this rank could not raise; only this way, Python lets a program fail."""
-    if _joined is not None and (fault := _joined.untold) is not None:
-        with contextlib.suppress(OSError, ValueError):  # they may be closed
-            print("error:", fault, file=sys.stderr, flush=True)
-            sys.stdout.flush()
-        logging.shutdown()
-        os._exit(fault.exit_code)
+    if _joined is None or os.environ.get(_JOINED) != str(os.getpid()):  # a forked process has a copy of _joined
+        return
+    if (fault := _joined.unraised) is not None:
+        with contextlib.suppress(OSError, ValueError):  # it may be closed
+            print("error:", fault, file=sys.stderr)
+        # The objects of the program are not destroyed, so what its open files hold would be lost. The type is asked,
+        # because isinstance asks the object too, and a weak proxy may then raise an error.
+        files = [each for each in gc.get_objects() if issubclass(type(each), io.IOBase)]
+        end_at_once(fault.exit_code, sys.stdout, sys.stderr, *files)
+
+
+# Exit handlers run from the last to the first. This one is registered early, so those of the program run before it.
+atexit.register(_fail_if_unraised)
 
 
 def _end_with_launcher() -> None:

@@ -58,6 +58,15 @@ class Memory(Protocol):
     yields: int
     naps: int
 
+    def announce(self, what: str) -> None:
+        """Say what this rank does in the next exchange, if compiled code makes it.
+
+        Another rank that does something else in this exchange then raises an error, instead of reading wrong bytes.
+
+        Args:
+            what: What this rank does, as an error of another rank tells it.
+        """
+
     def check(self, begun: float) -> None:
         """Look at the ranks that have not come to exchange number ``step``.
 
@@ -137,7 +146,7 @@ class Ranks:
         """
         return list(arrays)
 
-    def rows(self, numbers: npt.NDArray[np.float64], what: str = "") -> npt.NDArray[np.float64]:
+    def rows(self, numbers: npt.NDArray[np.float64], what: str) -> npt.NDArray[np.float64]:
         """Return the numbers [n] of all ranks as [K, n].
 
         Args:
@@ -164,7 +173,7 @@ class Ranks:
         yield
 
     @contextlib.contextmanager
-    def joint(self, what: str = "") -> Iterator[None]:
+    def joint(self, what: str = "meeting the other ranks") -> Iterator[None]:
         """Wait at the end of the block for all ranks; if one raised an error in it, all raise it.
 
         Args:

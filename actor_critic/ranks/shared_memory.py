@@ -73,6 +73,11 @@ class SharedMemory(Memory):
             return [row[:size] for row, size in zip(half, sizes, strict=True)]
         return self.exchange(mine, what) if self.has_room_for(max(sizes)) else None
 
+    def announce(self, what: str) -> None:
+        """See :class:`Memory`."""
+        # Only in the half of the next exchange: slower ranks may still read the heads of the last one.
+        self._heads[self.step % 2, self.place] = 0, what.encode()
+
     def has_room_for(self, size: int) -> bool:
         """Make places of this many bytes, unless there are larger ones; all ranks ask for the same.
 

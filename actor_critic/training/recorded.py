@@ -69,7 +69,7 @@ class RecordedRun(RunControl):
 
     def together(self) -> AbstractContextManager[None]:
         """Wait at the end of the block for all ranks; if one raises an error in it, all raise it."""
-        return self._ranks.joint("together")
+        return self._ranks.joint("ending a block of trainer.together")
 
     def _open_records(self, stack: contextlib.ExitStack) -> None:
         """Open the files of the run folder, if there is one, until the stack ends."""

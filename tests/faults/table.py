@@ -1,8 +1,10 @@
 """Writes the table of docs/guarantees.md from what a campaign left: python -m tests.faults.table.
 
-Rows of faults that this campaign did not try stay as they are.
+A row changes only if the campaign tried its fault at least as often as the row says: a part of a campaign leaves it as
+it is. Where a test shall try a fault less often, its row is removed by hand first.
 """
 
+import datetime
 import json
 import re
 from collections import Counter
@@ -11,18 +13,35 @@ from pathlib import Path
 
 from tests.faults.conftest import FOUND
 
-PAGE = Path(__file__).parents[2] / "docs" / "guarantees.md"
+TESTS = Path(__file__).parents[1]
+PAGE = TESTS.parent / "docs" / "guarantees.md"
 _BEGIN, _END = "<!-- faults -->\n", "<!-- end of faults -->\n"
 
 
-def with_counts(page: str, survived: Mapping[str, int]) -> str:
-    """Return the page with these counts in its table."""
+def with_counts(page: str, survived: Mapping[str, int], day: str, tests: str) -> str:
+    """Return the page with the counts of a campaign in its table.
+
+    Args:
+        page: The page.
+        survived: How often each fault was survived.
+        day: The day of the campaign.
+        tests: The text of all tests; a row whose fault it does not name is dropped.
+    """
     before, rest = page.split(_BEGIN)
     table, after = rest.split(_END)
-    rows = {fault: int(count.replace(",", "")) for fault, count in re.findall(r"\| (.+) \| ([\d,]+) \|\n", table)}
-    lines = ["| fault | tried and survived |", "|---|---|"]
-    lines += [f"| {fault} | {count:,} |" for fault, count in sorted((rows | dict(survived)).items())]
+    found = re.findall(r"\| (.+) \| ([\d,]+) \| (.+) \|\n", table)
+    rows = {fault: (int(count.replace(",", "")), since) for fault, count, since in found if fault in tests}
+    for fault, count in survived.items():
+        if fault not in rows or count >= rows[fault][0]:
+            rows[fault] = count, day
+    lines = ["| fault | tried and survived | last campaign |", "|---|---|---|"]
+    lines += [f"| {fault} | {count:,} | {since} |" for fault, (count, since) in sorted(rows.items())]
     return before + _BEGIN + "\n".join(lines) + "\n" + _END + after
+
+
+def _text_of_tests() -> str:
+    """Return the text of all tests."""
+    return "\n".join(path.read_text() for path in TESTS.rglob("test_*.py"))
 
 
 def main() -> None:
@@ -31,7 +50,8 @@ def main() -> None:
     for path in FOUND.glob("*.json"):
         document = json.loads(path.read_text())
         survived[document["fault"]] += document["survived"]
-    PAGE.write_text(with_counts(PAGE.read_text(), survived))
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    PAGE.write_text(with_counts(PAGE.read_text(), survived, today, _text_of_tests()))
 
 
 if __name__ == "__main__":

@@ -47,14 +47,15 @@ def fail_on_the_last(ranks: Ranks) -> None:
     """Raise an error on the last rank; the others raise it in whatever they exchange next, and all can go on."""
     text, is_last = "seed: 3 is wrong", ranks.index == ranks.size - 1
     expected = f"^{text}$" if is_last else f"^rank {ranks.size - 1}: {text}$"
-    with pytest.raises((ConfigError, RankFault), match=expected) as raised:
-        with ranks.telling():
-            if is_last:
-                raise ConfigError(text)
-        ranks.gather(np.zeros((2000, 2)))
-    assert is_shared(raised.value)
-    assert raised.value.exit_code == ConfigError.exit_code
-    assert ranks.any(False) == [False]
+    for exchange in (lambda: ranks.gather(np.zeros((2000, 2))), lambda: ranks.lead(lambda: ranks.ask(0))):
+        with pytest.raises((ConfigError, RankFault), match=expected) as raised:
+            with ranks.telling():
+                if is_last:
+                    raise ConfigError(text)
+            exchange()
+        assert is_shared(raised.value)
+        assert raised.value.exit_code == ConfigError.exit_code
+        assert ranks.any(False) == [False]
 
 
 def do_something_else_on_the_last(ranks: Ranks) -> None:
@@ -70,9 +71,18 @@ def do_something_else_on_the_last(ranks: Ranks) -> None:
     assert time.monotonic() - began < 10
 
 
+def join_again_without_a_connection(ranks: Ranks) -> None:
+    """Join after a rank was lost; the program sees the error, and does not fail with it at its end once more."""
+    ranks.fail_at_the_end(RankFault("not raised yet"))
+    with pytest.raises(RankFault, match=r"the connection to the other ranks is lost: rank . does something else"):
+        join(20.0)
+
+
 if __name__ == "__main__":
     if "silent" in sys.argv:
         make_a_group_without_the_cpu()
     compare_each_exchange(join(20.0))
     fail_on_the_last(join(20.0))
-    do_something_else_on_the_last(join(20.0))
+    ranks = join(20.0)
+    do_something_else_on_the_last(ranks)
+    join_again_without_a_connection(ranks)

@@ -1,11 +1,12 @@
 """What the tests run on several ranks: ``torchrun … -m tests.ranks.programs PROGRAM FOLDER``."""
 
+import atexit
 import copy
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import gymnasium as gym
 import numpy as np
@@ -17,6 +18,7 @@ from actor_critic.errors import ActorCriticError, CheckpointError, ConfigError
 from actor_critic.ranks import is_shared, join, rank
 from actor_critic.storage import read_changes
 
+_open: list[IO[str]] = []
 SMALL: dict[str, Any] = {"num_envs": 8, "batch_size": 128, "num_minibatches": 4, "update_epochs": 2, "seed": 5}
 CASES: dict[str, dict[str, Any]] = {
     "compiled": {"environment": "CartPole-v1", **SMALL},
@@ -189,6 +191,8 @@ def leave_alone(folder: Path) -> None:
         if report.epoch == 2 and rank() == 0:
             break
     (folder / "after").touch()
+    _open.append((folder / "unflushed").open("w"))  # a file that stays open
+    _open[-1].write("whole")
 
 
 PROGRAMS: dict[str, Callable[[Path], None]] = {
@@ -207,6 +211,7 @@ PROGRAMS: dict[str, Callable[[Path], None]] = {
 }
 
 if __name__ == "__main__":
+    atexit.register((Path(sys.argv[1]) / f"rank_{rank()}_ended").touch)  # before the ranks join
     for name in sys.argv[2:]:
         (Path(sys.argv[1]) / name).mkdir(exist_ok=True)
         PROGRAMS[name](Path(sys.argv[1]) / name)

@@ -54,6 +54,8 @@ def test_two_ranks_stop_resume_change_and_fail_together(tmp_path: Path, caplog: 
     # Rank 0 has left its loop alone, where it cannot raise the error, and its program has gone on to its end.
     assert (first, second) == (8, 1), told[-3000:] + raised[-3000:]
     assert (tmp_path / "leave_alone" / "after").exists()
+    assert (tmp_path / "rank_0_ended").exists()  # by an exit handler
+    assert (tmp_path / "leave_alone" / "unflushed").read_text() == "whole"
     what = "all ranks must make the same calls, and leave the loop together; the run ends in epoch 2"
     assert told.splitlines()[-1] == (
         f"error: rank 0, leaving the loop: rank 1 does something else (going on with the loop); {what}"

@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from actor_critic.errors import RankFault
 from actor_critic.ranks import shared_memory
+from actor_critic.ranks.heads import FAILURE, OtherRankFailed
 from actor_critic.ranks.shared_memory import SharedMemory
 
 
@@ -97,6 +99,62 @@ def test_ranks_that_do_different_things_are_told_at_once() -> None:
         texts = [each.result() for each in [pool.submit(run, place) for place in range(2)]]
     text = "rank {} does something else ({}); all ranks must make the same calls, and leave the loop together"
     assert texts == [text.format(1, "leaving the loop"), text.format(0, "a sum")]
+
+
+def _on_two(run: Callable[[int, SharedMemory], Any]) -> list[Any]:
+    """Call a function on two ranks at the same time, and return its results."""
+    told, members = Told(2), dict.fromkeys(range(2), os.getpid())
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda place: run(place, SharedMemory(place, members, 20.0, told.by(place))), range(2)))
+
+
+def test_ranks_that_send_different_numbers_of_bytes_get_larger_places_together() -> None:
+    def run(place: int, memory: SharedMemory) -> list[list[int]]:
+        small = memory.places.shape[2]
+        found = memory.exchange(np.full((small + 9) * place + 3, place, np.uint8), "test")
+        assert found is not None and memory.places.shape[2] > small
+        return [[len(part), int(part.min()), int(part.max())] for part in found]
+
+    assert _on_two(run) == [[[3, 0, 0], [2**20 + 12, 1, 1]]] * 2
+
+
+def test_bytes_that_are_too_many_on_one_rank_are_refused_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_memory, "_MOST", 2**20)
+
+    def run(place: int, memory: SharedMemory) -> Any:
+        assert memory.exchange(np.zeros(2**20 + place, np.uint8), "test") is None
+        return [part.tolist() for part in memory.exchange(np.full(1, place, np.uint8), "test") or []]
+
+    assert _on_two(run) == [[[0], [1]]] * 2
+
+
+def test_a_failure_is_told_to_a_rank_that_sends_too_much() -> None:
+    def run(place: int, memory: SharedMemory) -> Any:
+        if place == 0:
+            found = memory.exchange(np.zeros(0, np.uint8), FAILURE)
+            assert [part.tolist() for part in found or []] == [[], []]
+        else:
+            with pytest.raises(OtherRankFailed):
+                memory.exchange(np.zeros(2**23, np.uint8), "test")
+        return [part.tolist() for part in memory.exchange(np.full(1, place, np.uint8), "errors") or []]
+
+    assert _on_two(run) == [[[0], [1]]] * 2
+
+
+@pytest.mark.parametrize("exchanges", [2, 3])
+def test_a_rank_that_waits_for_compiled_code_is_told_what_it_does(exchanges: int) -> None:
+    def run(place: int, memory: SharedMemory) -> str:
+        for _ in range(exchanges):  # their heads stay in memory
+            memory.exchange(np.zeros(1, np.uint8), "a sum")
+        if place == 0:
+            memory.announce("updating the networks")
+            memory._meet()  # compiled code meets the others, and writes no head
+            return ""
+        with pytest.raises(RankFault) as fault:
+            memory.exchange(np.zeros(1, np.uint8), "a sum")
+        return str(fault.value)
+
+    assert _on_two(run)[1].startswith("rank 0 does something else (updating the networks); ")
 
 
 def test_places_hold_whole_numbers_after_an_odd_exchange() -> None:

@@ -227,6 +227,7 @@ class FusedBackend(Backend):
         self, batch: Batch, portions: Portions, coefficients: Coefficients, memory: Memory
     ) -> UpdateStatistics:
         """Take all steps in one compiled function, which returns earlier if a rank is late; see :class:`Backend`."""
+        memory.announce("updating the networks")
         transitions = _transitions(batch)._replace(advantages=np.zeros(len(batch.actions), np.float32))
         arguments = (
             transitions,
