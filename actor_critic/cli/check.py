@@ -24,8 +24,8 @@ def command(environment: str, **flags: Any) -> int:
     """Test whether environment ENV works, and report its problems.
 
     The test covers spaces, numbers, seeds, episodes and speed. For a functional environment it also compares the Python
-    and the compiled functions bit by bit, and for random-states the function of a FunctionalReward. Exit code 0:
-    training is possible; 3: it is not.
+    and the compiled functions bit by bit. For random-states it compares the function of a FunctionalReward in the same
+    way. Exit code 0: training is possible; 3: it is not.
     """
     from rich.text import Text
 

@@ -11,7 +11,7 @@ from actor_critic.environments.functional import (
     is_own,
     try_new_environment,
 )
-from actor_critic.environments.functional.random_states import RandomStatesVectorEnv
+from actor_critic.environments.functional.random_states_vector import RandomStatesVectorEnv
 from actor_critic.environments.make import EnvironmentMaker, make_evaluation_environment, make_vector_environment
 from actor_critic.environments.masks.observations import read_masks, take_mask
 from actor_critic.environments.named import find_spec

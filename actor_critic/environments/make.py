@@ -13,7 +13,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from actor_critic.config import Settings, wrapper_and_kwargs
 from actor_critic.environments.functional import make_functional_vector
-from actor_critic.environments.functional.random_states import RandomStatesVectorEnv
+from actor_critic.environments.functional.random_states_vector import RandomStatesVectorEnv
 from actor_critic.environments.masks.giving import with_masks_in_info
 from actor_critic.environments.registered import import_registrar, make_native, make_single
 from actor_critic.environments.vector.contract import VectorEnvironment

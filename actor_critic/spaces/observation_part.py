@@ -29,7 +29,8 @@ _CODES_AT_MOST = 400  # numbers in a grid of codes; a larger one would have very
 _CLOSED_CODES = range(3, 16)  # numbers of values that a grid with bounds may have; two need no encoding
 _OPEN_CODES = 16  # one-hot values in a grid of any bytes, whose bounds say nothing
 _BOUNDLESS = 2.0**31 - 1  # a bound of this size or more does not limit brightness
-_NUMBERS = ("float32", "float64", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+NUMBERS = ("float32", "float64", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+"""The dtypes of numbers in observations, by name."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,9 @@ class ObservationPart:
         is_sound = False
         match self.kind:
             case "box":
-                is_sound = self.dtype in _NUMBERS and are_numbers(self.shape, 0) and not self.order
+                is_sound = self.dtype in NUMBERS and are_numbers(self.shape, 0) and not self.order
             case "image":
-                is_sound = self.dtype in _NUMBERS and are_numbers(self.shape, 1) and are_numbers(self.order)
+                is_sound = self.dtype in NUMBERS and are_numbers(self.shape, 1) and are_numbers(self.order)
                 is_sound = is_sound and sorted(self.order) == list(range(len(self.shape))) and len(self.order) > 1
                 is_sound = is_sound and min(self.feature_shape[1:]) >= _GRID_SIDE
             case "categories":

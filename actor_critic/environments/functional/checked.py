@@ -10,15 +10,15 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments.functional.bandit import RandomStates
 from actor_critic.environments.functional.environment import FunctionalEnvironment
 from actor_critic.environments.functional.executors import Episodes
 from actor_critic.environments.functional.outputs import written_as
+from actor_critic.environments.functional.random_states import RandomStates
 from actor_critic.errors import describe
 from actor_critic.process import Interrupted
 from actor_critic.spaces import Path, describe_path, parts_of, pick
 
-_ROUNDING = 1e-6  # a number may be this far outside its bounds, relative to the bound
+_BEYOND_BOUNDS = 1e-6  # a number may be this far outside its bounds, relative to the bound
 
 
 class WrongValue(Exception):  # noqa: N818 - it carries a message, and is always caught in a trial
@@ -31,7 +31,12 @@ class Checked:
     Attributes:
         functions: The functions by name.
         episodes: The running episodes.
+        stepping: The function that a step calls first.
     """
+
+    stepping = "transition"
+    _of_parameters = "them unchanged: what changes belongs into the state"
+    _of_state = "that only initial and transition change it"
 
     def __init__(self, environment: FunctionalEnvironment, episodes: Episodes) -> None:
         layout = environment.layout
@@ -71,8 +76,7 @@ class Checked:
             found = describe(error.with_traceback(_own_lines(error, self._own[name])))
             raise self._wrong(name, f"raised {found}{hint}") from None
         if self.episodes.parameters.tobytes() != self._parameters:
-            remedy = "" if name == "reward" else ": what changes belongs into the state"
-            raise self._wrong(name, f"changed parameters; expected them unchanged{remedy}")
+            raise self._wrong(name, f"changed parameters; expected {self._of_parameters}")
         return result
 
     def _known(self) -> str:
@@ -86,7 +90,7 @@ class Checked:
 
     def _wrong(self, function: str, what: str) -> WrongValue:
         episode, step = self.episodes.counts[self._index].tolist()
-        step += function in ("transition", "reward")
+        step += function == self.stepping
         return WrongValue(f"{self._name}: environment {self._index}, episode {episode}, step {step}: {function} {what}")
 
     def _initial(self, state: Any, random: Any, parameters: Any) -> None:
@@ -124,8 +128,7 @@ class Checked:
         before = np.asarray(state).tobytes()
         result = self._call(name, state, *arguments)
         if np.asarray(state).tobytes() != before:
-            expected = "it unchanged" if name == "reward" else "that only initial and transition change it"
-            raise self._wrong(name, f"changed the state; expected {expected}")
+            raise self._wrong(name, f"changed the state; expected {self._of_state}")
         return result
 
     def _check_state(self, function: str, state: Any) -> None:
@@ -140,14 +143,14 @@ class Checked:
 class CheckedReward(Checked):
     """The functions of random states, with checks of the function of their reward model."""
 
+    stepping = "reward"
+    _of_parameters = "them unchanged"
+    _of_state = "it unchanged"
+
     def __init__(self, environment: RandomStates, episodes: Episodes) -> None:
         super().__init__(environment, episodes)
         assert environment.reward is not None
         self._own["reward"] = environment.reward
-
-    def begin(self, leading: str) -> None:
-        """See :class:`Checked`."""
-        super().begin("reward" if leading == "transition" else leading)
 
     def _transition(self, state: Any, action: Any, random: Any, parameters: Any) -> Any:
         reward = self._call_reading("reward", state, action, parameters)
@@ -160,7 +163,10 @@ def _is_reward(value: Any) -> bool:
     """Return whether a value is a number that is finite in float32, as the rewards of a run are."""
     is_number = isinstance(value, int | float | np.number | np.bool_) and not isinstance(value, np.complexfloating)
     with np.errstate(over="ignore"):
-        return is_number and bool(np.isfinite(np.float32(value)))
+        try:
+            return is_number and bool(np.isfinite(np.float32(value)))
+        except OverflowError:  # an integer that no float can hold
+            return False
 
 
 @dataclass(frozen=True)
@@ -188,7 +194,7 @@ class _Part:
         name, flat = written_as(self.path), array.reshape(-1)
         if array.dtype.kind == "f" and not np.isfinite(flat).all():
             return f"wrote {_entry(name, int(np.argmin(np.isfinite(flat))), array)}; expected a finite number"
-        slack = _ROUNDING if array.dtype.kind == "f" else 0
+        slack = _BEYOND_BOUNDS if array.dtype.kind == "f" else 0
         outside = flat < self.low - slack * np.maximum(1, np.abs(self.low))
         outside |= flat > self.high + slack * np.maximum(1, np.abs(self.high))
         if not outside.any():

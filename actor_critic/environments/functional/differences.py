@@ -1,5 +1,6 @@
 """The first difference between the Python functions of an environment and the compiled ones, and its likely reason."""
 
+import contextlib
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,15 +9,19 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments.functional.bandit import RandomStates
 from actor_critic.environments.functional.environment import FunctionalEnvironment
 from actor_critic.environments.functional.executors import Episodes, Outputs
+from actor_critic.environments.functional.random_states import RandomStates
 from actor_critic.environments.functional.source import has_power
 from actor_critic.spaces import ObservationSpec, describe_path
 
 _OF_STEP, _LAST = ("reward", "terminated", "truncated"), "the last observation"
-_ROUNDING = {"float32": 1e-5, "float64": 1e-9}
-_ROUNDING_OF_REWARDS = 1e-3  # Python may calculate them in float32, where differences of large numbers lose digits
+_TOLERANCES = {"float32": 1e-5, "float64": 1e-9}  # of differences in rounding, relative to the numbers
+# In Python, a reward model may calculate in float32, where differences of large numbers lose digits.
+_TOLERANCE_OF_REWARD_MODELS = 1e-3
+_REASON_OF_REWARD_MODELS = (
+    "Python may calculate with state[k] in float32, compiled code in 64 bits: write float(state[k])"
+)
 _ADDING = ("sum", "mean", "std", "var", "prod", "norm", "cumsum", "nansum", "average")
 _OTHER = {"tanh": "np.tanh (use math.tanh)", "hypot": "hypot (use math.sqrt(x * x + y * y))"}
 
@@ -57,12 +62,12 @@ def first_difference(
         when = f"episode {episode}, step {step}"
         if ended[index] and name.startswith((*_OF_STEP, _LAST)):  # the next episode has begun
             when = f"episode {episode - 1}, last step"
-        tolerance = _ROUNDING.get(ours.dtype.name)
-        if tolerance and isinstance(environment, RandomStates):
-            tolerance = _ROUNDING_OF_REWARDS
+        tolerance, reason = _TOLERANCES.get(ours.dtype.name), _reason(name, environment)
+        if name == "reward" and isinstance(environment, RandomStates):
+            tolerance, reason = _TOLERANCE_OF_REWARD_MODELS, _REASON_OF_REWARD_MODELS
         return Difference(
             f"{environment.layout.name}: environment {index}, {when}: {shown} is {left!s} in Python "
-            f"and {right!s} in compiled code{_reason(name, ours.dtype, environment)}",
+            f"and {right!s} in compiled code; {reason}",
             tolerance is not None and bool(abs(left - right) <= tolerance * max(1.0, abs(left), abs(right))),
         )
     return None
@@ -99,10 +104,8 @@ def _parts(
         yield f"{name}{describe_path(part.path)}", left, right
 
 
-def _reason(name: str, dtype: np.dtype[Any], environment: FunctionalEnvironment) -> str:
+def _reason(name: str, environment: FunctionalEnvironment) -> str:
     """Return the likely reason of a difference, and a remedy."""
-    if isinstance(environment, RandomStates):
-        return "; Python may calculate with state[k] in float32, compiled code in 64 bits: write float(state[k])"
     state = environment.layout.state
     fields = {key: state[key].base for key in state.names} if state.names else {"": state}
     small = {key: kind for key, kind in fields.items() if kind.itemsize < 8 and kind.kind != "b"}
@@ -111,10 +114,10 @@ def _reason(name: str, dtype: np.dtype[Any], environment: FunctionalEnvironment)
     if found:
         where = ", ".join(f"state{'.' if key else ''}{key}" for key in found)
         kinds = " and ".join(sorted({kind.name for key, kind in small.items() if key in found}))
-        return f"; Python calculates with {where} in {kinds}, compiled code in 64 bits: use float64 and int64"
+        return f"Python calculates with {where} in {kinds}, compiled code in 64 bits: use float64 and int64"
     if suspects := _suspects(environment.functions.values()):
-        return f"; these round in another way in compiled code: {'; '.join(suspects)}"
-    return "; compiled code calculates in float64 and int64: a calculation in other types may differ"
+        return f"these round in another way in compiled code: {'; '.join(suspects)}"
+    return "compiled code calculates in float64 and int64: a calculation in other types may differ"
 
 
 def _suspects(functions: Any) -> list[str]:
@@ -136,4 +139,6 @@ def _with_helpers(functions: Any) -> Iterator[types.FunctionType]:
             seen.add(function)
             yield function
             pending += [function.__globals__.get(name) for name in function.__code__.co_names]
-            pending += [cell.cell_contents for cell in function.__closure__ or ()]
+            for cell in function.__closure__ or ():
+                with contextlib.suppress(ValueError):  # the cell is empty
+                    pending.append(cell.cell_contents)

@@ -31,8 +31,8 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
     - ``transition(state, action, random, parameters)`` changes the state and returns ``(reward, terminated)``.
     - ``observation(state, out, parameters)`` writes the observation of a state into ``out``, an array of zeros of the
       shape and dtype of the space. For a Discrete space it has one entry. For a Dict, ``out`` is a record with a field
-      for each part (``out.image[0, 1] = 3``, ``out.speed = 0.5``, ``out.inner.place = 2``), and ``out["a key"]`` takes
-      keys that are no names. Parts of a Tuple are ``out[0]``, ``out[1]``; these indices must be constants.
+      for each part (``out.image[0, 1] = 3``, ``out.speed = 0.5``, ``out.inner.place = 2``); a key that is no Python
+      name is written ``out["a key"]``. Parts of a Tuple are ``out[0]``, ``out[1]``; these indices must be constants.
     - ``action_mask(state, mask, parameters)``, optional, sets entries of ``mask`` [A] to False. They are True before;
       A is the number of actions, or of all choices of a MultiDiscrete or MultiBinary action.
     - ``render(state, parameters)``, optional, returns a text or an image [H, W, 3]. It is never compiled.
@@ -45,8 +45,6 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
         state: The memory of one environment: a structured dtype, whose fields are ``state.name``, or a tuple
             ``(shape, dtype)``. Prefer float64 and int64: calculations in smaller types may differ in compiled code.
         max_episode_steps: The step that truncates an episode; None for no limit.
-        shown_parts: The parts of a Dict or Tuple observation that a vector of these shows; an empty sequence means
-            all. A run sets it.
         parameters: Names and default values: bool, int, float, or arrays of int or float. They are arguments of the
             constructor and fields of ``parameters`` in the functions.
     """
@@ -55,9 +53,9 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
     max_episode_steps: int | None = None
     parameters: Any = MappingProxyType({})
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 10}  # noqa: RUF012 - as in Gymnasium
-    shown_parts: Sequence[str] = ()
     picture: ClassVar[Callable[..., Any] | None] = None
 
+    _keys: Sequence[str] = ()
     _layout: Layout | None = None
     _memory: npt.NDArray[Any] | None = None
 
@@ -98,8 +96,16 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
                 f"super().__init__(render_mode, **parameters)"
             )
         if self._layout is None:
-            self._layout = read_layout(self)
+            self._layout = read_layout(self, self._keys)
         return self._layout
+
+    def choose_parts(self, keys: Sequence[str]) -> None:
+        """Choose the parts of a Dict or Tuple observation that a vector of these shows; an empty sequence means all.
+
+        ``reset`` and ``step`` return all parts.
+        """
+        self._keys = tuple(keys)
+        self._layout = None  # the constructor may have read it
 
     @property
     def memory(self) -> Any:
@@ -169,6 +175,10 @@ class FunctionalEnvironment(gym.Env[Any, Any]):
             raise ConfigError(f"environment: {name}={value!r} of {type(self).__name__}; expected the shape {shape}")
         self.parameters = changed
         return True
+
+    def not_compiled(self, error: ConfigError) -> ConfigError:
+        """Return the error for functions that cannot be compiled, in the words of the user's setting."""
+        return error
 
     def observed(self, state: Any) -> Any:
         """Return the observation of a state, as ``reset`` and ``step`` return it."""

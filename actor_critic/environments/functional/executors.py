@@ -78,13 +78,13 @@ class Outputs:
         terminated: [N].
         truncated: [N].
         finals: As ``observations``, at the end of an episode; set where one ended.
-        last: [N, bytes] uint8, the same memory.
+        finals_seen: [N, bytes] uint8, the same memory.
     """
 
     def __init__(self, layout: Layout, count: int) -> None:
         """Make the arrays."""
         self.observations, self.finals = (make_outs(layout.observations, count) for _ in range(2))
-        self.seen, self.last = (_as_bytes(array) for array in (self.observations, self.finals))
+        self.seen, self.finals_seen = (_as_bytes(array) for array in (self.observations, self.finals))
         self.features: npt.NDArray[Any] = self.observations
         if not layout.observations.is_plain:
             self.features = np.zeros((count, layout.observations.num_features), np.float32)
@@ -142,7 +142,7 @@ class PythonExecutor(Executor):
                 0, len(episodes.counts), len(episodes.parameters), episodes.limit, episodes.stream,
                 episodes.parameters, episodes.versions, episodes.states, episodes.memory, episodes.random,
                 episodes.counts, actions, outputs.rewards, outputs.terminated, outputs.truncated, outputs.finals,
-                outputs.last,
+                outputs.finals_seen,
             )  # fmt: skip
             return ended
 

@@ -9,22 +9,22 @@ from actor_critic.environments.functional.layout import Layout
 from actor_critic.environments.functional.outputs import place_in
 from actor_critic.spaces import BYTE_SCALE, ObservationPart
 
-Encoder = Callable[[Any, Any], bool]
+WritePart = Callable[[Any, Any], bool]
 """Takes the numbers of a part in one axis, and writes their features; returns whether all categories are allowed."""
 
-FeatureMaker = Callable[[int, int, Any, Any], int]
+WriteFeatures = Callable[[int, int, Any, Any], int]
 """Takes the first environment, the end, and the arrays ``seen`` [N, bytes] and ``features`` [N, F]."""
 
 
-def feature_maker(layout: Layout) -> FeatureMaker:
+def feature_maker(layout: Layout) -> WriteFeatures:
     """Return the function that writes the features of observations, as ``networks.encode`` computes them.
 
-    It returns the first environment where a part has a category outside its space; −1 if there is none.
+    The function returns an environment with a category outside its space; −1 if there is none.
     """
     spec = layout.observations
     if spec.is_plain:  # the features are the observations
         return _nothing
-    made: FeatureMaker = _nothing
+    made: WriteFeatures = _nothing
     stop = spec.num_features
     for part in reversed(spec.parts):
         begin, end = place_in(spec.dtype, part.path) if spec.is_nested else (0, layout.out_size)
@@ -39,8 +39,8 @@ def _nothing(first: int, last: int, seen: Any, features: Any) -> int:
 
 
 def _before(
-    rest: FeatureMaker, encode: Encoder, dtype: np.dtype[Any], begin: int, end: int, start: int, stop: int
-) -> FeatureMaker:
+    rest: WriteFeatures, encode: WritePart, dtype: np.dtype[Any], begin: int, end: int, start: int, stop: int
+) -> WriteFeatures:
     """Return the function that encodes the part in bytes ``begin`` to ``end`` − 1, and then the rest.
 
     Compiled code has no list of functions, so each calls the next one. All environments are viewed at once, because a
@@ -58,13 +58,13 @@ def _before(
     return encode_from
 
 
-def _encoder(part: ObservationPart) -> Encoder:
+def _encoder(part: ObservationPart) -> WritePart:
     if part.kind == "categories":
         return _one_hot(part)
     return _one_hot_codes(part) if part.codes else _converted(part)
 
 
-def _one_hot(part: ObservationPart) -> Encoder:
+def _one_hot(part: ObservationPart) -> WritePart:
     offsets, starts = np.cumsum([0, *part.sizes[:-1]]), np.array(part.starts, np.int64)
     sizes = np.array(part.sizes, np.int64)
 
@@ -80,7 +80,7 @@ def _one_hot(part: ObservationPart) -> Encoder:
     return one_hot
 
 
-def _one_hot_codes(part: ObservationPart) -> Encoder:
+def _one_hot_codes(part: ObservationPart) -> WritePart:
     channels, height, width = part.grid
     indices = np.arange(channels * height * width).reshape(part.shape)
     sources = (indices.transpose(part.order) if part.order else indices).reshape(-1).copy()
@@ -103,7 +103,7 @@ def _one_hot_codes(part: ObservationPart) -> Encoder:
     return one_hot_codes
 
 
-def _converted(part: ObservationPart) -> Encoder:
+def _converted(part: ObservationPart) -> WritePart:
     places = np.arange(part.num_features).reshape(part.shape)
     if part.order:
         places = places.transpose(part.order)

@@ -1,17 +1,17 @@
 """The types and shapes of a functional environment's arrays, read from its class."""
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments.functional.outputs import NUMBERS, check_observations, out_shape, place_in
+from actor_critic.environments.functional.outputs import check_observations, out_shape, place_in
 from actor_critic.errors import ConfigError
-from actor_critic.spaces import ActionSpec, ObservationSpec, leave_out, parts_of, read_spaces
+from actor_critic.spaces import NUMBERS, ActionSpec, ObservationSpec, leave_out, parts_of, read_spaces
 
 _ACTIONS = (gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
 
@@ -27,6 +27,7 @@ class Layout:
         written: The observation space, all of which the functions write.
         dtypes: The dtype of each part of an observation in its space.
         observations: The parts of it that the networks see.
+        space: The observation space of these parts.
         actions: The action space.
         action_shape: The shape of an action; () if it is an integer.
         parameters: The dtype of the parameters.
@@ -39,6 +40,7 @@ class Layout:
     written: ObservationSpec
     dtypes: tuple[np.dtype[Any], ...]
     observations: ObservationSpec
+    space: gym.Space[Any] = field(repr=False)  # compiled code is found by the text of a layout; it needs no bounds
     actions: ActionSpec
     action_shape: tuple[int, ...]
     parameters: np.dtype[Any]
@@ -61,9 +63,10 @@ class Layout:
 
     @property
     def pieces(self) -> tuple[tuple[int, int, int], ...]:
-        """For each part that the networks see: its first byte and the end in what is written, its first byte in theirs.
+        """The places of the bytes of each part that the networks see.
 
-        Empty if the networks see all parts.
+        For each part: where its bytes begin and end in ``written``, and where they begin in ``observations``. Empty if
+        the networks see all parts.
         """
         if not self.is_chosen:
             return ()
@@ -87,8 +90,12 @@ class Layout:
         return made.view(np.recarray) if self.state.names else made
 
 
-def read_layout(environment: Any) -> Layout:
+def read_layout(environment: Any, keys: Sequence[str]) -> Layout:
     """Read the layout of a functional environment.
+
+    Args:
+        environment: The environment.
+        keys: The parts of its observations that the networks see; an empty sequence means all.
 
     Raises:
         ConfigError: A space or the state is not as it should be, or a function is missing.
@@ -102,7 +109,7 @@ def read_layout(environment: Any) -> Layout:
         raise ConfigError(f"environment: {name}.action_space is {space}; expected {expected}")
     state, shape = _read_state(name, environment)
     written, actions = read_spaces(name, environment.observation_space, space)
-    seen = leave_out(name, environment.observation_space, environment.shown_parts)
+    seen = leave_out(name, environment.observation_space, keys)
     return Layout(
         name,
         state,
@@ -110,6 +117,7 @@ def read_layout(environment: Any) -> Layout:
         written,
         tuple(np.dtype(part.dtype) for _, part in parts_of(environment.observation_space)),
         ObservationSpec.from_space(seen),
+        seen,
         actions,
         space.shape if not isinstance(space, gym.spaces.Discrete) else (),
         environment.parameters.dtype,

@@ -41,7 +41,7 @@ PIECES: Any = None
 
 
 def show_all(state: Any, out: Any, seen: Any, parameters: Any) -> None:
-    """Write an observation; ``seen`` has its bytes."""
+    """Write an observation; ``seen`` is the memory of ``out``, as bytes."""
     seen[:] = 0
     observation(state, out, parameters)
 
@@ -61,8 +61,8 @@ def observe(
     """Write observations, features and masks of environments ``first`` to ``last`` − 1.
 
     Returns:
-        ``OUTSIDE`` plus the first environment whose observation has a category outside its space; else the first one
-        whose mask allows nothing; else −1.
+        ``OUTSIDE`` plus an environment whose observation has a category outside its space; else the first one whose
+        mask allows nothing; else −1.
     """
     bad = -1
     for i in range(first, last):

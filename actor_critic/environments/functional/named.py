@@ -9,9 +9,9 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from actor_critic.config import Settings
-from actor_critic.environments.functional.bandit import RandomStates, own_random_states
 from actor_critic.environments.functional.environment import FunctionalEnvironment, functional_class
 from actor_critic.environments.functional.executors import Executor, PythonExecutor
+from actor_critic.environments.functional.random_states import own_random_states
 from actor_critic.environments.functional.trial import try_functions
 from actor_critic.environments.functional.twins import make_twin
 from actor_critic.environments.functional.vector import FunctionalVectorEnv
@@ -55,7 +55,7 @@ def make_functional(settings: Settings) -> FunctionalEnvironment | None:
     if found is None:
         twin = make_twin(settings.environment, settings.environment_kwargs)
         if twin is not None:
-            twin.shown_parts = tuple(settings.observation_keys)
+            twin.choose_parts(settings.observation_keys)
         return twin
     kind, spec = found
     try:
@@ -65,7 +65,7 @@ def make_functional(settings: Settings) -> FunctionalEnvironment | None:
         raise
     except BaseException as error:  # user code may raise anything
         raise NotMadeError(f"environment: {settings.environment!r} cannot be made: {describe(error)}") from error
-    made.shown_parts = tuple(settings.observation_keys)
+    made.choose_parts(settings.observation_keys)
     limits = [limit for limit in (made.max_episode_steps, spec.max_episode_steps) if limit is not None]
     made.max_episode_steps = min(limits, default=None)
     return made
@@ -143,7 +143,7 @@ def make_executor(environment: FunctionalEnvironment) -> Executor:
     try:
         return CompiledExecutor(environment)
     except ConfigError as error:
-        raise (environment.not_compiled(error) if isinstance(environment, RandomStates) else error) from None
+        raise environment.not_compiled(error) from None
 
 
 def has_numba() -> bool:

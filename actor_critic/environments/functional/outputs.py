@@ -1,5 +1,6 @@
 """What the function ``observation`` writes: an array, or a record with a field for each part of a Dict or Tuple."""
 
+import keyword
 from typing import Any
 
 import gymnasium as gym
@@ -8,12 +9,8 @@ import numpy.typing as npt
 
 from actor_critic.environments.masks.reading import KEY
 from actor_critic.errors import ConfigError
-from actor_critic.spaces import ObservationSpec, Path, assemble, describe_path, parts_of
+from actor_critic.spaces import NUMBERS, ObservationSpec, Path, assemble, describe_path, is_readable, parts_of
 
-NUMBERS = ("bool", "float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
-"""The dtypes that compiled code calculates with, by name."""
-
-_PARTS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
 _EXPECTED = "expected Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of these"
 
 
@@ -28,7 +25,7 @@ def check_observations(name: str, space: Any) -> None:
         ConfigError: They cannot.
     """
     where = f"environment: {name}.observation_space"
-    if not isinstance(space, (*_PARTS, gym.spaces.Dict, gym.spaces.Tuple)):
+    if not (is_readable(space) or isinstance(space, gym.spaces.Dict | gym.spaces.Tuple)):
         raise ConfigError(f"{where} is {space}; {_EXPECTED}")
     try:
         parts = list(parts_of(space))
@@ -38,13 +35,15 @@ def check_observations(name: str, space: Any) -> None:
         at = f"{where}{describe_path(path)}"
         if KEY in path:
             raise ConfigError(f"{at} would be the mask; leave it out, and define the function {KEY}")
-        if not isinstance(part, _PARTS):
+        if not is_readable(part):
             raise ConfigError(
                 f"{at} is a {type(part).__name__}, which functions cannot write; leave it out, or use a Box of numbers"
             )
         dtype = np.dtype(part.dtype)
         if dtype.name not in NUMBERS:
-            raise ConfigError(f"{at} has the dtype {dtype}; expected bool, integers, float32 or float64")
+            raise ConfigError(
+                f"{at} has the dtype {dtype}; expected bool, integers, float32 or float64; use dtype=np.float32"
+            )
         if path and dtype == np.bool_ and part.shape:
             raise ConfigError(
                 f"{at} is an array of bool, which compiled code cannot have in a Dict or Tuple; use MultiBinary, or "
@@ -94,7 +93,8 @@ def written_as(path: Path) -> str:
 def _accessed(key: str | int) -> str:
     if isinstance(key, int):
         return f"[{key}]"
-    return f".{key}" if key.isidentifier() and not hasattr(np.record, key) else f'["{key}"]'
+    is_name = key.isidentifier() and not keyword.iskeyword(key) and not hasattr(np.record, key)
+    return f".{key}" if is_name else f'["{key}"]'
 
 
 def place_in(dtype: np.dtype[Any], path: Path) -> tuple[int, int]:

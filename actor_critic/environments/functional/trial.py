@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from actor_critic.environments.functional.bandit import RandomStates
 from actor_critic.environments.functional.checked import Checked, CheckedReward, WrongValue
 from actor_critic.environments.functional.differences import Difference, first_difference
 from actor_critic.environments.functional.environment import FunctionalEnvironment
 from actor_critic.environments.functional.executors import Episodes, Executor, Outputs, PythonExecutor
 from actor_critic.environments.functional.loops import FAILED
+from actor_critic.environments.functional.random_states import RandomStates
 from actor_critic.environments.masks.reading import random_action_indices
 from actor_critic.process import boundary
 from actor_critic.seeding import Purpose
@@ -64,9 +64,11 @@ def try_functions(
     limit = environment.max_episode_steps if limit is None else limit
     layout = environment.layout
     episodes = Episodes(environment, _COUNT, limit, Purpose.EPISODES)
-    checked = Checked(environment, episodes)
-    if isinstance(environment, RandomStates):
-        checked = CheckedReward(environment, episodes)
+    checked = (
+        CheckedReward(environment, episodes)
+        if isinstance(environment, RandomStates)
+        else Checked(environment, episodes)
+    )
     ours = _Side(checked.episodes, Outputs(layout, _COUNT), PythonExecutor(environment, checked.functions))
     theirs = None
     if compiled is not None:
@@ -113,7 +115,7 @@ class _Side:
             WrongValue: A compiled function raised an exception.
         """
         if checked:
-            checked.begin("initial" if actions is None else "transition")
+            checked.begin("initial" if actions is None else checked.stepping)
         if actions is None:
             ended = self.executor.reset(self.episodes)
         else:

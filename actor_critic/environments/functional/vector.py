@@ -19,7 +19,7 @@ from actor_critic.environments.vector.contract import GymnasiumInterface, Observ
 from actor_critic.errors import ActorCriticError, ChangeFault, ConfigError, EnvironmentFault, describe
 from actor_critic.process import Interrupted
 from actor_critic.seeding import Purpose
-from actor_critic.spaces import at_path, leave_out
+from actor_critic.spaces import at_path
 
 _SAVED = ("memory", "random", "counts")
 
@@ -68,7 +68,7 @@ class FunctionalVectorEnv(
         limit = environment.max_episode_steps if max_episode_steps is None else max_episode_steps
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
         self.num_envs = num_envs
-        self.single_observation_space = leave_out(layout.name, environment.observation_space, environment.shown_parts)
+        self.single_observation_space = layout.space
         self.single_action_space = environment.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -249,8 +249,10 @@ class FunctionalVectorEnv(
     def fault(self, code: int) -> EnvironmentFault:
         """Return the error for a result of a loop: no allowed action, a category outside its space, or an exception."""
         if code >= FAILED:
-            remedy = "a RewardModel (in Python)" if self.is_bandit else "--vectorization sync (in Python)"
-            return EnvironmentFault(f"{self._name}: one of its functions raised an exception; {remedy} shows it")
+            remedy = "--vectorization sync (in Python) shows it"
+            if self.is_bandit:
+                remedy = "derive from RewardModel, whose rewards run in Python, to see it"
+            return EnvironmentFault(f"{self._name}: one of its functions raised an exception; {remedy}")
         index = code % OUTSIDE
         episode, steps = self.episodes.counts[index].tolist()
         number = self.episodes.stream[4] + index

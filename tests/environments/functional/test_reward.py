@@ -12,7 +12,7 @@ import torch
 from actor_critic import Config, ConfigError, EnvironmentFault, FunctionalReward, RewardModel, Trainer, evaluate
 from actor_critic.environments import make_vector_environment
 from actor_critic.environments.functional import PythonExecutor, try_functions
-from actor_critic.environments.functional.bandit import random_spaces, random_states_with
+from actor_critic.environments.functional.random_states import random_spaces, random_states_with
 from actor_critic.rewards import make_reward_model
 from actor_critic.rollouts.compiled import CompiledCollector
 from actor_critic.training import setup
@@ -198,6 +198,19 @@ def test_a_reward_that_rounds_in_another_way_is_told_apart() -> None:
         assert found is not None
         assert (found.is_rounding, found.text.startswith("Wrong: environment ")) == (is_rounding, True)
         assert found.text.endswith("compiled code in 64 bits: write float(state[k])")
+
+
+def test_only_rewards_may_differ_by_a_thousandth() -> None:
+    def shifted(state: Any, out: Any, parameters: Any) -> None:
+        out[:] = state + np.float32(1e-4)
+
+    spaces = random_spaces(4, 3)
+    environment = random_states_with(_of(lambda *given: 1.0)(*spaces), "own:Wrong", 4, 3)
+    other = type("Shifted", (type(environment),), {"observation": staticmethod(shifted)})(4, 3)
+    found = try_functions(environment, PythonExecutor(other), steps=3, seconds=30.0).difference
+    assert found is not None
+    assert ("step 0: observation[0] is " in found.text, found.is_rounding) == (True, False)
+    assert "float(state[k])" not in found.text
 
 
 def test_check_tries_the_function(

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from actor_critic.environments import SameStepVectorEnv, VectorEnvironment
 from actor_critic.environments.functional import Executor, FunctionalVectorEnv, PythonExecutor, make_executor
 from actor_critic.environments.masks.reading import random_action_indices
+from actor_critic.environments.wrappers.parts import SeenParts
 from actor_critic.networks.encoders import encode
-from actor_critic.spaces import ObservationSpec, pick
+from actor_critic.spaces import ObservationSpec, leave_out, pick
 from tests.environments.functional.made import ACTIONS, DEEP, OBSERVATIONS, PARTS, STATES, Parts, Tree, make
 
 pytestmark = pytest.mark.slow
@@ -124,6 +125,30 @@ def _compare(parts: Parts, run: dict[str, Any], steps: int) -> None:
 @given(run=RUNS)
 def test_few_kinds_of_environment_give_the_same_bits(parts: Parts, run: dict[str, Any]) -> None:
     _compare(parts, run, 8)
+
+
+def test_chosen_parts_of_a_deep_space_have_the_bits_of_single_environments() -> None:
+    kind = make(Parts("one", DEEP, "discrete", False))
+    keys = ("inner.1.a key", "inner.1.board", "inner.2", "on")
+    seen = leave_out("Made", kind.observation_space, keys)
+    chosen = kind()
+    assert chosen.layout.pieces == ()  # read before the choice, as a constructor may do it
+    chosen.choose_parts(keys)
+    assert any(begin != target for begin, _, target in chosen.layout.pieces)
+    compiled, python = (FunctionalVectorEnv(chosen, 3, of(chosen)) for of in (make_executor, PythonExecutor))
+    single = SameStepVectorEnv(lambda: SeenParts(kind(), seen), 3)
+    sides: list[Any] = [compiled, python, single]
+    assert compiled.single_observation_space == seen
+    begun = [_bytes(*side.begin(5)) for side in sides]
+    assert begun[0] == begun[1] == begun[2]
+    random, spec = np.random.default_rng(5), chosen.layout.observations
+    for _ in range(30):
+        actions = random.integers(0, 4, (3, 1))
+        results = [_result(side, actions) for side in sides]
+        assert results[0] == results[1] == results[2]
+        encoded = encode(compiled.observe().observations, spec).numpy()
+        assert encoded.tobytes() == compiled._outputs.features.tobytes()
+    assert set(chosen.reset(seed=1)[0]) == {"image", "inner", "on", "speed"}
 
 
 @pytest.mark.skipif("FAULTS" not in os.environ, reason="compiles for minutes")

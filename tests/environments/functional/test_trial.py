@@ -40,6 +40,7 @@ WRONG = {
     ),
     "a reward of NaN": (source(result="math.nan, False"), "returned the reward nan; expected a finite number"),
     "a reward beyond float32": (source(result="1e39, False"), "returned the reward 1e+39; expected a finite number"),
+    "a reward beyond every float": (source(result="10**400, False"), "returned the reward 1000000000000000000000000"),
     "no number as reward": (source(result="None, False"), "returned the reward None; expected a finite number"),
     "an array as reward": (source(result="state.stock, False"), "returned the reward array([0., 0., 0.]); expected"),
     "an integer as terminated": (source(result="1.0, 1"), "returned terminated as 1; expected True or False"),
@@ -77,6 +78,10 @@ WRONG = {
         'wrote out["in ner"][0]["size"][1] = nan; expected a finite number',
     ),
     "a part of one number": (source(space=DICT, shown="out.speed = -math.inf"), "wrote out.speed = -inf; expected a f"),
+    "a part whose key is a keyword": (
+        source(space="gym.spaces.Dict({'class': gym.spaces.Discrete(3)})", shown='out["class"] = 3'),
+        'wrote out["class"] = 3; expected 0 to 2, the bounds in observation_space["class"]',
+    ),
     "an index outside a part": (
         source(space=DICT, shown="out.image[2, 0] = 1"),
         "observation raised IndexError: index 2 is out of bounds for axis 0 with size 2 (walk_",
@@ -192,6 +197,23 @@ def test_outputs_are_compared_too(replaced: dict[str, str], words: str, folder: 
     assert words in difference.text
 
 
+def _with_an_empty_cell(transition: Any) -> Any:
+    def wrapped(state: Any, action: Any, random: Any, parameters: Any) -> Any:
+        return transition(state, action, random, parameters) if state.steps >= 0 else never
+
+    if transition is None:
+        never = 0.0, True
+    return staticmethod(wrapped)
+
+
+def test_a_function_of_a_variable_that_is_not_set_is_compared(folder: Path) -> None:
+    walk = load(folder, source()).Walk
+    own = type("Walk", (walk,), {"transition": _with_an_empty_cell(walk.transition)})
+    difference = _try(own(), PythonExecutor(make(folder, source("state.steps += 1")))).difference
+    assert difference is not None
+    assert "state.steps is 0 in Python and 1 in compiled code" in difference.text
+
+
 def test_a_difference_in_rounding_is_told_apart_with_its_reason(folder: Path) -> None:
     powers = make(folder, source("state.position = 0.5 * state.position ** 3"))
     other = make(folder, source("state.position = 0.5 * (state.position * state.position * state.position)"))
@@ -244,9 +266,13 @@ CLASSES = {
         source(space="gym.spaces.Dict(a=gym.spaces.Box(0, 1, (2,), bool))"),
         'Walk.observation_space["a"] is an array of bool, which compiled code cannot have in a Dict or Tuple; use Mult',
     ),
+    "16 bits": (
+        source(space="gym.spaces.Box(0, 1, (2,), np.float16)"),
+        "Walk.observation_space has the dtype float16; expected bool, integers, float32 or float64; use dtype=np.f",
+    ),
     "a part of 16 bits": (
         source(space="gym.spaces.Tuple([gym.spaces.Box(0, 1, (2,), np.float16)])"),
-        "Walk.observation_space[0] has the dtype float16; expected bool, integers, float32 or float64",
+        "Walk.observation_space[0] has the dtype float16; expected bool, integers, float32 or float64; use dtype=np",
     ),
     "a part for the mask": (
         source(space="gym.spaces.Dict(a=gym.spaces.Discrete(2), action_mask=gym.spaces.MultiBinary(3))"),

@@ -38,7 +38,8 @@ log = logging.getLogger("actor_critic")
 
 
 # Signatures: first, last, the number of versions of the parameters (, limit), and the arrays of the templates in
-# ``functional/loops.py`` as pointers. ``memory`` is left out, since it is ``states`` as bytes.
+# ``functional/loops.py`` as pointers. ``memory``, ``seen`` and ``finals_seen`` are left out: they are other arrays as
+# bytes.
 _RESET = int64(int64, int64, int64, *[voidptr] * 6)
 _STEP = int64(int64, int64, int64, int64, *[voidptr] * 11)
 _OBSERVE = int64(int64, int64, int64, *[voidptr] * 6)
