@@ -7,7 +7,7 @@ from typing import Any
 from actor_critic.config.config import MAX_BATCH_SIZE, MAX_ENVS
 from actor_critic.config.fields import DEFAULTS
 
-# A short run learns more from several small batches than from one large batch (docs/untuned.md).
+# A short run learns more from several small batches than from one large batch (docs/defaults.md).
 _MIN_EPOCHS, _MIN_BATCH = 16, 64
 _USUAL_EPOCHS = 48  # with fewer, rollouts are half as long
 _MEMORY_ENVS, _MEMORY_MINIBATCHES, _MEMORY_PASSES = 32, 4, 4  # on long sequences an update takes seconds
