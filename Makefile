@@ -1,6 +1,6 @@
 # train: one command from a fresh clone to a trained policy. check, test, test-slow: what continuous integration runs.
 # test-slow: the tests that take many processes, compilers, notebooks or a cluster.
-# test-newest: the tests without tests/faults and tests/odd, on another Python and in another virtual environment:
+# test-newest: the tests that are not slow, without tests/faults, on another Python and in another virtual environment:
 # make test-newest VENV=.venv-newest PYTHON=python3.13
 # test-gpu: the tests and the benchmark that need a CUDA GPU, in six minutes; on a machine without a network, copy the
 # folder there after gpu-wheels, and run: sh tests/gpu/run.sh FOLDER
@@ -23,7 +23,7 @@ test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 test-newest: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/faults --ignore=tests/odd
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --ignore=tests/faults
 
 test-gpu: $(VENV)/.installed-dev
 	PYTHON=$(BIN)/python sh tests/gpu/run.sh build/gpu
