@@ -71,7 +71,7 @@ class FusedPolicy(ExecutedPolicy):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as a copy with its own buffer."""
-        return FusedPolicy, (self._parameters.clone(), self._network[0], self._sizes)
+        return FusedPolicy, (self._parameters.clone(), self.layers, self._sizes)
 
     def act(
         self,
@@ -102,7 +102,7 @@ class FusedPolicy(ExecutedPolicy):
 
     def frozen(self) -> "FusedPolicy":
         """Copy the policy; see :class:`ExecutedPolicy`."""
-        return FusedPolicy(self._parameters.clone(), self._network[0], self._sizes)
+        return FusedPolicy(self._parameters.clone(), self.layers, self._sizes)
 
     def state(self) -> Tensor:
         """Copy the buffer; see :class:`ExecutedPolicy`."""
