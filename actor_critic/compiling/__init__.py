@@ -3,6 +3,7 @@
 Importing this package loads Numba, so import it only where it is used.
 """
 
+from actor_critic.compiling.addresses import address_of, calling
 from actor_critic.compiling.barrier import HAS_BARRIER, STRIDE, YIELDS, wait
 from actor_critic.compiling.blas import multiply
 from actor_critic.compiling.cache import cache_folder, unused
@@ -16,7 +17,9 @@ __all__ = [
     "YIELDS",
     "Array",
     "Helper",
+    "address_of",
     "cache_folder",
+    "calling",
     "compiled",
     "compiled_with",
     "multiply",

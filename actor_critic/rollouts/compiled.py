@@ -103,7 +103,7 @@ def _collect(
     step: int, observe: int, num_steps: int, count: int, num_versions: int, limit: int, stream: Array,
     parameters: Array, versions: Array, memory: Array, random: Array, counts: Array, observations: Array,
     features: Array, masks: Array, has_mask: bool, uniforms: Array, actions: Array, rewards: Array, terminated: Array,
-    truncated: Array, finals: Array, params: Array, layers: Array, convolves: bool | None, sizes: Array,
+    truncated: Array, finals: Array, sizes: Array, params: Array, layers: Array, table: Array,
     normalizes: bool, shift: Array, scale: Array, bound: Array,
 ) -> tuple[int, int, bool]:  # fmt: skip
     """Collect T steps of N environments.
@@ -133,8 +133,8 @@ def _collect(
                 for j in range(inputs.shape[1]):
                     inputs[i, j] = min(max((x[i, j] - shift[j]) * scale[j], -bound[j]), bound[j])
             x = inputs
-        logits = forward(sparse(x, layers), params, layers, convolves, zs, ys)
-        choose(logits, sizes, mask, has_mask, uniforms[t], False, actions[t])
+        logits = forward(sparse(x, layers), params, layers, table, zs, ys)
+        choose(logits, sizes, mask, has_mask, uniforms[t], actions[t])
         result = call_step(
             step, 0, count, num_versions, limit, address(stream), address(parameters), address(versions),
             address(memory), address(random), address(counts), address(actions[t]), address(rewards[t]),

@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 from actor_critic import Config, Trainer
 from actor_critic.algorithm import Batch, Coefficients, Experience, coefficients_of
 from actor_critic.backends import Backend, EagerBackend, Estimates, choose
-from actor_critic.backends.fused import kernels, targets
+from actor_critic.backends.fused import adam, targets
 from actor_critic.backends.fused.backend import FusedBackend
+from actor_critic.backends.fused.gradients import CHUNK
 from actor_critic.compiling import cache, when_compiling
 from actor_critic.compiling.helper import DONE, POSTED
 from actor_critic.errors import ConfigError, NumericalError
@@ -241,7 +242,7 @@ IMAGE = (8, 7, 2), ((3, 3, 1), (4, 2, 2))  # height, width, channels, and filter
 
 @pytest.mark.parametrize("convolutions", [None, IMAGE])
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("count", [kernels.CHUNK, kernels.CHUNK + 1, 3 * kernels.CHUNK - 7])
+@pytest.mark.parametrize("count", [CHUNK, CHUNK + 1, 3 * CHUNK - 7])
 def test_a_minibatch_in_chunks_has_the_gradient_of_the_whole(count: int, shared: bool, convolutions: Any) -> None:
     features = 112 if convolutions else 5
     case = _Case(features, 16, 2, (4, 2), shared=shared, count=count, masked=True, convolutions=convolutions)
@@ -253,7 +254,7 @@ def test_a_minibatch_in_chunks_has_the_gradient_of_the_whole(count: int, shared:
 @given(
     st.lists(st.integers(1, 4), min_size=1, max_size=2).map(tuple),
     st.integers(0, 2),
-    st.integers(1, 60) | st.just(4 * kernels.CHUNK + 9),
+    st.integers(1, 60) | st.just(4 * CHUNK + 9),
     st.booleans(),
     st.sampled_from([None, 0.02]),
     st.integers(0, 2**31),
@@ -329,7 +330,7 @@ def test_adam_alone_on_equal_gradients(step: int, beta1: float, beta2: float, se
     random = torch.Generator().manual_seed(seed)
     ours = [torch.randn(50, generator=random) for _ in range(3)] + [torch.rand(50, generator=random)]
     theirs = [tensor.clone() for tensor in ours]
-    kernels.adam_step(*(tensor.numpy() for tensor in ours), 1.0, step, 0.01, beta1, beta2, 1e-5)
+    adam.adam_step(*(tensor.numpy() for tensor in ours), 1.0, step, 0.01, beta1, beta2, 1e-5)
     adam_step(*theirs, step, 0.01, beta1, beta2, 1e-5)
     for found, expected in zip(ours, theirs, strict=True):
         torch.testing.assert_close(found, expected, rtol=2e-5, atol=1e-6)
@@ -349,7 +350,7 @@ def test_many_steps_stay_together(activation: str, shared: bool) -> None:
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize(("layers", "entries"), [(0, 1), (1, 1), (2, 3)])
-@pytest.mark.parametrize("count", [1, 64, kernels.CHUNK + 9])
+@pytest.mark.parametrize("count", [1, 64, CHUNK + 9])
 def test_sparse_products_are_the_same(count: int, layers: int, entries: int, shared: bool) -> None:
     case = _Case(40, 16, layers, (4,), shared=shared, count=count, entries=entries)
     choices = [case.act(backend, case.uniforms) for backend in case.backends]
@@ -631,7 +632,7 @@ def test_code_that_no_run_used_for_a_month_is_removed(monkeypatch: pytest.Monkey
     others = {days: ours.parent / f"{days:016d}" for days in (29, 31)}
     for days, other in others.items():
         (other / "fused_1").mkdir(parents=True)
-        (other / "fused_1" / "kernels.update-1.nbi").touch()
+        (other / "fused_1" / "update.update-1.nbi").touch()
         os.utime(other, (now - days * day,) * 2)
     os.utime(ours, (now - 40 * day,) * 2)
     assert folder() == ours
@@ -689,7 +690,7 @@ def test_a_folder_that_somebody_else_can_put_something_into_is_not_used(
 ) -> None:
     folder = tmp_path / "compiled"
     inner = folder / "fused_1"
-    file = inner / "kernels.update-1.nbi"
+    file = inner / "update.update-1.nbi"
     monkeypatch.delitem(sys.modules, "numba")  # which is not to look there after this test
     inner.mkdir(parents=True)
     file.touch()

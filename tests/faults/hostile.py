@@ -361,7 +361,7 @@ def _planted(path: Path) -> None:
     for name in ("__pycache__", "compiled", ".cache/actor-critic/compiled"):
         folder = path.parent / name
         folder.mkdir(parents=True)
-        (folder / "kernels.update-350.py311.nbi").write_bytes(_pickled(2))
+        (folder / "update.update-350.py311.nbi").write_bytes(_pickled(2))
 
 
 FOLDERS: dict[str, Callable[[Path], None]] = {

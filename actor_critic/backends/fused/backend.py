@@ -1,5 +1,6 @@
 """The backend that calls the compiled functions: it converts their arguments and results."""
 
+import functools
 import math
 import time
 from collections.abc import Sequence
@@ -24,8 +25,22 @@ from actor_critic.algorithm import (
     not_finite,
 )
 from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy
-from actor_critic.backends.fused import kernels, targets
+from actor_critic.backends.fused import layers as fused_layers
+from actor_critic.backends.fused.estimates import act, action_log_probs, estimates, state_values
+from actor_critic.backends.fused.gradients import addresses
 from actor_critic.backends.fused.layers import ACTIVATION, COLUMNS, ELU, GELU, NONE, RELU, SIDE, SILU, TANH
+from actor_critic.backends.fused.records import (
+    LATE,
+    NOT_FINITE,
+    Exchange,
+    Networks,
+    Objective,
+    Optimizer,
+    Parts,
+    Transitions,
+)
+from actor_critic.backends.fused.targets import targets
+from actor_critic.backends.fused.update import clipped_step, gradient, network_inputs, update, update_in_memory
 from actor_critic.compiling import HAS_BARRIER, NOBODY, Helper
 from actor_critic.errors import NumericalError
 from actor_critic.networks import FlatParameters, PartsEncoder, PolicyNetwork, ValueNetwork
@@ -61,13 +76,15 @@ class FusedPolicy(ExecutedPolicy):
         self._parameters = parameters
         self._values = parameters.numpy()
         self.layers = layers
-        self._network = layers, _convolves(layers)
         self._sizes = sizes
 
-    @property
+    @functools.cached_property
     def network(self) -> tuple[Any, ...]:
-        """The arguments of compiled functions: parameters, layers, whether they convolve, and sizes of the groups."""
-        return self._values, *self._network, self._sizes
+        """The arguments of compiled functions: sizes of the groups, parameters, layers, and addresses of functions.
+
+        The functions are compiled when this is first used.
+        """
+        return self._sizes, self._values, self.layers, fused_layers.addresses(_convolves(self.layers), learns=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as a copy with its own buffer."""
@@ -81,23 +98,18 @@ class FusedPolicy(ExecutedPolicy):
         state: npt.NDArray[np.float32],
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Sample action indices; see :class:`ExecutedPolicy`."""
-        action_indices = kernels.act(
+        action_indices = act(
             features if isinstance(features, np.ndarray) else features.numpy(),
             _NO_NUMBERS if uniforms is None else uniforms,
-            uniforms is None,
             _NO_MASK if mask is None else mask,
             mask is not None,
-            self._sizes,
-            self._values,
-            *self._network,
+            *self.network,
         )
         return action_indices, state
 
     def log_probs(self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None) -> Tensor:
         """Return log-probabilities; see :class:`ExecutedPolicy`."""
-        found = kernels.action_log_probs(
-            features.numpy(), actions.numpy(), *_mask(masks), self._sizes, self._values, *self._network
-        )
+        found = action_log_probs(features.numpy(), actions.numpy(), *_mask(masks), *self.network)
         return torch.from_numpy(found)
 
     def frozen(self) -> "FusedPolicy":
@@ -155,16 +167,21 @@ class FusedBackend(Backend):
         self.second_moment = torch.zeros_like(parameters.values)
         self.steps = 0
         self._entries = entries
-        self._prepared: tuple[Batch, kernels.Transitions, npt.NDArray[np.float32]] | None = None  # of the last batch
+        self._prepared: tuple[Batch, Transitions, npt.NDArray[np.float32]] | None = None  # of the last batch
 
         own, self._value = self._layers_of(policy), self._layers_of(value)
         # The update runs the shared layers once, then the own layers of each network.
-        shared = 0 if is_apart else len(own) - 1
-        self._networks = kernels.Networks(
-            self._values, self._gradients, own[:shared], own[shared:], self._value[shared:], _convolves(self._value),
-            self._sizes,
-        )  # fmt: skip
+        self._num_shared = 0 if is_apart else len(own) - 1
         self.policy = FusedPolicy(parameters.values, own, self._sizes)
+
+    @functools.cached_property
+    def _networks(self) -> Networks:
+        """Both networks. The functions that they need are compiled when this is first used."""
+        own, shared = self.policy.layers, self._num_shared
+        return Networks(
+            self._values, self._gradients, own[:shared], own[shared:], self._value[shared:], self._sizes,
+            addresses(_convolves(self._value)),
+        )  # fmt: skip
 
     def estimate(self, experience: Experience, log_probs: bool, gamma: float, gae_lambda: float) -> Estimates:
         """Return values, targets and log-probabilities; see :class:`Backend`."""
@@ -172,17 +189,17 @@ class FusedBackend(Backend):
         finals, valid = experience.final_features, experience.valid
         found = None
         if log_probs:
-            chosen, values = kernels.estimates(
+            chosen, values = estimates(
                 features.numpy(), experience.actions.numpy(), *_mask(experience.masks), self._networks,
                 self.policy.layers, self._value, self._post(count),
             )  # fmt: skip
             found = torch.from_numpy(chosen)
         else:
             values = self._states(features)
-        advantages, returns, moments = targets.targets(
+        advantages, returns, moments = targets(
             values, np.ascontiguousarray(experience.rewards), experience.terminated, experience.ended,
             valid is not None, experience.ended if valid is None else valid,
-            self._states(finals) if len(finals) else _NO_NUMBERS[0], *experience.final_at,
+            self._states(finals) if len(finals) else _NO_NUMBERS.ravel(), *experience.final_at,
             np.float32(gamma), np.float32(gamma * gae_lambda),
         )  # fmt: skip
         explained = explained_variance(moments[:2], moments[2:], len(advantages), gamma * gae_lambda)
@@ -203,7 +220,7 @@ class FusedBackend(Backend):
         self._parameters.check()
         rows = np.concatenate([np.zeros(0, np.int64), *minibatches])  # the zeros handle an empty list
         totals = np.zeros(6)
-        taken, is_bad = kernels.update(
+        taken, is_bad = update(
             _transitions(batch), rows, np.cumsum([0, *map(len, minibatches)]), self._networks,
             _objective(coefficients), _optimizer(coefficients, self.first_moment, self.second_moment, self.steps),
             self._post(len(rows), len(minibatches)), totals,
@@ -217,11 +234,11 @@ class FusedBackend(Backend):
         """Write the gradient of a portion; see :class:`Backend`."""
         if self._prepared is None or self._prepared[0] is not batch:
             transitions = _transitions(batch)._replace(advantages=np.zeros(len(batch.actions), np.float32))
-            self._prepared = batch, transitions, kernels.network_inputs(transitions, self._networks)
+            self._prepared = batch, transitions, network_inputs(transitions, self._networks)
         _, transitions, inputs = self._prepared
         transitions.advantages[portion.rows] = portion.advantages
         objective = _objective(coefficients)._replace(normalizes=False)
-        return kernels.gradient(transitions, inputs, portion.rows, self._networks, objective)
+        return gradient(transitions, inputs, portion.rows, self._networks, objective)
 
     def update_in_memory(
         self, batch: Batch, portions: Portions, coefficients: Coefficients, memory: Memory
@@ -231,18 +248,18 @@ class FusedBackend(Backend):
         transitions = _transitions(batch)._replace(advantages=np.zeros(len(batch.actions), np.float32))
         arguments = (
             transitions,
-            kernels.network_inputs(transitions, self._networks),
-            kernels.Parts(portions.rows, portions.advantages, portions.borders, portions.weights),
+            network_inputs(transitions, self._networks),
+            Parts(portions.rows, portions.advantages, portions.borders, portions.weights),
             self._networks,
             _objective(coefficients)._replace(normalizes=False),
             _optimizer(coefficients, self.first_moment, self.second_moment, self.steps),
-            kernels.Exchange(
+            Exchange(
                 memory.flags, memory.places.view(np.float32), memory.place, memory.step, memory.yields, memory.naps
             ),
         )
         progress, totals = np.zeros(3, np.int64), np.zeros(6)
         first, late, begun = memory.step, -1, 0.0
-        while (status := kernels.update_in_memory(*arguments, progress, totals)) == kernels.LATE:
+        while (status := update_in_memory(*arguments, progress, totals)) == LATE:
             if progress[0] != late:
                 late, begun = int(progress[0]), time.monotonic()
             memory.step = first + late + 1
@@ -250,14 +267,14 @@ class FusedBackend(Backend):
         exchanges, _, taken = progress.tolist()
         memory.step = first + exchanges
         self.steps += taken
-        if status == kernels.NOT_FINITE:
+        if status == NOT_FINITE:
             raise NumericalError(not_finite(self.steps + 1, _loss(totals, coefficients)))
         return _statistics(totals, taken)
 
     def step(self, coefficients: Coefficients) -> float:
         """Take a step with the gradient in the buffer; see :class:`Backend`."""
         optimizer = _optimizer(coefficients, self.first_moment, self.second_moment, self.steps)
-        norm: float = kernels.clipped_step(self._networks.params, self._networks.grads, optimizer, 0)
+        norm: float = clipped_step(self._networks.params, self._networks.grads, optimizer, 0)
         self.steps += math.isfinite(norm)
         return norm
 
@@ -270,9 +287,7 @@ class FusedBackend(Backend):
         return self._helper.post
 
     def _states(self, features: Tensor) -> npt.NDArray[np.float32]:
-        found: npt.NDArray[np.float32] = kernels.state_values(
-            features.numpy(), self._values, self._value, _convolves(self._value)
-        )
+        found: npt.NDArray[np.float32] = state_values(features.numpy(), self._values, self._value, self._networks.table)
         return found
 
     def _layers_of(self, network: PolicyNetwork | ValueNetwork) -> npt.NDArray[np.int64]:
@@ -300,12 +315,12 @@ class FusedBackend(Backend):
         return np.array(rows, np.int64).reshape(-1, COLUMNS)
 
 
-def _convolves(layers: npt.NDArray[np.int64]) -> bool | None:
-    """Return True if a layer is a convolution, else None; see :mod:`fused.layers`."""
-    return True if layers[:, SIDE].any() else None
+def _convolves(layers: npt.NDArray[np.int64]) -> bool:
+    """Return whether a layer is a convolution."""
+    return bool(layers[:, SIDE].any())
 
 
-_NO_NUMBERS = np.zeros((1, 1), np.float32)
+_NO_NUMBERS = np.zeros((0, 0), np.float32)
 _NO_MASK = np.zeros((1, 1), np.bool_)
 
 
@@ -314,10 +329,10 @@ def _mask(mask: Tensor | None) -> tuple[npt.NDArray[np.bool_], bool]:
     return (_NO_MASK, False) if mask is None else (mask.contiguous().numpy(), True)
 
 
-def _transitions(batch: Batch) -> kernels.Transitions:
-    return kernels.Transitions(
+def _transitions(batch: Batch) -> Transitions:
+    return Transitions(
         batch.features.numpy(), batch.actions.numpy(), *_mask(batch.masks),
-        _NO_NUMBERS[0] if batch.log_probs is None else batch.log_probs.numpy(), batch.log_probs is None,
+        _NO_NUMBERS.ravel() if batch.log_probs is None else batch.log_probs.numpy(), batch.log_probs is None,
         batch.values.numpy(), batch.advantages.numpy(), batch.returns.numpy(),
     )  # fmt: skip
 
@@ -337,9 +352,9 @@ def _statistics(totals: npt.NDArray[np.float64], taken: int) -> UpdateStatistics
 _OFF = np.inf  # what the kernels take for a coefficient that is off
 
 
-def _objective(coefficients: Coefficients) -> kernels.Objective:
+def _objective(coefficients: Coefficients) -> Objective:
     clip_coef = _OFF if coefficients.clip_coef is None else coefficients.clip_coef
-    return kernels.Objective(
+    return Objective(
         clip_coef,
         clip_coef if coefficients.clip_vloss else _OFF,
         coefficients.normalize_advantages,
@@ -350,10 +365,8 @@ def _objective(coefficients: Coefficients) -> kernels.Objective:
     )
 
 
-def _optimizer(
-    coefficients: Coefficients, first_moment: Tensor, second_moment: Tensor, steps: int
-) -> kernels.Optimizer:
-    return kernels.Optimizer(
+def _optimizer(coefficients: Coefficients, first_moment: Tensor, second_moment: Tensor, steps: int) -> Optimizer:
+    return Optimizer(
         first_moment.numpy(),
         second_moment.numpy(),
         steps,

@@ -6,22 +6,40 @@ buffer, and the geometry of a convolution. BLAS computes matrix products. All ar
 If most inputs are 0, such as those of one-hot vectors, the first layer has ENTRIES > 0. Then it takes sparse rows
 [2 · ENTRIES]: the positions of the inputs that are not 0, and after them these inputs.
 
-Compiling convolutions takes long. If there are none, ``convolves`` is None instead of True; its type lets the compiler
-leave them out.
+Compiling these functions takes long, so each is compiled once, and others call it at its address. The addresses are in
+a table [ADDRESSES]; see :func:`addresses`.
 """
 
+import functools
 import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from numba import boolean, float32, int64, void
 
-from actor_critic.compiling import Array, compiled, compiled_with, multiply
+from actor_critic.compiling import Array, address_of, calling, compiled, compiled_with, multiply
 
 COLUMNS = 11
 INPUTS, OUTPUTS, ACTIVATION, WEIGHTS, BIASES, ENTRIES, CHANNELS, HEIGHT, WIDTH, SIDE, STRIDE = range(COLUMNS)
 """Columns of a layer. The last five describe the input and filters of a convolution; SIDE is 0 in a linear layer."""
 
 TANH, RELU, ELU, SILU, GELU, NONE = range(6)
+
+ADDRESSES = 5
+FORWARD, BACKWARD, CONVOLVE, CONVOLVE_BACK, GRADIENTS = range(ADDRESSES)
+"""Places in a table of addresses. :mod:`fused.gradients` adds the last one."""
+
+FLOATS, ROWS, INTEGERS, LAYERS = float32[::1], float32[:, ::1], int64[::1], int64[:, ::1]
+"""Types of contiguous arrays in the signatures of functions that are called at their addresses."""
+
+_FORWARD = ROWS(ROWS, FLOATS, LAYERS, INTEGERS, FLOATS, FLOATS)
+_BACKWARD = FLOATS(ROWS, FLOATS, FLOATS, LAYERS, INTEGERS, FLOATS, FLOATS, FLOATS, FLOATS, boolean)
+_CONVOLVE = void(ROWS, FLOATS, INTEGERS, ROWS)
+_CONVOLVE_BACK = void(ROWS, FLOATS, FLOATS, INTEGERS, ROWS, ROWS, boolean)
+
+_call_forward, _call_backward = calling(_FORWARD), calling(_BACKWARD)
+_call_convolve, _call_convolve_back = calling(_CONVOLVE), calling(_CONVOLVE_BACK)
 
 PLACES_TOGETHER = 512  # output positions convolved at a time, which fit in the CPU cache
 
@@ -140,7 +158,7 @@ def filters(layer: Array, n: int) -> tuple[int, int, int, int]:
 
 
 @compiled
-def convolve(x: Array, params: Array, layer: Array, z: Array) -> None:
+def _convolve(x: Array, params: Array, layer: Array, z: Array) -> None:
     """Z [n, filters · P] ← images x [n, C · H · W] convolved."""
     count, entries, places, together = filters(layer, x.shape[0])
     weight = params[layer[WEIGHTS] : layer[WEIGHTS] + count * entries].reshape(count, entries)
@@ -168,7 +186,7 @@ def plain_sum(numbers: Array) -> Any:
 
 
 @compiled
-def convolve_back(
+def _convolve_back(
     x: Array, params: Array, grads: Array, layer: Array, delta: Array, below: Array, wanted: bool
 ) -> None:
     """Gradients of a convolution from delta = ∂L/∂z [n, filters · P]; if ``wanted``, below [n, C · H · W] ← ∂L/∂x."""
@@ -238,11 +256,16 @@ def sparse_slopes(delta: Array, x: Array, slopes: Array) -> None:
 
 
 @compiled
-def forward(x: Array, params: Array, layers: Array, convolves: bool | None, zs: Array, ys: Array) -> Array:
+def forward(x: Array, params: Array, layers: Array, table: Array, zs: Array, ys: Array) -> Array:
     """Run layers on the rows x, and return the outputs.
 
     zs and ys are flat workspaces for the outputs [n, outputs] of each layer before and after its activation.
     """
+    return _call_forward(table[FORWARD], x, params, layers, table, zs, ys)
+
+
+@compiled
+def _forward(x: Array, params: Array, layers: Array, table: Array, zs: Array, ys: Array) -> Array:
     n = x.shape[0]
     h = x
     at = 0
@@ -250,8 +273,8 @@ def forward(x: Array, params: Array, layers: Array, convolves: bool | None, zs: 
         layer = layers[index]
         i, o, w, b = layer[INPUTS], layer[OUTPUTS], layer[WEIGHTS], layer[BIASES]
         z = zs[at : at + n * o].reshape(n, o)
-        if convolves is not None and layer[SIDE] > 0:
-            convolve(h, params, layer, z)
+        if layer[SIDE] > 0:
+            _call_convolve(table[CONVOLVE], h, params, layer, z)
         else:
             weight = params[w : w + i * o].reshape(o, i)
             if layer[ENTRIES] > 0:
@@ -285,14 +308,22 @@ def column_sums(d: Array, sums: Array) -> None:
 
 @compiled
 def backward(
-    x: Array, params: Array, grads: Array, layers: Array, convolves: bool | None, zs: Array, ys: Array,
-    d: Array, other: Array, wants_input: bool,
+    x: Array, params: Array, grads: Array, layers: Array, table: Array, zs: Array, ys: Array, d: Array, other: Array,
+    wants_input: bool,
 ) -> Array:  # fmt: skip
     """Gradients of layers from d = ∂L/∂(last output) in a flat workspace; ``other`` is a second one of the same size.
 
     Writes the gradients of weights and biases into grads. Returns ∂L/∂x in a workspace if ``wants_input``; otherwise
     the result has no meaning.
     """
+    return _call_backward(table[BACKWARD], x, params, grads, layers, table, zs, ys, d, other, wants_input)
+
+
+@compiled
+def _backward(
+    x: Array, params: Array, grads: Array, layers: Array, table: Array, zs: Array, ys: Array, d: Array, other: Array,
+    wants_input: bool,
+) -> Array:  # fmt: skip
     n = x.shape[0]
     ends = 0
     for index in range(layers.shape[0]):
@@ -308,8 +339,9 @@ def backward(
             )
         inputs = x if index == 0 else ys[ends - n * i : ends].reshape(n, i)
         wanted = index > 0 or wants_input
-        if convolves is not None and layer[SIDE] > 0:
-            convolve_back(inputs, params, grads, layer, delta, other[: n * i].reshape(n, i), wanted)
+        if layer[SIDE] > 0:
+            below = other[: n * i].reshape(n, i)
+            _call_convolve_back(table[CONVOLVE_BACK], inputs, params, grads, layer, delta, below, wanted)
         else:
             slopes = grads[w : w + i * o].reshape(o, i)
             if layer[ENTRIES] > 0:
@@ -333,3 +365,22 @@ def widths(layers: Array) -> tuple[int, int]:
         most = max(most, layers[index, INPUTS], layers[index, OUTPUTS])
         total += layers[index, OUTPUTS]
     return most, total
+
+
+@functools.cache
+def addresses(convolves: bool, learns: bool) -> npt.NDArray[np.int64]:
+    """Compile the functions that layers need, or load them from the cache; return their addresses [ADDRESSES].
+
+    Args:
+        convolves: Whether a layer is a convolution. Otherwise none is compiled.
+        learns: Whether gradients are computed.
+    """
+    table = np.zeros(ADDRESSES, np.int64)
+    table[FORWARD] = address_of(_forward, _FORWARD)
+    if learns:
+        table[BACKWARD] = address_of(_backward, _BACKWARD)
+    if convolves:
+        table[CONVOLVE] = address_of(_convolve, _CONVOLVE)
+    if convolves and learns:
+        table[CONVOLVE_BACK] = address_of(_convolve_back, _CONVOLVE_BACK)
+    return table

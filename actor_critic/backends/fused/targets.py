@@ -53,13 +53,17 @@ def targets(
     count = steps * envs
     before = all_values[:count].reshape(steps, envs)
     after = np.zeros((steps, envs), np.float32)
-    after[:-1] = before[1:]
-    if all_values.size > count:
-        after[-1] = all_values[count:]
+    # Loops, because Numba's own assignment of arrays takes a second to compile, for the message about unequal shapes.
+    for t in range(1, steps + (all_values.size > count)):
+        for i in range(envs):
+            after[t - 1, i] = all_values[t * envs + i]
     for j in range(final_steps.size):
         after[final_steps[j], final_envs[j]] = final_values[j]
     advantage = advantages(rewards, before, after, terminated, ended, gamma, decay)
-    returns = advantage + before
+    returns = np.empty_like(advantage)
+    for t in range(steps):
+        for i in range(envs):
+            returns[t, i] = advantage[t, i] + before[t, i]
     usable = valid.reshape(-1)
     errors = moments(advantage.reshape(-1), has_valid, usable)
     spread = moments(returns.reshape(-1), has_valid, usable)
