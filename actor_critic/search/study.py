@@ -65,8 +65,10 @@ class Study:
         with _errors_of(self._url):
             with FileLock(folder / ".sweep.lock"):  # two processes that make the tables at once would collide
                 self._storage = _open(self._url)
-                self._study = self._load()
-            self.begun_in: str = self._agreed()["begun_in"]
+                with self._closed_after_an_error():
+                    self._study = self._load()
+            with self._closed_after_an_error():
+                self.begun_in: str = self._agreed()["begun_in"]
         # The operating system releases the lock if this process dies, so that others see it at once.
         self._lock = FileLock(self._lock_of(self._token))
         self._lock.acquire()
@@ -225,9 +227,20 @@ class Study:
         self._lock.release()
         with contextlib.suppress(OSError):
             self._lock_of(self._token).unlink()
+        self._close_storage()
+        optuna.logging.set_verbosity(self._verbosity)
+
+    def _close_storage(self) -> None:
         self._storage.remove_session()
         self._storage.engine.dispose()
-        optuna.logging.set_verbosity(self._verbosity)
+
+    @contextlib.contextmanager
+    def _closed_after_an_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._close_storage()
+            raise
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:

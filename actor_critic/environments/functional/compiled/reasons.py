@@ -95,12 +95,15 @@ def _returned(found: _Match) -> str:
     return f"it returns values of different types: {plain_type(found[1])}"
 
 
+_F_STRING = "it formats a number in an f-string; leave texts to render"
+
 _UNSUPPORTED = {
     "IMPORT_NAME": "it imports a module; import it at the top of the file",
     "UNPACK_EX": "it unpacks with a star (a, *b = ...); use indices or slices",
     "BUILD_MAP": "it builds a dict; use arrays or separate variables",
     "LOAD_BUILD_CLASS": "it defines a class; functions may use numbers and arrays",
     "SETUP_WITH": "it uses a with statement; leave it out",
+    "FORMAT_WITH_SPEC": _F_STRING,  # from Python 3.13 on
 }
 
 
@@ -116,7 +119,7 @@ _REASONS: tuple[tuple[str, Callable[[_Match], str]], ...] = (
     (r"Cannot unify ([^\n]+?) and ([^\n]+?) for '([^']+)'", _unify),
     (r"Can't unify return type from the following types: ([^\n]+)", _returned),
     (r"Use of unsupported opcode \((\w+)\)", _opcode),
-    (r"format spec in f-strings", lambda _: "it formats a number in an f-string; leave texts to render"),
+    (r"format spec in f-strings", lambda _: _F_STRING),
     (r"Exception object cannot be stored|try.except", lambda _: "it catches an exception; test the values with if"),
     (r"Unsupported context manager", lambda _: "it uses a with statement; leave it out"),
     (r"use of yield in a closure", lambda _: "it uses a generator expression; write a loop"),
