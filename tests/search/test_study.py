@@ -233,7 +233,10 @@ def test_a_study_of_another_program_is_refused(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(study_module, "_BEGINNING", 0.0)
     url = f"sqlite:///{tmp_path / 'other.db'}"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    optuna.create_study(storage=url, study_name="mine", direction="maximize")
+    storage = optuna.storages.RDBStorage(url)
+    optuna.create_study(storage=storage, study_name="mine", direction="maximize")
+    storage.remove_session()
+    storage.engine.dispose()
     with (
         pytest.raises(ConfigError, match=r"mine in .* is of another program"),
         _open(tmp_path / "a", storage=url, study="mine"),
