@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import optuna
 import sqlalchemy.exc
+import sqlalchemy.pool
 from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import OptunaError, UpdateFinishedTrialError
@@ -277,7 +278,9 @@ def _open(url: str) -> optuna.storages.RDBStorage:
 
 
 def _open_once(url: str) -> optuna.storages.RDBStorage:
-    options = {"connect_args": {"timeout": _LOCKED}} if url.startswith("sqlite") else {}
+    options: dict[str, Any] = {}
+    if url.startswith("sqlite"):  # without a pool, an error leaves no connection open
+        options = {"connect_args": {"timeout": _LOCKED}, "poolclass": sqlalchemy.pool.NullPool}
     with _quietly():
         return optuna.storages.RDBStorage(
             url,
