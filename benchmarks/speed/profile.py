@@ -94,7 +94,7 @@ def _measure(work: Workload, contender: Contender) -> dict[str, float]:
 def _products(trainer: Trainer, backend: FusedBackend) -> float:
     """Return the seconds per environment step of all matrix products: acting, preparing a batch, and learning."""
     settings = trainer.settings
-    policy, value = backend.policy._network[0], backend._value
+    policy, value = backend.policy.layers, backend._value
     is_single = settings.update_epochs * settings.num_minibatches == 1  # then no log-probabilities are prepared
     acting = _forward(policy, settings.num_envs) / settings.num_envs
     preparing = sum(_forward(layers, settings.batch_size) for layers in ([value] if is_single else [policy, value]))
