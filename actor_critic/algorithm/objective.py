@@ -1,7 +1,7 @@
 """The objective of PPO and A2C: the loss of one minibatch, its metrics, and early stopping by KL divergence.
 
 Every backend computes this objective. The eager backend calls this module and differentiates it. The fused backend has
-a compiled version (``backends/fused/kernels.py``); tests compare the gradients of both.
+a compiled version (``backends/fused/losses.py``); tests compare the gradients of both.
 """
 
 from dataclasses import dataclass

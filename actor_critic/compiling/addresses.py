@@ -8,16 +8,22 @@ the code of the callers is cached.
 from typing import Any
 
 from llvmlite import ir
+from numba import types
 from numba.core import cgutils
-from numba.core.types import Tuple
 from numba.extending import intrinsic
 
 
 def calling(signature: Any) -> Any:
-    """Return a compiled function that calls the function of a signature at an address, given its arguments."""
+    """Return a compiled function that calls the function of a signature at an address, given its arguments.
+
+    Arguments of other types are an error of the compiler.
+    """
 
     @intrinsic
     def call(context: Any, address: Any, *arguments: Any) -> Any:
+        if tuple(map(_plain, arguments)) != tuple(map(_plain, signature.args)):
+            return None  # a typing error: Numba itself would convert an array of another layout without a word
+
         def generate(context: Any, builder: Any, own: Any, values: Any) -> Any:
             kind = context.call_conv.get_function_type(signature.return_type, signature.args)
             function = builder.inttoptr(values[0], ir.PointerType(kind))
@@ -28,9 +34,14 @@ def calling(signature: Any) -> Any:
                 context.call_conv.return_status_propagate(builder, status)
             return result
 
-        return signature.return_type(address, Tuple(signature.args)), generate
+        return signature.return_type(address, types.Tuple(signature.args)), generate
 
     return call
+
+
+def _plain(kind: Any) -> Any:
+    """Return a type whether or not its values are constant or read-only."""
+    return kind.copy(readonly=False) if isinstance(kind, types.Array) else types.unliteral(kind)
 
 
 def address_of(function: Any, signature: Any) -> int:
@@ -38,9 +49,13 @@ def address_of(function: Any, signature: Any) -> int:
 
     Args:
         function: A function decorated with :data:`compiled`.
-        signature: The one that is given to :func:`calling`. Other types would be read from memory that is not theirs.
+        signature: The one that is given to :func:`calling`. With another one, the call would misread its arguments.
+
+    Raises:
+        TypeError: The function returns another type.
     """
     function.compile(signature)
     made = function.overloads[signature.args]
-    assert made.signature.return_type == signature.return_type, made.signature
+    if made.signature.return_type != signature.return_type:
+        raise TypeError(f"{function.__name__} returns {made.signature.return_type}, not {signature.return_type}")
     return int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import optuna
+import sqlalchemy
 import sqlalchemy.exc
 import sqlalchemy.pool
 from filelock import FileLock, Timeout
@@ -63,13 +64,14 @@ class Study:
         self._token = uuid4().hex
         self._verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        with _errors_of(self._url):
+        with contextlib.ExitStack() as after_an_error, _errors_of(self._url):
+            after_an_error.callback(optuna.logging.set_verbosity, self._verbosity)
             with FileLock(folder / ".sweep.lock"):  # two processes that make the tables at once would collide
                 self._storage = _open(self._url)
-                with self._closed_after_an_error():
-                    self._study = self._load()
-            with self._closed_after_an_error():
-                self.begun_in: str = self._agreed()["begun_in"]
+                after_an_error.callback(self._close_storage)
+                self._study = self._load()
+            self.begun_in: str = self._agreed()["begun_in"]
+            after_an_error.pop_all()
         # The operating system releases the lock if this process dies, so that others see it at once.
         self._lock = FileLock(self._lock_of(self._token))
         self._lock.acquire()
@@ -236,14 +238,6 @@ class Study:
         self._storage.engine.dispose()
 
     @contextlib.contextmanager
-    def _closed_after_an_error(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self._close_storage()
-            raise
-
-    @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
         """Turn errors of the storage in the block into one line."""
         with _errors_of(self._url):
@@ -279,8 +273,10 @@ def _open(url: str) -> optuna.storages.RDBStorage:
 
 def _open_once(url: str) -> optuna.storages.RDBStorage:
     options: dict[str, Any] = {}
-    if url.startswith("sqlite"):  # without a pool, an error leaves no connection open
-        options = {"connect_args": {"timeout": _LOCKED}, "poolclass": sqlalchemy.pool.NullPool}
+    if url.startswith("sqlite"):
+        options["connect_args"] = {"timeout": _LOCKED}
+        if sqlalchemy.make_url(url).database not in (None, "", ":memory:"):
+            options["poolclass"] = sqlalchemy.pool.NullPool  # so that an error leaves no connection open
     with _quietly():
         return optuna.storages.RDBStorage(
             url,

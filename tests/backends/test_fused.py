@@ -25,7 +25,7 @@ from actor_critic.algorithm import Batch, Coefficients, Experience, coefficients
 from actor_critic.backends import Backend, EagerBackend, Estimates, choose
 from actor_critic.backends.fused import adam, targets
 from actor_critic.backends.fused.backend import FusedBackend
-from actor_critic.backends.fused.gradients import CHUNK
+from actor_critic.backends.fused.layers import CHUNK
 from actor_critic.compiling import cache, when_compiling
 from actor_critic.compiling.helper import DONE, POSTED
 from actor_critic.errors import ConfigError, NumericalError

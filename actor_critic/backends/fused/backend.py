@@ -25,10 +25,20 @@ from actor_critic.algorithm import (
     not_finite,
 )
 from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy
-from actor_critic.backends.fused import layers as fused_layers
 from actor_critic.backends.fused.estimates import act, action_log_probs, estimates, state_values
-from actor_critic.backends.fused.gradients import addresses
-from actor_critic.backends.fused.layers import ACTIVATION, COLUMNS, ELU, GELU, NONE, RELU, SIDE, SILU, TANH
+from actor_critic.backends.fused.gradients import learning_addresses
+from actor_critic.backends.fused.layers import (
+    ACTIVATION,
+    COLUMNS,
+    ELU,
+    GELU,
+    NONE,
+    RELU,
+    SIDE,
+    SILU,
+    TANH,
+    layer_addresses,
+)
 from actor_critic.backends.fused.records import (
     LATE,
     NOT_FINITE,
@@ -84,7 +94,7 @@ class FusedPolicy(ExecutedPolicy):
 
         The functions are compiled when this is first used.
         """
-        return self._sizes, self._values, self.layers, fused_layers.addresses(_convolves(self.layers), learns=False)
+        return self._sizes, self._values, self.layers, layer_addresses(_convolves(self.layers), learns=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as a copy with its own buffer."""
@@ -180,7 +190,7 @@ class FusedBackend(Backend):
         own, shared = self.policy.layers, self._num_shared
         return Networks(
             self._values, self._gradients, own[:shared], own[shared:], self._value[shared:], self._sizes,
-            addresses(_convolves(self._value)),
+            learning_addresses(_convolves(own) or _convolves(self._value)),
         )  # fmt: skip
 
     def estimate(self, experience: Experience, log_probs: bool, gamma: float, gae_lambda: float) -> Estimates:
@@ -325,7 +335,7 @@ _NO_MASK = np.zeros((1, 1), np.bool_)
 
 
 def _mask(mask: Tensor | None) -> tuple[npt.NDArray[np.bool_], bool]:
-    """Return the mask arguments of a kernel: an array, and whether it is a mask."""
+    """Return the mask arguments of a compiled function: an array, and whether it is a mask."""
     return (_NO_MASK, False) if mask is None else (mask.contiguous().numpy(), True)
 
 
@@ -349,7 +359,7 @@ def _statistics(totals: npt.NDArray[np.float64], taken: int) -> UpdateStatistics
     return UpdateStatistics(policy_loss, value_loss, entropy, kl, clip_fraction, norm, taken)
 
 
-_OFF = np.inf  # what the kernels take for a coefficient that is off
+_OFF = np.inf  # what compiled functions take for a coefficient that is off
 
 
 def _objective(coefficients: Coefficients) -> Objective:

@@ -3,8 +3,7 @@
 import numpy as np
 
 from actor_critic.backends.fused.categorical import choose, log_prob_of, normalize
-from actor_critic.backends.fused.gradients import CHUNK
-from actor_critic.backends.fused.layers import forward, sparse, widths
+from actor_critic.backends.fused.layers import CHUNK, forward, sparse, widths
 from actor_critic.backends.fused.records import Networks
 from actor_critic.compiling import Array, compiled, compiled_with, side_by_side
 

@@ -7,32 +7,30 @@ import numpy.typing as npt
 from numba import boolean, float64, int64, void
 from numba.core.types import NamedTuple
 
-from actor_critic.backends.fused import layers
 from actor_critic.backends.fused.adam import square_sum
 from actor_critic.backends.fused.categorical import normalize
 from actor_critic.backends.fused.layers import (
     BIASES,
+    CHUNK,
     FLOATS,
-    GRADIENTS,
     INPUTS,
+    INTEGER_ROWS,
     INTEGERS,
-    LAYERS,
     ROWS,
     WEIGHTS,
     backward,
     forward,
+    layer_addresses,
     widths,
-)  # fmt: skip
+)
 from actor_critic.backends.fused.losses import normalize_advantages, policy_slopes, value_slopes
-from actor_critic.backends.fused.records import Networks, Objective, Share, Transitions
+from actor_critic.backends.fused.records import GRADIENTS, Networks, Objective, Share, Transitions
 from actor_critic.compiling import Array, address_of, calling, compiled
 
-CHUNK = 512  # rows processed at a time, so that layer outputs fit in the CPU cache
-
 _TRANSITIONS = NamedTuple(
-    (ROWS, LAYERS, boolean[:, ::1], boolean, FLOATS, boolean, FLOATS, FLOATS, FLOATS), Transitions
+    (ROWS, INTEGER_ROWS, boolean[:, ::1], boolean, FLOATS, boolean, FLOATS, FLOATS, FLOATS), Transitions
 )
-_NETWORKS = NamedTuple((FLOATS, FLOATS, LAYERS, LAYERS, LAYERS, INTEGERS, INTEGERS), Networks)
+_NETWORKS = NamedTuple((FLOATS, FLOATS, INTEGER_ROWS, INTEGER_ROWS, INTEGER_ROWS, INTEGERS, INTEGERS), Networks)
 _OBJECTIVE = NamedTuple((float64, float64, boolean, float64, float64, float64, float64), Objective)
 _SHARE = NamedTuple((boolean, boolean, int64, int64, int64, float64[::1]) + (FLOATS,) * 6 + (ROWS, FLOATS), Share)
 _GRADIENTS = void(_TRANSITIONS, ROWS, INTEGERS, _NETWORKS, _OBJECTIVE, _SHARE)
@@ -40,15 +38,17 @@ _call_gradients = calling(_GRADIENTS)
 
 
 @functools.cache
-def addresses(convolves: bool) -> npt.NDArray[np.int64]:
-    """Return the addresses of all functions that :func:`gradients` needs; see :func:`fused.layers.addresses`."""
-    table = layers.addresses(convolves, True).copy()
+def learning_addresses(convolves: bool) -> npt.NDArray[np.int64]:
+    """Return the addresses of all functions that :func:`gradients` needs; see
+    :func:`fused.layers.layer_addresses`.
+    """
+    table = layer_addresses(convolves, learns=True).copy()
     table[GRADIENTS] = address_of(_gradients, _GRADIENTS)
     return table
 
 
 @compiled
-def share(networks: Networks, borders: Array, has_policy: bool, has_value: bool) -> Share:
+def new_share(networks: Networks, borders: Array, has_policy: bool, has_value: bool) -> Share:
     """Return a share of the gradients, with memory for the largest minibatch."""
     (most_t, sum_t), (most_p, sum_p) = widths(networks.trunk), widths(networks.policy)
     most_v, sum_v = widths(networks.value)
@@ -88,13 +88,8 @@ def _gradients(
     params, trunk, policy, value, sizes, table = (
         networks.params, networks.trunk, networks.policy, networks.value, networks.sizes, networks.table
     )  # fmt: skip
-    grads, deltas, metrics, has_mask, is_single = (
-        networks.grads,
-        share.deltas,
-        share.metrics,
-        batch.has_mask,
-        batch.is_single,
-    )
+    grads, deltas, metrics = networks.grads, share.deltas, share.metrics
+    has_mask, is_single = batch.has_mask, batch.is_single
     is_shared = trunk.shape[0] > 0
     num_logits = sizes.sum()
     n = rows.size
@@ -138,4 +133,5 @@ def _gradients(
         if begin > 0:
             for j in range(share.first, share.last):
                 grads[j] += share.part[j]
+    # Several ranks ignore it: theirs is the norm of the summed gradient.
     metrics[5] = square_sum(grads[share.first : share.split]) + square_sum(grads[share.split : share.last])

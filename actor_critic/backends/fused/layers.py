@@ -6,8 +6,8 @@ buffer, and the geometry of a convolution. BLAS computes matrix products. All ar
 If most inputs are 0, such as those of one-hot vectors, the first layer has ENTRIES > 0. Then it takes sparse rows
 [2 · ENTRIES]: the positions of the inputs that are not 0, and after them these inputs.
 
-Compiling these functions takes long, so each is compiled once, and others call it at its address. The addresses are in
-a table [ADDRESSES]; see :func:`addresses`.
+:func:`forward`, :func:`backward` and the convolutions take long to compile, so each is compiled once and called at its
+address in a table; see :func:`layer_addresses`.
 """
 
 import functools
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import boolean, float32, int64, void
 
+from actor_critic.backends.fused.records import ADDRESSES, BACKWARD, CONVOLVE, CONVOLVE_BACK, FORWARD
 from actor_critic.compiling import Array, address_of, calling, compiled, compiled_with, multiply
 
 COLUMNS = 11
@@ -26,21 +27,18 @@ INPUTS, OUTPUTS, ACTIVATION, WEIGHTS, BIASES, ENTRIES, CHANNELS, HEIGHT, WIDTH, 
 
 TANH, RELU, ELU, SILU, GELU, NONE = range(6)
 
-ADDRESSES = 5
-FORWARD, BACKWARD, CONVOLVE, CONVOLVE_BACK, GRADIENTS = range(ADDRESSES)
-"""Places in a table of addresses. :mod:`fused.gradients` adds the last one."""
-
-FLOATS, ROWS, INTEGERS, LAYERS = float32[::1], float32[:, ::1], int64[::1], int64[:, ::1]
+FLOATS, ROWS, INTEGERS, INTEGER_ROWS = float32[::1], float32[:, ::1], int64[::1], int64[:, ::1]
 """Types of contiguous arrays in the signatures of functions that are called at their addresses."""
 
-_FORWARD = ROWS(ROWS, FLOATS, LAYERS, INTEGERS, FLOATS, FLOATS)
-_BACKWARD = FLOATS(ROWS, FLOATS, FLOATS, LAYERS, INTEGERS, FLOATS, FLOATS, FLOATS, FLOATS, boolean)
+_FORWARD = ROWS(ROWS, FLOATS, INTEGER_ROWS, INTEGERS, FLOATS, FLOATS)
+_BACKWARD = FLOATS(ROWS, FLOATS, FLOATS, INTEGER_ROWS, INTEGERS, FLOATS, FLOATS, FLOATS, FLOATS, boolean)
 _CONVOLVE = void(ROWS, FLOATS, INTEGERS, ROWS)
 _CONVOLVE_BACK = void(ROWS, FLOATS, FLOATS, INTEGERS, ROWS, ROWS, boolean)
 
 _call_forward, _call_backward = calling(_FORWARD), calling(_BACKWARD)
 _call_convolve, _call_convolve_back = calling(_CONVOLVE), calling(_CONVOLVE_BACK)
 
+CHUNK = 512  # rows processed at a time, so that layer outputs fit in the CPU cache
 PLACES_TOGETHER = 512  # output positions convolved at a time, which fit in the CPU cache
 
 
@@ -368,7 +366,7 @@ def widths(layers: Array) -> tuple[int, int]:
 
 
 @functools.cache
-def addresses(convolves: bool, learns: bool) -> npt.NDArray[np.int64]:
+def layer_addresses(convolves: bool, learns: bool) -> npt.NDArray[np.int64]:
     """Compile the functions that layers need, or load them from the cache; return their addresses [ADDRESSES].
 
     Args:

@@ -26,8 +26,8 @@ class Networks(NamedTuple):
     """Both networks in flat arrays.
 
     ``trunk`` contains the layers that both networks share; it may be empty. ``policy`` and ``value`` contain the layers
-    above it. ``sizes`` contains the number of choices in each action group. ``table`` contains the addresses of the
-    functions of layers; see :func:`fused.layers.addresses`.
+    above it. ``sizes`` contains the number of choices in each action group. ``table`` contains the addresses of
+    functions; see :func:`fused.gradients.learning_addresses`.
     """
 
     params: Array
@@ -114,3 +114,7 @@ class Exchange(NamedTuple):
 
 
 DONE, LATE, NOT_FINITE = range(3)
+
+ADDRESSES = 5
+FORWARD, BACKWARD, CONVOLVE, CONVOLVE_BACK, GRADIENTS = range(ADDRESSES)
+"""Places in a table of the addresses of compiled functions."""

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from actor_critic.backends.fused.adam import adam_part, adam_step, square_sum
-from actor_critic.backends.fused.gradients import gradients, share
+from actor_critic.backends.fused.gradients import gradients, new_share
 from actor_critic.backends.fused.layers import sparse
 from actor_critic.backends.fused.records import (
     DONE,
@@ -17,11 +17,11 @@ from actor_critic.backends.fused.records import (
     Optimizer,
     Parts,
     Transitions,
-)  # fmt: skip
+)
 from actor_critic.compiling import Array, compiled, compiled_with, side_by_side, wait
 
 
-# Numba's own assignment of arrays takes a second to compile, for the message about unequal shapes.
+# Numba's own assignment and addition of arrays take a second each to compile, for the message about unequal shapes.
 @compiled
 def copy(numbers: Array, into: Array) -> None:
     """Copy numbers into another array of the same size."""
@@ -63,9 +63,10 @@ def update(
     """
     params, grads, has_helper = networks.params, networks.grads, post.size > 0
     # Not constants: Numba compiles a function again for each set of them, for seconds.
-    both = np.array([True, False])
-    mine = share(networks, borders, both[0], not has_helper)
-    theirs = share(networks, borders if has_helper else borders[:1], both[1], both[0])
+    flags = np.array([True, False])
+    yes, no = flags[0], flags[1]
+    mine = new_share(networks, borders, yes, not has_helper)
+    theirs = new_share(networks, borders if has_helper else borders[:1], no, yes)
     metrics = mine.metrics
     inputs = network_inputs(batch, networks)
     taken = 0
@@ -103,7 +104,7 @@ def update(
 @compiled_with(nogil=True)
 def gradient(batch: Transitions, inputs: Array, rows: Array, networks: Networks, objective: Objective) -> Array:
     """Write the gradient of some rows of the batch, and return their metrics [5]; see :func:`gradients`."""
-    whole = share(networks, np.array([0, rows.size]), True, True)
+    whole = new_share(networks, np.array([0, rows.size]), True, True)
     gradients(batch, inputs, rows, networks, objective, whole)
     return whole.metrics[:5]
 
@@ -139,7 +140,7 @@ def update_in_memory(
     """
     params, grads = networks.params, networks.grads
     size, count = grads.size, exchange.places.shape[1]
-    whole, numbers = share(networks, parts.borders, True, True), np.empty(6)
+    whole, numbers = new_share(networks, parts.borders, True, True), np.empty(6)
     while progress[0] < parts.borders.size - 1:
         k = progress[0]
         half = exchange.places[(exchange.step + k) % 2]
