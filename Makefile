@@ -1,5 +1,5 @@
 # train: one command from a fresh clone to a trained policy. check, test, test-slow: what continuous integration runs.
-# test-slow: the tests that take many processes, compilers, notebooks or a cluster.
+# test-slow: the tests that take many processes, compilers, notebooks, a cluster or much learning.
 # test-newest: the tests that are not slow, without tests/faults, on another Python and in another virtual environment:
 # make test-newest VENV=.venv-newest PYTHON=python3.13
 # test-gpu: the tests and the benchmark that need a CUDA GPU, in six minutes; on a machine without a network, copy the

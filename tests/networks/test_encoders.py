@@ -127,6 +127,7 @@ class Board(gym.Env[Any, Any]):
 gym.register("Board-v0", Board)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"backend": "fused"}, {"backend": "eager"}, {"encoder": "small_cnn"}])
 @pytest.mark.parametrize("frames", [1, 2])
 def test_a_board_is_learned_from(settings: dict[str, Any], frames: int) -> None:

@@ -160,6 +160,7 @@ def test_minibatches_are_whole_environments() -> None:
             np.testing.assert_array_equal(part.reshape(16, 4) // 8, np.arange(16)[:, None].repeat(4, 1))
 
 
+@pytest.mark.slow
 def test_with_memory_the_hint_is_recalled_and_without_it_is_a_coin_toss() -> None:
     with_memory = evaluate(_train(memory="gru", num_epochs=40).agent).greedy.mean
     without = evaluate(_train(num_epochs=40).agent).greedy.mean

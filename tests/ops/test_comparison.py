@@ -70,6 +70,7 @@ def test_the_p_value_counts_every_assignment() -> None:
     assert p_value(low, low, random()) == 1.0
 
 
+@pytest.mark.slow
 def test_the_p_value_of_many_seeds_is_that_of_all_assignments() -> None:
     generator = random(1)
     a, b = generator.normal(0, 1, 9), generator.normal(0.8, 1, 9)  # 48,620 assignments: 20,000 are drawn

@@ -11,6 +11,8 @@ from actor_critic.config import OUTSIDE_LEARNING, Layer
 from actor_critic.probing import PROBES, ProbeResult, probe_results
 from tests.probing.faults import FAULTS, Fault
 
+pytestmark = pytest.mark.slow  # each test learns
+
 WITHOUT_MEMORY = [probe.name for probe in PROBES if not probe.needs_memory]
 
 
