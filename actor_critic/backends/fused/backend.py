@@ -182,6 +182,7 @@ class FusedBackend(Backend):
         own, self._value = self._layers_of(policy), self._layers_of(value)
         # The update runs the shared layers once, then the own layers of each network.
         self._num_shared = 0 if is_apart else len(own) - 1
+        self._convolves = _convolves(own) or _convolves(self._value)
         self.policy = FusedPolicy(parameters.values, own, self._sizes)
 
     @functools.cached_property
@@ -190,7 +191,7 @@ class FusedBackend(Backend):
         own, shared = self.policy.layers, self._num_shared
         return Networks(
             self._values, self._gradients, own[:shared], own[shared:], self._value[shared:], self._sizes,
-            learning_addresses(_convolves(own) or _convolves(self._value)),
+            learning_addresses(self._convolves),
         )  # fmt: skip
 
     def estimate(self, experience: Experience, log_probs: bool, gamma: float, gae_lambda: float) -> Estimates:
@@ -297,7 +298,8 @@ class FusedBackend(Backend):
         return self._helper.post
 
     def _states(self, features: Tensor) -> npt.NDArray[np.float32]:
-        found: npt.NDArray[np.float32] = state_values(features.numpy(), self._values, self._value, self._networks.table)
+        table = layer_addresses(self._convolves, learns=False)  # values need no gradients to be compiled
+        found: npt.NDArray[np.float32] = state_values(features.numpy(), self._values, self._value, table)
         return found
 
     def _layers_of(self, network: PolicyNetwork | ValueNetwork) -> npt.NDArray[np.int64]:
