@@ -4,6 +4,7 @@ Importing this package loads Numba, so import it only where it is used.
 """
 
 from actor_critic.compiling.addresses import address_of, calling
+from actor_critic.compiling.arrays import add, copy
 from actor_critic.compiling.barrier import HAS_BARRIER, STRIDE, YIELDS, wait
 from actor_critic.compiling.blas import multiply
 from actor_critic.compiling.cache import cache_folder, unused
@@ -17,11 +18,13 @@ __all__ = [
     "YIELDS",
     "Array",
     "Helper",
+    "add",
     "address_of",
     "cache_folder",
     "calling",
     "compiled",
     "compiled_with",
+    "copy",
     "multiply",
     "side_by_side",
     "unused",

@@ -5,7 +5,7 @@ import numpy as np
 from actor_critic.backends.fused.categorical import choose, log_prob_of, normalize
 from actor_critic.backends.fused.layers import CHUNK, forward, sparse, widths
 from actor_critic.backends.fused.records import Networks
-from actor_critic.compiling import Array, compiled, compiled_with, side_by_side
+from actor_critic.compiling import Array, compiled, compiled_with, copy, side_by_side
 
 
 @compiled
@@ -60,8 +60,7 @@ def write_values(features: Array, params: Array, layers: Array, table: Array, fo
     for first in range(0, count, CHUNK):
         rows = slice(first, min(first + CHUNK, count))
         values = forward(sparse(features[rows], layers), params, layers, table, zs, ys)
-        for r in range(values.shape[0]):
-            found[first + r] = values[r, 0]
+        copy(values.reshape(-1), found[rows])
 
 
 @compiled_with(nogil=True)

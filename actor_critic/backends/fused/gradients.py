@@ -25,7 +25,7 @@ from actor_critic.backends.fused.layers import (
 )
 from actor_critic.backends.fused.losses import normalize_advantages, policy_slopes, value_slopes
 from actor_critic.backends.fused.records import GRADIENTS, Networks, Objective, Share, Transitions
-from actor_critic.compiling import Array, address_of, calling, compiled
+from actor_critic.compiling import Array, add, address_of, calling, compiled
 
 _TRANSITIONS = NamedTuple(
     (ROWS, INTEGER_ROWS, boolean[:, ::1], boolean, FLOATS, boolean, FLOATS, FLOATS, FLOATS), Transitions
@@ -127,11 +127,9 @@ def _gradients(
             beside = backward(seen, params, into, value, table, share.zv, share.yv, deltas[2], deltas[3], is_shared)
         if is_shared:
             used = count * policy[0, INPUTS]
-            for j in range(used):
-                above[j] += beside[j]
+            add(beside[:used], above[:used])
             backward(x, params, into, trunk, table, share.zt, share.yt, above, beside, False)
         if begin > 0:
-            for j in range(share.first, share.last):
-                grads[j] += share.part[j]
+            add(share.part[share.first : share.last], grads[share.first : share.last])
     # Several ranks ignore it: theirs is the norm of the summed gradient.
     metrics[5] = square_sum(grads[share.first : share.split]) + square_sum(grads[share.split : share.last])

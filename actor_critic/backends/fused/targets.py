@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from actor_critic.compiling import Array, compiled, compiled_with
+from actor_critic.compiling import Array, add, compiled, compiled_with, copy
 
 
 @compiled
@@ -53,17 +53,12 @@ def targets(
     count = steps * envs
     before = all_values[:count].reshape(steps, envs)
     after = np.zeros((steps, envs), np.float32)
-    # Loops, because Numba's own assignment of arrays takes a second to compile, for the message about unequal shapes.
-    for t in range(1, steps + (all_values.size > count)):
-        for i in range(envs):
-            after[t - 1, i] = all_values[t * envs + i]
+    copy(all_values[envs:], after.reshape(-1))
     for j in range(final_steps.size):
         after[final_steps[j], final_envs[j]] = final_values[j]
     advantage = advantages(rewards, before, after, terminated, ended, gamma, decay)
-    returns = np.empty_like(advantage)
-    for t in range(steps):
-        for i in range(envs):
-            returns[t, i] = advantage[t, i] + before[t, i]
+    returns = before.copy()
+    add(advantage.reshape(-1), returns.reshape(-1))
     usable = valid.reshape(-1)
     errors = moments(advantage.reshape(-1), has_valid, usable)
     spread = moments(returns.reshape(-1), has_valid, usable)

@@ -18,22 +18,7 @@ from actor_critic.backends.fused.records import (
     Parts,
     Transitions,
 )
-from actor_critic.compiling import Array, compiled, compiled_with, side_by_side, wait
-
-
-# Numba's own assignment and addition of arrays take a second each to compile, for the message about unequal shapes.
-@compiled
-def copy(numbers: Array, into: Array) -> None:
-    """Copy numbers into another array of the same size."""
-    for j in range(numbers.size):
-        into[j] = numbers[j]
-
-
-@compiled
-def add(numbers: Array, into: Array) -> None:
-    """Add numbers to another array of the same size."""
-    for j in range(numbers.size):
-        into[j] += numbers[j]
+from actor_critic.compiling import Array, add, compiled, compiled_with, copy, side_by_side, wait
 
 
 @compiled
