@@ -28,44 +28,56 @@ def recognized() -> Iterator[None]:
     Only Python's own handler in the main thread is replaced; a handler of the program itself stays.
     """
 
+    dropped = _Dropped()
+
     def on_signal(_number: int, _frame: FrameType | None) -> None:
+        dropped.is_due = False
         raise Interrupted
 
     if not _replace_handler(on_signal):
         yield
         return
     try:
-        with _raised_after_destructors():
+        with dropped.raised_again():
             yield
     finally:
         _signal.signal(_SIGINT, signal.default_int_handler)
 
 
-@contextlib.contextmanager
-def _raised_after_destructors() -> Iterator[None]:
-    """Raise Ctrl-C again if it arrived in a destructor: Python prints and drops what a destructor raises."""
-    before = sys.unraisablehook
-    again: list[threading.Timer] = []  # the last one
+class _Dropped:
+    """Ctrl-C that arrived in a destructor: Python prints and drops what a destructor raises, so it is sent again."""
 
-    def on_unraisable(dropped: "sys.UnraisableHookArgs") -> None:
-        if not isinstance(dropped.exc_value, Interrupted):
-            before(dropped)
-            return
-        again[:] = [threading.Timer(_WAIT, _interrupt)]
-        again[0].daemon = True
-        again[0].start()
+    is_due = False  # it was dropped, and has not been raised since
 
-    sys.unraisablehook = on_unraisable
-    is_pending = False
-    try:
-        yield
-        is_pending = bool(again) and again[0].is_alive()
-    finally:
-        sys.unraisablehook = before
-        for timer in again:
-            timer.cancel()
-    if is_pending:
-        raise Interrupted
+    @contextlib.contextmanager
+    def raised_again(self) -> Iterator[None]:
+        """Raise Ctrl-C again, outside the destructor; at the end of the block at the latest."""
+        before = sys.unraisablehook
+        timers: list[threading.Timer] = []  # the last one
+
+        def on_unraisable(dropped: "sys.UnraisableHookArgs") -> None:
+            if not isinstance(dropped.exc_value, Interrupted):
+                before(dropped)
+                return
+            self.is_due = True
+            timers[:] = [threading.Timer(_WAIT, self._send)]
+            timers[0].daemon = True
+            timers[0].start()
+
+        sys.unraisablehook = on_unraisable
+        try:
+            yield
+        finally:
+            sys.unraisablehook = before
+            for timer in timers:
+                timer.cancel()
+                timer.join()  # if it was sent just now, it arrives here
+        if self.is_due:
+            raise Interrupted
+
+    def _send(self) -> None:
+        if self.is_due:
+            _interrupt()
 
 
 def _interrupt() -> None:
