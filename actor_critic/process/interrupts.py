@@ -27,7 +27,6 @@ def recognized() -> Iterator[None]:
 
     Only Python's own handler in the main thread is replaced; a handler of the program itself stays.
     """
-
     dropped = _Dropped()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
