@@ -3,6 +3,7 @@
 import linecache
 import traceback
 from pathlib import Path
+from typing import Any
 
 # Files that call user code. An error raised in one of them has no line in the user code.
 _ON_THE_WAY = (str(Path(__file__).parent), str(Path("gymnasium", "envs", "registration.py")))
@@ -75,9 +76,17 @@ class RankFault(ActorCriticError):  # noqa: N818 - a fault of another process, n
 
 
 class NumericalError(ActorCriticError):
-    """A loss, gradient, reward or parameter is not finite; the message names it and the epoch."""
+    """A loss, gradient, reward or parameter is not finite; the message names it and the epoch.
+
+    Attributes:
+        batch: The tensors of the batch that led to it, by name; empty if it was not an update.
+    """
 
     exit_code = 5
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.batch: dict[str, Any] = {}
 
 
 def describe(error: BaseException) -> str:

@@ -142,11 +142,11 @@ class ActorCriticAgent(Predictions, FixedAttributes):
         return self.learn(self.prepare(rollout, rewards, epoch, None))
 
     def prepare(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int, actor: Actor | None) -> Update:
-        """Do the first half of :meth:`update`, before the optimizer steps; see :meth:`Learner.prepare`."""
+        """Do the first half of :meth:`update`; see :meth:`Learner.prepare`."""
         return self._learner.prepare(rollout, rewards, epoch, actor)
 
     def learn(self, update: Update) -> UpdateResult:
-        """Do the second half of :meth:`update`: the optimizer steps.
+        """Do the second half of :meth:`update`: estimate advantages, and take the optimizer steps.
 
         Raises:
             NumericalError: A reward, loss, gradient or parameter is not finite.

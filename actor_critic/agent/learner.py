@@ -14,7 +14,6 @@ from actor_critic.algorithm import (
     Experience,
     Portions,
     Sequences,
-    Targets,
     UpdateStatistics,
     clip_rewards,
     coefficients_of,
@@ -22,8 +21,9 @@ from actor_critic.algorithm import (
     portions,
     whole_targets,
 )
-from actor_critic.backends import Backend, enough_memory, update_in_parallel
+from actor_critic.backends import Backend, Learned, batch_of, enough_memory, update_in_parallel
 from actor_critic.config import Settings
+from actor_critic.errors import NumericalError
 from actor_critic.networks import FeatureMaker, FlatParameters, RewardNormalizer, update_moments
 from actor_critic.ranks import ALONE, Ranks
 from actor_critic.rollouts import Actor, Rollout
@@ -49,18 +49,31 @@ class Update:
     """A prepared update.
 
     Attributes:
-        batch: The transitions.
-        minibatches: Indices into the batch, for each optimizer step.
+        experience: The rollout as input of the networks.
+        minibatches: Indices into its transitions, for each optimizer step.
         coefficients: The coefficients of the epoch.
-        explained_variance: As in :class:`UpdateResult`.
-        portions: On several ranks, this rank's part of each minibatch; None on one.
+        part: This rank's part of the update of several ranks; None on one.
+    """
+
+    experience: Experience
+    minibatches: list[npt.NDArray[np.int64]]
+    coefficients: Coefficients
+    part: "Part | None" = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of an update that one of several ranks has.
+
+    Attributes:
+        batch: The transitions that this rank collected.
+        portions: The ones in each minibatch.
+        explained_variance: Of the transitions of all ranks, as in :class:`UpdateResult`.
     """
 
     batch: Batch
-    minibatches: list[npt.NDArray[np.int64]]
-    coefficients: Coefficients
+    portions: Portions
     explained_variance: float | None
-    portions: Portions | None = None
 
 
 class Learner:
@@ -116,7 +129,7 @@ class Learner:
 
     @enough_memory()
     def prepare(self, rollout: Rollout, rewards: npt.NDArray[np.float32], epoch: int, actor: Actor | None) -> Update:
-        """Clip and normalise rewards, estimate advantages, and draw the minibatches of the epoch's optimizer steps.
+        """Clip and normalise rewards, and draw the minibatches of the epoch's optimizer steps.
 
         Args:
             rollout: T steps of N environments.
@@ -128,29 +141,44 @@ class Learner:
         self._update_statistics(rollout, rewards)
         if self.reward_normalizer:
             rewards = self.reward_normalizer(rewards)
-        batch, targets = self._batch(rollout, rewards, actor)
-        coefficients = self._coefficients(epoch)
+        experience, coefficients = self._experience(rollout, rewards, actor), self._coefficients(epoch)
         if self._ranks.is_alone:
-            parts = minibatches(self._settings, epoch, rollout.valid)
-            return Update(batch, parts, coefficients, targets.explained_variance)
-        mine, explained_variance = self._portions(rollout, targets, coefficients, epoch)
-        return Update(batch, [], coefficients, explained_variance, mine)
+            return Update(experience, minibatches(self._settings, epoch, rollout.valid), coefficients)
+        return Update(experience, [], coefficients, self._part(rollout, experience, coefficients, epoch))
 
     @enough_memory()
     def learn(self, update: Update) -> UpdateResult:
-        """Take an epoch's optimizer steps.
+        """Estimate advantages, and take an epoch's optimizer steps.
 
         Raises:
             NumericalError: A loss or gradient is not finite.
         """
-        batch, coefficients = update.batch, update.coefficients
-        if update.portions is None:
-            statistics = self._backend.update(batch, update.minibatches, coefficients)
+        coefficients, settings = update.coefficients, self._settings
+        if update.part is not None:
+            learned = self._learn_in_parallel(update.part, coefficients)
         else:
-            statistics = update_in_parallel(
-                self._backend, self._parameters, batch, update.portions, coefficients, self._ranks
+            learned = self._backend.learn(
+                update.experience, update.minibatches, coefficients, settings.gamma, settings.gae_lambda
             )
-        return UpdateResult(statistics, update.explained_variance, update.coefficients.learning_rate)
+            self._keep_states(update.experience, learned.value_states)
+        return UpdateResult(learned.statistics, learned.explained_variance, coefficients.learning_rate)
+
+    def _learn_in_parallel(self, part: Part, coefficients: Coefficients) -> Learned:
+        try:
+            statistics = update_in_parallel(
+                self._backend, self._parameters, part.batch, part.portions, coefficients, self._ranks
+            )
+        except NumericalError as error:
+            error.batch = part.batch.tensors()
+            raise
+        return Learned(statistics, part.explained_variance)
+
+    def _keep_states(self, experience: Experience, states: Tensor | None) -> None:
+        """Keep the critic's hidden states [T, N, S] after the last step of a rollout, if there are any."""
+        if states is None:
+            return
+        resets = experience.ended[-1] if experience.valid is None else experience.ended[-1] | ~experience.valid[-1]
+        self.value_states = np.where(resets[:, None], np.float32(0), states[-1].cpu().numpy())
 
     def _coefficients(self, epoch: int) -> Coefficients:
         """Return the coefficients of an epoch; before the first reward, advantages are not scaled up."""
@@ -181,8 +209,8 @@ class Learner:
         self._features.refresh()
 
     @np.errstate(over="ignore", invalid="ignore")  # the update reports numbers that are not finite
-    def _batch(self, rollout: Rollout, rewards: npt.NDArray[np.float32], actor: Actor | None) -> tuple[Batch, Targets]:
-        """Return the batch for an epoch's optimizer steps, and the targets [T, N]."""
+    def _experience(self, rollout: Rollout, rewards: npt.NDArray[np.float32], actor: Actor | None) -> Experience:
+        """Return a rollout as input of the networks."""
         steps, envs = rewards.shape
         count = steps * envs
         observed = rollout.observations.reshape((steps + 1) * envs, *rollout.observations.shape[2:])
@@ -190,42 +218,23 @@ class Learner:
         actions = self._tensor(rollout.actions.reshape(count, -1))
         masks = None if rollout.masks is None else self._tensor(rollout.masks.reshape(count, -1))
         sequences = self._sequences(rollout) if self._settings.memory is not None else None
-        if rollout.ended[-1].all():  # no value is bootstrapped from the observations after the last step
+        ended, log_probs = rollout.ended, None
+        if ended[-1].all():  # no value is bootstrapped from the observations after the last step
             features = features[:count]
-        experience = Experience(
-            features, actions, masks, rewards, rollout.terminated, rollout.ended, *self._truncated(rollout), sequences,
-            rollout.valid,
-        )  # fmt: skip
-        is_single = self._settings.update_epochs * self._settings.num_minibatches == 1
-        estimates = self._backend.estimate(
-            experience, actor is None and not is_single, self._settings.gamma, self._settings.gae_lambda
-        )
-        log_probs = estimates.log_probs
         if actor is not None:
             log_probs = actor.policy.log_probs(features[:count], actions, masks, sequences)
-        if estimates.value_states is not None:
-            after = estimates.value_states[-1].cpu().numpy()
-            self.value_states = np.where(rollout.resets_after[-1][:, None], np.float32(0), after)
-        targets = estimates.targets
-        batch = Batch(
-            features[:count],
-            actions,
-            masks,
-            log_probs,
-            estimates.values,
-            self._tensor(targets.advantages.reshape(-1)),
-            self._tensor(targets.returns.reshape(-1)),
-            sequences,
-        )
-        if rollout.valid is not None and sequences is None:  # sequences stay complete; the loss ignores invalid steps
-            batch = batch.select(self._tensor(np.flatnonzero(rollout.valid)))
-        return batch, targets
+        return Experience(
+            features, actions, masks, rewards, rollout.terminated, ended, *self._truncated(rollout), sequences,
+            rollout.valid, log_probs,
+        )  # fmt: skip
 
-    def _portions(
-        self, rollout: Rollout, targets: Targets, coefficients: Coefficients, epoch: int
-    ) -> tuple[Portions, float | None]:
-        """Return this rank's portion of each minibatch of all ranks, and the explained variance of all ranks."""
+    def _part(self, rollout: Rollout, experience: Experience, coefficients: Coefficients, epoch: int) -> Part:
+        """Return this rank's part of the minibatches of all ranks."""
         settings, valid = self._settings, rollout.valid
+        wants_log_probs = experience.log_probs is None and settings.update_epochs * settings.num_minibatches > 1
+        estimates = self._backend.estimate(experience, wants_log_probs, settings.gamma, settings.gae_lambda)
+        self._keep_states(experience, estimates.value_states)
+        targets = estimates.targets
         if valid is None:
             valid = np.ones(targets.advantages.shape, np.bool_)
         steps = len(valid)
@@ -237,7 +246,7 @@ class Learner:
             keeps_invalid=settings.memory is not None,
             min_std=coefficients.min_advantage_std if coefficients.normalize_advantages else None,
         )  # fmt: skip
-        return mine, explained
+        return Part(batch_of(experience, estimates), mine, explained)
 
     def _sequences(self, rollout: Rollout) -> Sequences:
         """Return where a rollout's sequences begin; with a shared trunk, both networks use the policy's state."""

@@ -45,6 +45,7 @@ class Experience:
         final_at: The step [E] and the environment [E] of each of these.
         sequences: Hidden states and episode starts; None without memory.
         valid: [T, N], False where an environment paused between two episodes; None if none paused.
+        log_probs: [T · N], of the actions under the policy that took them; None if this is the current policy.
     """
 
     features: Tensor
@@ -57,6 +58,7 @@ class Experience:
     final_at: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
     sequences: Sequences | None = None
     valid: npt.NDArray[np.bool_] | None = None
+    log_probs: Tensor | None = None
 
 
 @dataclass(frozen=True)

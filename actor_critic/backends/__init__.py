@@ -4,6 +4,8 @@ from actor_critic.backends.base import (
     Backend,
     Estimates,
     ExecutedPolicy,
+    Learned,
+    batch_of,
 )
 from actor_critic.backends.choose import choose_backend, make_backend
 from actor_critic.backends.device import choose_device, enough_memory, make_repeatable, moved, why_automatic
@@ -15,6 +17,8 @@ __all__ = [
     "EagerBackend",
     "Estimates",
     "ExecutedPolicy",
+    "Learned",
+    "batch_of",
     "choose_backend",
     "choose_device",
     "enough_memory",

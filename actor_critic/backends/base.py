@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from actor_critic.algorithm import (
@@ -18,6 +19,7 @@ from actor_critic.algorithm import (
     Targets,
     UpdateStatistics,
 )
+from actor_critic.errors import NumericalError
 from actor_critic.ranks import Memory
 
 
@@ -36,6 +38,46 @@ class Estimates:
     values: Tensor
     targets: Targets
     value_states: Tensor | None
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The result of learning from a rollout.
+
+    Attributes:
+        statistics: Means over the optimizer steps.
+        explained_variance: As in :class:`actor_critic.algorithm.Targets`.
+        value_states: As in :class:`Estimates`.
+    """
+
+    statistics: UpdateStatistics
+    explained_variance: float | None
+    value_states: Tensor | None = None
+
+
+def batch_of(experience: Experience, estimates: Estimates) -> Batch:
+    """Return the transitions of a rollout, without those that are not valid.
+
+    Sequences stay complete, and the loss ignores their steps that are not valid.
+    """
+    features, count, sequences = experience.features, len(experience.actions), experience.sequences
+
+    def tensor(array: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array.reshape(-1)).to(features.device)
+
+    batch = Batch(
+        features[:count],
+        experience.actions,
+        experience.masks,
+        estimates.log_probs if experience.log_probs is None else experience.log_probs,
+        estimates.values,
+        tensor(estimates.targets.advantages),
+        tensor(estimates.targets.returns),
+        sequences,
+    )
+    if experience.valid is None or sequences is not None:
+        return batch
+    return batch.select(tensor(np.flatnonzero(experience.valid)))
 
 
 class ExecutedPolicy(Protocol):
@@ -99,6 +141,32 @@ class Backend(Protocol):
             gamma: Discount per step, in [0, 1].
             gae_lambda: Trace decay λ, in [0, 1].
         """
+
+    def learn(
+        self, experience: Experience, minibatches: Sequence[npt.NDArray[np.int64]], coefficients: Coefficients,
+        gamma: float, gae_lambda: float,
+    ) -> Learned:  # fmt: skip
+        """Estimate the targets of a rollout, and take one optimizer step per minibatch.
+
+        Args:
+            experience: The rollout.
+            minibatches: Indices into the transitions of the rollout; those that are not valid do not count.
+            coefficients: The coefficients of the epoch.
+            gamma: Discount per step, in [0, 1].
+            gae_lambda: Trace decay λ, in [0, 1].
+
+        Raises:
+            NumericalError: A loss or gradient is not finite; its optimizer step is not taken.
+        """
+        wants_log_probs = experience.log_probs is None and len(minibatches) > 1  # in a single step all ratios are 1
+        estimates = self.estimate(experience, wants_log_probs, gamma, gae_lambda)
+        batch = batch_of(experience, estimates)
+        try:
+            statistics = self.update(batch, minibatches, coefficients)
+        except NumericalError as error:
+            error.batch = batch.tensors()
+            raise
+        return Learned(statistics, estimates.targets.explained_variance, estimates.value_states)
 
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return values [B] and the next hidden states [B, S] for features [B, F], without gradient."""

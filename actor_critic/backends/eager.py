@@ -120,6 +120,7 @@ class EagerBackend(Backend):
         self.second_moment = torch.zeros_like(parameters.values)
         self.steps = 0
 
+    @np.errstate(over="ignore", invalid="ignore")  # the update reports numbers that are not finite
     @torch.no_grad()
     def estimate(self, experience: Experience, log_probs: bool, gamma: float, gae_lambda: float) -> Estimates:
         """Return values, targets and log-probabilities; see :class:`Backend`."""

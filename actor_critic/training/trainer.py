@@ -144,15 +144,16 @@ class Trainer(RecordedRun):
             collected = time.perf_counter()
             rewards, model_rewards = self._rewards.of(rollout)
         outcomes = Outcomes.of(rollout, model_rewards).of_all(self._ranks)
-        update = self.agent.prepare(rollout, rewards, epoch, actor)  # advantages and minibatches
+        update = self.agent.prepare(rollout, rewards, epoch, actor)
         if self._learns_by_code_of_others:  # its random numbers must not depend on the environments'
             self._seeds(epoch, LEARNING)
         try:
+            # Advantages, then the optimizer steps.
             result = source.learn(lambda: self.agent.learn(update), epoch == self.settings.num_epochs)
         except NumericalError as error:  # on every rank, since all take the same step
             if self._folder is None:
                 raise shared(error) from None
-            raise shared(keep_failed_batch(self._folder.path, epoch, update.batch.tensors(), error)) from None
+            raise shared(keep_failed_batch(self._folder.path, epoch, error.batch, error)) from None
         before = self.env_steps
         self._counters.count(outcomes)
         ended = time.perf_counter()

@@ -471,7 +471,8 @@ def test_advantages_are_to_the_bit_those_of_the_reference() -> None:
         rewards, values, following = (random.standard_normal(shape, np.float32) for _ in range(3))
         terminated, truncated = random.random(shape) < 0.2, random.random(shape) < 0.1
         arguments = (rewards, values, following, terminated, terminated | truncated)
-        found = targets.advantages(*arguments, np.float32(0.97), np.float32(0.97 * 0.91))
+        found = np.empty(shape, np.float32)
+        targets.advantages(*arguments, np.float32(0.97), np.float32(0.97 * 0.91), found)
         np.testing.assert_array_equal(found, generalized_advantage(*arguments, 0.97, 0.91))
 
 

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from actor_critic.agent import ActorCriticAgent
-from actor_critic.agent.learner import Learner
-from actor_critic.algorithm import Experience
-from actor_critic.backends import eager
+from actor_critic.backends import base, eager
 from actor_critic.backends.fused import backend as fused
 from actor_critic.networks import FeatureMaker
 from actor_critic.ops import losses
@@ -28,13 +26,14 @@ def wrong_sign(patch: pytest.MonkeyPatch) -> None:
 
 def wrong_sign_of_advantages(patch: pytest.MonkeyPatch) -> None:
     """The same, for every backend."""
-    right = Learner._batch
+    right = base.batch_of
 
-    def batch(self: Learner, *arguments: Any) -> Any:
-        made, explained = right(self, *arguments)
-        return replace(made, advantages=-made.advantages), explained
+    def batch_of(*arguments: Any) -> Any:
+        made = right(*arguments)
+        return replace(made, advantages=-made.advantages)
 
-    patch.setattr(Learner, "_batch", batch)
+    patch.setattr(base, "batch_of", batch_of)
+    patch.setattr(fused.FusedBackend, "learn", base.Backend.learn)  # a compiled function cannot be changed
 
 
 def _with_rollout(patch: pytest.MonkeyPatch, changed: Callable[[Rollout], dict[str, Any]]) -> None:
@@ -67,14 +66,12 @@ def actions_of_other_environments(patch: pytest.MonkeyPatch) -> None:
 
 def no_discount(patch: pytest.MonkeyPatch) -> None:
     for kind in (eager.EagerBackend, fused.FusedBackend):
-        right = kind.estimate
 
-        def estimate(
-            self: Any, experience: Experience, wants: bool, gamma: float, decay: float, right: Any = right
-        ) -> Any:
-            return right(self, experience, wants, 1.0, decay)
+        def learn(self: Any, *arguments: Any, right: Any = kind.learn) -> Any:
+            *others, _gamma, decay = arguments
+            return right(self, *others, 1.0, decay)
 
-        patch.setattr(kind, "estimate", estimate)
+        patch.setattr(kind, "learn", learn)
 
 
 def masks_ignored_in_acting(patch: pytest.MonkeyPatch) -> None:

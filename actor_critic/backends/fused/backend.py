@@ -24,8 +24,8 @@ from actor_critic.algorithm import (
     explained_variance,
     not_finite,
 )
-from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy
-from actor_critic.backends.fused.estimates import act, action_log_probs, estimates, state_values
+from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy, Learned, batch_of
+from actor_critic.backends.fused.estimates import act, action_log_probs, estimate, state_values
 from actor_critic.backends.fused.gradients import learning_addresses
 from actor_critic.backends.fused.layers import (
     ACTIVATION,
@@ -46,11 +46,11 @@ from actor_critic.backends.fused.records import (
     Networks,
     Objective,
     Optimizer,
+    Outcomes,
     Parts,
     Transitions,
 )
-from actor_critic.backends.fused.targets import targets
-from actor_critic.backends.fused.update import clipped_step, gradient, network_inputs, update, update_in_memory
+from actor_critic.backends.fused.update import clipped_step, gradient, learn, network_inputs, update, update_in_memory
 from actor_critic.compiling import HAS_BARRIER, NOBODY, Helper
 from actor_critic.errors import NumericalError
 from actor_critic.networks import FlatParameters, PartsEncoder, PolicyNetwork, ValueNetwork
@@ -196,25 +196,39 @@ class FusedBackend(Backend):
 
     def estimate(self, experience: Experience, log_probs: bool, gamma: float, gae_lambda: float) -> Estimates:
         """Return values, targets and log-probabilities; see :class:`Backend`."""
-        features, count = experience.features, len(experience.actions)
-        finals, valid = experience.final_features, experience.valid
-        found = None
-        if log_probs:
-            chosen, values = estimates(
-                features.numpy(), experience.actions.numpy(), *_mask(experience.masks), self._networks,
-                self.policy.layers, self._value, self._post(count),
-            )  # fmt: skip
-            found = torch.from_numpy(chosen)
-        else:
-            values = self._states(features)
-        advantages, returns, moments = targets(
-            values, np.ascontiguousarray(experience.rewards), experience.terminated, experience.ended,
-            valid is not None, experience.ended if valid is None else valid,
-            self._states(finals) if len(finals) else _NO_NUMBERS.ravel(), *experience.final_at,
-            np.float32(gamma), np.float32(gamma * gae_lambda),
+        transitions = _to_estimate(experience)
+        moments = estimate(
+            transitions, _outcomes(experience, gamma, gae_lambda), self._networks, self.policy.layers, self._value,
+            log_probs, self._post(len(experience.actions)),
         )  # fmt: skip
-        explained = explained_variance(moments[:2], moments[2:], len(advantages), gamma * gae_lambda)
-        return Estimates(found, torch.from_numpy(values[:count]), Targets(advantages, returns, explained), None)
+        return _estimates(experience, transitions, log_probs, _explained(experience, moments, gamma * gae_lambda))
+
+    def learn(
+        self, experience: Experience, minibatches: Sequence[npt.NDArray[np.int64]], coefficients: Coefficients,
+        gamma: float, gae_lambda: float,
+    ) -> Learned:  # fmt: skip
+        """Estimate and take all optimizer steps in one compiled function; see :class:`Backend`."""
+        self._parameters.check()
+        rows, borders = _rows(minibatches)
+        if experience.valid is not None:
+            rows = np.flatnonzero(experience.valid)[rows]
+        wants_log_probs = experience.log_probs is None and len(minibatches) > 1
+        transitions, totals = _to_estimate(experience, wants_log_probs), np.zeros(6)
+        taken, is_bad, moments = learn(
+            transitions, _outcomes(experience, gamma, gae_lambda), wants_log_probs, rows, borders, self._networks,
+            self.policy.layers, self._value, _objective(coefficients),
+            _optimizer(coefficients, self.first_moment, self.second_moment, self.steps),
+            self._post(len(experience.actions)), self._post(len(rows), len(minibatches)), totals,
+        )  # fmt: skip
+        self.steps += taken
+        explained = _explained(experience, moments, gamma * gae_lambda)
+        if is_bad:
+            error = NumericalError(not_finite(self.steps + 1, _loss(totals, coefficients)))
+            error.batch = batch_of(
+                experience, _estimates(experience, transitions, wants_log_probs, explained)
+            ).tensors()
+            raise error
+        return Learned(_statistics(totals, taken), explained)
 
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return values; see :class:`Backend`."""
@@ -229,11 +243,11 @@ class FusedBackend(Backend):
             NumericalError: A gradient is not finite; its optimizer step is not taken.
         """
         self._parameters.check()
-        rows = np.concatenate([np.zeros(0, np.int64), *minibatches])  # the zeros handle an empty list
+        rows, borders = _rows(minibatches)
         totals = np.zeros(6)
         taken, is_bad = update(
-            _transitions(batch), rows, np.cumsum([0, *map(len, minibatches)]), self._networks,
-            _objective(coefficients), _optimizer(coefficients, self.first_moment, self.second_moment, self.steps),
+            _transitions(batch), rows, borders, self._networks, _objective(coefficients),
+            _optimizer(coefficients, self.first_moment, self.second_moment, self.steps),
             self._post(len(rows), len(minibatches)), totals,
         )  # fmt: skip
         self.steps += taken
@@ -347,6 +361,53 @@ def _transitions(batch: Batch) -> Transitions:
         _NO_NUMBERS.ravel() if batch.log_probs is None else batch.log_probs.numpy(), batch.log_probs is None,
         batch.values.numpy(), batch.advantages.numpy(), batch.returns.numpy(),
     )  # fmt: skip
+
+
+def _to_estimate(experience: Experience, has_log_probs: bool = True) -> Transitions:
+    """Return the transitions of a rollout, with memory for what :func:`fused.estimates.write_estimates` writes.
+
+    Without log-probabilities, those of the experience are used; without those as well, all ratios are 1.
+    """
+    count, given = len(experience.actions), experience.log_probs
+    log_probs = np.empty(count if has_log_probs else 0, np.float32) if given is None else given.numpy()
+    return Transitions(
+        experience.features.numpy(), experience.actions.numpy(), *_mask(experience.masks), log_probs,
+        not has_log_probs and given is None, np.empty(len(experience.features), np.float32),
+        np.empty(count, np.float32), np.empty(count, np.float32),
+    )  # fmt: skip
+
+
+def _outcomes(experience: Experience, gamma: float, gae_lambda: float) -> Outcomes:
+    has_valid = experience.valid is not None
+    return Outcomes(
+        np.ascontiguousarray(experience.rewards), experience.terminated, experience.ended, has_valid,
+        experience.valid if has_valid else experience.ended, experience.final_features.numpy(), *experience.final_at,
+        np.float32(gamma), np.float32(gamma * gae_lambda),
+    )  # fmt: skip
+
+
+def _explained(experience: Experience, moments: tuple[float, float, float, float], decay: float) -> float | None:
+    """Return the explained variance from the moments of advantages and returns."""
+    return explained_variance(moments[:2], moments[2:], len(experience.rewards), decay)
+
+
+def _estimates(
+    experience: Experience, transitions: Transitions, has_log_probs: bool, explained: float | None
+) -> Estimates:
+    """Return what a compiled function has written into the transitions of a rollout."""
+    count, shape = len(experience.actions), experience.rewards.shape
+    log_probs = torch.from_numpy(transitions.old_log_probs) if has_log_probs else None
+    advantages, returns = transitions.advantages.reshape(shape), transitions.returns.reshape(shape)
+    values = torch.from_numpy(transitions.old_values[:count])
+    return Estimates(log_probs, values, Targets(advantages, returns, explained), None)
+
+
+def _rows(minibatches: Sequence[npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the rows of all minibatches, and the borders between them."""
+    if len(minibatches) == 1:
+        return minibatches[0], np.array((0, len(minibatches[0])))
+    rows = np.concatenate([np.zeros(0, np.int64), *minibatches])  # the zeros handle an empty list
+    return rows, np.cumsum([0, *map(len, minibatches)])
 
 
 def _loss(totals: npt.NDArray[np.float64], coefficients: Coefficients) -> float:

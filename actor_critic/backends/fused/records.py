@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from actor_critic.compiling import Array
 
 
@@ -20,6 +22,24 @@ class Transitions(NamedTuple):
     old_values: Array
     advantages: Array
     returns: Array
+
+
+class Outcomes(NamedTuple):
+    """What followed from the actions of an epoch, as in :class:`actor_critic.algorithm.Experience`.
+
+    ``valid`` is unused without ``has_valid``; ``decay`` is γλ.
+    """
+
+    rewards: Array
+    terminated: Array
+    ended: Array
+    has_valid: bool
+    valid: Array
+    final_features: Array
+    final_steps: Array
+    final_envs: Array
+    gamma: np.float32
+    decay: np.float32
 
 
 class Networks(NamedTuple):

@@ -2,15 +2,16 @@
 
 import numpy as np
 
-from actor_critic.compiling import Array, add, compiled, compiled_with, copy
+from actor_critic.backends.fused.records import Outcomes, Transitions
+from actor_critic.compiling import Array, add, compiled, copy
 
 
 @compiled
 def advantages(
-    rewards: Array, values: Array, next_values: Array, terminated: Array, ended: Array, gamma: Array, decay: Array
-) -> Array:
-    """Return generalized advantage estimates [T, N], rounded exactly like NumPy; ``decay`` is γλ."""
-    found = np.empty_like(rewards)
+    rewards: Array, values: Array, next_values: Array, terminated: Array, ended: Array, gamma: float, decay: float,
+    found: Array,
+) -> None:  # fmt: skip
+    """Write generalized advantage estimates into ``found`` [T, N], rounded exactly like NumPy; ``decay`` is γλ."""
     running = np.zeros(rewards.shape[1], np.float32)
     for t in range(rewards.shape[0] - 1, -1, -1):
         for i in range(running.size):
@@ -19,7 +20,6 @@ def advantages(
             kept = np.float32(0.0) if ended[t, i] else decay * running[i]
             running[i] = delta + kept
             found[t, i] = running[i]
-    return found
 
 
 @compiled
@@ -37,29 +37,29 @@ def moments(numbers: Array, has_valid: bool, valid: Array) -> tuple[float, float
     return mean, square / max(n, 1)
 
 
-@compiled_with(nogil=True)
-def targets(
-    all_values: Array, rewards: Array, terminated: Array, ended: Array, has_valid: bool, valid: Array,
-    final_values: Array, final_steps: Array, final_envs: Array, gamma: Array, decay: Array,
-) -> tuple[Array, Array, tuple[float, float, float, float]]:  # fmt: skip
-    """Return the targets of a rollout, as :func:`actor_critic.algorithm.compute_targets`.
+@compiled
+def write_targets(batch: Transitions, outcomes: Outcomes, final_values: Array) -> tuple[float, float, float, float]:
+    """Write the targets of a rollout into the batch, as :func:`actor_critic.algorithm.compute_targets`.
 
-    ``all_values`` [(T + 1) · N] may lack the last N; ``final_values`` [E] belong to the truncated steps; decay is γλ.
+    The values of the batch [(T + 1) · N] may lack the last N; ``final_values`` [E] belong to the truncated steps.
 
     Returns:
-        Advantages [T, N], returns [T, N], and the moments of both: mean, variance, mean, variance.
+        The moments of advantages and returns: mean, variance, mean, variance.
     """
-    steps, envs = rewards.shape
+    steps, envs = outcomes.rewards.shape
     count = steps * envs
-    before = all_values[:count].reshape(steps, envs)
+    before = batch.old_values[:count].reshape(steps, envs)
     after = np.zeros((steps, envs), np.float32)
-    copy(all_values[envs:], after.reshape(-1))
-    for j in range(final_steps.size):
-        after[final_steps[j], final_envs[j]] = final_values[j]
-    advantage = advantages(rewards, before, after, terminated, ended, gamma, decay)
-    returns = before.copy()
-    add(advantage.reshape(-1), returns.reshape(-1))
-    usable = valid.reshape(-1)
-    errors = moments(advantage.reshape(-1), has_valid, usable)
-    spread = moments(returns.reshape(-1), has_valid, usable)
-    return advantage, returns, (errors[0], errors[1], spread[0], spread[1])
+    copy(batch.old_values[envs:], after.reshape(-1))
+    for j in range(final_values.size):
+        after[outcomes.final_steps[j], outcomes.final_envs[j]] = final_values[j]
+    advantages(
+        outcomes.rewards, before, after, outcomes.terminated, outcomes.ended, outcomes.gamma, outcomes.decay,
+        batch.advantages.reshape(steps, envs),
+    )  # fmt: skip
+    copy(batch.old_values[:count], batch.returns)
+    add(batch.advantages, batch.returns)
+    usable = outcomes.valid.reshape(-1)
+    errors = moments(batch.advantages, outcomes.has_valid, usable)
+    spread = moments(batch.returns, outcomes.has_valid, usable)
+    return errors[0], errors[1], spread[0], spread[1]

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from actor_critic.backends.fused.adam import adam_part, adam_step, square_sum
+from actor_critic.backends.fused.estimates import write_estimates
 from actor_critic.backends.fused.gradients import gradients, new_share
 from actor_critic.backends.fused.layers import sparse
 from actor_critic.backends.fused.records import (
@@ -15,6 +16,7 @@ from actor_critic.backends.fused.records import (
     Networks,
     Objective,
     Optimizer,
+    Outcomes,
     Parts,
     Transitions,
 )
@@ -32,9 +34,36 @@ two_adam_steps = side_by_side(adam_step, adam_step)
 
 
 @compiled_with(nogil=True)
+def learn(
+    batch: Transitions, outcomes: Outcomes, wants_log_probs: bool, rows: Array, borders: Array, networks: Networks,
+    policy: Array, value: Array, objective: Objective, optimizer: Optimizer, post: Array, update_post: Array,
+    totals: Array,
+) -> tuple[int, bool, tuple[float, float, float, float]]:  # fmt: skip
+    """Write the estimates into the batch, then take one optimizer step per minibatch.
+
+    Returns:
+        What :func:`take_steps` returns, and the moments of :func:`fused.estimates.write_estimates`.
+    """
+    inputs = network_inputs(batch, networks)
+    moments = write_estimates(batch, inputs, outcomes, networks, policy, value, wants_log_probs, post)
+    taken, is_bad = take_steps(batch, inputs, rows, borders, networks, objective, optimizer, update_post, totals)
+    return taken, is_bad, moments
+
+
+@compiled_with(nogil=True)
 def update(
     batch: Transitions, rows: Array, borders: Array, networks: Networks, objective: Objective, optimizer: Optimizer,
     post: Array, totals: Array,
+) -> tuple[int, bool]:  # fmt: skip
+    """Take one optimizer step per minibatch; see :func:`take_steps`."""
+    inputs = network_inputs(batch, networks)
+    return take_steps(batch, inputs, rows, borders, networks, objective, optimizer, post, totals)
+
+
+@compiled
+def take_steps(
+    batch: Transitions, inputs: Array, rows: Array, borders: Array, networks: Networks, objective: Objective,
+    optimizer: Optimizer, post: Array, totals: Array,
 ) -> tuple[int, bool]:  # fmt: skip
     """Take one optimizer step per minibatch: entries ``borders[k]`` to ``borders[k + 1]`` of ``rows``.
 
@@ -53,7 +82,6 @@ def update(
     mine = new_share(networks, borders, yes, not has_helper)
     theirs = new_share(networks, borders if has_helper else borders[:1], no, yes)
     metrics = mine.metrics
-    inputs = network_inputs(batch, networks)
     taken = 0
     for k in range(borders.size - 1):
         minibatch = rows[borders[k] : borders[k + 1]]
