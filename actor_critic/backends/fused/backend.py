@@ -19,12 +19,25 @@ from actor_critic.algorithm import (
     Portion,
     Portions,
     Sequences,
-    Targets,
     UpdateStatistics,
-    explained_variance,
     not_finite,
 )
 from actor_critic.backends.base import Backend, Estimates, ExecutedPolicy, Learned, batch_of
+from actor_critic.backends.fused.arguments import (
+    NO_MASK,
+    NO_NUMBERS,
+    estimates_in,
+    explained_by,
+    loss_of,
+    mask_of,
+    objective_of,
+    optimizer_of,
+    outcomes_of,
+    rows_of,
+    statistics_of,
+    transitions_of,
+    transitions_to_estimate,
+)
 from actor_critic.backends.fused.estimates import act, action_log_probs, estimate, state_values
 from actor_critic.backends.fused.gradients import learning_addresses
 from actor_critic.backends.fused.layers import (
@@ -44,9 +57,6 @@ from actor_critic.backends.fused.records import (
     NOT_FINITE,
     Exchange,
     Networks,
-    Objective,
-    Optimizer,
-    Outcomes,
     Parts,
     Transitions,
 )
@@ -110,8 +120,8 @@ class FusedPolicy(ExecutedPolicy):
         """Sample action indices; see :class:`ExecutedPolicy`."""
         action_indices = act(
             features if isinstance(features, np.ndarray) else features.numpy(),
-            _NO_NUMBERS if uniforms is None else uniforms,
-            _NO_MASK if mask is None else mask,
+            NO_NUMBERS if uniforms is None else uniforms,
+            NO_MASK if mask is None else mask,
             mask is not None,
             *self.network,
         )
@@ -119,7 +129,7 @@ class FusedPolicy(ExecutedPolicy):
 
     def log_probs(self, features: Tensor, actions: Tensor, masks: Tensor | None, sequences: Sequences | None) -> Tensor:
         """Return log-probabilities; see :class:`ExecutedPolicy`."""
-        found = action_log_probs(features.numpy(), actions.numpy(), *_mask(masks), *self.network)
+        found = action_log_probs(features.numpy(), actions.numpy(), *mask_of(masks), *self.network)
         return torch.from_numpy(found)
 
     def frozen(self) -> "FusedPolicy":
@@ -196,12 +206,12 @@ class FusedBackend(Backend):
 
     def estimate(self, experience: Experience, log_probs: bool, gamma: float, gae_lambda: float) -> Estimates:
         """Return values, targets and log-probabilities; see :class:`Backend`."""
-        transitions = _to_estimate(experience)
+        transitions = transitions_to_estimate(experience)
         moments = estimate(
-            transitions, _outcomes(experience, gamma, gae_lambda), self._networks, self.policy.layers, self._value,
+            transitions, outcomes_of(experience, gamma, gae_lambda), self._networks, self.policy.layers, self._value,
             log_probs, self._post(len(experience.actions)),
         )  # fmt: skip
-        return _estimates(experience, transitions, log_probs, _explained(experience, moments, gamma * gae_lambda))
+        return estimates_in(experience, transitions, log_probs, explained_by(experience, moments, gamma * gae_lambda))
 
     def learn(
         self, experience: Experience, minibatches: Sequence[npt.NDArray[np.int64]], coefficients: Coefficients,
@@ -209,26 +219,26 @@ class FusedBackend(Backend):
     ) -> Learned:  # fmt: skip
         """Estimate and take all optimizer steps in one compiled function; see :class:`Backend`."""
         self._parameters.check()
-        rows, borders = _rows(minibatches)
+        rows, borders = rows_of(minibatches)
         if experience.valid is not None:
             rows = np.flatnonzero(experience.valid)[rows]
         wants_log_probs = experience.log_probs is None and len(minibatches) > 1
-        transitions, totals = _to_estimate(experience, wants_log_probs), np.zeros(6)
+        transitions, totals = transitions_to_estimate(experience, wants_log_probs), np.zeros(6)
         taken, is_bad, moments = learn(
-            transitions, _outcomes(experience, gamma, gae_lambda), wants_log_probs, rows, borders, self._networks,
-            self.policy.layers, self._value, _objective(coefficients),
-            _optimizer(coefficients, self.first_moment, self.second_moment, self.steps),
+            transitions, outcomes_of(experience, gamma, gae_lambda), wants_log_probs, rows, borders, self._networks,
+            self.policy.layers, self._value, objective_of(coefficients),
+            optimizer_of(coefficients, self.first_moment, self.second_moment, self.steps),
             self._post(len(experience.actions)), self._post(len(rows), len(minibatches)), totals,
         )  # fmt: skip
         self.steps += taken
-        explained = _explained(experience, moments, gamma * gae_lambda)
+        explained = explained_by(experience, moments, gamma * gae_lambda)
         if is_bad:
-            error = NumericalError(not_finite(self.steps + 1, _loss(totals, coefficients)))
+            error = NumericalError(not_finite(self.steps + 1, loss_of(totals, coefficients)))
             error.batch = batch_of(
-                experience, _estimates(experience, transitions, wants_log_probs, explained)
+                experience, estimates_in(experience, transitions, wants_log_probs, explained)
             ).tensors()
             raise error
-        return Learned(_statistics(totals, taken), explained)
+        return Learned(statistics_of(totals, taken), explained)
 
     def values(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return values; see :class:`Backend`."""
@@ -243,26 +253,26 @@ class FusedBackend(Backend):
             NumericalError: A gradient is not finite; its optimizer step is not taken.
         """
         self._parameters.check()
-        rows, borders = _rows(minibatches)
+        rows, borders = rows_of(minibatches)
         totals = np.zeros(6)
         taken, is_bad = update(
-            _transitions(batch), rows, borders, self._networks, _objective(coefficients),
-            _optimizer(coefficients, self.first_moment, self.second_moment, self.steps),
+            transitions_of(batch), rows, borders, self._networks, objective_of(coefficients),
+            optimizer_of(coefficients, self.first_moment, self.second_moment, self.steps),
             self._post(len(rows), len(minibatches)), totals,
         )  # fmt: skip
         self.steps += taken
         if is_bad:
-            raise NumericalError(not_finite(self.steps + 1, _loss(totals, coefficients)))
-        return _statistics(totals, taken)
+            raise NumericalError(not_finite(self.steps + 1, loss_of(totals, coefficients)))
+        return statistics_of(totals, taken)
 
     def gradient(self, batch: Batch, portion: Portion, coefficients: Coefficients) -> npt.NDArray[np.float64]:
         """Write the gradient of a portion; see :class:`Backend`."""
         if self._prepared is None or self._prepared[0] is not batch:
-            transitions = _transitions(batch)._replace(advantages=np.zeros(len(batch.actions), np.float32))
+            transitions = transitions_of(batch)._replace(advantages=np.zeros(len(batch.actions), np.float32))
             self._prepared = batch, transitions, network_inputs(transitions, self._networks)
         _, transitions, inputs = self._prepared
         transitions.advantages[portion.rows] = portion.advantages
-        objective = _objective(coefficients)._replace(normalizes=False)
+        objective = objective_of(coefficients)._replace(normalizes=False)
         return gradient(transitions, inputs, portion.rows, self._networks, objective)
 
     def update_in_memory(
@@ -270,14 +280,14 @@ class FusedBackend(Backend):
     ) -> UpdateStatistics:
         """Take all steps in one compiled function, which returns earlier if a rank is late; see :class:`Backend`."""
         memory.announce("updating the networks")
-        transitions = _transitions(batch)._replace(advantages=np.zeros(len(batch.actions), np.float32))
+        transitions = transitions_of(batch)._replace(advantages=np.zeros(len(batch.actions), np.float32))
         arguments = (
             transitions,
             network_inputs(transitions, self._networks),
             Parts(portions.rows, portions.advantages, portions.borders, portions.weights),
             self._networks,
-            _objective(coefficients)._replace(normalizes=False),
-            _optimizer(coefficients, self.first_moment, self.second_moment, self.steps),
+            objective_of(coefficients)._replace(normalizes=False),
+            optimizer_of(coefficients, self.first_moment, self.second_moment, self.steps),
             Exchange(
                 memory.flags, memory.places.view(np.float32), memory.place, memory.step, memory.yields, memory.naps
             ),
@@ -293,12 +303,12 @@ class FusedBackend(Backend):
         memory.step = first + exchanges
         self.steps += taken
         if status == NOT_FINITE:
-            raise NumericalError(not_finite(self.steps + 1, _loss(totals, coefficients)))
-        return _statistics(totals, taken)
+            raise NumericalError(not_finite(self.steps + 1, loss_of(totals, coefficients)))
+        return statistics_of(totals, taken)
 
     def step(self, coefficients: Coefficients) -> float:
         """Take a step with the gradient in the buffer; see :class:`Backend`."""
-        optimizer = _optimizer(coefficients, self.first_moment, self.second_moment, self.steps)
+        optimizer = optimizer_of(coefficients, self.first_moment, self.second_moment, self.steps)
         norm: float = clipped_step(self._networks.params, self._networks.grads, optimizer, 0)
         self.steps += math.isfinite(norm)
         return norm
@@ -344,108 +354,3 @@ class FusedBackend(Backend):
 def _convolves(layers: npt.NDArray[np.int64]) -> bool:
     """Return whether a layer is a convolution."""
     return bool(layers[:, SIDE].any())
-
-
-_NO_NUMBERS = np.zeros((0, 0), np.float32)
-_NO_MASK = np.zeros((1, 1), np.bool_)
-
-
-def _mask(mask: Tensor | None) -> tuple[npt.NDArray[np.bool_], bool]:
-    """Return the mask arguments of a compiled function: an array, and whether it is a mask."""
-    return (_NO_MASK, False) if mask is None else (mask.contiguous().numpy(), True)
-
-
-def _transitions(batch: Batch) -> Transitions:
-    return Transitions(
-        batch.features.numpy(), batch.actions.numpy(), *_mask(batch.masks),
-        _NO_NUMBERS.ravel() if batch.log_probs is None else batch.log_probs.numpy(), batch.log_probs is None,
-        batch.values.numpy(), batch.advantages.numpy(), batch.returns.numpy(),
-    )  # fmt: skip
-
-
-def _to_estimate(experience: Experience, has_log_probs: bool = True) -> Transitions:
-    """Return the transitions of a rollout, with memory for what :func:`fused.estimates.write_estimates` writes.
-
-    Without log-probabilities, those of the experience are used; without those as well, all ratios are 1.
-    """
-    count, given = len(experience.actions), experience.log_probs
-    log_probs = np.empty(count if has_log_probs else 0, np.float32) if given is None else given.numpy()
-    return Transitions(
-        experience.features.numpy(), experience.actions.numpy(), *_mask(experience.masks), log_probs,
-        not has_log_probs and given is None, np.empty(len(experience.features), np.float32),
-        np.empty(count, np.float32), np.empty(count, np.float32),
-    )  # fmt: skip
-
-
-def _outcomes(experience: Experience, gamma: float, gae_lambda: float) -> Outcomes:
-    has_valid = experience.valid is not None
-    return Outcomes(
-        np.ascontiguousarray(experience.rewards), experience.terminated, experience.ended, has_valid,
-        experience.valid if has_valid else experience.ended, experience.final_features.numpy(), *experience.final_at,
-        np.float32(gamma), np.float32(gamma * gae_lambda),
-    )  # fmt: skip
-
-
-def _explained(experience: Experience, moments: tuple[float, float, float, float], decay: float) -> float | None:
-    """Return the explained variance from the moments of advantages and returns."""
-    return explained_variance(moments[:2], moments[2:], len(experience.rewards), decay)
-
-
-def _estimates(
-    experience: Experience, transitions: Transitions, has_log_probs: bool, explained: float | None
-) -> Estimates:
-    """Return what a compiled function has written into the transitions of a rollout."""
-    count, shape = len(experience.actions), experience.rewards.shape
-    log_probs = torch.from_numpy(transitions.old_log_probs) if has_log_probs else None
-    advantages, returns = transitions.advantages.reshape(shape), transitions.returns.reshape(shape)
-    values = torch.from_numpy(transitions.old_values[:count])
-    return Estimates(log_probs, values, Targets(advantages, returns, explained), None)
-
-
-def _rows(minibatches: Sequence[npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the rows of all minibatches, and the borders between them."""
-    if len(minibatches) == 1:
-        return minibatches[0], np.array((0, len(minibatches[0])))
-    rows = np.concatenate([np.zeros(0, np.int64), *minibatches])  # the zeros handle an empty list
-    return rows, np.cumsum([0, *map(len, minibatches)])
-
-
-def _loss(totals: npt.NDArray[np.float64], coefficients: Coefficients) -> float:
-    """Return the loss whose metrics are given."""
-    loss: float = totals[0] - coefficients.ent_coef * totals[2] + coefficients.vf_coef * totals[1]
-    return loss
-
-
-def _statistics(totals: npt.NDArray[np.float64], taken: int) -> UpdateStatistics:
-    """Return the means over the steps taken, given the sums of the metrics and of the gradient's norm."""
-    policy_loss, value_loss, entropy, kl, clip_fraction, norm = (totals / max(taken, 1)).tolist()
-    return UpdateStatistics(policy_loss, value_loss, entropy, kl, clip_fraction, norm, taken)
-
-
-_OFF = np.inf  # what compiled functions take for a coefficient that is off
-
-
-def _objective(coefficients: Coefficients) -> Objective:
-    clip_coef = _OFF if coefficients.clip_coef is None else coefficients.clip_coef
-    return Objective(
-        clip_coef,
-        clip_coef if coefficients.clip_vloss else _OFF,
-        coefficients.normalize_advantages,
-        coefficients.min_advantage_std,
-        coefficients.ent_coef,
-        coefficients.vf_coef,
-        _OFF if coefficients.target_kl is None else coefficients.target_kl,
-    )
-
-
-def _optimizer(coefficients: Coefficients, first_moment: Tensor, second_moment: Tensor, steps: int) -> Optimizer:
-    return Optimizer(
-        first_moment.numpy(),
-        second_moment.numpy(),
-        steps,
-        coefficients.learning_rate,
-        coefficients.adam_beta1,
-        coefficients.adam_beta2,
-        coefficients.adam_epsilon,
-        _OFF if coefficients.max_grad_norm is None else coefficients.max_grad_norm,
-    )
