@@ -79,7 +79,7 @@ class NumericalError(ActorCriticError):
     """A loss, gradient, reward or parameter is not finite; the message names it and the epoch.
 
     Attributes:
-        batch: The tensors of the batch that led to it, by name; empty if it was not an update.
+        batch: The tensors of the batch that led to it, by name; empty if it was not a gradient.
     """
 
     exit_code = 5

@@ -151,7 +151,7 @@ class Trainer(RecordedRun):
             # Advantages, then the optimizer steps.
             result = source.learn(lambda: self.agent.learn(update), epoch == self.settings.num_epochs)
         except NumericalError as error:  # on every rank, since all take the same step
-            if self._folder is None:
+            if self._folder is None or not error.batch:
                 raise shared(error) from None
             raise shared(keep_failed_batch(self._folder.path, epoch, error.batch, error)) from None
         before = self.env_steps
